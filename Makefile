@@ -1,0 +1,95 @@
+# Carillon: one Makefile, everything it makes is under build/.   make help lists the targets.
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+B ?= build
+CC ?= gcc
+CLANG ?= clang
+NODE ?= node
+
+# ---- what the machine must have (Debian packages; make installs what is missing) ----
+DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
+              libcurl4-openssl-dev libjansson-dev libjsmn-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
+DEPS_TEST  := clang libcmocka-dev chromium curl
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
+define need
+	@missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then echo "installing:" $$missing; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+endef
+
+# ---- how it is compiled ----
+WARN  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wvla -Werror
+HARD  := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+OPT   ?= -O2
+CFLAGS  ?=
+LDFLAGS ?=
+ALL_CFLAGS  = -std=gnu11 -g $(OPT) $(WARN) $(HARD) -pthread -I. -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+LIBS := -lwebsockets -lev -levent_core -levent_pthreads -levent_extra -lhttp_parser -lcurl -ljansson -lssl -lcrypto -lsqlite3 -linih -lm
+
+SRC  := $(sort $(wildcard hub/*.c hub/base/*.c transports/*.c webhooks/*.c signaling/*.c redis/*.c clients/cli/*.c))
+CORE := $(filter-out hub/main.c,$(SRC))
+OBJ  := $(SRC:%.c=$(B)/obj/%.o)
+CORE_OBJ := $(CORE:%.c=$(B)/obj/%.o)
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+SIM_SRC := $(sort $(wildcard tests/sim/*.c))
+SIM  := $(if $(SIM_SRC),$(B)/tests/sim)
+
+all: $(B)/carillon                          ## build build/carillon
+
+deps:                                       ## install the Debian packages that building needs
+	$(call need,$(DEPS_BUILD))
+deps-test: deps                             ## install what the tests need on top (Debian packages, npm modules)
+	$(call need,$(DEPS_TEST))
+	@command -v $(NODE) >/dev/null && command -v npm >/dev/null || { $(SUDO) apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
+	@if [ -f tests/package.json ]; then cd tests && { [ node_modules -nt package-lock.json ] || { npm ci --no-audit --no-fund --silent && touch node_modules; }; }; fi
+
+$(B)/carillon: $(OBJ)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(OBJ) $(LIBS)
+$(B)/libcore.a: $(CORE_OBJ)
+	@rm -f $@; ar rcs $@ $(CORE_OBJ)
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+# texts that are compiled in: every file under transports/page/
+$(B)/tests/%: tests/unit/%.c $(B)/libcore.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka
+$(B)/tests/sim: $(SIM_SRC) $(wildcard tests/sim/*.h) $(B)/libcore.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
+
+run: deps                                   ## build and serve in --dev mode: public on :8000, API on :8001
+	@$(MAKE) --no-print-directory all
+	@exec $(B)/carillon serve --dev
+
+test: deps-test                             ## everything: lint, unit, sim, e2e
+	@$(MAKE) --no-print-directory all lint unit sim e2e
+unit: $(UNIT)                               ## unit tests (cmocka)
+	@set -e; for t in $(UNIT); do echo "== $$(basename $$t)"; $$t; done
+SEEDS ?= 2000
+sim: $(SIM)                                 ## simulated hub and edges, thousands of random schedules
+	@if [ -n "$(SIM)" ]; then $(SIM) --seeds $(SEEDS); fi
+e2e: all                                    ## the real binary with real clients; make e2e T=pattern for some
+	@cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)') e2e/
+check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
+	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi
+lint:                                       ## layer rule, and the same sources with clang, warnings as errors
+	@tests/lint/layers.sh
+	@$(MAKE) --no-print-directory B=$(B)/clang CC=$(CLANG) OPT=-O0 HARD= $(CORE:%.c=$(B)/clang/obj/%.o) $(B)/clang/obj/hub/main.o >/dev/null
+asan:                                       ## unit and sim with AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory B=$(B)/asan OPT=-O1 HARD= CFLAGS="-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined" LDFLAGS="-fsanitize=address,undefined" SEEDS=300 unit sim
+tsan:                                       ## unit and sim with ThreadSanitizer
+	@$(MAKE) --no-print-directory B=$(B)/tsan OPT=-O1 HARD= CFLAGS="-fsanitize=thread" LDFLAGS="-fsanitize=thread" SEEDS=100 unit sim
+install: all                                ## into $(DESTDIR)$(PREFIX)/bin
+	install -D -m 755 $(B)/carillon $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/carillon
+clean:                                      ## remove build/
+	rm -rf $(B)
+help:                                       ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+.PHONY: all deps deps-test run test unit sim e2e check lint asan tsan install clean help
+.SECONDARY:
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,71 @@
+#include "hub/base/log.h"
+
+#include "hub/base/buf.h"
+#include "hub/base/clock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 2048 };
+
+static enum log_level max_level = LOG_INFO;
+static enum log_format style = LOG_TEXT;
+static const char *const names[] = { "error", "warn", "info", "debug" };
+
+void log_setup(enum log_level level, enum log_format format)
+{
+    max_level = level;
+    style = format;
+}
+
+int log_enabled(enum log_level level) { return level <= max_level; }
+
+static void add_time(struct buf *line)
+{
+    int64_t now = clock_wall_ms(clock_real());
+    time_t seconds = (time_t)(now / 1000);
+    struct tm tm;
+    char text[32];
+    gmtime_r(&seconds, &tm);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    buf_addf(line, "%s.%03dZ", text, (int)(now % 1000));
+}
+
+/* A line end inside a message would forge a second line. */
+static void flatten(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20)
+            *text = ' ';
+}
+
+void log_line(enum log_level level, const char *object, const char *format, ...)
+{
+    char text[LINE_BYTES];
+    va_list args;
+    if (!log_enabled(level))
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    flatten(text);
+
+    struct buf line = { 0 };
+    if (style == LOG_JSON) {
+        buf_add_str(&line, "{\"time\":\"");
+        add_time(&line);
+        buf_addf(&line, "\",\"level\":\"%s\",\"object\":", names[level]);
+        buf_add_json(&line, slice_of(object));
+        buf_add_str(&line, ",\"message\":");
+        buf_add_json(&line, slice_of(text));
+        buf_add_str(&line, "}\n");
+    } else {
+        add_time(&line);
+        buf_addf(&line, " %-5s %s: %s\n", names[level], object, text);
+    }
+    if (!line.failed && write(STDERR_FILENO, line.at, line.len) < 0)
+        line.failed = true;      /* standard error is gone: nobody to tell */
+    buf_fini(&line);
+}

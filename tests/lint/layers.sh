@@ -1,0 +1,31 @@
+#!/bin/bash
+# The layer rule: spokes include only hub/ headers and never each other; hub/ includes no spoke but in hub/main.c;
+# each library is visible in one place only. Prints every line that breaks it and fails.
+set -u
+cd "$(dirname "$0")/../.."
+bad=0
+tell() { echo "layer: $1"; bad=1; }
+
+while IFS=: read -r file line text; do
+    room=${file%%/*}
+    other=$(sed -E 's/.*"([a-z]+)\/.*/\1/' <<<"$text")
+    [ "$room" = "$other" ] && continue
+    [ "$file" = hub/main.c ] && continue
+    [ "$other" = hub ] || tell "$file:$line includes $other/"
+done < <(grep -rnE '#include "(hub|transports|webhooks|signaling|redis|clients)/' hub transports webhooks signaling redis clients --include='*.[ch]')
+
+# library header -> the paths that may include it (extended regular expression)
+while read -r header where; do
+    while IFS=: read -r file line _; do
+        [[ $file =~ ^($where) ]] || tell "$file:$line includes <$header>"
+    done < <(grep -rnE "#include <$header" hub transports webhooks signaling redis clients --include='*.[ch]')
+done <<'T'
+libwebsockets.h  transports/
+ev.h             transports/
+http_parser.h    transports/
+curl/            webhooks/|clients/
+hiredis          redis/
+sqlite3.h        hub/store
+ini.h            hub/config
+T
+exit $bad
