@@ -1,0 +1,146 @@
+/* call.h — what other threads ask of the hub, and what the hub tells edges. Everything is a letter (base/mail.h).
+ *
+ * A WebSocket frame and an API request become the same calls. A call is made and owned by the thread that asks (its
+ * origin); it is mailed to the hub, which fills in the answer and mails the same memory back; the origin's mail loop
+ * then runs call->answered(call), which uses and frees it. The hub always answers, exactly once, even while draining.
+ *
+ *   origin: call_submit ──letter──> hub: runs it (at once, or later: a publish waits for its engine) ──same letter──> origin: answered()
+ *
+ * Who may: the origin checks the principal once, before it submits (access.h). The hub trusts what reaches it.
+ * Order: letters of one origin run in order; answers and messages to one origin arrive in the order the hub sent them.
+ * That order is the ground the resume rules stand on (EXACT.md 13).
+ * Lifetime: what `slice` members point to belongs to the origin and lives until the answer. Messages in an answer carry a
+ * reference each, which the origin gives back. */
+#pragma once
+#include "hub/base/mail.h"
+#include "hub/msg.h"
+#include "hub/position.h"
+
+enum letter_kind {
+    /* calls: to the hub, and back as their own answer */
+    CALL_PUBLISH,      /* struct publish_call */
+    CALL_FETCH,        /* struct fetch_call */
+    CALL_CHANNELS,     /* struct channels_call */
+    CALL_WATCH,        /* struct watch_call */
+    CALL_UNWATCH,      /* struct watch_call */
+    CALL_HEAD,         /* struct head_call */
+    CALL_LOSS_SEEN,    /* struct call */
+    CALL_KINDS,        /* how many there are */
+    /* hub to edge, no answer; the edge frees them */
+    LETTER_MESSAGE,    /* struct message_letter */
+    LETTER_LOST,       /* struct letter */
+    LETTER_DRAIN,      /* struct letter: close every connection (PROTOCOL.md, hub.bye), the edge ends when none is left */
+    LETTER_SOCKET,     /* struct socket_letter of transports/accept.h */
+    LETTER_STOP,       /* struct letter: end the thread now (drain.timeout has passed) */
+    /* store to hub */
+    LETTER_STORED,     /* struct store_group of store.h */
+};
+
+struct call {
+    struct letter letter;                 /* first; letter.kind < CALL_KINDS */
+    uint8_t       from;                   /* the origin's number at the hub: hub_add_peer() */
+    int           err;                    /* answer: 0 or ERR_… */
+    void        (*answered)(struct call *call);   /* on the origin's thread; owns the call from then on */
+    void         *owner;                  /* the origin's own; the hub does not look at it */
+};
+
+static inline void call_submit(struct post *to_hub, struct call *call, size_t bytes)
+{
+    post_put(to_hub, &call->letter, sizeof *call + bytes);
+}
+
+/* Publish: ERR_STORE_FAILED, ERR_BUSY (too much under way; nothing was published), ERR_DRAINING. */
+struct publish_call {
+    struct call call;
+    struct msg *msg;              /* one reference, which stays the origin's; answer: seq, epoch, time_ms are set */
+    uint32_t    subscribers;      /* answer: subscriptions on this node that it is on its way to */
+};
+
+enum gap_reason {
+    GAP_NONE,
+    GAP_HISTORY,      /* history has given up messages that came after the position */
+    GAP_EPOCH,        /* the position is of another or of no epoch, or from the future */
+};
+
+struct fetch_channel {
+    struct slice name;            /* a valid channel name */
+    bool         incomplete;      /* answer: the gap concerns this channel */
+    bool         resumable;       /* answer: it has history */
+};
+
+enum fetch_from {
+    FETCH_NOW,        /* no position: nothing but where "now" is */
+    FETCH_AFTER,      /* what came after `after` */
+    FETCH_ALL,        /* all that is kept, no gap */
+};
+
+/* What is kept of a set of channels after a position, in order of number; the one call behind resume, catching up,
+ * the WebSocket `history` command and GET …/messages. The answer is the same on every engine. */
+struct fetch_call {
+    struct call           call;
+    struct fetch_channel *channels;   /* no name twice */
+    size_t                n_channels;
+    enum fetch_from       from;
+    struct position       after;
+    size_t                max_bytes;  /* the answer is cut (more = true) before the sum of msg_size passes this; at least one message */
+    size_t                max_count;  /* likewise; 0: no limit */
+    /* answer */
+    enum gap_reason       gap;        /* the channels concerned are marked incomplete */
+    struct position       begin;      /* where the stream begins: `after` when that is complete, else just before the
+                                         first message that follows (EXACT.md 9) */
+    struct position       upto;       /* every completed message of these channels up to here is in the answer (EXACT.md 13) */
+    bool                  more;       /* there is more after `upto` */
+    struct msg          **msgs;       /* malloc'ed array, one reference each; fetch_answer_fini() gives all back */
+    size_t                n_msgs;
+};
+void fetch_answer_fini(struct fetch_call *fetch);
+
+struct channel_info {
+    char     name[200];           /* not terminated */
+    uint8_t  name_len;
+    uint32_t subscribers;
+    uint32_t kept;                /* messages in history */
+    size_t   kept_bytes;
+    struct position last;         /* newest message; seq 0: none known */
+    bool     resumable;
+};
+
+/* The channels that have a subscriber or a kept message, by name. With `exact`, that one: ERR_NOT_FOUND if there is none. */
+struct channels_call {
+    struct call          call;
+    struct slice         exact;       /* or empty */
+    struct slice         prefix;      /* or empty */
+    struct slice         after;       /* names greater than this (the cursor), or empty */
+    size_t               limit;       /* 1 … 1,000 */
+    /* answer */
+    struct channel_info *infos;       /* malloc'ed, to be freed by the origin */
+    size_t               n_infos;
+    bool                 more;
+    size_t               total;       /* all that have a subscriber or a kept message */
+};
+
+/* Edges: from now on mail me every message of this channel / no more. After WATCH is answered, all that completes later
+ * is mailed (or told as lost). The edge owns the counter; the hub reads it until UNWATCH is answered. */
+struct watch_call {
+    struct call  call;
+    struct slice channel;
+    uint64_t     hash;                /* hash_bytes(channel) */
+    atomic_uint *subscribers;         /* how many the channel has on this edge, kept by the edge */
+    struct position head;             /* answer to WATCH: completed up to here */
+};
+
+/* Edges: the highest number with all lower ones completed (EXACT.md 11). */
+struct head_call {
+    struct call     call;
+    struct position head;             /* answer */
+};
+
+/* Hub to edge: a completed message of a watched channel. The edge gives the reference back and frees the letter. */
+struct message_letter {
+    struct letter letter;
+    struct msg   *msg;
+};
+
+/* LETTER_LOST (EXACT.md 15): the bound of this edge's mail was reached and messages are being dropped. The edge puts every
+ * live connection to catching up, and sends CALL_LOSS_SEEN *before* the first of their fetches; when the hub runs that,
+ * messages are mailed again. */

@@ -1,0 +1,30 @@
+/* json.h — JSON as bytes: is it valid, and where in it is a member. Payloads travel as the bytes the publisher sent, so
+ * nothing here builds values. jsmn (strict) finds tokens; what it lets through is checked here (RFC 8259): numbers, escapes,
+ * lone surrogates, control characters, UTF-8, depth (64), no text after the value.
+ * Threading: pure functions; json_object keeps its tokens in the struct (bounded). */
+#pragma once
+#include "hub/base/buf.h"
+
+enum { JSON_DEPTH_MAX = 64, JSON_MEMBERS_MAX = 32 };
+
+bool utf8_valid(struct slice s);                 /* RFC 3629: no overlong, no surrogates, up to U+10FFFF */
+
+/* One JSON value and nothing else (white space around it is fine). 0, ERR_BAD_UTF8, ERR_BAD_JSON. *ret_value: without the white space around. */
+int json_check(struct slice text, struct slice *ret_value);
+
+struct json_member {
+    struct slice name;       /* without quotes, as written (escapes are not undone: a name with one never equals ours) */
+    struct slice value;      /* its bytes as sent; strings with quotes */
+};
+struct json_object {
+    size_t             n;
+    struct json_member members[JSON_MEMBERS_MAX];
+};
+/* The members of an object, one level. 0; ERR_BAD_JSON (not an object, invalid, a name twice, too many members), ERR_BAD_UTF8. */
+int json_object_parse(struct slice text, struct json_object *ret_object);
+struct slice json_member_find(const struct json_object *object, const char *name);   /* {NULL,0}: not there */
+
+/* A JSON string without its quotes and escapes, appended to `out`; ERR_BAD_FIELD when it is not a string. */
+int json_string(struct slice value, struct buf *out);
+/* The values of an array, one level; calls each(arg, value) until it returns non-zero, which is returned. ERR_BAD_FIELD: not an array. */
+int json_array_each(struct slice value, int (*each)(void *arg, struct slice value), void *arg);

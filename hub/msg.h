@@ -1,0 +1,47 @@
+/* msg.h — one message, immutable once it has its number, shared by all threads.
+ *
+ * Lifetime   atomically reference-counted: msg_new() gives one reference, who keeps a pointer takes one. One malloc holds
+ *            everything: header, channel, event, client, data.
+ * Threading  the thread that made it may write seq, prev, epoch and time_ms until it hands it on (the hub does, when the
+ *            message is submitted and completed); afterwards any thread reads.
+ * Limits     `limits.message` bounds data (at most 1 MiB), name.h the names. */
+#pragma once
+#include "hub/base/buf.h"
+
+#include <stdatomic.h>
+
+enum msg_kind {
+    MSG_JSON,      /* data is one JSON value, in the bytes the publisher sent */
+    MSG_TEXT,      /* data is UTF-8 text; travels as a JSON string in envelopes */
+    MSG_BINARY,    /* data is any bytes; travels as base64 */
+};
+
+struct msg {
+    atomic_uint refs;
+    uint8_t     kind;                                /* enum msg_kind */
+    uint8_t     channel_len, event_len, client_len;  /* event_len 0: no event name; client: of the publisher, 0: none */
+    uint32_t    data_len;
+    uint64_t    epoch, seq;    /* its position; set at submission */
+    uint64_t    prev;          /* number of the message before it in its channel, or what `dropped` was at the channel's
+                                  birth; set at completion (EXACT.md 1, 5) */
+    int64_t     time_ms;       /* wall clock at submission */
+    uint64_t    hash;          /* hash_bytes(channel) */
+    char        bytes[];       /* channel, event, client, data */
+};
+
+struct msg *msg_new(struct slice channel, struct slice event, struct slice client, enum msg_kind kind, struct slice data);   /* NULL: no memory */
+struct msg *msg_ref(struct msg *m);      /* returns m */
+void        msg_unref(struct msg *m);    /* NULL is fine */
+
+static inline struct slice msg_channel(const struct msg *m) { return slice(m->bytes, m->channel_len); }
+static inline struct slice msg_event(const struct msg *m)   { return slice(m->bytes + m->channel_len, m->event_len); }
+static inline struct slice msg_client(const struct msg *m)  { return slice(m->bytes + m->channel_len + m->event_len, m->client_len); }
+static inline struct slice msg_data(const struct msg *m)
+{
+    return slice(m->bytes + m->channel_len + m->event_len + m->client_len, m->data_len);
+}
+/* What it costs in memory; what history.bytes, history.max_bytes and mail bounds count. */
+static inline size_t msg_size(const struct msg *m)
+{
+    return sizeof *m + m->channel_len + m->event_len + m->client_len + m->data_len;
+}

@@ -1,0 +1,16 @@
+/* name.h — names of channels, events and clients, and patterns over channel names. DESIGN: a channel name is 1–200 bytes
+ * of printable ASCII without space, `"`, `\`, `*`; segments are split at `.`.
+ *
+ * A pattern may use `*` for one whole segment and `**` as its last segment for one or more.
+ *   orders.*   matches orders.eu, not orders.eu.42        orders.**  matches both, not orders
+ * Threading: pure functions. */
+#pragma once
+#include "hub/base/buf.h"
+
+enum { CHANNEL_NAME_MAX = 200, EVENT_NAME_MAX = 64, CLIENT_ID_MAX = 64 };
+
+int  channel_name_check(struct slice name);     /* 0 or ERR_BAD_CHANNEL */
+int  event_name_check(struct slice name);       /* 0 or ERR_BAD_EVENT: 1–64 of A-Z a-z 0-9 . _ : -, not hub.… */
+int  client_id_check(struct slice id);          /* 0 or ERR_BAD_CLIENT: same letters, 1–64 */
+int  pattern_check(struct slice pattern);       /* 0 or ERR_BAD_CHANNEL; an exact name is a pattern too */
+bool pattern_matches(struct slice pattern, struct slice name);

@@ -1,0 +1,53 @@
+/* store.h — port: where messages survive a restart. The hub hands over groups, the store commits each group whole or
+ * not at all, in order, and mails it back.
+ *
+ *   hub: store_submit(group) ──> store thread: one transaction for all groups waiting ──LETTER_STORED──> hub: completes its messages
+ *
+ * A failed group fails every group that was submitted before the hub has heard of it: prev chains would be wrong
+ * otherwise. The store counts generations for that: it refuses groups of an older generation with ERR_STORE_FAILED, and
+ * the answer says which generation comes next.
+ *
+ * What "committed" means is store.sync: off and batch commit (WAL, NORMAL: in the kernel, so kill -9 loses nothing, on disk
+ * within a second); each syncs before it answers. With off the hub does not wait for the answer.
+ *
+ * Lifetime   store_open at start, before the hub; store_close after the hub's last group was answered.
+ * Threading  submit: hub thread. Answers: by mail to the mailbox given to store_start.
+ * Limits     at most two groups are under way (the hub sees to it); a group holds what one turn of the hub collected.
+ * Failure    a full disk or read-only file fails the group and turns the store's health red (health.h); the store keeps
+ *            trying with whatever comes next and with an empty transaction once a second, and turns green by itself. */
+#pragma once
+#include "hub/base/mail.h"
+#include "hub/hub.h"
+#include "hub/msg.h"
+
+struct store_group {
+    struct letter letter;        /* LETTER_STORED on its way back */
+    uint64_t      generation;    /* of the hub at submission */
+    struct msg  **msgs;          /* a reference each, prev is set; the hub's until answered */
+    size_t        n, cap, bytes;
+    uint64_t      reserve;       /* numbers below this shall be reserved; 0: no change. Also without messages */
+    uint64_t      trim;          /* rows below this number are not needed any more; 0: no change */
+    uint64_t      floor;         /* EXACT.md 8: stored in the same commit as the trim */
+    /* answer */
+    int           err;           /* 0 or ERR_STORE_FAILED */
+    uint64_t      next_generation;
+};
+
+/* One port, two implementations: store_thread.c (SQLite), and the one of tests/sim that crashes at will. */
+struct store {
+    void (*submit)(struct store *store, struct store_group *group);
+};
+
+static inline void store_submit(struct store *store, struct store_group *group) { store->submit(store, group); }
+
+struct config;
+/* Opens or makes DIR/carillon.db; locks it against other processes; migrates older schemas; settles the epoch (EXACT.md 4).
+ * 0, or ERR_STORE_OPEN, ERR_STORE_VERSION, ERR_STORE_LOCKED with one sentence for the operator in *ret_why (static or inside
+ * the store module). *ret_start has `reserved` = `next`: the hub reserves its first block itself. */
+int  store_open(const struct config *config, struct store **ret_store, struct hub_start *ret_start, const char **ret_why);
+/* Every kept row in order of number; the callback may keep a reference. 0, the callback's error, or ERR_STORE_OPEN. */
+int  store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *arg);
+/* Starts the thread; answers go to this mailbox. */
+int  store_start(struct store *store, struct mailbox *hub);
+/* Ends the thread when all that was submitted is committed, marks the stop as clean, closes. NULL is fine. */
+void store_close(struct store *store);
