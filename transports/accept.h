@@ -1,0 +1,28 @@
+/* accept.h — the public port: accepts on the hub thread, applies limits before any byte is read, hands each socket to the
+ * edge with the fewest connections.
+ *
+ * Lifetime   accept_new binds before any thread starts, so a port in use is told at once; freed after the hub's loop ended.
+ * Threading  hub thread (libevent).
+ * Limits     limits.connections, limits.connections_per_address. At EMFILE the listener rests for a moment. */
+#pragma once
+#include "hub/base/mail.h"
+
+struct config;
+struct edge;
+struct event_base;
+struct hub;
+struct acceptor;
+
+/* LETTER_SOCKET: hub to edge. The edge owns the descriptor and frees the letter. */
+struct socket_letter {
+    struct letter letter;
+    int           fd;
+    char          peer[64];      /* "192.0.2.1:50000", for logs */
+};
+
+/* 0, or ERR_ADDRESS with one sentence in *ret_why (a static buffer). */
+int  accept_new(const struct config *config, struct event_base *base, struct hub *hub, struct edge **edges, size_t n_edges,
+                struct acceptor **ret_acceptor, const char **ret_why);
+const char *accept_address(const struct acceptor *acceptor);     /* "127.0.0.1:8000", the real port */
+void accept_stop(struct acceptor *acceptor);                     /* closes the listeners; connections live on */
+void accept_free(struct acceptor *acceptor);

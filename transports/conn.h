@@ -1,0 +1,163 @@
+/* conn.h — one public connection: what it is subscribed to, how far its reader is, and the one door through which it ends.
+ *
+ *   protocol (ws.c, sse.c)  what is said: frames, commands, control events
+ *        |  ^
+ *   conn (here)             subscriptions, catching up, merging, flushing, closing
+ *        |  ^
+ *   line (lws.c)            bytes on a socket
+ *
+ * A connection's output is, in this order: its outbox (what is its own: welcome, answers, errors, close), then a batch of
+ * messages if it is catching up, then the rings of its feeds, merged by arrival. Everything is appended and cut at frame
+ * boundaries only; a frame is an SSE block or a WebSocket frame.
+ *
+ * Subscriptions and catching up. A subscription (struct sub) is LIVE, with a cursor in the ring of its feed, or taken up by
+ * one catch-up, which asks the hub for batches (CALL_FETCH) until nothing is left behind, then makes its subscriptions
+ * live at the ends of their rings (EXACT.md 13: all that is in the rings when the answer comes is ≤ `upto`). A connection
+ * has at most one unmarked catch-up (its resume, or after it fell out of a ring or was told of a loss: from its position,
+ * all live subscriptions), and while it runs no ring is read; and any number of marked ones (subscribe with `since` on a
+ * live connection: replay:true, EXACT.md 16), which do not stop the rings. A new subscription without `since` is a catch-up
+ * FETCH_NOW, whose answer tells where it begins. A subscription never gets a number ≤ its `after` unmarked, so that what
+ * came in a replay, or before it began, is not repeated when the connection catches up.
+ *
+ * States: OPEN ─conn_close─> CLOSING (last frames leave, input is ignored) ─line gone─> GONE ─last call answered─> freed
+ *         OPEN ─line gone─> GONE
+ *
+ * Lifetime   conn_new by the line when a stream or WebSocket begins; conn_gone by the line when its socket is no more. It is
+ *            freed at the end of the turn in which both it is gone and its last call has been answered; nothing is freed
+ *            inside a callback.
+ * Threading  its edge's thread.
+ * Limits     limits.channels subscriptions, limits.commands calls under way (input pauses above), outbox 256 KiB + one
+ *            answer (above: closed, ERR_SLOW). */
+#pragma once
+#include "hub/access.h"
+#include "hub/base/list.h"
+#include "hub/call.h"
+
+#include <sys/uio.h>
+
+struct batch;
+struct catchup;
+struct edge;
+struct sub;
+
+/* Port: what carries a connection's bytes. lws.c for sockets; the simulation has one that takes what it likes. */
+struct line_ops {
+    /* Hands bytes to the socket. Returns how many it took (0 … all, cut anywhere), or -1: it is dead, conn_gone will follow.
+     * Never called while bytes given to keep() have not left. */
+    ssize_t (*send)(struct conn *conn, const struct iovec *iov, int n);
+    /* The rest of a frame that send() cut: copied, leaves before anything else. conn_on_writable comes after it has left. */
+    void (*keep)(struct conn *conn, const void *rest, size_t len);
+    /* Call conn_on_writable when the socket takes bytes again. */
+    void (*want_writable)(struct conn *conn);
+    /* Stop or go on reading. */
+    void (*pause)(struct conn *conn, bool paused);
+    /* Nothing more will be sent: when what was taken has left, shut down; at the deadline kill. conn_gone follows, never
+     * from inside this call. */
+    void (*finish)(struct conn *conn, int64_t within_ms);
+    /* Largest run of bytes per send(), frame-aligned unless one frame is larger; 0: any. For lines that copy (TLS). */
+    size_t max_run;
+};
+
+/* What a kind of connection says. One const table per kind. All append to the outbox with conn_say. */
+struct protocol {
+    const char *name;                 /* for logs: "websocket", "sse" */
+    int         gauge;                /* METRIC_conns_… */
+    uint8_t     format;               /* default enum wire_format (wire.h) */
+    uint8_t     replay_format;        /* the format of marked replays */
+    /* A catch-up that began subscriptions has its first answer: say gap (if there is one), then ready/subscribed. */
+    void (*began)(struct conn *conn, struct catchup *catchup, const struct fetch_call *answer);
+    /* A gap on a connection that was live already. */
+    void (*gap)(struct conn *conn, const struct fetch_call *answer);
+    /* A marked replay has been written completely. */
+    void (*replayed)(struct conn *conn, struct catchup *catchup, struct position upto);
+    /* Something is due (heartbeat, ping, missed pongs). Returns seconds until it is due again. */
+    int  (*due)(struct conn *conn);
+    /* The last words: bye or error, close frame. `retry_ms` 0: none to tell. */
+    void (*farewell)(struct conn *conn, int err, int64_t retry_ms);
+    void (*fini)(struct conn *conn);  /* frees conn->state */
+};
+
+enum conn_state { CONN_OPEN, CONN_CLOSING, CONN_GONE };
+
+struct conn {
+    struct link            link;          /* in edge->conns or edge->doomed */
+    struct link            dirty_link;    /* in edge->dirty_conns */
+    struct link            due_link;      /* in a slot of edge->wheel */
+    struct edge           *edge;
+    const struct protocol *protocol;
+    void                  *line;          /* the line's own (struct lws *) */
+    void                  *state;         /* the protocol's own (struct ws *), or NULL */
+    struct principal      *principal;     /* one reference */
+    char                  *client;        /* chosen client id, or NULL: the connection's own id */
+    struct link            subs;          /* all of them (struct sub) */
+    struct link            pending;       /* live ones whose ring has something for it */
+    struct link            catchups;      /* struct catchup, oldest first */
+    struct buf            *outbox;        /* NULL: empty; outbox_sent bytes of it have left */
+    uint64_t               outbox_sent;
+    struct position        position;      /* everything of its live subscriptions up to here has been sent; epoch 0: none yet */
+    uint64_t               told;          /* the seq of the last position its reader was told (id or position frame) */
+    uint64_t               id;            /* printed as conn_name() */
+    uint32_t               due_s;         /* second on the mono clock in which something is due */
+    uint32_t               n_subs;
+    uint16_t               calls;         /* calls under way on its behalf */
+    uint8_t                format;        /* enum wire_format */
+    uint8_t                conn_state;    /* enum conn_state */
+    bool                   choked;        /* waits for conn_on_writable */
+    bool                   paused;        /* input is paused */
+    bool                   was_live;      /* has reached the head once (EXACT.md 16) */
+    uint8_t                missed;        /* the protocol's: pings without an answer */
+};
+
+/* Takes over `principal`. `client` may be empty. NULL: no memory (principal is given back). */
+struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *line, struct principal *principal, struct slice client);
+void conn_gone(struct conn *conn);             /* by the line: the socket is no more; `line` is not used again */
+void conn_on_writable(struct conn *conn);      /* by the line */
+/* The one exit door. The reason is what log, metric and client see. Closing twice is fine: the first reason stays. */
+void conn_close(struct conn *conn, int err);
+void conn_close_for(struct conn *conn, int err, int64_t retry_ms);
+
+/* Complete frames for this connection only, in order, before any message that is not sent yet. */
+void        conn_say(struct conn *conn, const void *frames, size_t n);
+/* Forms one frame in place: append to the buf, then conn_say_end. Never NULL (a failed buf closes at conn_say_end). */
+struct buf *conn_say_begin(struct conn *conn);
+void        conn_say_end(struct conn *conn);
+
+/* Subscribes to all of `names` or to none. Later protocol->began is called once, with `tag` in the catch-up.
+ *   FETCH_NOW                          from now
+ *   FETCH_AFTER, FETCH_ALL             unmarked: only for the first subscription of a connection that has no position yet
+ *   the same with `marked`             replay:true until complete, then live (EXACT.md 16)
+ * `tag` (may be NULL) is malloc'ed and belongs to the catch-up from success on: it frees it.
+ * 0; ERR_BAD_CHANNEL, ERR_ALREADY_SUBSCRIBED, ERR_TOO_MANY_CHANNELS, ERR_MEMORY, ERR_FORBIDDEN/ERR_UNAUTHENTICATED (principal):
+ * then nothing has changed. */
+int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum fetch_from from, struct position after, bool marked, void *tag);
+int conn_unsubscribe(struct conn *conn, struct slice name);        /* 0 or ERR_NOT_SUBSCRIBED */
+
+/* A call on behalf of the connection (publish, history). call->answered must end with conn_call_done(), and must look at
+ * conn->conn_state before it says anything. ERR_FORBIDDEN/ERR_UNAUTHENTICATED (nothing submitted); input pauses at limits.commands. */
+int  conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op op, struct slice channel);
+void conn_call_done(struct conn *conn);
+
+void         conn_due_in(struct conn *conn, int seconds);          /* (re)arms protocol->due */
+/* Everything has been sent, nothing is being caught up: its position may move to the head (EXACT.md 11). */
+bool         conn_at_end(const struct conn *conn);
+size_t       conn_name(const struct conn *conn, char out[24]);     /* "c2f" — for logs, and as default client id */
+struct slice conn_client(const struct conn *conn, char scratch[24]);
+
+/* One subscription set that begins, resumes or catches up. Protocols read it in began/replayed. */
+struct catchup {
+    struct link     link;         /* in conn->catchups */
+    struct conn    *conn;
+    struct link     subs;         /* struct sub, by catchup_link */
+    uint32_t        n_subs;
+    enum fetch_from from;
+    struct position after;        /* what has been handed to the connection so far; moves on with each batch */
+    bool            marked;       /* its messages say replay:true */
+    bool            begun;        /* protocol->began has been called (or needs not be) */
+    bool            asking;       /* a fetch is under way */
+    bool            last;         /* the batch in hand is the last */
+    struct batch   *batch;        /* what is being written, or NULL */
+    size_t          batch_at;     /* index of the next frame of it */
+    void           *tag;          /* the protocol's (the ref of a subscribe frame); freed with the catch-up */
+};
+/* The channel names of a catch-up, in the order of the subscribe: calls each(arg, name). */
+void catchup_each_channel(const struct catchup *catchup, void (*each)(void *arg, struct slice channel), void *arg);

@@ -1,0 +1,60 @@
+/* edge.h — one edge: everything a thread of public connections shares, without its sockets and without its loop.
+ *
+ * Happy path of a message: hub mails LETTER_MESSAGE ─> edge_mail: feed.c appends it to the ring of each wire format in use,
+ * the feed becomes dirty ─> edge_flush at the end of the turn: every subscriber of a dirty feed is visited once, each
+ * connection sends all that is pending with one send() straight from the rings (conn.c) ─> rings without readers that lag
+ * give their chunks back to the pool.
+ *
+ * The loop is elsewhere: edge_thread.c (libev, libwebsockets) for real, a function of the simulation in tests. Both call
+ * edge_mail when the mailbox is readable, edge_flush at the end of every turn, edge_tick about once a second.
+ *
+ * Lifetime   edge_new before the threads start; edge_free after the last connection has gone and all calls have been answered.
+ * Threading  edge thread only, all of it, but `box` may be posted to from any thread.
+ * Limits     edge.ring_bytes per feed and format, edge.pool_bytes for all rings of the edge, limits.channels per connection. */
+#pragma once
+#include "hub/base/clock.h"
+#include "hub/base/list.h"
+#include "hub/base/mail.h"
+#include "hub/position.h"
+
+struct conn;
+struct config;
+struct feed;
+struct hub;
+struct line_ops;
+struct pool;
+
+enum { WHEEL_SLOTS = 64 };       /* seconds; a longer wait goes round again */
+
+struct edge {
+    const struct config   *config;
+    const struct clock    *clock;
+    const struct line_ops *line;         /* how bytes leave: lws.c, or a test's */
+    struct mailbox         box;
+    struct post            to_hub;
+    uint8_t                peer;         /* its number at the hub */
+    struct position        head;         /* newest head the hub has told, or of the newest message */
+    uint64_t               arrivals;     /* arrival number of the newest message (DESIGN, "one order per connection") */
+    struct feed           *feeds;        /* table by channel name (feed.c) */
+    struct pool           *pool;         /* chunks of all rings */
+    struct link            dirty_feeds;  /* got messages in this turn */
+    struct link            dirty_conns;  /* have something to send or to decide at the end of this turn */
+    struct link            conns;        /* all that are open */
+    struct link            doomed;       /* gone; freed at the end of the turn in which their last call came back */
+    struct link            wheel[WHEEL_SLOTS];   /* connections by the second in which something is due */
+    int64_t                wheel_s;      /* the second up to which the wheel has run */
+    uint64_t               next_id;
+    size_t                 n_conns;      /* open ones */
+    bool                   head_asked;   /* a CALL_HEAD is under way (at most one, at most once a second) */
+    bool                   draining;
+    void (*on_letter)(struct edge *edge, struct letter *letter);   /* letters that are the loop's: sockets, stop */
+    void                  *loop;         /* the loop's own */
+};
+
+/* Registers itself at the hub as a peer. 0 or ERR_MEMORY. */
+int  edge_new(const struct config *config, const struct clock *clock, struct hub *hub, bool with_fd, struct edge **ret_edge);
+void edge_free(struct edge *edge);       /* NULL is fine */
+void edge_mail(struct edge *edge);       /* takes all letters that have come */
+void edge_flush(struct edge *edge);      /* end of turn: sends, asks, frees what is doomed, hands letters to the hub */
+void edge_tick(struct edge *edge);       /* about once a second while there are connections: whatever is due */
+bool edge_idle(const struct edge *edge); /* no connection, none doomed, no call under way: may be freed */

@@ -1,0 +1,12 @@
+/* edge_thread.h — the loop under an edge: a libev loop with a libwebsockets context on it.
+ *
+ * Order of one turn: libev events (sockets through lws, mailbox, tick) ─> edge_flush before the loop sleeps (ev_prepare).
+ * Lifetime   started after hub_new and the stores are ready; ends after LETTER_DRAIN when no connection is left, or at once
+ *            after LETTER_STOP. Threading: start and join by main; the rest is the edge's own thread. */
+#pragma once
+struct config;
+struct edge;
+struct edge_thread;
+
+int  edge_thread_start(const struct config *config, struct edge *edge, struct edge_thread **ret_thread);   /* 0 or ERR_… */
+void edge_thread_join(struct edge_thread *thread);      /* waits for its end, frees it (not the edge) */

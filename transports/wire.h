@@ -1,0 +1,21 @@
+/* wire.h — the forms in which a message leaves: each message is encoded once per form in use on an edge, never once per
+ * subscriber. PROTOCOL.md, "SSE" and "WebSocket".
+ *
+ *   WIRE_WS           a text frame (RFC 6455 §5.2, not masked) with the message object
+ *   WIRE_WS_REPLAY    the same with "replay":true
+ *   WIRE_SSE_BARE     id: / event: / data: lines of the payload, a blank line (WHATWG HTML §9.2)
+ *   WIRE_SSE          id: / data: with the message object
+ * Threading: pure functions. */
+#pragma once
+#include "hub/base/buf.h"
+#include "hub/msg.h"
+
+enum wire_format { WIRE_WS, WIRE_WS_REPLAY, WIRE_SSE_BARE, WIRE_SSE, WIRE_FORMATS };
+
+void wire_add(struct buf *out, enum wire_format format, const struct msg *m);
+
+/* One WebSocket frame from the hub: FIN, this opcode, any length. */
+enum ws_opcode { WS_TEXT = 1, WS_CLOSE = 8, WS_PING = 9 };
+void wire_add_ws(struct buf *out, enum ws_opcode opcode, struct slice payload);
+/* One SSE block: `id` and `event` may be empty; data is split at CRLF, LF and CR, so that nothing in it can forge a field. */
+void wire_add_sse(struct buf *out, struct slice id, struct slice event, struct slice data);
