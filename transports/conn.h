@@ -37,6 +37,7 @@
 
 struct batch;
 struct catchup;
+struct conn;
 struct edge;
 struct sub;
 
