@@ -1,0 +1,16 @@
+/* cli.h — the subcommands of `carillon` that are clients: pub and sub.
+ *
+ * They speak to a hub by HTTP as PROTOCOL.md says and know nothing of its insides, so what they can do anybody can.
+ * argv[0] is the subcommand's name, as in a program of its own. Results go to standard output, everything that is said
+ * to people to standard error. Without --key the API key is taken from the environment's CARILLON_KEY.
+ * Threading: the main thread, before or without a hub in this process. */
+#pragma once
+
+enum cli_exit {
+    CLI_OK      = 0,
+    CLI_FAILED  = 1,    /* the hub refused, or could not be reached */
+    CLI_MISUSED = 2     /* the command line makes no sense; nothing was sent */
+};
+
+int cli_pub(int argc, char **argv);     /* publishes one message, prints its id; an enum cli_exit */
+int cli_sub(int argc, char **argv);     /* prints the messages of channels as they come, over reconnects; an enum cli_exit */
