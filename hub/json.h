@@ -1,7 +1,13 @@
 /* json.h — JSON as bytes: is it valid, and where in it is a member. Payloads travel as the bytes the publisher sent, so
- * nothing here builds values. jsmn (strict) finds tokens; what it lets through is checked here (RFC 8259): numbers, escapes,
- * lone surrogates, control characters, UTF-8, depth (64), no text after the value.
- * Threading: pure functions; json_object keeps its tokens in the struct (bounded). */
+ * nothing here builds values; jansson, which does, serves config documents and claims.
+ *
+ * One pass over the text checks all of RFC 8259: structure, numbers, escapes, control characters, UTF-8, depth, no text after
+ * the value; and lone surrogate escapes, which no receiver agrees about. It allocates nothing and is linear in the text. (A
+ * tokenizer such as jsmn finds the same slices, but needs memory for each token, is quadratic in a long array of arrays, and
+ * leaves all of these checks to us; with them done there is nothing left for it to do.)
+ *
+ * Threading: pure functions.
+ * Limits: JSON_DEPTH_MAX levels; objects that are taken apart have at most JSON_MEMBERS_MAX members. */
 #pragma once
 #include "hub/base/buf.h"
 
@@ -20,9 +26,11 @@ struct json_object {
     size_t             n;
     struct json_member members[JSON_MEMBERS_MAX];
 };
-/* The members of an object, one level. 0; ERR_BAD_JSON (not an object, invalid, a name twice, too many members), ERR_BAD_UTF8. */
+/* The members of an object, one level. 0; ERR_BAD_JSON (invalid), ERR_BAD_UTF8; ERR_BAD_REQUEST: valid, but not an object or
+ * one of too many members. */
 int json_object_parse(struct slice text, struct json_object *ret_object);
-struct slice json_member_find(const struct json_object *object, const char *name);   /* {NULL,0}: not there */
+/* {NULL,0}: not there. Of a member that is there twice the last counts (PROTOCOL.md). */
+struct slice json_member_find(const struct json_object *object, const char *name);
 
 /* A JSON string without its quotes and escapes, appended to `out`; ERR_BAD_FIELD when it is not a string. */
 int json_string(struct slice value, struct buf *out);
