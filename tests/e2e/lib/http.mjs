@@ -1,0 +1,74 @@
+// http.mjs — requests to the hub as a backend would send them (node:http), and publish() on top.
+import http from 'node:http';
+import { within } from './wait.mjs';
+
+// options: method, headers, body (string, Buffer or object = JSON), agent.
+// Resolves with { status, headers, body (Buffer), text, json } whatever the status is.
+export function request(where, path, { method = 'GET', headers = {}, body, agent = false } = {}) {
+    const target = where.api ?? where;
+    const sent = { ...headers };
+    let bytes = body;
+    if (body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)) {
+        bytes = JSON.stringify(body);
+        sent['Content-Type'] ??= 'application/json';
+    }
+    if (bytes !== undefined) sent['Content-Length'] ??= Buffer.byteLength(bytes);
+    return within(new Promise((resolve, reject) => {
+        const req = http.request({ ...target, path, method, headers: sent, agent }, (response) => {
+            const chunks = [];
+            response.on('data', (chunk) => chunks.push(chunk));
+            response.on('error', reject);
+            response.on('end', () => resolve(new Answer(response, Buffer.concat(chunks))));
+        });
+        req.on('error', reject);
+        req.end(bytes);
+    }), `an answer to ${method} ${path}`);
+}
+
+export class Answer {
+    constructor(response, body) {
+        this.status = response.statusCode;
+        this.headers = response.headers;
+        this.body = body;
+    }
+    get text() { return this.body.toString('utf8'); }
+    get json() { return JSON.parse(this.text); }
+}
+
+export function messagesPath(channel, query = '') {
+    return `/v1/channels/${encodeURIComponent(channel)}/messages${query}`;
+}
+
+// Any publish: `headers` and `query` as given. Resolves with the Answer.
+export function post(where, channel, body, { headers = {}, query = '', agent } = {}) {
+    return request(where, messagesPath(channel, query), { method: 'POST', headers, body, agent });
+}
+
+// A publish that must be accepted. Raw text; resolves with { id, channel, time, subscribers }.
+export async function publish(where, channel, data, { headers = {}, query = '', agent } = {}) {
+    const answer = await post(where, channel, data, { headers: { 'Content-Type': 'text/plain', ...headers }, query, agent });
+    if (answer.status !== 201) throw new Error(`publish answered ${answer.status}: ${answer.text}`);
+    return answer.json;
+}
+
+// Several one after the other on one keep-alive connection; resolves with their ids.
+export async function publishAll(where, channel, texts) {
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    try {
+        const ids = [];
+        for (const text of texts) ids.push((await publish(where, channel, text, { agent })).id);
+        return ids;
+    } finally { agent.destroy(); }
+}
+
+// A problem+json answer (RFC 9457), checked as far as every problem is alike. Resolves with its document.
+export function problemOf(answer, status, code) {
+    const seen = `${answer.status} ${answer.headers['content-type']} ${answer.text}`;
+    if (answer.status !== status) throw new Error(`expected ${status} ${code}, got ${seen}`);
+    if (!/^application\/problem\+json\b/.test(answer.headers['content-type'] ?? '')) throw new Error(`not problem+json: ${seen}`);
+    const problem = answer.json;
+    if (code && problem.code !== code) throw new Error(`expected code ${code}, got ${seen}`);
+    if (problem.status !== status) throw new Error(`status in the document differs: ${seen}`);
+    for (const field of ['title', 'request_id']) if (!problem[field]) throw new Error(`no ${field}: ${seen}`);
+    return problem;
+}

@@ -1,0 +1,132 @@
+// hub.mjs — one real `carillon serve` of a test: started on free ports, watched, killed by its pid, its data removed.
+//
+//   const hub = await Hub.start({ args: ['--history.size=1000'] });
+//   hub.publicUrl('/sse?channel=a'), hub.api, hub.pid, hub.log
+//   await hub.kill9(); await hub.restart();        // same data directory, same ports
+//
+// Tests do not call Hub.start() themselves but scope.hub() (scope.mjs), which also cleans up.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Watched } from './wait.mjs';
+import { isAlive } from './proc.mjs';
+
+export const BINARY = process.env.CARILLON ?? new URL('../../../build/carillon', import.meta.url).pathname;
+const READY = /^carillon ready public=(\S+) api=(\S+) pid=(\d+)$/m;
+
+// Whatever ends this test process, no hub outlives it.
+const running = new Set();
+process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1));
+
+export function ownDir() {
+    return mkdtempSync(path.join(tmpdir(), 'carillon-e2e-'));
+}
+
+// The environment of this machine without any CARILLON_ setting of the person who runs the tests.
+function cleanEnv(extra) {
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON')));
+    return { ...env, ...extra };
+}
+
+// "127.0.0.1:8000" -> { host, port };  "unix:/path" -> { socketPath }
+function address(text) {
+    if (text.startsWith('unix:')) return { socketPath: text.slice(5) };
+    const colon = text.lastIndexOf(':');
+    return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+}
+
+// One run of the binary: its output as it comes, and how it ended. Used for hubs and for every other subcommand.
+export class Run extends Watched {
+    stdout = '';
+    stderr = '';
+    ended = null;      // { code, signal } once it has
+
+    constructor(args, { env = {}, cwd, input } = {}) {
+        super();
+        this.args = args;
+        this.child = spawn(BINARY, args, { env: cleanEnv(env), cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+        running.add(this.child);
+        this.pid = this.child.pid;
+        this.child.stdin.on('error', () => {});       // it may have ended before it has read all
+        if (input !== null) this.child.stdin.end(input ?? '');
+        this.child.stdout.setEncoding('utf8').on('data', (text) => { this.stdout += text; this.changed(); });
+        this.child.stderr.setEncoding('utf8').on('data', (text) => { this.stderr += text; this.changed(); });
+        this.child.on('error', (error) => this.#end({ code: null, signal: null, error }));
+        this.child.on('close', (code, signal) => this.#end({ code, signal }));
+    }
+
+    #end(how) {
+        running.delete(this.child);
+        this.ended ??= how;
+        this.changed();
+    }
+
+    get log() { return this.stderr; }
+    state() { return `ended=${JSON.stringify(this.ended)} stdout=${JSON.stringify(this.stdout.slice(-400))} stderr tail:\n${this.stderr.slice(-1500)}`; }
+    end(ms) { return this.waitFor(() => this.ended, `the end of carillon ${this.args.join(' ')}`, ms); }
+    signal(name) { return this.ended ? false : this.child.kill(name); }
+
+    async kill9() {
+        this.signal('SIGKILL');
+        return this.end();
+    }
+}
+
+export class Hub {
+    logs = '';           // of the runs before this one
+    #options;
+
+    static async start(options = {}) {
+        const hub = new Hub();
+        hub.#options = { dev: true, args: [], env: {}, memory: false, ...options };
+        hub.ownsDir = !options.dir && !options.memory;
+        hub.dir = options.memory ? '' : options.dir ?? ownDir();
+        try { await hub.#run('127.0.0.1:0', '127.0.0.1:0'); } catch (error) { await hub.dispose(); throw error; }
+        return hub;
+    }
+
+    async #run(publicListen, apiListen) {
+        const { dev, args, env } = this.#options;
+        this.run = new Run(['serve', ...(dev ? ['--dev'] : []), `--public.listen=${publicListen}`, `--api.listen=${apiListen}`,
+            `--store.dir=${this.dir}`, ...args], { env });
+        const line = await this.run.waitFor((run) => {
+            if (run.ended) throw new Error(`the hub ended before it was ready: ${run.state()}`);
+            return READY.exec(run.stdout);
+        }, 'the ready line');
+        this.public = address(line[1]);
+        this.api = address(line[2]);
+        this.readyPid = Number(line[3]);
+        return this;
+    }
+
+    get pid() { return this.run.pid; }
+    get log() { return this.logs + this.run.stderr; }
+    get alive() { return !this.run.ended && isAlive(this.pid); }
+    publicUrl(where, scheme = 'http') { return `${scheme}://${this.public.host}:${this.public.port}${where}`; }
+    apiUrl(where) { return `http://${this.api.host}:${this.api.port}${where}`; }
+    wsUrl(where) { return this.publicUrl(where, 'ws'); }
+
+    kill9() { return this.run.kill9(); }
+
+    // SIGTERM; resolves with { code, signal } of its end.
+    async terminate(ms) {
+        this.run.signal('SIGTERM');
+        return this.run.end(ms);
+    }
+
+    // Again on the same directory and the same ports; other flags only if given.
+    async restart({ args } = {}) {
+        if (!this.run.ended) throw new Error('restart() of a hub that still runs');
+        if (args) this.#options.args = args;
+        this.logs += `${this.run.stderr}\n---- restarted ----\n`;
+        return this.#run(`${this.public.host}:${this.public.port}`, `${this.api.host}:${this.api.port}`);
+    }
+
+    async dispose() {
+        try { if (this.run) await this.run.kill9(); } finally {
+            if (this.ownsDir) rmSync(this.dir, { recursive: true, force: true });
+        }
+    }
+}
