@@ -1,0 +1,18 @@
+/* heap.h — binary heap of pointers in an array of the caller's: at[0] is the least by `less`.
+ *
+ * Nothing is allocated: the caller provides room for what it pushes. Threading: whoever owns the array. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef bool heap_less_fn(const void *a, const void *b);
+
+struct heap {
+    void        **at;
+    size_t        n;
+    heap_less_fn *less;
+};
+
+void  heap_push(struct heap *heap, void *item);     /* at[] has room for one more */
+void *heap_pop(struct heap *heap);                  /* the least; NULL: empty */
+void  heap_top_changed(struct heap *heap);          /* at[0] got greater */

@@ -1,0 +1,67 @@
+/* channel.h — the channels the hub knows: what each has kept, what it has given up, who watches it.
+ *
+ * A channel is born by its first message or its first watcher and forgotten when it has nothing left: nothing kept, nobody
+ * watching, nothing under way, and one history.ttl has passed since (EXACT.md 7). For channels that are not known the
+ * `floor` speaks: whatever was forgotten lies at or below it (EXACT.md 6).
+ *
+ *   dropped          kept: first ……… last         submitted
+ *   ───┤gone for good├────┤m├──┤m├──┤m├──┤ under way ├──> numbers
+ *
+ * Lifetime   channels_get makes, channels_forget_quiet frees; a pointer is valid until the hub's next tick.
+ * Threading  hub thread.
+ * Limits     history.* bound what is kept; a channel itself costs about 200 bytes, and strangers can only make one by
+ *            subscribing (limits.channels each) or publishing (a right). */
+#pragma once
+#include "hub/base/list.h"
+#include "hub/msg.h"
+
+#include <stdatomic.h>
+#include <uthash.h>
+
+/* An edge that is mailed the channel's messages. */
+struct watch {
+    uint8_t      peer;
+    atomic_uint *subscribers;     /* the edge's counter; read only */
+};
+
+struct channel {
+    UT_hash_handle hh;
+    uint64_t       hash;          /* hash_bytes(name) */
+    uint64_t       submitted;     /* number of the newest message given to the engine */
+    uint64_t       last;          /* number of the newest completed message, 0: none known */
+    uint64_t       dropped;       /* EXACT.md 5: position P is complete for this channel iff P >= dropped */
+    struct msg   **kept;          /* completed messages after `dropped`, in order: a ring of `cap` (a power of two) */
+    uint32_t       first, n_kept, cap;
+    uint32_t       under_way;     /* submitted and not completed */
+    uint32_t       in_age_queue;  /* entries of the history's age queue that point here */
+    uint32_t       n_watches;
+    struct watch  *watches;
+    size_t         kept_bytes;
+    int64_t        quiet_since_ms;   /* when it had nothing left; on the list of quiet channels */
+    struct link    quiet;
+    uint8_t        name_len;
+    char           name[];
+};
+
+struct channels {
+    struct channel *table;
+    uint64_t        floor;        /* EXACT.md 6 */
+    struct link     quiet;        /* channels with nothing left, longest first */
+    size_t          count;
+};
+
+void            channels_init(struct channels *channels, uint64_t floor);
+void            channels_fini(struct channels *channels);
+struct channel *channel_find(const struct channels *channels, struct slice name, uint64_t hash);   /* NULL: not known */
+struct channel *channel_get(struct channels *channels, struct slice name, uint64_t hash);          /* NULL: no memory */
+/* Puts it on the quiet list when it has nothing left, takes it off when it has. Call after every change of that. */
+void            channel_settle(struct channels *channels, struct channel *ch, int64_t now_ms);
+/* Forgets those that have been quiet for `for_ms`; raises the floor to what each had given up. */
+void            channels_forget_quiet(struct channels *channels, int64_t now_ms, int64_t for_ms);
+/* When the next one may be forgotten; INT64_MAX: none is quiet. */
+int64_t         channels_due_ms(const struct channels *channels, int64_t for_ms);
+
+static inline struct slice channel_name(const struct channel *ch)    { return slice(ch->name, ch->name_len); }
+static inline struct msg  *channel_kept(const struct channel *ch, uint32_t i) { return ch->kept[(ch->first + i) & (ch->cap - 1)]; }
+/* Index of the first kept message after `seq`; n_kept: none. */
+uint32_t        channel_first_after(const struct channel *ch, uint64_t seq);

@@ -1,0 +1,80 @@
+/* core.h — the inside of struct hub, for the modules that make it up: hub.c, publish.c, fetch.c, watch.c, inspect.c.
+ *
+ * Nobody else includes this: other threads use call.h, the composition root uses hub.h.
+ * Threading: hub thread. */
+#pragma once
+#include "hub/base/clock.h"
+#include "hub/base/err.h"
+#include "hub/channel.h"
+#include "hub/config.h"
+#include "hub/history.h"
+#include "hub/hub.h"
+#include "hub/store.h"
+
+enum { PEERS_MAX = 80 };      /* edge.threads is at most 64, and the API */
+
+struct peer {
+    struct post post;
+    bool        is_edge;
+    bool        lost;         /* it was told of a loss and has not said yet that it knows (EXACT.md 15) */
+};
+
+/* Numbers given and not completed yet, in order (EXACT.md 1). */
+struct flight {
+    struct publish_call *call;
+    struct channel      *channel;
+};
+
+struct hub {
+    const struct config *config;
+    const struct clock  *clock;
+    struct store        *store;              /* NULL: memory only */
+    struct mailbox       box;
+    struct peer          peers[PEERS_MAX];
+    uint8_t              n_peers;
+    bool                 draining;
+
+    uint64_t             epoch;
+    uint64_t             next;               /* next number to give */
+    uint64_t             reserved;           /* numbers below may be given */
+    uint64_t             head;               /* highest number with all lower ones completed */
+    int64_t              newest_ms;          /* time of the newest message: times never go back */
+
+    struct channels      channels;
+    struct history       history;
+
+    /* publish.c */
+    struct flight       *flights;            /* ring of flights_cap (a power of two) */
+    size_t               flights_first, n_flights, flights_cap;
+    struct group        *collecting;         /* what the next group will be; NULL: nothing yet */
+    struct group        *groups;             /* under way at the store, oldest first */
+    unsigned             n_groups;
+    size_t               waiting_bytes;      /* of messages collected or under way at the store */
+    uint64_t             generation;         /* of store.h */
+    uint64_t             reserve_asked;      /* the end of the block being reserved */
+    uint64_t             trimmed;            /* rows below are gone from the store */
+    int64_t              store_retry_ms;     /* after a failure: the hub's own groups (numbers, trims) wait until then */
+};
+
+static inline int64_t hub_now_ms(const struct hub *hub) { return clock_mono_ms(hub->clock); }
+
+/* Mails the call back to its origin. */
+void hub_answer(struct hub *hub, struct call *call, int err);
+
+/* publish.c */
+void publish_run(struct hub *hub, struct publish_call *call);
+void publish_end_turn(struct hub *hub);                              /* hands what was collected to the store */
+void publish_stored(struct hub *hub, struct store_group *answer);    /* the store's answer */
+bool publish_wants_numbers(const struct hub *hub);                   /* a block must be reserved and none is being reserved */
+void publish_trim(struct hub *hub);                                  /* tells the store which rows nobody needs */
+void publish_fini(struct hub *hub);
+/* fetch.c */
+void fetch_run(struct hub *hub, struct fetch_call *call);
+/* watch.c */
+void watch_run(struct hub *hub, struct watch_call *call);
+void unwatch_run(struct hub *hub, struct watch_call *call);
+void loss_seen_run(struct hub *hub, struct call *call);
+uint32_t watch_deliver(struct hub *hub, struct channel *ch, struct msg *m);   /* to every edge that watches; how many subscribers that is */
+uint32_t watch_subscribers(const struct channel *ch);
+/* inspect.c */
+void channels_run(struct hub *hub, struct channels_call *call);

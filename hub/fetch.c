@@ -1,0 +1,140 @@
+/* fetch.c — what is kept of a set of channels after a position, in order, and whether anything may be missing.
+ *
+ * EXACT.md 3, 5–7, 9, 13:
+ *   1. Is the position complete for each channel? If not: a gap, and the channels it concerns are marked.
+ *   2. What is kept after it (of a foreign position: everything kept), merged by number, up to the bounds of the call.
+ *   3. `upto`: the head, or the last number in the answer when it was cut. */
+#include "hub/base/hash.h"
+#include "hub/base/heap.h"
+#include "hub/core.h"
+
+#include <stdlib.h>
+
+/* A channel being merged. */
+struct source {
+    struct channel *channel;
+    uint32_t        at;         /* index of its next kept message */
+};
+
+void fetch_answer_fini(struct fetch_call *fetch)
+{
+    for (size_t i = 0; i < fetch->n_msgs; i++)
+        msg_unref(fetch->msgs[i]);
+    free(fetch->msgs);
+    fetch->msgs = NULL;
+    fetch->n_msgs = 0;
+}
+
+static bool is_foreign(const struct hub *hub, struct position p)
+{
+    return p.epoch != hub->epoch || p.seq >= hub->next;
+}
+
+static bool is_incomplete(const struct hub *hub, const struct fetch_call *call, const struct channel *ch)
+{
+    if (call->from != FETCH_AFTER || !history_on(hub->config))
+        return false;
+    return is_foreign(hub, call->after) || call->after.seq < (ch ? ch->dropped : hub->channels.floor);
+}
+
+static bool source_less(const void *a, const void *b)
+{
+    const struct source *x = a, *y = b;
+    return channel_kept(x->channel, x->at)->seq < channel_kept(y->channel, y->at)->seq;
+}
+
+/* Marks each channel and sets up those that have something after `start`. */
+static void look_up(struct hub *hub, struct fetch_call *call, uint64_t start, struct source *sources, struct heap *heap)
+{
+    bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
+    for (size_t i = 0; i < call->n_channels; i++) {
+        struct fetch_channel *asked = &call->channels[i];
+        struct channel *ch = channel_find(&hub->channels, asked->name, hash_bytes(asked->name));
+        asked->resumable = history_on(hub->config);
+        asked->incomplete = is_incomplete(hub, call, ch);
+        if (asked->incomplete)
+            call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
+        uint32_t at = ch && call->from != FETCH_NOW ? channel_first_after(ch, start) : 0;
+        if (ch && call->from != FETCH_NOW && at < ch->n_kept) {
+            sources[i] = (struct source){ ch, at };
+            heap_push(heap, &sources[i]);
+        }
+    }
+}
+
+static bool room_for(const struct fetch_call *call, size_t bytes, const struct msg *m)
+{
+    if (call->n_msgs == 0)
+        return true;
+    return bytes + msg_size(m) <= call->max_bytes && (call->max_count == 0 || call->n_msgs < call->max_count);
+}
+
+static bool add(struct fetch_call *call, size_t *cap, struct msg *m)
+{
+    if (call->n_msgs == *cap) {
+        size_t more = *cap ? *cap * 2 : 16;
+        struct msg **msgs = realloc(call->msgs, more * sizeof *msgs);
+        if (!msgs)
+            return false;
+        call->msgs = msgs;
+        *cap = more;
+    }
+    call->msgs[call->n_msgs++] = msg_ref(m);
+    return true;
+}
+
+/* Merges by number until a bound is reached; then there is more. */
+static int merge(struct fetch_call *call, struct heap *heap)
+{
+    size_t cap = 0, bytes = 0;
+    while (heap->n > 0) {
+        struct source *source = heap->at[0];
+        struct msg *m = channel_kept(source->channel, source->at);
+        if (!room_for(call, bytes, m)) {
+            call->more = true;
+            return 0;
+        }
+        if (!add(call, &cap, m))
+            return ERR_MEMORY;
+        bytes += msg_size(m);
+        if (++source->at < source->channel->n_kept)
+            heap_top_changed(heap);
+        else
+            heap_pop(heap);
+    }
+    return 0;
+}
+
+static void place(const struct hub *hub, struct fetch_call *call, bool foreign)
+{
+    uint64_t upto = call->more ? call->msgs[call->n_msgs - 1]->seq : hub->head;
+    uint64_t begin = call->from == FETCH_AFTER ? call->after.seq : call->from == FETCH_NOW ? upto : 0;
+    if (call->gap || foreign || call->from == FETCH_ALL)
+        begin = call->n_msgs ? call->msgs[0]->seq - 1 : upto;
+    call->begin = (struct position){ hub->epoch, begin };
+    call->upto = (struct position){ hub->epoch, upto > begin ? upto : begin };
+}
+
+void fetch_run(struct hub *hub, struct fetch_call *call)
+{
+    bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
+    uint64_t start = call->from == FETCH_AFTER && !foreign ? call->after.seq : 0;
+    struct source *sources = calloc(call->n_channels, sizeof *sources);
+    struct heap heap = { calloc(call->n_channels, sizeof(void *)), 0, source_less };
+    int err = ERR_MEMORY;
+
+    call->gap = GAP_NONE;
+    call->more = false;
+    call->msgs = NULL;
+    call->n_msgs = 0;
+    if (sources && heap.at) {
+        look_up(hub, call, start, sources, &heap);
+        err = merge(call, &heap);
+        place(hub, call, foreign);
+    }
+    if (err)
+        fetch_answer_fini(call);
+    free(sources);
+    free(heap.at);
+    hub_answer(hub, &call->call, err);
+}

@@ -1,0 +1,145 @@
+#include "hub/core.h"
+
+#include "hub/metrics.h"
+
+#include <stdlib.h>
+
+typedef void run_fn(struct hub *hub, void *call);
+
+/* What runs a call, by its kind. */
+static void run_publish(struct hub *hub, void *call)   { publish_run(hub, call); }
+static void run_fetch(struct hub *hub, void *call)     { fetch_run(hub, call); }
+static void run_channels(struct hub *hub, void *call)  { channels_run(hub, call); }
+static void run_watch(struct hub *hub, void *call)     { watch_run(hub, call); }
+static void run_unwatch(struct hub *hub, void *call)   { unwatch_run(hub, call); }
+static void run_loss_seen(struct hub *hub, void *call) { loss_seen_run(hub, call); }
+static void run_head(struct hub *hub, void *call)
+{
+    struct head_call *head = call;
+    head->head = hub_head(hub);
+    hub_answer(hub, &head->call, 0);
+}
+
+static run_fn *const calls[CALL_KINDS] = {
+    [CALL_PUBLISH] = run_publish, [CALL_FETCH] = run_fetch,     [CALL_CHANNELS] = run_channels,   [CALL_WATCH] = run_watch,
+    [CALL_UNWATCH] = run_unwatch, [CALL_HEAD] = run_head,       [CALL_LOSS_SEEN] = run_loss_seen,
+};
+
+struct hub *hub_new(const struct config *config, const struct clock *clock, struct store *store, struct hub_start start)
+{
+    struct hub *hub = calloc(1, sizeof *hub);
+    if (!hub || mailbox_init(&hub->box, true)) {
+        free(hub);
+        return NULL;
+    }
+    hub->config = config;
+    hub->clock = clock;
+    hub->store = store;
+    hub->epoch = start.epoch;
+    hub->next = start.next;
+    hub->reserved = hub->reserve_asked = store ? start.reserved : UINT64_MAX;
+    hub->head = start.next - 1;
+    channels_init(&hub->channels, start.floor);
+    history_init(&hub->history, config, &hub->channels);
+    return hub;
+}
+
+void hub_free(struct hub *hub)
+{
+    if (!hub)
+        return;
+    publish_fini(hub);
+    history_fini(&hub->history);
+    channels_fini(&hub->channels);
+    mailbox_fini(&hub->box);
+    free(hub);
+}
+
+int hub_restore(struct hub *hub, struct msg *m)
+{
+    struct channel *ch = channel_find(&hub->channels, msg_channel(m), m->hash);
+    if (!ch) {
+        if (!(ch = channel_get(&hub->channels, msg_channel(m), m->hash)))
+            return ERR_MEMORY;
+        ch->dropped = m->prev;      /* the oldest row tells what went before it (EXACT.md 8) */
+    }
+    ch->last = ch->submitted = m->seq;
+    if (hub->newest_ms < m->time_ms)
+        hub->newest_ms = m->time_ms;
+    history_keep(&hub->history, ch, m, hub_now_ms(hub));
+    channel_settle(&hub->channels, ch, hub_now_ms(hub));
+    return 0;
+}
+
+struct mailbox *hub_mailbox(struct hub *hub) { return &hub->box; }
+
+uint8_t hub_add_peer(struct hub *hub, struct mailbox *box, bool is_edge, size_t mail_bytes)
+{
+    if (hub->n_peers == PEERS_MAX)
+        abort();
+    struct peer *peer = &hub->peers[hub->n_peers];
+    peer->is_edge = is_edge;
+    post_init(&peer->post, box, mail_bytes);
+    return hub->n_peers++;
+}
+
+void hub_send(struct hub *hub, uint8_t peer, struct letter *letter)
+{
+    post_put(&hub->peers[peer].post, letter, sizeof *letter);
+}
+
+void hub_answer(struct hub *hub, struct call *call, int err)
+{
+    call->err = err;
+    letter_done(&call->letter);
+    post_put(&hub->peers[call->from].post, &call->letter, 0);
+}
+
+static void run_letter(struct hub *hub, struct letter *letter)
+{
+    if (letter->kind < CALL_KINDS)
+        calls[letter->kind](hub, letter);
+    else
+        publish_stored(hub, (struct store_group *)letter);     /* nobody mails the hub anything else */
+}
+
+void hub_turn(struct hub *hub)
+{
+    history_age(&hub->history, clock_wall_ms(hub->clock), hub_now_ms(hub));
+    for (struct letter *letter = mailbox_take(&hub->box), *next; letter; letter = next) {
+        next = letter->next;
+        run_letter(hub, letter);
+    }
+    publish_end_turn(hub);
+    for (uint8_t i = 0; i < hub->n_peers; i++)
+        post_flush(&hub->peers[i].post);
+}
+
+int64_t hub_due_ms(const struct hub *hub)
+{
+    int64_t now = hub_now_ms(hub), wall = clock_wall_ms(hub->clock);
+    int64_t aged = history_due_ms(&hub->history), quiet = channels_due_ms(&hub->channels, hub->config->history_ttl_ms);
+    int64_t due = quiet;
+    if (publish_wants_numbers(hub) && hub->store_retry_ms < due)
+        due = hub->store_retry_ms;
+    if (aged != INT64_MAX && now + (aged - wall) < due)
+        due = now + (aged - wall);
+    /* A second later rather than earlier: ages are told in minutes, and a hub at rest should sleep. */
+    return due == INT64_MAX ? due : due > now ? due + 1000 : now + 1000;
+}
+
+void hub_tick(struct hub *hub)
+{
+    history_age(&hub->history, clock_wall_ms(hub->clock), hub_now_ms(hub));
+    channels_forget_quiet(&hub->channels, hub_now_ms(hub), hub->config->history_ttl_ms);
+    publish_trim(hub);
+}
+
+void hub_drain(struct hub *hub) { hub->draining = true; }
+
+bool hub_idle(const struct hub *hub)
+{
+    return hub->n_flights == 0 && hub->n_groups == 0 && !hub->collecting;
+}
+
+struct position hub_head(const struct hub *hub) { return (struct position){ hub->epoch, hub->head }; }

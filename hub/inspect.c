@@ -1,0 +1,93 @@
+/* inspect.c — the channels that are alive, for those who administer: one page, by name.
+ *
+ * The table is not sorted. A page is found in one pass over all channels with a heap of the page's size, so a page of 100
+ * out of 100,000 channels costs a few milliseconds of the hub thread, and nothing is kept sorted for it. */
+#include "hub/base/hash.h"
+#include "hub/base/heap.h"
+#include "hub/core.h"
+
+#include <stdlib.h>
+
+static int compare_names(struct slice a, struct slice b)
+{
+    int order = memcmp(a.at, b.at, a.len < b.len ? a.len : b.len);
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* The heap has the greatest name on top, because that is the one a smaller name replaces. */
+static bool greater(const void *a, const void *b)
+{
+    return compare_names(channel_name(a), channel_name(b)) > 0;
+}
+
+static bool is_alive(const struct channel *ch)
+{
+    return ch->n_kept > 0 || watch_subscribers(ch) > 0;
+}
+
+static void describe(const struct hub *hub, const struct channel *ch, struct channel_info *info)
+{
+    *info = (struct channel_info){
+        .name_len = ch->name_len, .subscribers = watch_subscribers(ch), .kept = ch->n_kept, .kept_bytes = ch->kept_bytes,
+        .last = { hub->epoch, ch->last }, .resumable = history_on(hub->config),
+    };
+    memcpy(info->name, ch->name, ch->name_len);
+}
+
+static int one_channel(struct hub *hub, struct channels_call *call)
+{
+    struct channel *ch = channel_find(&hub->channels, call->exact, hash_bytes(call->exact));
+    if (!ch || !is_alive(ch))
+        return ERR_NOT_FOUND;
+    if (!(call->infos = calloc(1, sizeof *call->infos)))
+        return ERR_MEMORY;
+    describe(hub, ch, call->infos);
+    call->n_infos = call->total = 1;
+    return 0;
+}
+
+/* Leaves the call->limit smallest names after the cursor in the heap. */
+static void choose(struct hub *hub, struct channels_call *call, struct heap *heap)
+{
+    for (struct channel *ch = hub->channels.table; ch; ch = ch->hh.next) {
+        if (!is_alive(ch))
+            continue;
+        call->total++;
+        if (!slice_begins(channel_name(ch), call->prefix) || compare_names(channel_name(ch), call->after) <= 0)
+            continue;
+        if (heap->n < call->limit) {
+            heap_push(heap, ch);
+        } else {
+            call->more = true;
+            if (greater(heap->at[0], ch)) {
+                heap->at[0] = ch;
+                heap_top_changed(heap);
+            }
+        }
+    }
+}
+
+static int page(struct hub *hub, struct channels_call *call)
+{
+    struct heap heap = { calloc(call->limit, sizeof(void *)), 0, greater };
+    call->infos = calloc(call->limit, sizeof *call->infos);
+    if (heap.at && call->infos) {
+        choose(hub, call, &heap);
+        call->n_infos = heap.n;
+        while (heap.n > 0) {
+            size_t last = heap.n - 1;
+            describe(hub, heap_pop(&heap), &call->infos[last]);
+        }
+    }
+    int err = heap.at && call->infos ? 0 : ERR_MEMORY;
+    free(heap.at);
+    return err;
+}
+
+void channels_run(struct hub *hub, struct channels_call *call)
+{
+    call->infos = NULL;
+    call->n_infos = call->total = 0;
+    call->more = false;
+    hub_answer(hub, &call->call, call->exact.len ? one_channel(hub, call) : page(hub, call));
+}

@@ -1,0 +1,256 @@
+/* publish.c — a message gets its number, waits for its engine, and is completed in order of number (EXACT.md 1–3).
+ *
+ *   publish_run ──number, prev──> in memory or store.sync=off: completed at once
+ *                             └─> else: a flight, and a row of the group being collected
+ *   publish_end_turn ──group──> store (at most GROUPS_MAX under way; meanwhile the next one grows)
+ *   publish_stored ──> its flights are completed: kept, mailed to edges, answered to the publisher
+ *
+ * When a group fails, every flight fails with it, also those whose rows are still being collected: their `prev` would name
+ * a message that does not exist. Their numbers are never given again.
+ * Numbers are given only below `reserved`; blocks are reserved ahead through the store in the same groups. */
+#include "hub/core.h"
+#include "hub/metrics.h"
+
+#include <stdlib.h>
+
+enum { GROUPS_MAX = 2 };
+static const uint64_t NUMBER_BLOCK = 1 << 20;
+static const uint64_t TRIM_ROWS = 1 << 16;       /* rows that may be out of use before a trim goes with the next group */
+static const int64_t STORE_RETRY_MS = 1000;
+
+/* What the hub keeps of a group until the store answers: the port's part first. */
+struct group {
+    struct store_group store;
+    struct group      *next;
+    size_t             n_flights;      /* completed by the answer */
+};
+
+static struct group *collecting(struct hub *hub)
+{
+    if (!hub->collecting)
+        hub->collecting = calloc(1, sizeof *hub->collecting);
+    return hub->collecting;
+}
+
+bool publish_wants_numbers(const struct hub *hub)
+{
+    return hub->store && hub->reserve_asked < hub->next + NUMBER_BLOCK / 2;
+}
+
+/* One more row for the store; false: no memory. */
+static bool collect_row(struct hub *hub, struct msg *m)
+{
+    struct store_group *group = collecting(hub) ? &hub->collecting->store : NULL;
+    if (!group)
+        return false;
+    if (group->n == group->cap) {
+        size_t cap = group->cap ? group->cap * 2 : 16;
+        struct msg **msgs = realloc(group->msgs, cap * sizeof *msgs);
+        if (!msgs)
+            return false;
+        group->msgs = msgs;
+        group->cap = cap;
+    }
+    group->msgs[group->n++] = msg_ref(m);
+    group->bytes += msg_size(m);
+    hub->waiting_bytes += msg_size(m);
+    metric_add(METRIC_store_queue, 1);
+    return true;
+}
+
+static bool flights_room(struct hub *hub)
+{
+    if (hub->n_flights < hub->flights_cap)
+        return true;
+    size_t cap = hub->flights_cap ? hub->flights_cap * 2 : 64;
+    struct flight *bigger = malloc(cap * sizeof *bigger);
+    if (!bigger)
+        return false;
+    for (size_t i = 0; i < hub->n_flights; i++)
+        bigger[i] = hub->flights[(hub->flights_first + i) & (hub->flights_cap - 1)];
+    free(hub->flights);
+    hub->flights = bigger;
+    hub->flights_cap = cap;
+    hub->flights_first = 0;
+    return true;
+}
+
+static struct flight flights_take(struct hub *hub)
+{
+    struct flight flight = hub->flights[hub->flights_first];
+    hub->flights_first = (hub->flights_first + 1) & (hub->flights_cap - 1);
+    hub->n_flights--;
+    return flight;
+}
+
+static void number(struct hub *hub, struct channel *ch, struct msg *m)
+{
+    int64_t now = clock_wall_ms(hub->clock);
+    hub->newest_ms = now > hub->newest_ms ? now : hub->newest_ms;
+    m->time_ms = hub->newest_ms;
+    m->epoch = hub->epoch;
+    m->seq = hub->next++;
+    m->prev = ch->submitted > ch->dropped ? ch->submitted : ch->dropped;
+    ch->submitted = m->seq;
+    ch->under_way++;
+}
+
+static void complete(struct hub *hub, struct publish_call *call, struct channel *ch)
+{
+    struct msg *m = call->msg;
+    ch->under_way--;
+    ch->last = hub->head = m->seq;
+    history_keep(&hub->history, ch, m, hub_now_ms(hub));
+    metric_add(METRIC_msgs_in, 1);
+    metric_add(METRIC_bytes_in, m->data_len);
+    call->subscribers = watch_deliver(hub, ch, m);
+    channel_settle(&hub->channels, ch, hub_now_ms(hub));
+    hub_answer(hub, &call->call, 0);
+}
+
+static void fail(struct hub *hub, struct publish_call *call, struct channel *ch, int err)
+{
+    ch->under_way--;
+    ch->submitted = ch->last;
+    hub->head = call->msg->seq;
+    metric_add(METRIC_msgs_refused, 1);
+    channel_settle(&hub->channels, ch, hub_now_ms(hub));
+    hub_answer(hub, &call->call, err);
+}
+
+/* Why it cannot be taken now, or 0. */
+static int refuse(const struct hub *hub)
+{
+    if (hub->draining)
+        return ERR_DRAINING;
+    if (hub->next >= hub->reserved || hub->waiting_bytes > hub->config->store_queue_bytes)
+        return ERR_BUSY;
+    return 0;
+}
+
+/* Everything that can fail, before the message has a number. */
+static int prepare(struct hub *hub, struct msg *m, bool stored, bool waits, struct channel **ret_ch)
+{
+    int err = refuse(hub);
+    struct channel *ch = err ? NULL : channel_get(&hub->channels, msg_channel(m), m->hash);
+    if (err)
+        return err;
+    if (!ch)
+        return ERR_MEMORY;
+    if ((waits && (!flights_room(hub) || !collecting(hub))) || (stored && !collect_row(hub, m))) {
+        channel_settle(&hub->channels, ch, hub_now_ms(hub));
+        return ERR_MEMORY;
+    }
+    *ret_ch = ch;
+    return 0;
+}
+
+void publish_run(struct hub *hub, struct publish_call *call)
+{
+    bool stored = hub->store && history_on(hub->config);
+    bool waits = (stored && hub->config->store_sync != STORE_SYNC_OFF) || hub->n_flights > 0;
+    struct channel *ch = NULL;
+    int err = prepare(hub, call->msg, stored, waits, &ch);
+
+    if (err) {
+        metric_add(METRIC_msgs_refused, 1);
+        hub_answer(hub, &call->call, err);
+        return;
+    }
+    number(hub, ch, call->msg);
+    if (waits) {
+        hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, ch };
+        hub->collecting->n_flights++;
+    } else {
+        complete(hub, call, ch);
+    }
+}
+
+static void group_free(struct hub *hub, struct group *group)
+{
+    hub->waiting_bytes -= group->store.bytes;
+    metric_add(METRIC_store_queue, -(int64_t)group->store.n);
+    for (size_t i = 0; i < group->store.n; i++)
+        msg_unref(group->store.msgs[i]);
+    free(group->store.msgs);
+    free(group);
+}
+
+void publish_end_turn(struct hub *hub)
+{
+    if (publish_wants_numbers(hub) && hub_now_ms(hub) >= hub->store_retry_ms && collecting(hub))
+        hub->collecting->store.reserve = hub->reserve_asked = hub->next + NUMBER_BLOCK;
+    if (hub->collecting && hub->head - hub->trimmed > TRIM_ROWS)
+        publish_trim(hub);
+    if (!hub->collecting || hub->n_groups >= GROUPS_MAX)
+        return;
+    struct group *group = hub->collecting, **last = &hub->groups;
+    while (*last)
+        last = &(*last)->next;
+    *last = group;
+    hub->n_groups++;
+    hub->collecting = NULL;
+    group->store.letter.kind = LETTER_STORED;
+    group->store.generation = hub->generation;
+    store_submit(hub->store, &group->store);
+}
+
+/* Every flight, with or without a row at the store by now. What was being collected is thrown away with them. */
+static void fail_all(struct hub *hub, int err)
+{
+    struct group *dropped = hub->collecting;
+    hub->collecting = NULL;
+    while (hub->n_flights > 0) {
+        struct flight flight = flights_take(hub);
+        fail(hub, flight.call, flight.channel, err);
+    }
+    for (struct group *group = hub->groups; group; group = group->next)
+        group->n_flights = 0;
+    if (dropped)
+        group_free(hub, dropped);
+}
+
+void publish_stored(struct hub *hub, struct store_group *answer)
+{
+    struct group *group = hub->groups;      /* groups are answered in order: this is the one */
+    hub->groups = group->next;
+    hub->n_groups--;
+    hub->generation = answer->next_generation;
+    if (answer->err) {
+        hub->reserve_asked = hub->reserved;
+        hub->store_retry_ms = hub_now_ms(hub) + STORE_RETRY_MS;
+        fail_all(hub, answer->err);
+    } else {
+        if (answer->reserve)
+            hub->reserved = answer->reserve;
+        if (answer->trim)
+            hub->trimmed = answer->trim;
+        for (size_t i = 0; i < group->n_flights; i++) {
+            struct flight flight = flights_take(hub);
+            complete(hub, flight.call, flight.channel);
+        }
+    }
+    group_free(hub, group);
+}
+
+void publish_trim(struct hub *hub)
+{
+    uint64_t oldest = history_oldest(&hub->history), none_below = hub->head + 1;
+    uint64_t trim = oldest < none_below ? oldest : none_below;
+    if (!hub->store || trim <= hub->trimmed || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub))
+        return;
+    hub->collecting->store.trim = trim;
+    hub->collecting->store.floor = hub->history.drained < trim ? hub->history.drained : trim - 1;
+}
+
+void publish_fini(struct hub *hub)
+{
+    while (hub->groups) {
+        struct group *group = hub->groups;
+        hub->groups = group->next;
+        group_free(hub, group);
+    }
+    if (hub->collecting)
+        group_free(hub, hub->collecting);
+    free(hub->flights);
+}
