@@ -12,7 +12,7 @@
  *            and the last one frees it with every string in it. Code that stores a string of it beyond a reload keeps a hold.
  *            config_defaults() lives for ever. Tests copy it: `struct config config = *config_defaults();` and change
  *            members; such a copy is never unref'ed.
- * Threading  config_load and config_reload: one thread at a time (libinih has global settings). Reading, ref, unref: any.
+ * Threading  loading and reloading: one thread at a time (libinih has global settings). Reading, ref, unref: any.
  * Limits     a file up to 1 MiB, lines up to 4,000 bytes; 1,000 mistakes are reported. */
 #pragma once
 #include "hub/base/buf.h"
@@ -24,6 +24,8 @@
 
 enum store_sync { STORE_SYNC_OFF, STORE_SYNC_BATCH, STORE_SYNC_EACH };   /* store.sync */
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP };                            /* lag.policy */
+
+struct api_key;
 
 struct address {            /* where to listen */
     const char *text;       /* as written, for logs and messages */
@@ -43,13 +45,6 @@ struct config_entry {
     const char *section, *title;   /* title: "" when the heading has none */
     const char *name, *value;
     const char *where;             /* carillon.ini:12, CARILLON_KEYS_SHOP, --keys.shop: for messages */
-};
-
-/* A line of [keys], read. `scopes` are checked words: `OPERATION`, `OPERATION:PATTERN`, `*`; none means everything. */
-struct api_key {
-    const char  *name;
-    uint8_t      sha256[32];
-    struct words scopes;
 };
 
 /* How each TYPE of config.def is declared, and what follows its name. */
@@ -79,14 +74,14 @@ struct config {
     bool dev;               /* --dev: loopback only, everything open (access.* are **), said loudly */
 #define SECTION(name, what)
 #define CONFIG(section, key, type, value, reload, what) CONFIG_C_##type CONFIG_MEMBER(section, key, type);
-#define FREE(section, reload, form, what)
+#define FREE(section, what, form, line)
 #include "hub/config.def"
 #undef SECTION
 #undef CONFIG
 #undef FREE
     const struct config_entry *entries;   /* all lines of FREE sections */
     size_t                     entry_count;
-    const struct api_key      *keys;      /* the lines of [keys] */
+    const struct api_key      *keys;      /* the lines of [keys]: hub/api_key.h */
     size_t                     key_count;
 };
 
@@ -100,20 +95,20 @@ void config_report_fini(struct config_report *report);
 
 const struct config *config_defaults(void);
 
-/* The snapshot that arguments (without the program's and subcommand's name), environment and file make together.
- * Flags it knows besides the keys: --config FILE, --dev. 0, or ERR_CONFIG with everything that is wrong in the report. */
+/* The snapshot that arguments (without the names of program and subcommand), environment and file make together.
+ * Flags besides the keys: --config FILE, --dev. The arguments are read again by config_reload, so they stay where they are.
+ * 0, or ERR_CONFIG with everything that is wrong in the report. */
 int config_load(int argc, char *const *argv, struct config_report *report, const struct config **ret_config);
 /* One file alone, without environment and flags: carillon check-config. */
 int config_load_file(const char *path, struct config_report *report, const struct config **ret_config);
-/* As config_load, for SIGHUP: keys that need a restart keep the value of `old` (so a snapshot always tells what is in
- * force) and each such change is a note. On ERR_CONFIG `old` simply stays in force. `old` keeps its holds. */
-int config_reload(const struct config *old, int argc, char *const *argv, struct config_report *report,
-                  const struct config **ret_config);
+/* config_load again, for SIGHUP: keys that need a restart keep the value of `old` (so a snapshot always tells what is in
+ * force) and each such change is a note. On ERR_CONFIG `old` simply stays in force. The caller's hold on `old` stays his. */
+int config_reload(const struct config *old, struct config_report *report, const struct config **ret_config);
 
 const struct config *config_ref(const struct config *config);
 void                 config_unref(const struct config *config);   /* NULL is fine */
 
-/* carillon --help: every section and key. config_help_topic: one key or one section; ERR_NOT_FOUND leaves the nearest
- * name in *ret_nearest (never NULL; borrowed for ever). */
+/* carillon --help: every section and key with its default. */
 void config_help(FILE *out);
+/* carillon help TOPIC: one key or one section. 0, or ERR_NOT_FOUND with the nearest name, or NULL, in *ret_nearest. */
 int  config_help_topic(FILE *out, const char *topic, const char **ret_nearest);
