@@ -135,6 +135,8 @@ void hub_tick(struct hub *hub)
     publish_trim(hub);
 }
 
+bool hub_can_publish(const struct hub *hub) { return hub->next < hub->reserved; }
+
 void hub_drain(struct hub *hub) { hub->draining = true; }
 
 bool hub_idle(const struct hub *hub)

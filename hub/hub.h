@@ -41,6 +41,8 @@ void    hub_turn(struct hub *hub);
 /* Milliseconds on the mono clock when hub_tick wants to run (history ages); INT64_MAX: nothing waits. */
 int64_t hub_due_ms(const struct hub *hub);
 void    hub_tick(struct hub *hub);
+/* Numbers are there to be given: false only until the store has reserved the first block. */
+bool    hub_can_publish(const struct hub *hub);
 /* From now on publishes are refused with ERR_DRAINING. True from hub_idle() when none is under way any more. */
 void    hub_drain(struct hub *hub);
 bool    hub_idle(const struct hub *hub);

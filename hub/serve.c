@@ -1,0 +1,270 @@
+#include "hub/serve.h"
+
+#include "hub/base/clock.h"
+#include "hub/base/err.h"
+#include "hub/base/hash.h"
+#include "hub/base/log.h"
+#include "hub/config.h"
+#include "hub/health.h"
+#include "hub/hub.h"
+#include "hub/spoke.h"
+#include "hub/store.h"
+
+#include <event2/event.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { SPOKES_MAX = 8, DRAIN_POLL_MS = 20 };
+
+struct serve {
+    struct serving             serving;
+    struct store              *store;          /* NULL: memory only */
+    const struct spoke *const *spokes;
+    void                      *selves[SPOKES_MAX];
+    size_t                     n_spokes, n_open;
+    struct event              *mail, *due, *drain_poll, *signals[3];
+    int64_t                    drain_until_ms; /* 0: not draining */
+    bool                       started, failed;
+};
+
+static int64_t now_ms(const struct serve *s) { return clock_mono_ms(s->serving.clock); }
+
+static void arm(struct event *event, int64_t in_ms)
+{
+    struct timeval tv = { in_ms / 1000, in_ms % 1000 * 1000 };
+    event_add(event, &tv);
+}
+
+static void arm_due(struct serve *s)
+{
+    int64_t due = hub_due_ms(s->serving.hub), now = now_ms(s);
+    if (due == INT64_MAX)
+        event_del(s->due);
+    else if (!event_pending(s->due, EV_TIMEOUT, NULL))
+        arm(s->due, due > now ? due - now : 0);
+}
+
+static void tell_ready(struct serve *s)
+{
+    struct buf line = { 0 };
+    buf_add_str(&line, "carillon ready");
+    for (size_t i = 0; i < s->n_spokes; i++) {
+        buf_addf(&line, " %s=", s->spokes[i]->name);
+        s->spokes[i]->address(s->selves[i], &line);
+    }
+    buf_addf(&line, " pid=%d\n", (int)getpid());
+    if (!line.failed && write(STDOUT_FILENO, line.at, line.len) < 0)
+        log_warn("hub", "nobody reads standard output");
+    buf_fini(&line);
+}
+
+/* Once the hub may give numbers, the doors open. */
+static void start_when_ready(struct serve *s)
+{
+    if (s->started || !hub_can_publish(s->serving.hub))
+        return;
+    s->started = true;
+    for (size_t i = 0; i < s->n_spokes; i++) {
+        int err = s->spokes[i]->start(s->selves[i]);
+        if (err) {
+            log_error(s->spokes[i]->name, "cannot start: %s", err_text(err));
+            s->failed = true;
+            event_base_loopbreak(s->serving.base);
+            return;
+        }
+    }
+    health_set(HEALTH_HUB, NULL);
+    tell_ready(s);
+}
+
+static void turn(struct serve *s)
+{
+    hub_turn(s->serving.hub);
+    start_when_ready(s);
+    arm_due(s);
+}
+
+static void on_mail(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    turn(arg);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+    struct serve *s = arg;
+    (void)fd, (void)what;
+    hub_tick(s->serving.hub);
+    turn(s);
+}
+
+static bool all_done(const struct serve *s)
+{
+    for (size_t i = 0; i < s->n_open; i++)
+        if (!s->spokes[i]->done(s->selves[i]))
+            return false;
+    return true;
+}
+
+static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
+{
+    struct serve *s = arg;
+    (void)fd, (void)what;
+    turn(s);
+    if (all_done(s) || now_ms(s) >= s->drain_until_ms)
+        event_base_loopbreak(s->serving.base);
+}
+
+static void begin_drain(struct serve *s)
+{
+    log_info("hub", "draining, at most %lld ms", (long long)s->serving.config->drain_timeout_ms);
+    health_set(HEALTH_DRAIN, "the hub is going away");
+    s->drain_until_ms = now_ms(s) + s->serving.config->drain_timeout_ms;
+    for (size_t i = 0; i < s->n_open; i++)
+        s->spokes[i]->drain(s->selves[i]);
+    hub_drain(s->serving.hub);
+    turn(s);
+    struct timeval tv = { 0, DRAIN_POLL_MS * 1000 };
+    event_add(s->drain_poll, &tv);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct serve *s = arg;
+    (void)what;
+    if (number == SIGPIPE)
+        return;
+    if (s->drain_until_ms || !s->started)
+        event_base_loopbreak(s->serving.base);     /* asked twice: do not wait any longer */
+    else
+        begin_drain(s);
+}
+
+static int restore_row(void *arg, struct msg *m)
+{
+    return hub_restore(arg, m);
+}
+
+static int tell_why(const char *object, int err, const char *why)
+{
+    log_error(object, "%s", why && *why ? why : err_text(err));
+    return err;
+}
+
+static int open_store(struct serve *s, struct hub_start *ret_start)
+{
+    const struct config *config = s->serving.config;
+    const char *why = NULL;
+    *ret_start = (struct hub_start){ .epoch = epoch_new(), .next = 1, .reserved = 1 };
+    if (!config->store_dir[0])
+        return 0;
+    int err = store_open(config, &s->store, ret_start, &why);
+    return err ? tell_why("store", err, why) : 0;
+}
+
+static int open_hub(struct serve *s)
+{
+    struct hub_start start;
+    int err = open_store(s, &start);
+    if (err)
+        return err;
+    s->serving.hub = hub_new(s->serving.config, s->serving.clock, s->store, start);
+    if (!s->serving.hub)
+        return tell_why("hub", ERR_MEMORY, NULL);
+    if (s->store && ((err = store_load(s->store, restore_row, s->serving.hub)) || (err = store_start(s->store, hub_mailbox(s->serving.hub)))))
+        return tell_why("store", err, NULL);
+    return 0;
+}
+
+static int open_spokes(struct serve *s)
+{
+    for (; s->n_open < s->n_spokes; s->n_open++) {
+        const struct spoke *spoke = s->spokes[s->n_open];
+        int err = spoke->open(&s->serving, &s->selves[s->n_open]);
+        if (err)
+            return tell_why(spoke->name, err, s->serving.why);
+    }
+    return 0;
+}
+
+static int open_loop(struct serve *s)
+{
+    static const int numbers[] = { SIGTERM, SIGINT, SIGPIPE };
+    struct event_base *base = s->serving.base = event_base_new();
+    if (!base)
+        return tell_why("hub", ERR_MEMORY, NULL);
+    s->due = event_new(base, -1, 0, on_due, s);
+    s->drain_poll = event_new(base, -1, EV_PERSIST, on_drain_poll, s);
+    for (size_t i = 0; i < 3; i++)
+        if ((s->signals[i] = evsignal_new(base, numbers[i], on_signal, s)))
+            event_add(s->signals[i], NULL);
+    return 0;
+}
+
+static void watch_mail(struct serve *s)
+{
+    s->mail = event_new(s->serving.base, hub_mailbox(s->serving.hub)->fd, EV_READ | EV_PERSIST, on_mail, s);
+    event_add(s->mail, NULL);
+    turn(s);         /* asks for the first numbers; without a store the doors open now */
+}
+
+/* What was handed to the store is committed before the end; a store that cannot write answers that it failed. */
+static void finish_groups(struct serve *s)
+{
+    struct pollfd mail = { hub_mailbox(s->serving.hub)->fd, POLLIN, 0 };
+    hub_turn(s->serving.hub);
+    while (!hub_idle(s->serving.hub) && poll(&mail, 1, 5000) > 0)
+        hub_turn(s->serving.hub);
+}
+
+static void close_all(struct serve *s)
+{
+    for (size_t i = s->n_open; i-- > 0;)
+        s->spokes[i]->stop(s->selves[i]);
+    if (s->serving.hub && s->mail)
+        finish_groups(s);
+    store_close(s->store);
+    for (size_t i = s->n_open; i-- > 0;)
+        s->spokes[i]->free(s->selves[i]);
+    struct event *events[] = { s->mail, s->due, s->drain_poll, s->signals[0], s->signals[1], s->signals[2] };
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+        if (events[i])
+            event_free(events[i]);
+    if (s->serving.base)
+        event_base_free(s->serving.base);
+    hub_free(s->serving.hub);
+}
+
+/* libwebsockets keeps 16 bytes per possible descriptor and edge, so the limit is brought down to what is configured. */
+static void limit_files(const struct config *config)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files))
+        return;
+    files.rlim_cur = files.rlim_max < config->limits_files ? files.rlim_max : config->limits_files;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
+int serve_run(const struct config *config, const struct spoke *const *spokes, size_t n_spokes)
+{
+    struct serve s = { .serving = { .config = config, .clock = clock_real() }, .spokes = spokes, .n_spokes = n_spokes };
+    hash_setup();
+    log_setup(config->log_level, config->log_format);
+    limit_files(config);
+    health_set(HEALTH_HUB, "starting");
+    int err = open_loop(&s);
+    if (!err)
+        err = open_hub(&s);
+    if (!err)
+        err = open_spokes(&s);
+    if (!err) {
+        watch_mail(&s);
+        event_base_dispatch(s.serving.base);
+    }
+    close_all(&s);
+    return err || s.failed ? 1 : 0;
+}

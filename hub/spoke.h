@@ -1,0 +1,35 @@
+/* spoke.h — port: what is plugged into the hub process beside the hub thread: the public port, the API, later webhooks,
+ * signaling, Redis. hub/main.c lists them; hub/serve.c takes all of them through the same life:
+ *
+ *   open (bind, register at the hub; nothing runs) ─> start ─> … serving … ─> drain ─> done? ─> stop (join) ─> free
+ *
+ * All functions are called on the hub thread. open is called in the order of the list; when one fails, those opened before
+ * it are stopped and the process ends: nothing is left half-started. */
+#pragma once
+#include "hub/base/buf.h"
+
+struct clock;
+struct config;
+struct event_base;
+struct hub;
+
+struct serving {                       /* what a spoke is given; lives as long as the process serves */
+    const struct config *config;
+    const struct clock  *clock;
+    struct hub          *hub;
+    struct event_base   *base;         /* the hub thread's loop */
+    char                 why[256];     /* open failed: one sentence for the operator */
+};
+
+struct spoke {
+    const char *name;                  /* "public": what the ready line calls it */
+    /* 0 and *ret_self; or ERR_… and serving->why. */
+    int  (*open)(struct serving *serving, void **ret_self);
+    int  (*start)(void *self);         /* threads begin; 0 or ERR_… */
+    /* Where it listens, for the ready line; appends nothing if nowhere. */
+    void (*address)(const void *self, struct buf *out);
+    void (*drain)(void *self);         /* take nothing new, end what there is; calls to the hub are still answered */
+    bool (*done)(const void *self);    /* after drain: nothing is left */
+    void (*stop)(void *self);          /* end now, whatever is left, and join the threads. Also without start. */
+    void (*free)(void *self);          /* after the hub's last turn: what it registered at the hub may go */
+};

@@ -1,0 +1,131 @@
+#include "transports/public.h"
+
+#include "hub/base/err.h"
+#include "hub/call.h"
+#include "hub/config.h"
+#include "hub/hub.h"
+#include "transports/accept.h"
+#include "transports/edge.h"
+#include "transports/edge_thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { EDGES_MAX = 64, EDGES_DEFAULT_MAX = 8 };
+
+struct public_port {
+    struct serving     *serving;
+    struct acceptor    *acceptor;
+    struct edge        *edges[EDGES_MAX];
+    struct edge_thread *threads[EDGES_MAX];    /* NULL: not started */
+    size_t              n_edges;
+};
+
+static size_t edges_wanted(const struct config *config)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->edge_threads)
+        return config->edge_threads;
+    return cores < 1 ? 1 : cores > EDGES_DEFAULT_MAX ? EDGES_DEFAULT_MAX : (size_t)cores;
+}
+
+static void public_free(void *self)
+{
+    struct public_port *port = self;
+    accept_free(port->acceptor);
+    for (size_t i = 0; i < port->n_edges; i++)
+        edge_free(port->edges[i]);
+    free(port);
+}
+
+static int open_edges(struct public_port *port)
+{
+    const struct serving *serving = port->serving;
+    int err = 0;
+    for (size_t wanted = edges_wanted(serving->config); !err && port->n_edges < wanted;) {
+        err = edge_new(serving->config, serving->clock, serving->hub, true, &port->edges[port->n_edges]);
+        if (!err)
+            port->n_edges++;
+    }
+    return err;
+}
+
+static int public_open(struct serving *serving, void **ret_self)
+{
+    struct public_port *port = calloc(1, sizeof *port);
+    const char *why = NULL;
+    if (!port)
+        return ERR_MEMORY;
+    port->serving = serving;
+    int err = open_edges(port);
+    if (!err)
+        err = accept_new(serving->config, serving->base, serving->hub, port->edges, port->n_edges, &port->acceptor, &why);
+    if (err) {
+        snprintf(serving->why, sizeof serving->why, "%s", why ? why : err_text(err));
+        public_free(port);
+        return err;
+    }
+    *ret_self = port;
+    return 0;
+}
+
+static int public_start(void *self)
+{
+    struct public_port *port = self;
+    for (size_t i = 0; i < port->n_edges; i++) {
+        int err = edge_thread_start(port->serving->config, port->edges[i], &port->threads[i]);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static void public_address(const void *self, struct buf *out)
+{
+    const struct public_port *port = self;
+    buf_add_str(out, accept_address(port->acceptor));
+}
+
+static void tell_edges(struct public_port *port, enum letter_kind kind)
+{
+    for (size_t i = 0; i < port->n_edges; i++) {
+        struct letter *letter = port->threads[i] ? calloc(1, sizeof *letter) : NULL;
+        if (!letter)
+            continue;
+        letter->kind = kind;
+        hub_send(port->serving->hub, port->edges[i]->peer, letter);
+    }
+    hub_turn(port->serving->hub);
+}
+
+static void public_drain(void *self)
+{
+    struct public_port *port = self;
+    accept_stop(port->acceptor);
+    tell_edges(port, LETTER_DRAIN);
+}
+
+static bool public_done(const void *self)
+{
+    const struct public_port *port = self;
+    for (size_t i = 0; i < port->n_edges; i++)
+        if (port->threads[i] && !edge_thread_done(port->threads[i]))
+            return false;
+    return true;
+}
+
+static void public_stop(void *self)
+{
+    struct public_port *port = self;
+    accept_stop(port->acceptor);
+    tell_edges(port, LETTER_STOP);
+    for (size_t i = 0; i < port->n_edges; i++)
+        if (port->threads[i])
+            edge_thread_join(port->threads[i]);
+}
+
+const struct spoke public_spoke = {
+    .name = "public", .open = public_open, .start = public_start, .address = public_address,
+    .drain = public_drain, .done = public_done, .stop = public_stop, .free = public_free,
+};
