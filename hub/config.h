@@ -25,8 +25,6 @@
 enum store_sync { STORE_SYNC_OFF, STORE_SYNC_BATCH, STORE_SYNC_EACH };   /* store.sync */
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP };                            /* lag.policy */
 
-struct api_key;
-
 struct address {            /* where to listen */
     const char *text;       /* as written, for logs and messages */
     const char *host;       /* name or number without brackets; "" is all addresses; of unix: the path */
@@ -45,6 +43,13 @@ struct config_entry {
     const char *section, *title;   /* title: "" when the heading has none */
     const char *name, *value;
     const char *where;             /* carillon.ini:12, CARILLON_KEYS_SHOP, --keys.shop: for messages */
+};
+
+/* A line of [keys], read. `scopes` are checked words: `OPERATION`, `OPERATION:PATTERN`, `*`; none means everything. */
+struct api_key {
+    const char  *name;
+    uint8_t      sha256[32];
+    struct words scopes;
 };
 
 /* How each TYPE of config.def is declared, and what follows its name. */
@@ -81,7 +86,7 @@ struct config {
 #undef FREE
     const struct config_entry *entries;   /* all lines of FREE sections */
     size_t                     entry_count;
-    const struct api_key      *keys;      /* the lines of [keys]: hub/api_key.h */
+    const struct api_key      *keys;      /* the lines of [keys] */
     size_t                     key_count;
 };
 
