@@ -12,13 +12,13 @@ while IFS=: read -r file line text; do
     [ "$room" = "$other" ] && continue
     [ "$file" = hub/main.c ] && continue
     [ "$other" = hub ] || tell "$file:$line includes $other/"
-done < <(grep -rnE '#include "(hub|transports|webhooks|signaling|redis|clients)/' hub transports webhooks signaling redis clients --include='*.[ch]')
+done < <(grep -srnE '#include "(hub|transports|webhooks|signaling|redis|clients)/' hub transports webhooks signaling redis clients --include='*.[ch]')
 
 # library header -> the paths that may include it (extended regular expression)
 while read -r header where; do
     while IFS=: read -r file line _; do
         [[ $file =~ ^($where) ]] || tell "$file:$line includes <$header>"
-    done < <(grep -rnE "#include <$header" hub transports webhooks signaling redis clients --include='*.[ch]')
+    done < <(grep -srnE "#include <$header" hub transports webhooks signaling redis clients --include='*.[ch]')
 done <<'T'
 libwebsockets.h  transports/
 ev.h             transports/
