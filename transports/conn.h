@@ -67,12 +67,15 @@ struct protocol {
     uint8_t     replay_format;        /* the format of marked replays */
     /* A catch-up that began subscriptions has its first answer: say gap (if there is one), then ready/subscribed. */
     void (*began)(struct conn *conn, struct catchup *catchup, const struct fetch_call *answer);
-    /* A gap on a connection that was live already. */
-    void (*gap)(struct conn *conn, const struct fetch_call *answer);
+    /* A gap later than that: the reader was slower than history (lag.policy skip), or its replay was (catchup->marked). */
+    void (*gap)(struct conn *conn, const struct catchup *catchup, const struct fetch_call *answer);
     /* A marked replay has been written completely. */
     void (*replayed)(struct conn *conn, struct catchup *catchup, struct position upto);
-    /* Something is due (heartbeat, ping, missed pongs). Returns seconds until it is due again. */
+    /* Something is due (heartbeat, ping, missed pongs). Returns seconds until it is due again. To say a position that is
+     * fresh, it calls conn_want_head and says it in `position`. */
     int  (*due)(struct conn *conn);
+    /* The answer to conn_want_head: conn->position is now as fresh as it can be. Once per conn_want_head, never inside it. */
+    void (*position)(struct conn *conn);
     /* The last words: bye or error, close frame. `retry_ms` 0: none to tell. */
     void (*farewell)(struct conn *conn, int err, int64_t retry_ms);
     void (*fini)(struct conn *conn);  /* frees conn->state */
@@ -138,7 +141,10 @@ int conn_unsubscribe(struct conn *conn, struct slice name);        /* 0 or ERR_N
 int  conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op op, struct slice channel);
 void conn_call_done(struct conn *conn);
 
-void         conn_due_in(struct conn *conn, int seconds);          /* (re)arms protocol->due */
+void         conn_due_in(struct conn *conn, int seconds);          /* (re)arms protocol->due; 0: never */
+/* Asks for protocol->position once the hub's head is known anew: at most a second or so later, at once while this edge knows
+ * none at all. The edge asks the hub at most once a second, for all that want it. */
+void         conn_want_head(struct conn *conn);
 /* Everything has been sent, nothing is being caught up: its position may move to the head (EXACT.md 11). */
 bool         conn_at_end(const struct conn *conn);
 size_t       conn_name(const struct conn *conn, char out[24]);     /* "c2f" — for logs, and as default client id */

@@ -4,8 +4,8 @@
  *   WIRE_WS           a text frame (RFC 6455 §5.2, not masked) with the message object
  *   WIRE_WS_REPLAY    the same with "replay":true
  *   WIRE_SSE_BARE     id: / event: / data: lines of the payload, a blank line (WHATWG HTML §9.2)
- *   WIRE_SSE          id: / data: with the message object
- * Threading: pure functions. */
+ *   WIRE_SSE          the same with the message object as data
+ * Threading: pure functions. Limits: those of the message; when memory fails, out->failed (nothing of it may be sent). */
 #pragma once
 #include "hub/base/buf.h"
 #include "hub/msg.h"
@@ -17,5 +17,6 @@ void wire_add(struct buf *out, enum wire_format format, const struct msg *m);
 /* One WebSocket frame from the hub: FIN, this opcode, any length. */
 enum ws_opcode { WS_TEXT = 1, WS_CLOSE = 8, WS_PING = 9 };
 void wire_add_ws(struct buf *out, enum ws_opcode opcode, struct slice payload);
-/* One SSE block: `id` and `event` may be empty; data is split at CRLF, LF and CR, so that nothing in it can forge a field. */
+/* One SSE block. `id` and `event` may be empty, then their lines are not there; neither has line ends. Data is split at CRLF,
+ * LF and CR, so that nothing in it can forge a field; with data.at NULL there is no data line (a heartbeat: an id alone). */
 void wire_add_sse(struct buf *out, struct slice id, struct slice event, struct slice data);
