@@ -10,14 +10,22 @@
  * messages if it is catching up, then the rings of its feeds, merged by arrival. Everything is appended and cut at frame
  * boundaries only; a frame is an SSE block or a WebSocket frame.
  *
- * Subscriptions and catching up. A subscription (struct sub) is LIVE, with a cursor in the ring of its feed, or taken up by
- * one catch-up, which asks the hub for batches (CALL_FETCH) until nothing is left behind, then makes its subscriptions
- * live at the ends of their rings (EXACT.md 13: all that is in the rings when the answer comes is ≤ `upto`). A connection
- * has at most one unmarked catch-up (its resume, or after it fell out of a ring or was told of a loss: from its position,
- * all live subscriptions), and while it runs no ring is read; and any number of marked ones (subscribe with `since` on a
- * live connection: replay:true, EXACT.md 16), which do not stop the rings. A new subscription without `since` is a catch-up
- * FETCH_NOW, whose answer tells where it begins. A subscription never gets a number ≤ its `after` unmarked, so that what
- * came in a replay, or before it began, is not repeated when the connection catches up.
+ * Subscriptions and catching up. A subscription (struct sub, feed.h) is live, with a cursor in the ring of its feed, or
+ * parked: taken up by one catch-up, which asks the hub for batches (CALL_FETCH) until nothing is left behind, then makes its
+ * subscriptions live at the ends of their rings as they are when that last answer comes (EXACT.md 13: all that is in the
+ * rings then is ≤ `upto`). There are three kinds of catch-up:
+ *
+ *   NOW      a new subscription without `since`: one fetch without messages, whose answer tells where it begins
+ *   RESUME   from the connection's position, all its live subscriptions: how it begins with a Last-Event-ID, and after it fell
+ *            out of a ring or was told of a loss. At most one; no ring is read until its last batch has been written
+ *   REPLAY   subscribe with `since` on a live connection: marked replay:true (EXACT.md 16); the rings are read meanwhile,
+ *            but a batch in hand is always written before them
+ *
+ * So that numbers never go back (EXACT.md 12): a connection has one batch of messages at a time, under way or in hand; a
+ * RESUME is never under way together with another fetch of the same connection; a REPLAY waits while there is a RESUME; and
+ * whatever begins while a RESUME is unfinished joins it. Then each answer of a connection reaches at least as far as those
+ * before it. A subscription never gets a number ≤ its `after` unmarked, so that what came in a replay, or before it began,
+ * is not repeated when the connection catches up.
  *
  * States: OPEN ─conn_close─> CLOSING (last frames leave, input is ignored) ─line gone─> GONE ─last call answered─> freed
  *         OPEN ─line gone─> GONE
@@ -46,7 +54,9 @@ struct line_ops {
     /* Hands bytes to the socket. Returns how many it took (0 … all, cut anywhere), or -1: it is dead, conn_gone will follow.
      * Never called while bytes given to keep() have not left. */
     ssize_t (*send)(struct conn *conn, const struct iovec *iov, int n);
-    /* The rest of a frame that send() cut: copied, leaves before anything else. conn_on_writable comes after it has left. */
+    /* The rest of what send() cut (a frame, or the whole of the outbox): copied, leaves before anything else.
+     * conn_on_writable comes after it has left. Before finish() it may be called again: then the last words of a connection
+     * that takes nothing follow what is kept. */
     void (*keep)(struct conn *conn, const void *rest, size_t len);
     /* Call conn_on_writable when the socket takes bytes again. */
     void (*want_writable)(struct conn *conn);
@@ -94,10 +104,9 @@ struct conn {
     struct principal      *principal;     /* one reference */
     char                  *client;        /* chosen client id, or NULL: the connection's own id */
     struct link            subs;          /* all of them (struct sub) */
-    struct link            pending;       /* live ones whose ring has something for it */
+    struct link            pending;       /* live ones whose ring has something for them */
     struct link            catchups;      /* struct catchup, oldest first */
-    struct buf            *outbox;        /* NULL: empty; outbox_sent bytes of it have left */
-    uint64_t               outbox_sent;
+    struct buf            *outbox;        /* whole frames, none of which has left; NULL: empty */
     struct position        position;      /* everything of its live subscriptions up to here has been sent; epoch 0: none yet */
     uint64_t               told;          /* the seq of the last position its reader was told (id or position frame) */
     uint64_t               id;            /* printed as conn_name() */
@@ -109,6 +118,8 @@ struct conn {
     bool                   choked;        /* waits for conn_on_writable */
     bool                   paused;        /* input is paused */
     bool                   was_live;      /* has reached the head once (EXACT.md 16) */
+    bool                   wants_head;    /* waits for protocol->position; due_link is in edge->head_wanted then */
+    bool                   finished;      /* line->finish has been called */
     uint8_t                missed;        /* the protocol's: pings without an answer */
 };
 
@@ -150,21 +161,29 @@ bool         conn_at_end(const struct conn *conn);
 size_t       conn_name(const struct conn *conn, char out[24]);     /* "c2f" — for logs, and as default client id */
 struct slice conn_client(const struct conn *conn, char scratch[24]);
 
-/* One subscription set that begins, resumes or catches up. Protocols read it in began/replayed. */
+enum catchup_kind { CATCHUP_NOW, CATCHUP_RESUME, CATCHUP_REPLAY };
+enum catchup_stage {
+    CATCHUP_WANTS,       /* nothing in hand: asks as soon as it may */
+    CATCHUP_ASKING,      /* a fetch is under way */
+    CATCHUP_WRITING,     /* a batch is in hand, more is to be asked for */
+    CATCHUP_LAST,        /* the last batch is in hand; its subscriptions are live, behind the batch */
+};
+
+/* One set of subscriptions that begins, resumes or catches up. Protocols read kind, marked and tag in their callbacks. */
 struct catchup {
     struct link     link;         /* in conn->catchups */
+    struct link     wait_link;    /* in batch->waiters while asking */
     struct conn    *conn;
-    struct link     subs;         /* struct sub, by catchup_link */
-    uint32_t        n_subs;
-    enum fetch_from from;
-    struct position after;        /* what has been handed to the connection so far; moves on with each batch */
-    bool            marked;       /* its messages say replay:true */
-    bool            begun;        /* protocol->began has been called (or needs not be) */
-    bool            asking;       /* a fetch is under way */
-    bool            last;         /* the batch in hand is the last */
-    struct batch   *batch;        /* what is being written, or NULL */
-    size_t          batch_at;     /* index of the next frame of it */
+    struct link     subs;         /* struct sub, by catchup_link, in the order of the subscribe */
+    struct position after;        /* where the next fetch begins; while a batch is in hand: what is behind it */
+    struct batch   *batch;        /* asked for, or being written; or NULL */
     void           *tag;          /* the protocol's (the ref of a subscribe frame); freed with the catch-up */
+    uint32_t        batch_at;     /* index of the next frame of the batch */
+    uint8_t         from;         /* enum fetch_from of the next fetch */
+    uint8_t         kind;         /* enum catchup_kind */
+    uint8_t         stage;        /* enum catchup_stage */
+    bool            marked;       /* its messages say replay:true (kind REPLAY) */
+    bool            begun;        /* protocol->began has been called, or needs not be: its subscriptions had been live */
 };
 /* The channel names of a catch-up, in the order of the subscribe: calls each(arg, name). */
 void catchup_each_channel(const struct catchup *catchup, void (*each)(void *arg, struct slice channel), void *arg);
