@@ -7,7 +7,7 @@
 
 #include "clients/cli/args.h"
 #include "clients/cli/cli.h"
-#include "clients/cli/envelope.h"
+#include "clients/cli/payload.h"
 #include "clients/cli/request.h"
 #include "hub/base/err.h"
 
@@ -75,7 +75,7 @@ static bool is_utf8(struct slice s)
 static int wrap_json(struct pub *pub)
 {
     struct buf body = { 0 };
-    int rc = envelope_check_value(buf_slice(&pub->data));
+    int rc = payload_check_json(buf_slice(&pub->data));
     if (rc)
         return rc;
     buf_add_str(&body, "{\"data\":");

@@ -18,7 +18,7 @@
 
 #include "clients/cli/args.h"
 #include "clients/cli/cli.h"
-#include "clients/cli/envelope.h"
+#include "clients/cli/payload.h"
 #include "clients/cli/request.h"
 #include "clients/cli/sse_parser.h"
 #include "hub/base/err.h"
@@ -56,7 +56,7 @@ static int print_message(struct sub *sub, const struct sse_event *event)
     buf_reset(&sub->line);
     if (sub->json)
         buf_add_slice(&sub->line, event->data);
-    else if (envelope_payload(event->data, &sub->line))
+    else if (payload_of_message(event->data, &sub->line))
         cli_tell(sub->command, "cannot read message %.*s", (int)event->id.len, event->id.at);
     for (size_t i = 0; sub->json && i < sub->line.len; i++)
         if (sub->line.at[i] == '\n')

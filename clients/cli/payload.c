@@ -1,4 +1,4 @@
-#include "clients/cli/envelope.h"
+#include "clients/cli/payload.h"
 
 #define JSMN_STATIC
 #define JSMN_STRICT
@@ -77,7 +77,7 @@ static int add_string(struct buf *b, struct slice quoted, bool base64)
     return rc ? rc : b->failed ? ERR_MEMORY : 0;
 }
 
-int envelope_payload(struct slice object, struct buf *ret_payload)
+int payload_of_message(struct slice object, struct buf *ret_payload)
 {
     jsmntok_t *tokens;
     int count, rc = tokenize(object, &tokens, &count);
@@ -94,7 +94,7 @@ int envelope_payload(struct slice object, struct buf *ret_payload)
     return rc ? rc : ret_payload->failed ? ERR_MEMORY : 0;
 }
 
-int envelope_check_value(struct slice text)
+int payload_check_json(struct slice text)
 {
     struct buf array = { 0 };
     buf_add_char(&array, '[');      /* strict jsmn wants a value to be inside of something */
