@@ -22,6 +22,7 @@ export function parseBlock(raw) {
 
 export class SseStream extends Watched {
     blocks = [];
+    messages = [];       // the blocks that are messages
     raw = '';            // everything of the body, as UTF-8 text
     status = 0;
     headers = {};
@@ -63,6 +64,7 @@ export class SseStream extends Watched {
             this.#rest = this.#rest.slice(cut.index + cut[0].length);
             if (block.id !== undefined && !block.id.includes('\0')) this.lastId = block.id;
             this.blocks.push(block);
+            if (block.data !== undefined && !(block.event ?? '').startsWith('hub.')) this.messages.push(block);
         }
         this.changed();
     }
@@ -86,8 +88,6 @@ export class SseStream extends Watched {
         }, `an answer to GET ${this.path}`);
     }
 
-    // Blocks that are messages, in order; and control events by name.
-    get messages() { return this.blocks.filter((b) => b.data !== undefined && !(b.event ?? '').startsWith('hub.')); }
     get data() { return this.messages.map((b) => b.data); }
     control(name) { return this.blocks.filter((b) => b.event === `hub.${name}`); }
 

@@ -7,6 +7,7 @@ let nextRef = 1;
 export class WsClient extends Watched {
     frames = [];          // parsed, in order of arrival
     texts = [];           // the same frames as they came
+    messages = [];        // the frames of type message
     pings = 0;
     closed = null;        // { code, reason } once the connection has ended
     refused = null;       // { status, headers, body } when the handshake was answered with something else
@@ -26,7 +27,9 @@ export class WsClient extends Watched {
     #onFrame(bytes, isBinary) {
         const text = bytes.toString('utf8');
         this.texts.push(text);
-        this.frames.push(isBinary ? { binary: bytes } : JSON.parse(text));
+        const frame = isBinary ? { binary: bytes } : JSON.parse(text);
+        this.frames.push(frame);
+        if (frame.type === 'message') this.messages.push(frame);
         this.changed();
     }
 
@@ -64,7 +67,6 @@ export class WsClient extends Watched {
     }
 
     of(type) { return this.frames.filter((f) => f.type === type); }
-    get messages() { return this.of('message'); }
     get data() { return this.messages.map((m) => m.data); }
     // The frames of one type as they came, for what parsing would hide.
     textsOf(type) { return this.texts.filter((_, i) => this.frames[i].type === type); }
