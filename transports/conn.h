@@ -51,6 +51,7 @@ struct sub;
 
 /* Port: what carries a connection's bytes. lws.c for sockets; the simulation has one that takes what it likes. */
 struct line_ops {
+    /* None of these calls back into the connection before it returns. */
     /* Hands bytes to the socket. Returns how many it took (0 … all, cut anywhere), or -1: it is dead, conn_gone will follow.
      * Never called while bytes given to keep() have not left. */
     ssize_t (*send)(struct conn *conn, const struct iovec *iov, int n);
@@ -123,6 +124,8 @@ struct conn {
     uint8_t                missed;        /* the protocol's: pings without an answer */
 };
 
+/* Protocol callbacks may say and close, but not subscribe or unsubscribe. */
+
 /* Takes over `principal`. `client` may be empty. NULL: no memory (principal is given back). */
 struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *line, struct principal *principal, struct slice client);
 void conn_gone(struct conn *conn);             /* by the line: the socket is no more; `line` is not used again */
@@ -152,6 +155,8 @@ int conn_unsubscribe(struct conn *conn, struct slice name);        /* 0 or ERR_N
 int  conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op op, struct slice channel);
 void conn_call_done(struct conn *conn);
 
+void         conn_move_to(struct conn *conn, struct position p);   /* its position, but never back */
+void         conn_dirty(struct conn *conn);                         /* it is looked at when the turn ends (nothing is sent before) */
 void         conn_due_in(struct conn *conn, int seconds);          /* (re)arms protocol->due; 0: never */
 /* Asks for protocol->position once the hub's head is known anew: at most a second or so later, at once while this edge knows
  * none at all. The edge asks the hub at most once a second, for all that want it. */
@@ -187,3 +192,11 @@ struct catchup {
 };
 /* The channel names of a catch-up, in the order of the subscribe: calls each(arg, name). */
 void catchup_each_channel(const struct catchup *catchup, void (*each)(void *arg, struct slice channel), void *arg);
+
+/* ---- for the edge's own modules, not for protocols and lines ---- */
+void conn_drain(struct conn *conn);            /* closes with ERR_DRAINING and a retry time of its own */
+void conn_leave(struct conn *conn);            /* out of all feeds and catch-ups; not inside a callback */
+void conn_free(struct conn *conn);             /* gone, and no call under way */
+void conn_drop_outbox(struct conn *conn);
+void conn_pause_if_busy(struct conn *conn);
+void conn_on_head(struct conn *conn);          /* the head it wanted has come */

@@ -15,14 +15,15 @@
 #include "hub/base/clock.h"
 #include "hub/base/list.h"
 #include "hub/base/mail.h"
-#include "hub/position.h"
+#include "hub/call.h"
+#include "transports/ring.h"
 
 struct conn;
 struct config;
-struct feed;
+struct feed_node;
 struct hub;
 struct line_ops;
-struct pool;
+struct merge;
 
 enum { WHEEL_SLOTS = 64 };       /* seconds; a longer wait goes round again */
 
@@ -35,26 +36,44 @@ struct edge {
     uint8_t                peer;         /* its number at the hub */
     struct position        head;         /* newest head the hub has told, or of the newest message */
     uint64_t               arrivals;     /* arrival number of the newest message (DESIGN, "one order per connection") */
-    struct feed           *feeds;        /* table by channel name (feed.c) */
-    struct pool           *pool;         /* chunks of all rings */
+    struct feed_node      *feeds;        /* table by channel name (feed.c) */
+    struct pool            pool;         /* chunks of all rings, readers that fell */
     struct link            dirty_feeds;  /* got messages in this turn */
     struct link            dirty_conns;  /* have something to send or to decide at the end of this turn */
     struct link            conns;        /* all that are open */
     struct link            doomed;       /* gone; freed at the end of the turn in which their last call came back */
     struct link            wheel[WHEEL_SLOTS];   /* connections by the second in which something is due */
     int64_t                wheel_s;      /* the second up to which the wheel has run */
+    struct link            head_wanted;  /* connections that wait for a fresh head, by due_link */
+    struct link            asking, kept; /* batches under way; kept for others, oldest first (batch.h) */
+    size_t                 kept_bytes;
+    struct buf             scratch;      /* a message being encoded */
+    struct buf             nowhere;      /* takes what is said to a connection that is not open */
+    struct merge          *merge;        /* of flush.c: feeds being merged */
+    struct conn           *farewell;     /* says its last words in this moment */
+    struct head_call       head_call;    /* one at a time */
+    struct call            loss_call;    /* likewise */
     uint64_t               next_id;
     size_t                 n_conns;      /* open ones */
+    uint32_t               calls;        /* of the edge itself, under way: watches, batches, head, loss */
+    uint32_t               msgs_out;     /* of this turn, for the metrics */
+    uint64_t               bytes_out;
     bool                   head_asked;   /* a CALL_HEAD is under way (at most one, at most once a second) */
+    bool                   head_fresh;   /* its answer has come in this turn */
     bool                   draining;
-    void (*on_letter)(struct edge *edge, struct letter *letter);   /* letters that are the loop's: sockets, stop */
+    /* Letters that are the loop's: LETTER_SOCKET, LETTER_STOP; LETTER_DRAIN after the edge has closed its connections.
+     * It frees them. NULL: the edge does. */
+    void (*on_letter)(struct edge *edge, struct letter *letter);
     void                  *loop;         /* the loop's own */
 };
 
 /* Registers itself at the hub as a peer. 0 or ERR_MEMORY. */
 int  edge_new(const struct config *config, const struct clock *clock, struct hub *hub, bool with_fd, struct edge **ret_edge);
-void edge_free(struct edge *edge);       /* NULL is fine */
+void edge_free(struct edge *edge);       /* NULL is fine. If it is not idle (LETTER_STOP), what the hub still has is left to it */
 void edge_mail(struct edge *edge);       /* takes all letters that have come */
 void edge_flush(struct edge *edge);      /* end of turn: sends, asks, frees what is doomed, hands letters to the hub */
 void edge_tick(struct edge *edge);       /* about once a second while there are connections: whatever is due */
+void edge_call(struct edge *edge, struct call *call, enum letter_kind kind, size_t bytes);   /* submits a call of the edge itself */
+void edge_heard(struct edge *edge, struct position head);     /* everything up to here has completed, and came in mail before */
+void edge_ask_head(struct edge *edge);   /* CALL_HEAD, unless one is under way */
 bool edge_idle(const struct edge *edge); /* no connection, none doomed, no call under way: may be freed */

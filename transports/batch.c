@@ -1,0 +1,266 @@
+#include "transports/batch.h"
+
+#include "hub/base/err.h"
+#include "transports/catchup.h"
+#include "transports/edge.h"
+
+#include <stdlib.h>
+
+/* How many of a feed's batches are looked at for one to share, newest first: a bound for thousands of clients that come back
+ * with as many positions. */
+enum { LOOK_AT = 64 };
+
+static bool same_position(struct position a, struct position b) { return a.epoch == b.epoch && a.seq == b.seq; }
+
+bool batch_is_complete(const struct batch *b)
+{
+    if (b->torn || b->fetch.more)
+        return false;
+    return !b->feed || b->fetch.from == FETCH_NOW || b->seen == b->feed->seen;
+}
+
+/* Taking it gets a catch-up further, whatever has come since. */
+static bool is_useful(const struct batch *b)
+{
+    return b->stage == BATCH_ASKING || batch_is_complete(b) || !same_position(b->fetch.upto, b->fetch.after);
+}
+
+/* ---- lifetime ---- */
+
+static size_t batch_bytes(const struct batch *b) { return sizeof *b + b->bytes.cap + b->n * sizeof *b->frames; }
+
+static void batch_free(struct batch *b)
+{
+    link_remove(&b->edge_link);
+    link_remove(&b->feed_link);
+    fetch_answer_fini(&b->fetch);
+    for (size_t i = 0; i < b->fetch.n_channels; i++)
+        feed_release(b->feeds[i]);
+    buf_fini(&b->bytes);
+    free(b->frames);
+    free(b->fetch.channels);
+    free(b);
+}
+
+void batch_unref(struct batch *b)
+{
+    if (b && --b->refs == 0)
+        batch_free(b);
+}
+
+void batch_leave(struct catchup *cu)
+{
+    struct batch *b = cu->batch;
+    cu->batch = NULL;
+    link_remove(&cu->wait_link);
+    batch_unref(b);
+}
+
+static void keep(struct batch *b)
+{
+    b->refs++;
+    list_add_last(&b->edge->kept, &b->edge_link);
+    b->edge->kept_bytes += batch_bytes(b);
+}
+
+static void unkeep(struct batch *b)
+{
+    link_remove(&b->edge_link);
+    link_remove(&b->feed_link);
+    b->edge->kept_bytes -= batch_bytes(b);
+    batch_unref(b);
+}
+
+static void unkeep_older(struct edge *edge, size_t bytes, int64_t answered_ms)
+{
+    struct link *oldest;
+    while ((oldest = list_first(&edge->kept))) {
+        struct batch *b = link_of(oldest, struct batch, edge_link);
+        if (edge->kept_bytes <= bytes && b->answered_ms >= answered_ms)
+            return;
+        unkeep(b);
+    }
+}
+
+void batches_tick(struct edge *edge, int64_t now_ms) { unkeep_older(edge, KEPT_BYTES, now_ms - KEPT_MS); }
+void batches_fini(struct edge *edge)                 { unkeep_older(edge, 0, INT64_MAX); }
+
+static void tear(struct batch *b)
+{
+    b->torn = true;
+    link_remove(&b->feed_link);
+}
+
+void batches_tear(struct edge *edge)
+{
+    batches_fini(edge);
+    list_each(l, following, &edge->asking)
+        tear(link_of(l, struct batch, edge_link));
+}
+
+void batches_forget(struct feed *feed)
+{
+    list_each(l, following, &feed->batches) {
+        struct batch *b = link_of(l, struct batch, feed_link);
+        if (b->stage == BATCH_ASKING)
+            tear(b);
+        else
+            unkeep(b);
+    }
+}
+
+/* ---- the answer ---- */
+
+/* What of several channels this reader does not want (any more): it had it already, or is not subscribed now. */
+static void mark_wanted(const struct batch *b)
+{
+    for (size_t i = 0; i < b->fetch.n_channels; i++)
+        b->feeds[i]->mark = UINT64_MAX;
+    list_each(l, following, (struct link *)&b->waiters)
+        list_each(s, after, &link_of(l, struct catchup, wait_link)->subs) {
+            struct sub *sub = link_of(s, struct sub, catchup_link);
+            sub->feed->mark = sub->after;
+        }
+}
+
+static bool encode_one(struct batch *b, const struct msg *m)
+{
+    struct feed *feed = b->feed ? b->feed : feed_find(b->edge, msg_channel(m), m->hash);
+    if (!feed || (!b->feed && m->seq <= feed->mark))
+        return true;
+    wire_add(&b->bytes, b->format, m);
+    b->frames[b->n++] = (struct batch_frame){ m->seq, feed, b->bytes.len };
+    return !b->bytes.failed;
+}
+
+static int encode(struct batch *b)
+{
+    const struct fetch_call *fetch = &b->fetch;
+    if (fetch->n_msgs == 0)
+        return 0;
+    if (!(b->frames = malloc(fetch->n_msgs * sizeof *b->frames)))
+        return ERR_MEMORY;
+    if (!b->feed)
+        mark_wanted(b);
+    for (size_t i = 0; i < fetch->n_msgs; i++)
+        if (!encode_one(b, fetch->msgs[i])) {
+            b->n = 0;
+            return ERR_MEMORY;
+        }
+    return 0;
+}
+
+static void on_answered(struct call *call)
+{
+    struct batch *b = call->owner;
+    struct edge *edge = b->edge;
+    struct link *first;
+    edge->calls--;
+    link_remove(&b->edge_link);
+    b->stage = BATCH_ANSWERED;
+    b->answered_ms = clock_mono_ms(edge->clock);
+    b->seen = b->feed ? b->feed->seen : 0;
+    if (!call->err) {
+        edge_heard(edge, b->fetch.upto);
+        call->err = encode(b);
+    }
+    fetch_answer_fini(&b->fetch);
+    if (b->feed && !b->torn && !call->err)
+        keep(b);
+    else
+        link_remove(&b->feed_link);
+    while ((first = list_first(&b->waiters))) {
+        link_remove(first);
+        catchup_take(link_of(first, struct catchup, wait_link));
+    }
+    batch_unref(b);      /* the fetch's own reference */
+    unkeep_older(edge, KEPT_BYTES, 0);
+}
+
+/* ---- the question ---- */
+
+static uint8_t format_of(const struct catchup *cu)
+{
+    return cu->marked ? cu->conn->protocol->replay_format : cu->conn->format;
+}
+
+static struct batch *find_like(struct feed *feed, uint8_t format, enum fetch_from from, struct position after)
+{
+    int looked_at = 0;
+    for (struct link *l = feed->batches.prev; l != &feed->batches && looked_at < LOOK_AT; l = l->prev, looked_at++) {
+        struct batch *b = link_of(l, struct batch, feed_link);
+        if (b->format == format && b->fetch.from == from && (from != FETCH_AFTER || same_position(b->fetch.after, after)) &&
+            is_useful(b))
+            return b;
+    }
+    return NULL;
+}
+
+static struct batch *batch_new(struct catchup *cu, size_t n, struct position after)
+{
+    struct batch *b = calloc(1, sizeof *b + n * sizeof b->feeds[0]);
+    struct fetch_channel *channels = calloc(n, sizeof *channels);
+    if (!b || !channels) {
+        free(b);
+        free(channels);
+        return NULL;
+    }
+    b->edge = cu->conn->edge;
+    b->format = format_of(cu);
+    b->refs = 1;
+    b->fetch.channels = channels;
+    b->fetch.from = cu->from;
+    b->fetch.after = after;
+    b->fetch.max_bytes = BATCH_BYTES;
+    link_init(&b->edge_link);
+    link_init(&b->feed_link);
+    link_init(&b->waiters);
+    list_each(l, following, &cu->subs) {
+        struct feed *feed = link_of(l, struct sub, catchup_link)->feed;
+        size_t i = b->fetch.n_channels++;
+        channels[i].name = feed_name(feed);
+        b->feeds[i] = feed;
+        feed_hold(feed);
+    }
+    return b;
+}
+
+static void batch_send(struct batch *b)
+{
+    struct fetch_call *fetch = &b->fetch;
+    b->refs++;
+    list_add_last(&b->edge->asking, &b->edge_link);
+    fetch->call.owner = b;
+    fetch->call.answered = on_answered;
+    edge_call(b->edge, &fetch->call, CALL_FETCH, sizeof *fetch + fetch->n_channels * sizeof *fetch->channels);
+}
+
+int batch_ask(struct catchup *cu)
+{
+    struct sub *only = link_of(cu->subs.next, struct sub, catchup_link);
+    bool single = cu->subs.next == cu->subs.prev;
+    struct position after = cu->after;
+    struct batch *b = NULL;
+    size_t n = 0;
+    if (single && cu->from == FETCH_AFTER && after.epoch == cu->conn->edge->head.epoch && after.seq < only->after)
+        after.seq = only->after;
+    if (single)
+        b = find_like(only->feed, format_of(cu), cu->from, after);
+    if (b) {
+        b->refs++;
+    } else {
+        list_each(l, following, &cu->subs)
+            n++;
+        if (!(b = batch_new(cu, n, after)))
+            return ERR_MEMORY;
+        if (single) {
+            b->feed = only->feed;
+            list_add_last(&only->feed->batches, &b->feed_link);
+        }
+        batch_send(b);
+    }
+    cu->batch = b;
+    if (b->stage == BATCH_ASKING)
+        list_add_last(&b->waiters, &cu->wait_link);
+    return 0;
+}

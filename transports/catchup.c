@@ -1,0 +1,375 @@
+/* Happy path of a resume: conn_subscribe makes a RESUME ─> end of turn, catchups_ask: a fetch, or one to share ─> answer,
+ * catchup_take: gap and ready are said, its subscriptions go live if nothing is left behind the batch ─> flush.c writes the
+ * batch ─> catchup_written: asks on, or ends, and the rings are read.
+ *
+ * When it goes wrong: history has given up what was needed ─> a gap is told (it begins, or never was live, or lag.policy is
+ * skip), or the connection is closed (lag.policy disconnect). Messages were lost while the fetch was under way ─> its answer
+ * is not the last one (batch->torn). It falls out of a ring while it writes its last batch ─> that is not the last any more. */
+#include "transports/catchup.h"
+
+#include "hub/base/err.h"
+#include "hub/base/log.h"
+#include "hub/config.h"
+#include "hub/metrics.h"
+#include "transports/edge.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define each_catchup(l, conn) list_each(l, l##_following, (struct link *)&(conn)->catchups)
+
+static struct catchup *catchup_of(struct link *l)  { return link_of(l, struct catchup, link); }
+static struct sub     *sub_of(struct link *l)      { return link_of(l, struct sub, catchup_link); }
+
+/* ---- one catch-up ---- */
+
+/* Its beginning counts as one call of the connection, so that a client that subscribes without end is paused. */
+struct catchup *catchup_new(struct conn *conn, enum catchup_kind kind, enum fetch_from from, struct position after, bool begun,
+                            void *tag)
+{
+    struct catchup *cu = malloc(sizeof *cu);
+    if (!cu)
+        return NULL;
+    *cu = (struct catchup){
+        .conn = conn, .kind = (uint8_t)kind, .from = (uint8_t)from, .after = after, .tag = tag,
+        .marked = kind == CATCHUP_REPLAY, .begun = begun,
+    };
+    if (!begun)
+        conn->calls++;
+    link_init(&cu->link);
+    link_init(&cu->wait_link);
+    link_init(&cu->subs);
+    list_add_last(&conn->catchups, &cu->link);
+    return cu;
+}
+
+void catchup_add(struct catchup *cu, struct sub *sub) { list_add_last(&cu->subs, &sub->catchup_link); }
+
+static void set_begun(struct catchup *cu)
+{
+    cu->begun = true;
+    conn_call_done(cu->conn);
+}
+
+void catchup_free(struct catchup *cu)
+{
+    if (!cu->begun)
+        set_begun(cu);
+    while (!link_alone(&cu->subs))
+        link_remove(cu->subs.next);
+    batch_leave(cu);
+    link_remove(&cu->link);
+    free(cu->tag);
+    free(cu);
+}
+
+void catchup_each_channel(const struct catchup *cu, void (*each)(void *arg, struct slice channel), void *arg)
+{
+    list_each(l, following, (struct link *)&cu->subs)
+        each(arg, feed_name(sub_of(l)->feed));
+}
+
+/* ---- those of a connection ---- */
+
+struct catchup *catchup_resume(const struct conn *conn)
+{
+    each_catchup(l, conn)
+        if (catchup_of(l)->kind == CATCHUP_RESUME)
+            return catchup_of(l);
+    return NULL;
+}
+
+struct catchup *catchup_in_hand(const struct conn *conn)
+{
+    each_catchup(l, conn)
+        if (catchup_of(l)->stage >= CATCHUP_WRITING)
+            return catchup_of(l);
+    return NULL;
+}
+
+bool catchups_let_rings(const struct conn *conn)
+{
+    return link_alone(&conn->catchups) || (!catchup_resume(conn) && !catchup_in_hand(conn));
+}
+
+void catchups_skip(struct conn *conn, const struct feed *feed)
+{
+    struct catchup *cu = catchup_in_hand(conn);
+    if (!cu)
+        return;
+    struct batch *b = cu->batch;
+    for (uint32_t i = cu->batch_at; !b->feed && i < b->n; i++)
+        if (b->frames[i].feed == feed)
+            b->frames[i].feed = NULL;
+}
+
+/* ---- asking ---- */
+
+/* True: it got a batch that had been answered already. */
+static bool ask(struct catchup *cu)
+{
+    if (cu->from != FETCH_NOW)
+        metric_add(METRIC_catch_ups, 1);
+    if (batch_ask(cu)) {
+        conn_close(cu->conn, ERR_MEMORY);
+        return false;
+    }
+    cu->stage = CATCHUP_ASKING;
+    if (cu->batch->stage == BATCH_ASKING)
+        return false;
+    catchup_take(cu);
+    return true;
+}
+
+/* What may be asked now. A RESUME goes alone, a REPLAY beside anything but a RESUME and another REPLAY, a NOW beside anything
+ * but a RESUME that is under way or waits for its turn. */
+static struct catchup *next_to_ask(const struct conn *conn)
+{
+    struct catchup *resume = catchup_resume(conn);
+    bool busy = false, now_asked = false;
+    each_catchup(l, conn) {
+        struct catchup *cu = catchup_of(l);
+        if (cu->kind == CATCHUP_NOW)
+            now_asked |= cu->stage == CATCHUP_ASKING;
+        else
+            busy |= cu->stage != CATCHUP_WANTS;
+    }
+    if (resume && resume->stage <= CATCHUP_ASKING)
+        return resume->stage == CATCHUP_WANTS && !busy && !now_asked ? resume : NULL;
+    each_catchup(l, conn) {
+        struct catchup *cu = catchup_of(l);
+        if (cu->stage == CATCHUP_WANTS && (cu->kind == CATCHUP_NOW || (!resume && !busy)))
+            return cu;
+    }
+    return NULL;
+}
+
+bool catchups_ask(struct conn *conn)
+{
+    struct catchup *cu;
+    bool taken = false;
+    each_catchup(l, conn)
+        if (link_alone(&catchup_of(l)->subs))
+            catchup_free(catchup_of(l));
+    while (conn->conn_state == CONN_OPEN && (cu = next_to_ask(conn)))
+        taken |= ask(cu);
+    return taken;
+}
+
+/* ---- the answer ---- */
+
+static void log_behind(const struct conn *conn, struct slice channel, const char *policy)
+{
+    char name[24];
+    conn_name(conn, name);
+    log_info(name, "fell behind channel=%.*s policy=%s", (int)channel.len, channel.at, policy);
+}
+
+static struct slice first_incomplete(const struct fetch_call *answer)
+{
+    for (size_t i = 0; i < answer->n_channels; i++)
+        if (answer->channels[i].incomplete)
+            return answer->channels[i].name;
+    return answer->channels[0].name;
+}
+
+/* The reader had been at the head and messages for it are gone: lag.policy. False: the connection is closed. */
+static bool apply_policy(struct conn *conn, struct slice channel)
+{
+    bool skip = conn->edge->config->lag_policy == LAG_SKIP;
+    log_behind(conn, channel, skip ? "skip" : "disconnect");
+    metric_add(skip ? METRIC_slow_skipped : METRIC_slow_closed, 1);
+    if (!skip)
+        conn_close(conn, ERR_SLOW);
+    return skip;
+}
+
+/* Channels without history lose what came while they were parked; at their very beginning that is nothing (EXACT.md 7).
+ * From now on, of a reader that had a position, is a skip: all may miss something. */
+static void add_unkept(struct fetch_call *answer)
+{
+    for (size_t i = 0; i < answer->n_channels; i++)
+        if (!answer->channels[i].resumable || answer->from == FETCH_NOW) {
+            answer->channels[i].incomplete = true;
+            if (!answer->gap)
+                answer->gap = GAP_HISTORY;
+        }
+}
+
+static void tell_gap(struct catchup *cu, const struct fetch_call *answer)
+{
+    struct conn *conn = cu->conn;
+    if (!cu->marked && conn->was_live && !apply_policy(conn, first_incomplete(answer)))
+        return;
+    metric_add(METRIC_gaps, 1);
+    if (!cu->marked)
+        conn_move_to(conn, answer->begin);
+    conn->protocol->gap(conn, cu, answer);
+}
+
+static void begin(struct catchup *cu, const struct fetch_call *answer)
+{
+    struct conn *conn = cu->conn;
+    if (answer->gap)
+        metric_add(METRIC_gaps, 1);
+    if (conn->position.epoch == 0)
+        conn->position = cu->kind == CATCHUP_RESUME ? answer->begin : answer->upto;
+    set_begun(cu);
+    conn->protocol->began(conn, cu, answer);
+}
+
+/* The answer's channels that are subscribed still, in order. Only one catch-up reads an answer of several channels. */
+static void leave_out_unsubscribed(const struct catchup *cu, struct fetch_call *answer)
+{
+    size_t n = 0;
+    list_each(l, following, (struct link *)&cu->subs)
+        for (size_t i = n; i < answer->n_channels; i++)
+            if (answer->channels[i].name.at == sub_of(l)->feed->name) {
+                struct fetch_channel channel = answer->channels[i];
+                answer->channels[i] = answer->channels[n];
+                answer->channels[n++] = channel;
+                break;
+            }
+    answer->n_channels = n;
+}
+
+static void go_live(struct catchup *cu)
+{
+    list_each(l, following, &cu->subs) {
+        struct sub *sub = sub_of(l);
+        if (cu->kind != CATCHUP_RESUME)
+            sub->after = cu->after.seq;
+        sub_go_live(sub);
+    }
+}
+
+/* A subscription that begins while a RESUME has more to ask becomes part of it; the rest of the RESUME reaches further. */
+static void end_now(struct catchup *cu)
+{
+    struct conn *conn = cu->conn;
+    struct catchup *resume = catchup_resume(conn);
+    if (!resume) {
+        conn->was_live = true;
+        go_live(cu);
+    } else if (resume->stage == CATCHUP_LAST) {
+        go_live(cu);
+    } else {
+        assert(resume->stage != CATCHUP_ASKING);
+        list_each(l, following, &cu->subs) {
+            sub_of(l)->after = cu->after.seq;
+            catchup_add(resume, sub_of(l));
+        }
+    }
+    catchup_free(cu);
+}
+
+static void take(struct catchup *cu, const struct fetch_call *answer, bool complete)
+{
+    struct conn *conn = cu->conn;
+    cu->after = answer->upto;
+    cu->batch_at = 0;
+    conn_dirty(conn);
+    if (cu->kind == CATCHUP_NOW) {
+        end_now(cu);
+        return;
+    }
+    cu->from = FETCH_AFTER;
+    cu->stage = CATCHUP_WRITING;
+    if (complete && (cu->kind == CATCHUP_RESUME || !catchup_resume(conn))) {
+        cu->stage = CATCHUP_LAST;
+        go_live(cu);
+    }
+}
+
+void catchup_take(struct catchup *cu)
+{
+    struct conn *conn = cu->conn;
+    const struct batch *b = cu->batch;
+    struct fetch_call answer = b->fetch;
+    struct fetch_channel only;
+    bool complete = batch_is_complete(b);
+    if (conn->conn_state != CONN_OPEN)
+        return;
+    if (answer.call.err) {
+        conn_close(conn, err_close_code(answer.call.err) ? answer.call.err : ERR_BUSY);
+        return;
+    }
+    if (link_alone(&cu->subs) || (cu->kind == CATCHUP_NOW && !complete)) {
+        batch_leave(cu);
+        cu->stage = CATCHUP_WANTS;
+        conn_dirty(conn);
+        return;
+    }
+    if (complete && b->feed && answer.upto.epoch == conn->edge->head.epoch)
+        answer.upto = conn->edge->head;      /* nothing came since, up to here */
+    if (answer.from == FETCH_NOW)
+        answer.begin = answer.upto;
+    if (b->feed) {
+        only = answer.channels[0];           /* others read it too */
+        answer.channels = &only;
+    } else {
+        leave_out_unsubscribed(cu, &answer);
+    }
+    if (!cu->begun) {
+        begin(cu, &answer);
+    } else {
+        add_unkept(&answer);
+        if (answer.gap)
+            tell_gap(cu, &answer);
+    }
+    if (conn->conn_state == CONN_OPEN)
+        take(cu, &answer, complete);
+}
+
+void catchup_written(struct catchup *cu)
+{
+    struct conn *conn = cu->conn;
+    batch_leave(cu);
+    conn_dirty(conn);
+    if (cu->kind == CATCHUP_RESUME)
+        conn_move_to(conn, cu->after);
+    if (cu->stage == CATCHUP_WRITING) {
+        cu->stage = CATCHUP_WANTS;
+        return;
+    }
+    conn->was_live = true;
+    if (cu->kind == CATCHUP_REPLAY)
+        conn->protocol->replayed(conn, cu, cu->after);
+    catchup_free(cu);
+}
+
+/* ---- falling back ---- */
+
+void conn_fall_back(struct conn *conn)
+{
+    struct catchup *resume = catchup_resume(conn);
+    each_catchup(l, conn)
+        if (catchup_of(l)->stage == CATCHUP_LAST)
+            catchup_of(l)->stage = CATCHUP_WRITING;
+    list_each(l, following, &conn->subs) {
+        struct sub *sub = link_of(l, struct sub, conn_link);
+        if (sub_is_parked(sub))
+            continue;
+        sub_park(sub);
+        if (!link_alone(&sub->catchup_link))
+            continue;      /* its catch-up goes on */
+        if (!resume && !(resume = catchup_new(conn, CATCHUP_RESUME, FETCH_AFTER, conn->position, true, NULL))) {
+            conn_close(conn, ERR_MEMORY);
+            return;
+        }
+        catchup_add(resume, sub);
+    }
+    conn_dirty(conn);
+}
+
+void conn_fell_behind(struct conn *conn, struct slice channel)
+{
+    if (conn->edge->config->lag_policy == LAG_DISCONNECT) {
+        apply_policy(conn, channel);
+        return;
+    }
+    conn_fall_back(conn);
+    struct catchup *resume = catchup_resume(conn);
+    if (resume)
+        resume->from = FETCH_NOW;      /* the policy is applied when the answer tells where it goes on */
+}

@@ -1,0 +1,382 @@
+#include "transports/conn.h"
+
+#include "hub/base/err.h"
+#include "hub/base/hash.h"
+#include "hub/base/log.h"
+#include "hub/config.h"
+#include "hub/metrics.h"
+#include "hub/name.h"
+#include "transports/catchup.h"
+#include "transports/edge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { OUTBOX_MAX = 256 * 1024, RETRY_MIN_MS = 500, RETRY_SPREAD_MS = 2000, RETRY_PER_CONN_MS = 2 };
+
+/* ---- life ---- */
+
+static char *copy_of(struct slice s)
+{
+    char *copy = malloc(s.len + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, s.at, s.len);
+    copy[s.len] = '\0';
+    return copy;
+}
+
+struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *line, struct principal *principal, struct slice client)
+{
+    struct conn *conn = malloc(sizeof *conn);
+    char *chosen = client.len > 0 ? copy_of(client) : NULL;
+    if (!conn || (client.len > 0 && !chosen)) {
+        free(conn);
+        free(chosen);
+        principal_unref(principal);
+        return NULL;
+    }
+    *conn = (struct conn){
+        .edge = edge, .protocol = protocol, .line = line, .principal = principal, .client = chosen,
+        .id = edge->next_id++ << 8 | edge->peer, .format = protocol->format, .conn_state = CONN_OPEN,
+    };
+    link_init(&conn->link);
+    link_init(&conn->dirty_link);
+    link_init(&conn->due_link);
+    link_init(&conn->subs);
+    link_init(&conn->pending);
+    link_init(&conn->catchups);
+    list_add_last(&edge->conns, &conn->link);
+    edge->n_conns++;
+    metric_add((enum metric)protocol->gauge, +1);
+    if (edge->draining)
+        conn_dirty(conn);
+    return conn;
+}
+
+static void log_closed(const struct conn *conn, enum log_level level, int err)
+{
+    if (!log_enabled(level))
+        return;
+    char name[24];
+    struct slice who = principal_name(conn->principal), user = principal_user(conn->principal);
+    conn_name(conn, name);
+    log_line(level, name, "closed reason=%s transport=%s who=%.*s user=%.*s", err_code(err), conn->protocol->name, (int)who.len,
+             who.at, (int)user.len, user.at);
+}
+
+/* How long it shall wait before it comes back: spread by its id, wider the more of them leave together. */
+static int64_t spread_retry_ms(const struct conn *conn)
+{
+    uint64_t wide = conn->edge->n_conns * RETRY_PER_CONN_MS;
+    uint64_t most = wide > RETRY_SPREAD_MS ? wide : RETRY_SPREAD_MS;
+    uint64_t drawn = (conn->id * 0x9e3779b97f4a7c15u) >> 32;
+    return RETRY_MIN_MS + (int64_t)((drawn * (most - RETRY_MIN_MS)) >> 32);
+}
+
+void conn_close_for(struct conn *conn, int err, int64_t retry_ms)
+{
+    struct edge *edge = conn->edge;
+    if (conn->conn_state != CONN_OPEN)
+        return;
+    log_closed(conn, LOG_INFO, err);
+    conn->conn_state = CONN_CLOSING;
+    link_remove(&conn->due_link);
+    if (err == ERR_MEMORY || (conn->outbox && conn->outbox->len > OUTBOX_MAX))
+        conn_drop_outbox(conn);      /* nobody takes it; what must be said now is why it ends */
+    edge->farewell = conn;
+    conn->protocol->farewell(conn, err, retry_ms);
+    edge->farewell = NULL;
+    conn_dirty(conn);
+}
+
+void conn_close(struct conn *conn, int err) { conn_close_for(conn, err, 0); }
+void conn_drain(struct conn *conn)          { conn_close_for(conn, ERR_DRAINING, spread_retry_ms(conn)); }
+
+void conn_gone(struct conn *conn)
+{
+    struct edge *edge = conn->edge;
+    if (conn->conn_state == CONN_GONE)
+        return;
+    if (conn->conn_state == CONN_OPEN)
+        log_closed(conn, LOG_DEBUG, ERR_GONE);
+    conn->conn_state = CONN_GONE;
+    conn->line = NULL;
+    link_remove(&conn->due_link);
+    list_add_last(&edge->doomed, &conn->link);
+    edge->n_conns--;
+    metric_add((enum metric)conn->protocol->gauge, -1);
+    conn_dirty(conn);
+}
+
+void conn_leave(struct conn *conn)
+{
+    while (!link_alone(&conn->catchups))
+        catchup_free(link_of(conn->catchups.next, struct catchup, link));
+    while (!link_alone(&conn->subs))
+        feed_unsubscribe(link_of(conn->subs.next, struct sub, conn_link));
+}
+
+void conn_free(struct conn *conn)
+{
+    conn_leave(conn);
+    conn->protocol->fini(conn);
+    conn_drop_outbox(conn);
+    link_remove(&conn->link);
+    link_remove(&conn->dirty_link);
+    principal_unref(conn->principal);
+    free(conn->client);
+    free(conn);
+}
+
+size_t conn_name(const struct conn *conn, char out[24])
+{
+    return (size_t)snprintf(out, 24, "c%llx", (unsigned long long)conn->id);
+}
+
+struct slice conn_client(const struct conn *conn, char scratch[24])
+{
+    return conn->client ? slice_of(conn->client) : slice(scratch, conn_name(conn, scratch));
+}
+
+/* ---- what is its own ---- */
+
+void conn_dirty(struct conn *conn)
+{
+    if ((!conn->choked || conn->conn_state != CONN_OPEN) && link_alone(&conn->dirty_link))
+        list_add_last(&conn->edge->dirty_conns, &conn->dirty_link);
+}
+
+void conn_on_writable(struct conn *conn)
+{
+    conn->choked = false;
+    conn_dirty(conn);
+}
+
+void conn_drop_outbox(struct conn *conn)
+{
+    if (!conn->outbox)
+        return;
+    buf_fini(conn->outbox);
+    free(conn->outbox);
+    conn->outbox = NULL;
+}
+
+static bool may_speak(const struct conn *conn) { return conn->conn_state == CONN_OPEN || conn->edge->farewell == conn; }
+
+/* The outbox may pass its bound by one answer, so that a large one can be given at all. */
+struct buf *conn_say_begin(struct conn *conn)
+{
+    struct buf *nowhere = &conn->edge->nowhere;
+    nowhere->failed = true;
+    if (!may_speak(conn))
+        return nowhere;
+    if (conn->outbox && conn->outbox->len > OUTBOX_MAX) {
+        conn_close(conn, ERR_SLOW);
+        return nowhere;
+    }
+    if (!conn->outbox && !(conn->outbox = calloc(1, sizeof *conn->outbox)))
+        return nowhere;
+    return conn->outbox;
+}
+
+void conn_say_end(struct conn *conn)
+{
+    if (!may_speak(conn))
+        return;
+    if (!conn->outbox || conn->outbox->failed) {
+        conn_drop_outbox(conn);
+        conn_close(conn, ERR_MEMORY);
+        return;
+    }
+    conn_dirty(conn);
+}
+
+void conn_say(struct conn *conn, const void *frames, size_t n)
+{
+    buf_add(conn_say_begin(conn), frames, n);
+    conn_say_end(conn);
+}
+
+/* ---- subscriptions ---- */
+
+static struct sub *find_sub(const struct conn *conn, struct slice name)
+{
+    const struct feed *feed = feed_find(conn->edge, name, hash_bytes(name));
+    for (struct link *l = conn->subs.next; feed && l != &conn->subs; l = l->next)
+        if (link_of(l, struct sub, conn_link)->feed == feed)
+            return link_of(l, struct sub, conn_link);
+    return NULL;
+}
+
+/* Feeds that this connection has are marked, so that many names are looked up in one walk over its subscriptions. */
+static int check_names(struct conn *conn, const struct slice *names, size_t n)
+{
+    int err;
+    if (n > conn->edge->config->limits_channels || conn->n_subs + n > conn->edge->config->limits_channels)
+        return ERR_TOO_MANY_CHANNELS;
+    for (size_t i = 0; i < n; i++) {
+        if ((err = channel_name_check(names[i])))
+            return err;
+        struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
+        if (feed)
+            feed->mark = 0;
+    }
+    list_each(l, following, &conn->subs)
+        link_of(l, struct sub, conn_link)->feed->mark = 1;
+    for (size_t i = 0; i < n; i++) {
+        struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
+        if (feed && feed->mark == 1)
+            return ERR_ALREADY_SUBSCRIBED;
+        if ((err = principal_may(conn->principal, OP_SUBSCRIBE, names[i])))
+            return err;
+    }
+    return 0;
+}
+
+/* A name twice counts once: its feed is marked by the first. */
+static int add_subs(struct conn *conn, const struct slice *names, size_t n, struct catchup *cu)
+{
+    struct sub *sub;
+    for (size_t i = 0; i < n; i++) {
+        struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
+        if (feed && feed->mark == 2)
+            continue;
+        if (feed_subscribe(conn, names[i], &sub))
+            return ERR_MEMORY;
+        sub->feed->mark = 2;
+        catchup_add(cu, sub);
+    }
+    return 0;
+}
+
+int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum fetch_from from, struct position after, bool marked,
+                   void *tag)
+{
+    enum catchup_kind kind = from == FETCH_NOW ? CATCHUP_NOW : marked ? CATCHUP_REPLAY : CATCHUP_RESUME;
+    if (conn->conn_state != CONN_OPEN)
+        return ERR_GONE;
+    if (n == 0)
+        return ERR_NO_CHANNEL;
+    int err = check_names(conn, names, n);
+    if (err)
+        return err;
+    struct catchup *cu = catchup_new(conn, kind, from, after, false, NULL);
+    if (!cu)
+        return ERR_MEMORY;
+    if (add_subs(conn, names, n, cu)) {
+        while (!link_alone(&cu->subs))
+            feed_unsubscribe(link_of(cu->subs.next, struct sub, catchup_link));
+        catchup_free(cu);
+        return ERR_MEMORY;
+    }
+    cu->tag = tag;
+    conn_pause_if_busy(conn);
+    conn_dirty(conn);
+    return 0;
+}
+
+int conn_unsubscribe(struct conn *conn, struct slice name)
+{
+    struct sub *sub = find_sub(conn, name);
+    if (!sub)
+        return ERR_NOT_SUBSCRIBED;
+    catchups_skip(conn, sub->feed);
+    feed_unsubscribe(sub);
+    conn_dirty(conn);
+    return 0;
+}
+
+/* ---- calls ---- */
+
+/* Too many calls of this connection are under way, or more mail to the hub than it can take: reading stops until some came back. */
+void conn_pause_if_busy(struct conn *conn)
+{
+    if (conn->paused || conn->conn_state != CONN_OPEN || conn->calls == 0)
+        return;
+    if (conn->calls < conn->edge->config->limits_commands && post_has_room(&conn->edge->to_hub))
+        return;
+    conn->paused = true;
+    conn->edge->line->pause(conn, true);
+}
+
+int conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op op, struct slice channel)
+{
+    int err = principal_may(conn->principal, op, channel);
+    if (err)
+        return err;
+    call->from = conn->edge->peer;
+    conn->calls++;
+    call_submit(&conn->edge->to_hub, call, bytes);
+    conn_pause_if_busy(conn);
+    return 0;
+}
+
+void conn_call_done(struct conn *conn)
+{
+    conn->calls--;
+    if (!conn->paused || conn->conn_state != CONN_OPEN)
+        return;
+    if (conn->calls > 0 && (conn->calls >= conn->edge->config->limits_commands || !post_has_room(&conn->edge->to_hub)))
+        return;
+    conn->paused = false;
+    conn->edge->line->pause(conn, false);
+}
+
+/* ---- time and position ---- */
+
+void conn_move_to(struct conn *conn, struct position p)
+{
+    if (p.epoch != conn->position.epoch || p.seq > conn->position.seq)
+        conn->position = p;
+}
+
+bool conn_at_end(const struct conn *conn)
+{
+    return conn->conn_state == CONN_OPEN && !conn->choked && !conn->outbox && link_alone(&conn->pending) &&
+           catchups_let_rings(conn);
+}
+
+/* What became due while it waited for the head is found in the next slot. */
+static void to_wheel(struct conn *conn)
+{
+    struct edge *edge = conn->edge;
+    int64_t second = conn->due_s > edge->wheel_s ? conn->due_s : edge->wheel_s + 1;
+    list_add_last(&edge->wheel[second % WHEEL_SLOTS], &conn->due_link);
+}
+
+void conn_due_in(struct conn *conn, int seconds)
+{
+    if (conn->conn_state != CONN_OPEN)
+        return;
+    if (!conn->wants_head)
+        link_remove(&conn->due_link);
+    conn->due_s = 0;
+    if (seconds <= 0)
+        return;
+    conn->due_s = (uint32_t)(clock_mono_ms(conn->edge->clock) / 1000 + seconds);
+    if (!conn->wants_head)
+        to_wheel(conn);
+}
+
+void conn_want_head(struct conn *conn)
+{
+    if (conn->wants_head || conn->conn_state != CONN_OPEN)
+        return;
+    conn->wants_head = true;
+    list_add_last(&conn->edge->head_wanted, &conn->due_link);
+    if (conn->edge->head.epoch == 0)
+        edge_ask_head(conn->edge);
+}
+
+/* The head has come: back into the wheel, and a position as fresh as it can be. */
+void conn_on_head(struct conn *conn)
+{
+    conn->wants_head = false;
+    link_remove(&conn->due_link);
+    if (conn->due_s)
+        to_wheel(conn);
+    if (conn_at_end(conn))
+        conn_move_to(conn, conn->edge->head);
+    conn->protocol->position(conn);
+}

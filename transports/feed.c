@@ -1,0 +1,313 @@
+#include "transports/feed.h"
+
+#include "hub/base/err.h"
+#include "hub/base/hash.h"
+#include "hub/config.h"
+#include "hub/metrics.h"
+#include "transports/batch.h"
+#include "transports/conn.h"
+#include "transports/edge.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(node) ((node)->outside = true)
+#include <uthash.h>
+
+struct feed_node {
+    UT_hash_handle hh;
+    bool           outside;     /* the table found no memory to take it */
+    struct feed    feed;
+};
+
+static struct feed_node *node_of(struct feed *feed) { return link_of(feed, struct feed_node, feed); }
+
+/* Bytes of one ring that may wait for the end of the turn. Above, the edge sends before it takes more mail: a burst then
+ * never pushes readers out of a ring that had no chance to read. */
+static size_t fresh_max(const struct edge *edge)
+{
+    size_t quarter = edge->config->edge_ring_bytes / 4, most = 256 * 1024;
+    return quarter < most ? quarter : most;
+}
+
+/* ---- the table ---- */
+
+struct feed *feed_find(const struct edge *edge, struct slice name, uint64_t hash)
+{
+    struct feed_node *node = NULL;
+    HASH_FIND_BYHASHVALUE(hh, edge->feeds, name.at, (unsigned)name.len, (unsigned)hash, node);
+    return node ? &node->feed : NULL;
+}
+
+static struct feed *feed_get(struct edge *edge, struct slice name)
+{
+    uint64_t hash = hash_bytes(name);
+    struct feed *feed = feed_find(edge, name, hash);
+    if (feed)
+        return feed;
+    struct feed_node *node = calloc(1, sizeof *node + name.len);
+    if (!node)
+        return NULL;
+    feed = &node->feed;
+    feed->edge = edge;
+    feed->hash = hash;
+    feed->name_len = (uint8_t)name.len;
+    memcpy(feed->name, name.at, name.len);
+    link_init(&feed->dirty_link);
+    link_init(&feed->batches);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, edge->feeds, feed->name, (unsigned)name.len, (unsigned)hash, node);
+    if (node->outside) {
+        free(node);
+        return NULL;
+    }
+    return feed;
+}
+
+/* Frees it when nobody has anything to do with it any more. */
+static void feed_try_free(struct feed *feed)
+{
+    if (feed->n_subs > 0 || feed->holds > 0 || feed->watch_calls > 0 || feed->watch != FEED_UNWATCHED)
+        return;
+    struct feed_node *node = node_of(feed);
+    assert(link_alone(&feed->batches));
+    link_remove(&feed->dirty_link);
+    HASH_DELETE(hh, feed->edge->feeds, node);
+    free(node);
+}
+
+void feed_hold(struct feed *feed) { feed->holds++; }
+
+void feed_release(struct feed *feed)
+{
+    feed->holds--;
+    feed_try_free(feed);
+}
+
+/* ---- watching ---- */
+
+static void on_watched(struct call *call);
+static void on_unwatched(struct call *call);
+
+static void send_watch(struct feed *feed, struct watch_call *call, enum letter_kind kind)
+{
+    feed->watch = kind == CALL_WATCH ? FEED_ASKED : FEED_UNWATCHED;
+    feed->watch_calls++;
+    call->call.owner = feed;
+    call->call.answered = kind == CALL_WATCH ? on_watched : on_unwatched;
+    call->channel = feed_name(feed);
+    call->hash = feed->hash;
+    call->subscribers = &feed->subscribers;
+    edge_call(feed->edge, &call->call, kind, sizeof *call - sizeof call->call + feed->name_len);
+}
+
+static int feed_watch(struct feed *feed)
+{
+    if (feed->watch != FEED_UNWATCHED)
+        return 0;
+    struct watch_call *call = calloc(1, sizeof *call);
+    if (!call)
+        return ERR_MEMORY;
+    send_watch(feed, call, CALL_WATCH);
+    return 0;
+}
+
+/* What is kept or under way for others was complete only as long as every message came here. */
+static void feed_unwatch(struct feed *feed)
+{
+    struct watch_call *call = feed->watch_call;
+    feed->watch_call = NULL;
+    batches_forget(feed);
+    send_watch(feed, call, CALL_UNWATCH);
+}
+
+/* The hub had no memory to watch it: every connection that has it would be deaf, so it is closed. */
+static void close_subscribers(struct feed *feed)
+{
+    list_each(l, following, &feed->edge->conns) {
+        struct conn *conn = link_of(l, struct conn, link);
+        list_each(s, after, &conn->subs)
+            if (link_of(s, struct sub, conn_link)->feed == feed) {
+                conn_close(conn, ERR_MEMORY);
+                break;
+            }
+    }
+}
+
+static void on_watched(struct call *answer)
+{
+    struct watch_call *call = (struct watch_call *)answer;
+    struct feed *feed = answer->owner;
+    feed->watch_calls--;
+    feed->edge->calls--;
+    if (answer->err) {
+        free(call);
+        feed_hold(feed);
+        feed->watch = FEED_UNWATCHED;
+        batches_forget(feed);
+        close_subscribers(feed);
+        feed_release(feed);
+        return;
+    }
+    feed->watch = FEED_WATCHED;
+    feed->watch_call = call;
+    feed->began = call->head.seq;
+    edge_heard(feed->edge, call->head);
+    if (feed->n_subs == 0)
+        feed_unwatch(feed);
+}
+
+static void on_unwatched(struct call *answer)
+{
+    struct feed *feed = answer->owner;
+    feed->watch_calls--;
+    feed->edge->calls--;
+    free(answer);
+    feed_try_free(feed);
+}
+
+/* ---- subscriptions ---- */
+
+static struct ring *ring_get(struct feed *feed, uint8_t format)
+{
+    if (!feed->rings[format] && (feed->rings[format] = malloc(sizeof(struct ring))))
+        ring_init(feed->rings[format], &feed->edge->pool);
+    return feed->rings[format];
+}
+
+static void ring_drop_unused(struct feed *feed, uint8_t format)
+{
+    if (feed->ring_subs[format] > 0 || !feed->rings[format])
+        return;
+    feed_settle(feed);       /* what was fresh waits for nobody */
+    ring_fini(feed->rings[format]);
+    free(feed->rings[format]);
+    feed->rings[format] = NULL;
+}
+
+static void count(struct feed *feed, uint8_t format, int change)
+{
+    feed->n_subs += (uint32_t)change;
+    feed->ring_subs[format] += (uint32_t)change;
+    atomic_store_explicit(&feed->subscribers, feed->n_subs, memory_order_relaxed);
+    metric_add(METRIC_subscriptions, change);
+}
+
+int feed_subscribe(struct conn *conn, struct slice name, struct sub **ret_sub)
+{
+    struct feed *feed = feed_get(conn->edge, name);
+    struct sub *sub = malloc(sizeof *sub);
+    if (!feed || !sub || !ring_get(feed, conn->format) || feed_watch(feed)) {
+        free(sub);
+        if (feed) {
+            ring_drop_unused(feed, conn->format);
+            feed_try_free(feed);
+        }
+        return ERR_MEMORY;
+    }
+    *sub = (struct sub){ .conn = conn, .feed = feed };
+    reader_init(&sub->reader);
+    link_init(&sub->conn_link);
+    link_init(&sub->pending_link);
+    link_init(&sub->catchup_link);
+    list_add_last(&conn->subs, &sub->conn_link);
+    conn->n_subs++;
+    count(feed, conn->format, +1);
+    *ret_sub = sub;
+    return 0;
+}
+
+void feed_unsubscribe(struct sub *sub)
+{
+    struct feed *feed = sub->feed;
+    struct conn *conn = sub->conn;
+    sub_park(sub);
+    link_remove(&sub->catchup_link);
+    link_remove(&sub->conn_link);
+    conn->n_subs--;
+    count(feed, conn->format, -1);
+    free(sub);
+    ring_drop_unused(feed, conn->format);
+    if (feed->n_subs == 0 && feed->watch == FEED_WATCHED)
+        feed_unwatch(feed);
+    feed_try_free(feed);
+}
+
+static void on_behind(struct reader *reader)
+{
+    struct sub *sub = sub_of_reader(reader);
+    struct conn *conn = sub->conn;
+    if (link_alone(&sub->pending_link))
+        list_add_last(&conn->pending, &sub->pending_link);
+    conn_dirty(conn);
+}
+
+void sub_go_live(struct sub *sub)
+{
+    struct ring *ring = sub->feed->rings[sub->conn->format];
+    ring_settle(ring, on_behind);
+    ring_join(ring, &sub->reader);
+}
+
+void sub_park(struct sub *sub)
+{
+    reader_leave(&sub->reader);
+    link_remove(&sub->pending_link);
+}
+
+/* ---- messages ---- */
+
+void feed_settle(struct feed *feed)
+{
+    link_remove(&feed->dirty_link);
+    for (int format = 0; format < WIRE_FORMATS; format++)
+        if (feed->rings[format])
+            ring_settle(feed->rings[format], on_behind);
+}
+
+void feed_lose(struct feed *feed)
+{
+    for (int format = 0; format < WIRE_FORMATS; format++)
+        if (feed->rings[format])
+            ring_lose(feed->rings[format]);
+    batches_forget(feed);
+}
+
+void feeds_lose_all(struct edge *edge)
+{
+    for (struct feed_node *node = edge->feeds; node; node = node->hh.next) {
+        node->feed.unsure = true;
+        feed_lose(&node->feed);
+    }
+}
+
+static size_t append(struct feed *feed, uint8_t format, const struct msg *m)
+{
+    struct edge *edge = feed->edge;
+    buf_reset(&edge->scratch);
+    wire_add(&edge->scratch, format, m);
+    if (edge->scratch.failed) {
+        ring_lose(feed->rings[format]);
+        return 0;
+    }
+    return ring_append(feed->rings[format], edge->config->edge_ring_bytes, edge->arrivals, m->seq, buf_slice(&edge->scratch));
+}
+
+bool feed_message(struct feed *feed, const struct msg *m)
+{
+    size_t most = 0;
+    if (!feed->unsure && m->prev > feed->last && m->prev > feed->began)
+        feed_lose(feed);
+    feed->unsure = false;
+    feed->last = m->seq;
+    feed->seen++;
+    for (uint8_t format = 0; format < WIRE_FORMATS; format++) {
+        if (!feed->rings[format] || !ring_wanted(feed->rings[format]))
+            continue;
+        size_t fresh = append(feed, format, m);
+        most = fresh > most ? fresh : most;
+    }
+    if (most > 0 && link_alone(&feed->dirty_link))
+        list_add_last(&feed->edge->dirty_feeds, &feed->dirty_link);
+    return most > fresh_max(feed->edge);
+}

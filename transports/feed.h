@@ -1,0 +1,81 @@
+/* feed.h — a channel with subscribers on this edge: its rings, and whether the hub mails its messages.
+ *
+ * The first subscriber makes the feed and sends CALL_WATCH, the last one to leave sends CALL_UNWATCH; the feed is freed when
+ * that was answered and nothing points to it. A subscriber that comes meanwhile watches again, behind the unwatch: letters
+ * of one edge run in order.
+ *
+ *   UNWATCHED ─first subscriber─> ASKED ─answer─> WATCHED ─last one gone─> UNWATCHED
+ *                                   └─ answer, nobody left ─> UNWATCHED
+ *
+ * Each message is checked by `prev` (EXACT.md 14), gets its arrival number, and is appended once to the ring of each wire
+ * format that somebody reads. Patterns will be feeds too: a message then has several feeds and one arrival number.
+ *
+ * Lifetime   a feed lives while it has subscribers, calls under way or holds (batch.h). A sub belongs to its connection and
+ *            dies with feed_unsubscribe.
+ * Threading  the edge's thread; `subscribers` is read by the hub.
+ * Limits     one feed per channel subscribed to; rings: ring.h. */
+#pragma once
+#include "hub/call.h"
+#include "transports/ring.h"
+#include "transports/wire.h"
+
+struct conn;
+struct edge;
+
+enum feed_watch { FEED_UNWATCHED, FEED_ASKED, FEED_WATCHED };
+
+struct feed {
+    struct edge       *edge;
+    struct link        dirty_link;              /* in edge->dirty_feeds: readers at an end have something fresh */
+    struct ring       *rings[WIRE_FORMATS];     /* NULL: nobody has that format */
+    uint32_t           ring_subs[WIRE_FORMATS];
+    struct link        batches;                 /* struct batch, by feed_link: under way or kept, to be shared */
+    struct watch_call *watch_call;              /* WATCHED: the call that will unwatch, so that leaving needs no memory */
+    uint64_t           last;                    /* number of the last message seen, in the edge's epoch */
+    uint64_t           began;                   /* head at which watching began (EXACT.md 14) */
+    uint64_t           seen;                    /* messages seen */
+    uint64_t           mark;                    /* scratch of whoever walks over feeds (batch.c, conn.c) */
+    uint64_t           hash;                    /* hash_bytes(name) */
+    atomic_uint        subscribers;             /* for the hub */
+    uint32_t           n_subs;
+    uint32_t           holds;
+    uint8_t            watch_calls;             /* under way */
+    uint8_t            watch;                   /* enum feed_watch */
+    bool               unsure;                  /* messages were lost (EXACT.md 15): the next one's prev proves nothing */
+    uint8_t            name_len;
+    char               name[];
+};
+
+/* One subscription: a connection's reader in a feed. */
+struct sub {
+    struct reader reader;          /* READER_OUT: parked */
+    struct link   conn_link;       /* in conn->subs */
+    struct link   pending_link;    /* in conn->pending while its ring has something for it */
+    struct link   catchup_link;    /* in catchup->subs, from the beginning of that catch-up to its end */
+    struct conn  *conn;
+    struct feed  *feed;
+    uint64_t      after;           /* it has had, or does not want, what is up to here; whatever the connection's position */
+};
+
+static inline struct slice feed_name(const struct feed *feed)    { return slice(feed->name, feed->name_len); }
+static inline struct sub *sub_of_reader(struct reader *reader)   { return link_of(reader, struct sub, reader); }
+static inline bool sub_is_parked(const struct sub *sub)          { return sub->reader.place == READER_OUT; }
+
+struct feed *feed_find(const struct edge *edge, struct slice name, uint64_t hash);
+/* A parked subscription, in conn->subs; its feed is being watched. 0 or ERR_MEMORY (nothing has changed). */
+int          feed_subscribe(struct conn *conn, struct slice name, struct sub **ret_sub);
+void         feed_unsubscribe(struct sub *sub);          /* from any place; frees it */
+/* Somebody else points to it (a fetch that names it). */
+void         feed_hold(struct feed *feed);
+void         feed_release(struct feed *feed);
+
+/* A message of this channel came. Borrows it. True: so much is waiting that the edge should send before it takes more mail. */
+bool         feed_message(struct feed *feed, const struct msg *m);
+/* Readers that were at the end get their cursors, their connections become dirty. */
+void         feed_settle(struct feed *feed);
+/* Messages are missing: every reader falls. */
+void         feed_lose(struct feed *feed);
+void         feeds_lose_all(struct edge *edge);
+
+void         sub_go_live(struct sub *sub);               /* at the end of its ring, as it is now */
+void         sub_park(struct sub *sub);                  /* out of its ring; nothing is pending any more */
