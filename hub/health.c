@@ -1,0 +1,67 @@
+#include "hub/health.h"
+
+#include "hub/base/buf.h"
+
+#include <pthread.h>
+#include <stdio.h>
+
+enum { REASON_BYTES = 200 };
+
+static const char *const names[HEALTH_PARTS] = { [HEALTH_HUB] = "hub", [HEALTH_STORE] = "store", [HEALTH_DRAIN] = "drain" };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char reasons[HEALTH_PARTS][REASON_BYTES + 1];      /* empty: well */
+
+/* A cut may fall into the middle of a character, and what is printed must be UTF-8. */
+static void cut(char *text, size_t max)
+{
+    if (strlen(text) < max)
+        return;
+    size_t end = max;
+    while (end > 0 && ((unsigned char)text[end - 1] & 0xc0) == 0x80)
+        end--;
+    text[end > 0 && (unsigned char)text[end - 1] >= 0xc0 ? end - 1 : max] = 0;
+}
+
+void health_set(enum health_part part, const char *reason)
+{
+    pthread_mutex_lock(&lock);
+    if (!reason)
+        reasons[part][0] = 0;
+    else
+        snprintf(reasons[part], sizeof reasons[part], "%s", *reason ? reason : "not well");
+    cut(reasons[part], REASON_BYTES);
+    pthread_mutex_unlock(&lock);
+}
+
+static bool all_well(void)
+{
+    for (int part = 0; part < HEALTH_PARTS; part++)
+        if (reasons[part][0])
+            return false;
+    return true;
+}
+
+bool health_ready(void)
+{
+    pthread_mutex_lock(&lock);
+    bool ready = all_well();
+    pthread_mutex_unlock(&lock);
+    return ready;
+}
+
+void health_print(struct buf *out)
+{
+    pthread_mutex_lock(&lock);
+    buf_addf(out, "{\"status\":\"%s\",\"checks\":{", all_well() ? "ok" : "unavailable");
+    for (int part = 0; part < HEALTH_PARTS; part++) {
+        buf_addf(out, "%s\"%s\":{\"status\":\"%s\"", part ? "," : "", names[part], reasons[part][0] ? "unavailable" : "ok");
+        if (reasons[part][0]) {
+            buf_add_str(out, ",\"reason\":");
+            buf_add_json(out, slice_of(reasons[part]));
+        }
+        buf_add_char(out, '}');
+    }
+    buf_add_str(out, "}}");
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,76 @@
+#include "hub/store_schema.h"
+
+#include "hub/base/err.h"
+#include "hub/base/log.h"
+
+#include <stdio.h>
+
+/* steps[v] makes schema v + 1 of schema v. A step that was released is never changed: add one. */
+static const char *const steps[] = {
+    "CREATE TABLE log (seq INTEGER PRIMARY KEY, prev INTEGER NOT NULL, time INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    " channel TEXT NOT NULL, event TEXT NOT NULL, client TEXT NOT NULL, data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, reserved INTEGER NOT NULL,"
+    " floor INTEGER NOT NULL, trim INTEGER NOT NULL, clean INTEGER NOT NULL, sync TEXT NOT NULL, boot TEXT NOT NULL,"
+    " stamp INTEGER NOT NULL, inode INTEGER NOT NULL, born INTEGER NOT NULL) STRICT;"
+    "INSERT INTO meta VALUES (1, 0, 1, 0, 0, 0, '', '', 0, 0, 0);",
+};
+enum { SCHEMA = sizeof steps / sizeof *steps };
+
+static int check_version(sqlite3 *conn, const char *path, int64_t *ret_version, struct store_why *why)
+{
+    int64_t tables = store_sql_ask(conn, "SELECT count(*) FROM sqlite_schema");
+    if (tables < 0)
+        return store_sql_cannot(conn, path, why);
+    int64_t id = store_sql_ask(conn, "PRAGMA application_id"), version = store_sql_ask(conn, "PRAGMA user_version");
+    if (id != STORE_APPLICATION_ID && (tables > 0 || id != 0 || version != 0)) {
+        store_why_set(why, "the store %s cannot be opened: it is the database of another program", path);
+        return ERR_STORE_OPEN;
+    }
+    if (version > SCHEMA) {
+        store_why_set(why, "the store %s was written by a newer version of carillon (schema %lld, this one knows %d)", path,
+                      (long long)version, SCHEMA);
+        return ERR_STORE_VERSION;
+    }
+    *ret_version = version;
+    return 0;
+}
+
+static int use_wal(sqlite3 *conn, const char *path, struct store_why *why)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool asked = sqlite3_prepare_v2(conn, "PRAGMA journal_mode = WAL", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW;
+    bool wal = asked && slice_is(store_sql_text(stmt, 0), SLICE("wal"));
+    sqlite3_finalize(stmt);
+    if (wal)
+        return 0;
+    if (!asked)
+        return store_sql_cannot(conn, path, why);
+    store_why_set(why, "the store %s cannot be opened: this file system cannot hold a write-ahead log", path);
+    return ERR_STORE_OPEN;
+}
+
+/* Each step with its number in one transaction: a crash between two leaves a store that the next start goes on with. */
+static int migrate(sqlite3 *conn, int64_t version, const char *path, struct store_why *why)
+{
+    for (; version < SCHEMA; version++) {
+        char tail[128];
+        snprintf(tail, sizeof tail, "PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT", STORE_APPLICATION_ID,
+                 (long long)version + 1);
+        if (!store_sql_run(conn, "BEGIN IMMEDIATE") || !store_sql_run(conn, steps[version]) || !store_sql_run(conn, tail)) {
+            int err = store_sql_cannot(conn, path, why);
+            store_sql_run(conn, "ROLLBACK");
+            return err;
+        }
+        log_info("store", "%s: schema %lld", path, (long long)version + 1);
+    }
+    return 0;
+}
+
+int store_schema_open(sqlite3 *conn, const char *path, struct store_why *why)
+{
+    int64_t version = 0;
+    int err = check_version(conn, path, &version, why);
+    if (!err)
+        err = use_wal(conn, path, why);
+    return err ? err : migrate(conn, version, path, why);
+}
