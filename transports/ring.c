@@ -99,6 +99,17 @@ static void unlink_first(struct ring *ring)
     pool_give(ring->pool, c);
 }
 
+/* Chunks grow while a ring keeps several, and shrink again when one was enough and stayed nearly empty. */
+static void trim(struct ring *ring)
+{
+    struct chunk *c;
+    while ((c = ring->first) && c != ring->fresh && link_alone(&c->readers)) {
+        if (!c->next && ring->class > 0 && c->used < class_bytes(ring->class) / 8)
+            ring->class--;
+        unlink_first(ring);
+    }
+}
+
 static void drop_first(struct ring *ring)
 {
     struct chunk *c = ring->first;
@@ -109,6 +120,7 @@ static void drop_first(struct ring *ring)
     if (c == ring->fresh)
         fall_at_end(ring);
     unlink_first(ring);
+    trim(ring);      /* what comes next may have been kept for those only */
 }
 
 void ring_lose(struct ring *ring)
@@ -135,17 +147,6 @@ void ring_fini(struct ring *ring)
 
 /* While somebody reads, the first chunk has a reader, or is the fresh one, which somebody at the end waits for. */
 bool ring_wanted(const struct ring *ring) { return !link_alone(&ring->at_end) || ring->first; }
-
-/* Chunks grow while a ring keeps several, and shrink again when one was enough and stayed nearly empty. */
-static void trim(struct ring *ring)
-{
-    struct chunk *c;
-    while ((c = ring->first) && c != ring->fresh && link_alone(&c->readers)) {
-        if (!c->next && ring->class > 0 && c->used < class_bytes(ring->class) / 8)
-            ring->class--;
-        unlink_first(ring);
-    }
-}
 
 static bool has_room(const struct chunk *c, size_t len)
 {
