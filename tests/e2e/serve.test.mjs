@@ -1,6 +1,6 @@
 // carillon serve as an operator meets it: the ready line, where settings come from, and why it does not start.
 import assert from 'node:assert/strict';
-import { closeSync, existsSync, openSync, readdirSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
@@ -112,7 +112,6 @@ scenario('a data directory that cannot be used is one clear sentence and exit st
 });
 
 scenario('a data directory without permissions is one clear sentence and exit status 1', { skip: process.getuid() === 0 && 'root may read everything' }, async (scope) => {
-    const { chmodSync, mkdirSync } = await import('node:fs');
     const dir = path.join(scope.dir(), 'closed');
     mkdirSync(dir);
     chmodSync(dir, 0);
@@ -137,7 +136,6 @@ scenario('a store that a newer version has written is refused and left as it is'
     const file = readdirSync(dir).map((name) => path.join(dir, name)).find((name) => statSync(name).size >= 512 && !/-(wal|shm)$/.test(name));
     assert.ok(file && !existsSync(`${file}-wal`), 'a clean stop leaves one database file without a log beside it');
     const setUserVersion = (bytes) => { const fd = openSync(file, 'r+'); writeSync(fd, bytes, 0, 4, 60); closeSync(fd); };   // SQLite file format §1.3
-    const { readFileSync } = await import('node:fs');
     const written = readFileSync(file).subarray(60, 64);
     setUserVersion(Buffer.from([0, 15, 66, 63]));
     const result = await scope.carillon(['serve', ...LISTEN, `--store.dir=${dir}`, '--log.level=error']);

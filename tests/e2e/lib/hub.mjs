@@ -43,10 +43,12 @@ export class Run extends Watched {
     stderr = '';
     ended = null;      // { code, signal } once it has
 
-    constructor(args, { env = {}, cwd, input } = {}) {
+    // fileLimitKiB: no file may grow larger (the shell sets the limit and becomes the binary, so the pid is the hub's).
+    constructor(args, { env = {}, cwd, input, fileLimitKiB } = {}) {
         super();
         this.args = args;
-        this.child = spawn(BINARY, args, { env: cleanEnv(env), cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+        const limited = fileLimitKiB && ['-c', `trap '' XFSZ; ulimit -S -f ${fileLimitKiB}; exec "$0" "$@"`, BINARY, ...args];
+        this.child = spawn(limited ? 'bash' : BINARY, limited || args, { env: cleanEnv(env), cwd, stdio: ['pipe', 'pipe', 'pipe'] });
         running.add(this.child);
         this.pid = this.child.pid;
         this.child.stdin.on('error', () => {});       // it may have ended before it has read all
@@ -88,9 +90,9 @@ export class Hub {
     }
 
     async #run(publicListen, apiListen) {
-        const { dev, args, env } = this.#options;
+        const { dev, args, env, fileLimitKiB } = this.#options;
         this.run = new Run(['serve', ...(dev ? ['--dev'] : []), `--public.listen=${publicListen}`, `--api.listen=${apiListen}`,
-            `--store.dir=${this.dir}`, ...args], { env });
+            `--store.dir=${this.dir}`, ...args], { env, fileLimitKiB });
         const line = await this.run.waitFor((run) => {
             if (run.ended) throw new Error(`the hub ended before it was ready: ${run.state()}`);
             return READY.exec(run.stdout);
@@ -120,6 +122,7 @@ export class Hub {
     async restart({ args } = {}) {
         if (!this.run.ended) throw new Error('restart() of a hub that still runs');
         if (args) this.#options.args = args;
+        this.#options.fileLimitKiB = undefined;
         this.logs += `${this.run.stderr}\n---- restarted ----\n`;
         return this.#run(`${this.public.host}:${this.public.port}`, `${this.api.host}:${this.api.port}`);
     }

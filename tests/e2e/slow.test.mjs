@@ -1,0 +1,136 @@
+// Readers that fall behind: they catch up from history, and when history cannot serve them any more the policy applies.
+// The kernel's buffers between hub and reader hold some megabytes, so these tests publish tens of them.
+import assert from 'node:assert/strict';
+import { scenario } from './lib/scope.mjs';
+import { publish, publishAll } from './lib/http.mjs';
+import { Pipeline } from './lib/pipeline.mjs';
+import { metricsOf, total } from './lib/metrics.mjs';
+import { eventually } from './lib/wait.mjs';
+
+const DEEP = ['--history.size=100000', '--history.bytes=1GiB', '--history.max_bytes=1GiB', '--edge.ring_bytes=256KiB'];
+const SHALLOW = ['--history.size=20', '--edge.ring_bytes=256KiB'];
+const big = (n) => `${n}`.padEnd(60_000, '.');
+const numbersOf = (texts) => texts.map((text) => Number.parseInt(text, 10));
+
+async function flood(scope, hub, channel, count) {
+    const publisher = new Pipeline(hub, channel, { window: 20, total: count, text: big });
+    scope.defer(() => publisher.close());
+    await publisher.finished(60_000);
+    assert.equal(publisher.acknowledged.size, count, publisher.state());
+    publisher.close();
+}
+
+scenario('a slow reader catches up from history at its own pace and misses nothing', async (scope) => {
+    const hub = await scope.hub({ args: DEEP });
+    const stream = await scope.sse(hub, '/sse?channel=a');
+    const socket = await scope.ws(hub, '/ws?channel=a');
+    const fast = await scope.ws(hub, '/ws?channel=a');
+    await Promise.all([stream.ready(), socket.get('subscribed'), fast.get('subscribed')]);
+    stream.pause();
+    socket.pause();
+    await flood(scope, hub, 'a', 500);
+    await fast.take(500, 60_000);
+    assert.equal(socket.messages.length < 500 && stream.messages.length < 500, true, 'they are behind');
+    stream.resume();
+    socket.resume();
+    const { id } = await publish(hub, 'a', '500');
+    await Promise.all([stream.take(501, 60_000), socket.take(501, 60_000)]);
+    const all = Array.from({ length: 501 }, (_, i) => i);
+    assert.deepEqual(numbersOf(stream.data), all);
+    assert.deepEqual(numbersOf(socket.data), all);
+    assert.equal(stream.messages.at(-1).id, id);
+    assert.deepEqual([...stream.control('gap'), ...socket.of('gap')], []);
+});
+
+scenario('a reader that history can no longer serve is closed with 4008, and told so when it reads on', async (scope) => {
+    const hub = await scope.hub({ args: SHALLOW });
+    const socket = await scope.ws(hub, '/ws?channel=a');
+    const stream = await scope.sse(hub, '/sse?channel=a');
+    const fast = await scope.ws(hub, '/ws?channel=b');
+    await Promise.all([stream.ready(), socket.get('subscribed'), fast.get('subscribed')]);
+    socket.pause();
+    stream.pause();
+    await flood(scope, hub, 'a', 600);
+    await eventually(async () => total(await metricsOf(hub), 'carillon_slow_consumers_total', { policy: 'disconnect' }) === 2, 'both in the metric');
+    assert.match(hub.log, /slow_consumer/, 'and in the log, with the connection');
+    socket.resume();
+    stream.resume();
+    const { code } = await socket.end();
+    assert.ok([4008, 1006].includes(code), `${code}`);
+    if (code === 4008) assert.equal(socket.of('bye')[0]?.code, 'slow_consumer');
+    await stream.end();
+    for (const texts of [socket.data, stream.data]) assert.deepEqual(numbersOf(texts), Array.from({ length: texts.length }, (_, i) => i), 'what it got before is whole');
+    await publish(hub, 'b', 'x');
+    await fast.take(1);
+    const back = await scope.sse(hub, '/sse?channel=a', { lastEventId: stream.lastId });
+    await back.take(17);
+    assert.equal(JSON.parse((await back.gap()).data).reason, 'history');
+    assert.equal(numbersOf(back.data).at(-1), 599);
+});
+
+scenario('4008 reaches a reader that is slow but not stuck', async (scope) => {
+    const hub = await scope.hub({ args: SHALLOW });
+    const socket = await scope.ws(hub, '/ws?channel=a');
+    await socket.get('subscribed');
+    socket.pause();
+    const flooding = flood(scope, hub, 'a', 600);
+    await eventually(async () => total(await metricsOf(hub), 'carillon_slow_consumers_total', { policy: 'disconnect' }) === 1, 'the policy to apply');
+    socket.resume();
+    assert.deepEqual([(await socket.end()).code, socket.of('bye').map((f) => f.code)], [4008, ['slow_consumer']]);
+    await flooding;
+});
+
+scenario('under lag.policy=skip the slow reader is told a gap and its stream goes on', async (scope) => {
+    const hub = await scope.hub({ args: [...SHALLOW, '--lag.policy=skip'] });
+    const stream = await scope.sse(hub, '/sse?channel=a');
+    const socket = await scope.ws(hub, '/ws?channel=a');
+    await Promise.all([stream.ready(), socket.get('subscribed')]);
+    stream.pause();
+    socket.pause();
+    await flood(scope, hub, 'a', 600);
+    stream.resume();
+    socket.resume();
+    await Promise.all([stream.gap(), socket.get('gap')]);
+    await publish(hub, 'a', '600');
+    await Promise.all([stream.waitFor(() => stream.data.at(-1) === '600', 'the newest'), socket.waitFor(() => socket.data.at(-1) === '600', 'the newest')]);
+    for (const one of [stream, socket]) {
+        const numbers = numbersOf(one.data);
+        for (let i = 1; i < numbers.length; i++) assert.ok(numbers[i] > numbers[i - 1]);
+        assert.ok(numbers.length < 600);
+    }
+    // A hole is allowed only where a gap was told, and the gap comes between the two.
+    const order = socket.frames.filter((f) => f.type === 'message' || f.type === 'gap').map((f) => (f.type === 'gap' ? 'gap' : Number.parseInt(f.data, 10)));
+    for (let i = 1; i < order.length; i++) if (order[i] !== 'gap' && order[i - 1] !== 'gap') assert.equal(order[i], order[i - 1] + 1, `${order[i]} after ${order[i - 1]} without a gap`);
+    assert.equal(socket.closed, null);
+    assert.equal(stream.ended, null);
+});
+
+scenario('lag.bytes bounds how far a reader may fall behind although history has it all', async (scope) => {
+    const hub = await scope.hub({ args: [...DEEP, '--lag.bytes=2MiB'] });
+    const socket = await scope.ws(hub, '/ws?channel=a');
+    await socket.get('subscribed');
+    await publish(hub, 'a', '0');
+    await socket.take(1);
+    socket.pause();
+    await flood(scope, hub, 'a', 500);
+    await eventually(async () => total(await metricsOf(hub), 'carillon_slow_consumers_total', { policy: 'disconnect' }) === 1, 'the policy to apply');
+    socket.resume();
+    assert.ok([4008, 1006].includes((await socket.end()).code));
+    const back = await scope.ws(hub, `/ws?channel=a&last_event_id=${socket.messages.at(-1).id}`);
+    await back.take(501 - socket.messages.length, 60_000);
+    assert.deepEqual(back.of('gap'), [], 'who comes back is resuming: it gets everything, whatever lag.bytes says');
+});
+
+scenario('a reader that is stuck takes nothing from the others, nor from the hub', async (scope) => {
+    const hub = await scope.hub({ args: DEEP });
+    const stuck = await scope.sse(hub, '/sse?channel=a');
+    await stuck.ready();
+    stuck.pause();
+    const fast = await scope.ws(hub, '/ws?channel=a');
+    await fast.get('subscribed');
+    await flood(scope, hub, 'a', 400);
+    await fast.take(400, 60_000);
+    await publishAll(hub, 'other', ['1', '2', '3']);
+    const rings = total(await metricsOf(hub), 'carillon_ring_bytes');
+    assert.ok(rings <= 16 * 1024 * 1024, `${rings} bytes of rings for a feed of 256 KiB`);
+});
