@@ -1,0 +1,126 @@
+// browser.mjs — headless Chromium, driven over the DevTools protocol by the WebSocket client the tests have anyway.
+//
+//   const browser = await Browser.start();
+//   const page = await browser.open('http://…/');
+//   await page.run('document.title');                 // any expression; promises are waited for
+//   await page.until('window.got.length >= 3', 'three messages');
+import { spawn, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import WebSocket from 'ws';
+import { DEADLINE_MS, eventually, within } from './wait.mjs';
+
+const START_MS = 60_000;      // a browser that starts beside other tests on two cores
+
+export function findChromium() {
+    for (const name of [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']) if (name && existsSync(name)) return name;
+    try { return execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim(); } catch { return null; }
+}
+
+export class Browser {
+    #nextId = 1;
+    #waiting = new Map();
+    stderr = '';
+
+    static async start() {
+        const browser = new Browser();
+        browser.profile = mkdtempSync(path.join(tmpdir(), 'carillon-e2e-chromium-'));
+        // A group of its own, because Chromium is many processes.
+        browser.child = spawn(findChromium(), ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-extensions',
+            '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-proxy-server', '--mute-audio',
+            '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+        browser.child.on('exit', () => { browser.exited = true; });
+        process.once('exit', browser.killNow = () => browser.#kill());
+        const devtools = new Promise((resolve, reject) => {
+            browser.child.on('error', reject);
+            browser.child.on('exit', (code) => reject(new Error(`chromium ended with ${code}: ${browser.stderr.slice(-2000)}`)));
+            browser.child.stderr.setEncoding('utf8').on('data', (text) => {
+                browser.stderr += text;
+                const found = /DevTools listening on (ws:\S+)/.exec(browser.stderr);
+                if (found) resolve(found[1]);
+            });
+        });
+        try { await browser.#connect(await within(devtools, 'chromium to start', START_MS)); } catch (error) { await browser.close(); throw error; }
+        return browser;
+    }
+
+    async #connect(url) {
+        this.socket = new WebSocket(url, { perMessageDeflate: false, maxPayload: 256 * 1024 * 1024 });
+        this.socket.on('message', (text) => this.#onMessage(JSON.parse(text)));
+        await within(new Promise((resolve, reject) => this.socket.once('open', resolve).once('error', reject)), 'the DevTools connection');
+    }
+
+    #onMessage({ id, result, error, method, params, sessionId }) {
+        if (method) { this.onEvent?.(method, params, sessionId); return; }
+        const waiter = this.#waiting.get(id);
+        this.#waiting.delete(id);
+        if (error) waiter?.reject(new Error(`${waiter.method}: ${error.message}`)); else waiter?.resolve(result);
+    }
+
+    call(method, params = {}, sessionId) {
+        const id = this.#nextId++;
+        const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject, method }));
+        this.socket.send(JSON.stringify({ id, method, params, sessionId }));
+        return within(answer, `an answer to ${method}`);
+    }
+
+    async open(url) {
+        const { targetId } = await this.call('Target.createTarget', { url: 'about:blank' });
+        const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
+        const page = new Page(this, sessionId);
+        await page.call('Page.enable');
+        await page.call('Runtime.enable');
+        this.onEvent = (method, params, session) => { if (session === sessionId) page.onEvent(method, params); };
+        await page.call('Page.navigate', { url });
+        await page.until("location.href !== 'about:blank' && document.readyState === 'complete'", `the page ${url}`);
+        return page;
+    }
+
+    #kill() { if (!this.exited) try { process.kill(-this.child.pid, 'SIGKILL'); } catch { /* gone already */ } }
+
+    async close() {
+        process.removeListener('exit', this.killNow);
+        this.socket?.terminate();
+        this.#kill();
+        await eventually(() => this.exited, 'chromium to end');
+        rmSync(this.profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+    }
+}
+
+class Page {
+    problems = [];       // exceptions and console errors of the page
+
+    constructor(browser, sessionId) {
+        this.browser = browser;
+        this.sessionId = sessionId;
+    }
+    onEvent(method, params) {
+        if (method === 'Runtime.exceptionThrown') this.problems.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
+    }
+    call(method, params) { return this.browser.call(method, params, this.sessionId); }
+
+    async run(expression) {
+        const { result, exceptionDetails } = await this.call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
+        if (exceptionDetails) throw new Error(`in the page: ${exceptionDetails.exception?.description ?? exceptionDetails.text}`);
+        return result.value;
+    }
+    until(expression, what, ms = DEADLINE_MS) { return eventually(() => this.run(expression), `${what} (${expression})`, ms); }
+
+    // Real input events, as of a person.
+    async type(selector, text) {
+        await this.run(`(() => { const e = document.querySelector(${JSON.stringify(selector)}); e.focus(); e.select?.(); })()`);
+        await this.call('Input.insertText', { text });
+    }
+    async press(key, code) {
+        for (const type of ['keyDown', 'keyUp']) await this.call('Input.dispatchKeyEvent', { type, key, code: key, windowsVirtualKeyCode: code, text: type === 'keyDown' && key === 'Enter' ? '\r' : undefined });
+    }
+    async click(selector) {
+        const { x, y } = await this.run(`(() => { const e = document.querySelector(${JSON.stringify(selector)}); e.scrollIntoView({ block: 'center' }); const r = e.getBoundingClientRect(); return { x: r.x + r.width / 2, y: r.y + r.height / 2 }; })()`);
+        for (const type of ['mousePressed', 'mouseReleased']) await this.call('Input.dispatchMouseEvent', { type, x, y, button: 'left', clickCount: 1 });
+    }
+    async screenshot(file) {
+        const { data } = await this.call('Page.captureScreenshot', { format: 'png' });
+        writeFileSync(file, Buffer.from(data, 'base64'));
+    }
+}
