@@ -41,6 +41,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     hub->head = start.next - 1;
     channels_init(&hub->channels, start.floor);
     history_init(&hub->history, config, &hub->channels);
+    hub->history.drained = start.floor;      /* the stored floor never goes back */
     return hub;
 }
 

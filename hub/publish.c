@@ -93,6 +93,7 @@ static void number(struct hub *hub, struct channel *ch, struct msg *m)
     m->prev = ch->submitted > ch->dropped ? ch->submitted : ch->dropped;
     ch->submitted = m->seq;
     ch->under_way++;
+    channel_settle(&hub->channels, ch, hub_now_ms(hub));      /* not to be forgotten while a flight points to it */
 }
 
 static void complete(struct hub *hub, struct publish_call *call, struct channel *ch)
