@@ -79,7 +79,7 @@ struct config {
     bool dev;               /* --dev: loopback only, everything open (access.* are **), said loudly */
 #define SECTION(name, what)
 #define CONFIG(section, key, type, value, reload, what) CONFIG_C_##type CONFIG_MEMBER(section, key, type);
-#define FREE(section, what, form, line)
+#define FREE(section, title, what, form, line)
 #include "hub/config.def"
 #undef SECTION
 #undef CONFIG
