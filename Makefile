@@ -53,7 +53,8 @@ $(B)/libcore.a: $(CORE_OBJ)
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
-# texts that are compiled in: every file under transports/page/
+# the page of --dev is compiled in
+$(B)/obj/transports/page.o: transports/page/index.html
 $(B)/tests/%: tests/unit/%.c $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itests -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka

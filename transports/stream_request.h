@@ -1,16 +1,26 @@
-/* stream_request.h — what a client asked for when it opened /sse or /ws, taken out of the request by the line.
+/* stream_request.h — what a client asked for when it opened /sse or /ws, taken out of the head of its request.
  *
- * Everything is borrowed from the line and valid during ws_open/sse_open only; values are percent-decoded and otherwise
- * unchecked. Threading: edge thread. Limits: limits.header_bytes for all of it. */
+ * Percent-decoding follows the URL standard: %XX is a byte (also %00, %26, %2F), `+` is a space, a % without two hex digits
+ * stays as it is. Parameters are parted by & only. Values are otherwise unchecked.
+ * Lifetime   slices point into the head and into the request's own memory: valid until stream_request_fini.
+ * Threading  edge thread.
+ * Limits     limits.header_bytes for all of it; the decoded text is never longer than the query. */
 #pragma once
 #include "hub/base/buf.h"
 
+struct head;
+
 struct stream_request {
-    struct slice *channels;          /* ?channel=…, in order */
+    struct slice *channels;          /* ?channel=…, in order; a name that is there twice counts once */
     size_t        n_channels;
-    bool          has_position;      /* Last-Event-ID (wins), or ?last_event_id= / ?lastEventID= */
+    bool          has_position;      /* Last-Event-ID (wins), or ?last_event_id= / ?lastEventID=; empty is as if absent */
     struct slice  position;
     struct slice  client, user, format;        /* ?client= ?user= ?format=; empty: not there */
     struct slice  key;               /* API key: Authorization: Bearer …, X-API-Key, ?token= */
     struct slice  peer;              /* address of the other side, for logs */
+    char         *decoded;           /* the query's own memory */
 };
+
+/* 0 or ERR_MEMORY. `peer` is borrowed too. */
+int  stream_request_init(struct stream_request *request, const struct head *head, struct slice peer);
+void stream_request_fini(struct stream_request *request);

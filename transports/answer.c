@@ -1,0 +1,71 @@
+#include "transports/answer.h"
+
+#include "hub/base/err.h"
+
+static const struct status { int status; const char *title; } statuses[] = {
+    { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
+    { 408, "Request Timeout" }, { 413, "Content Too Large" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
+    { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },
+};
+
+static const char *title_of(int status)
+{
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+        if (statuses[i].status == status)
+            return statuses[i].title;
+    return "Error";
+}
+
+static void add_origin(struct buf *out, struct slice origin)
+{
+    if (!origin.len)
+        return;
+    buf_add_str(out, "Access-Control-Allow-Origin: ");
+    buf_add_slice(out, origin);
+    buf_add_str(out, "\r\nVary: Origin\r\n");
+}
+
+static void add_body(struct buf *out, const char *type, struct slice body, bool head_only)
+{
+    buf_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n", type, body.len);
+    if (!head_only)
+        buf_add_slice(out, body);
+}
+
+static const char *extra_head(int err)
+{
+    return err == ERR_METHOD_NOT_ALLOWED ? "Allow: GET\r\n"
+         : err == ERR_UNAUTHENTICATED    ? "WWW-Authenticate: Bearer\r\n"
+         : err_status(err) == 503 || err_status(err) == 429 ? "Retry-After: 1\r\n" : "";
+}
+
+void answer_problem(struct buf *out, int err, struct slice origin, bool head_only)
+{
+    int status = err_status(err);
+    struct buf body = { 0 };
+    buf_addf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":", title_of(status), status, err_code(err));
+    buf_add_json(&body, slice_of(err_text(err)));
+    buf_add_char(&body, '}');
+    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n%s", status, title_of(status), extra_head(err));
+    add_origin(out, origin);
+    add_body(out, "application/problem+json", buf_slice(&body), head_only);
+    out->failed |= body.failed;
+    buf_fini(&body);
+}
+
+/* The page is hand-written and self-contained: its own script and style, and connections to this hub only. */
+void answer_page(struct buf *out, struct slice html, bool head_only)
+{
+    buf_add_str(out, "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"
+                     "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; "
+                     "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n");
+    add_body(out, "text/html; charset=utf-8", html, head_only);
+}
+
+void answer_stream(struct buf *out, struct slice origin)
+{
+    buf_add_str(out, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"
+                     "X-Content-Type-Options: nosniff\r\n");
+    add_origin(out, origin);
+    buf_add_str(out, "Connection: close\r\n\r\n");
+}

@@ -1,0 +1,11 @@
+/* answer.h — HTTP answers of the public port that are not streams, and the heads of those that are; all as bytes.
+ *
+ * Every answer closes its connection: no request here has a body and none is followed by another.
+ * Threading: pure functions. Failure is out->failed. */
+#pragma once
+#include "hub/base/buf.h"
+
+/* `origin` is an allowed one of a page elsewhere, or empty; it is named in Access-Control-Allow-Origin. */
+void answer_problem(struct buf *out, int err, struct slice origin, bool head_only);   /* RFC 9457 */
+void answer_page(struct buf *out, struct slice html, bool head_only);
+void answer_stream(struct buf *out, struct slice origin);                             /* head of an SSE stream; no length, ends by close */

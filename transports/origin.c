@@ -1,0 +1,44 @@
+#include "transports/origin.h"
+
+#include "hub/config.h"
+
+/* `scheme://` of an origin, or an empty slice. */
+static struct slice scheme_of(struct slice origin)
+{
+    for (size_t i = 0; i + 2 < origin.len; i++)
+        if (origin.at[i] == ':')
+            return origin.at[i + 1] == '/' && origin.at[i + 2] == '/' ? slice(origin.at, i + 3) : slice(origin.at, 0);
+    return slice(origin.at, 0);
+}
+
+static struct slice behind(struct slice s, size_t n) { return slice(s.at + n, s.len - n); }
+
+static bool ends_nocase(struct slice s, struct slice tail)
+{
+    return s.len > tail.len && slice_is_nocase(behind(s, s.len - tail.len), tail);
+}
+
+/* x.example.com by *.example.com, with the same scheme; the star stands for one or more labels, never for a port or nothing. */
+static bool matches(struct slice pattern, struct slice origin)
+{
+    struct slice scheme = scheme_of(pattern);
+    if (slice_is(pattern, SLICE("*")) || slice_is_nocase(pattern, origin))
+        return true;
+    struct slice rest = behind(pattern, scheme.len);
+    if (!scheme.len || !slice_begins(rest, SLICE("*.")) || !slice_is_nocase(scheme_of(origin), scheme))
+        return false;
+    return ends_nocase(behind(origin, scheme.len), behind(rest, 1));
+}
+
+bool origin_allowed(const struct words *allowed, struct slice origin, struct slice host)
+{
+    if (!origin.len)
+        return true;
+    struct slice scheme = scheme_of(origin);
+    if (scheme.len && host.len && slice_is_nocase(behind(origin, scheme.len), host))
+        return true;
+    for (size_t i = 0; i < allowed->count; i++)
+        if (matches(slice_of(allowed->at[i]), origin))
+            return true;
+    return false;
+}
