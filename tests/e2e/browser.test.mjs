@@ -53,6 +53,7 @@ scenario('a plain EventSource and a plain WebSocket of a page miss nothing over 
             const text = `${round}.${i} é"\\n`;
             acknowledged[channel].push([text, (await publish(hub, `t.${channel}`, text, { query: i % 5 ? '' : '?event=named' })).id]);
         }
+        await page.until(`got.bareReady > ${round} && got.severalReady > ${round} && got.wsReady > ${2 * round}`, `all three to be back for the ${round + 1}. time`, 60_000);
         await hub.kill9();
         await hub.restart();
         acknowledged.a.push([`${round} away`, (await publish(hub, 't.a', `${round} away`)).id]);

@@ -104,6 +104,7 @@ scenario('data of a publish keeps its bytes', async (scope) => {
 scenario('ref may be any JSON value and comes back as the same bytes, second after type', async (scope) => {
     const hub = await scope.hub();
     const socket = await scope.ws(hub);
+    await socket.get('welcome');
     const refs = ['1', '0.10', '12345678901234567890', 'null', 'false', '"a\\u0041\\/"', '{"n" : [1, {"x":null}]}', '[]', '""', '-0', `"${'r'.repeat(500)}"`];
     for (const ref of refs) {
         const from = socket.texts.length;

@@ -15,8 +15,8 @@ export class RawConnection extends Watched {
         this.socket.setNoDelay(true);
         this.socket.on('data', (chunk) => this.#onBytes(chunk));
         this.socket.on('error', (error) => { this.error = error; });
-        this.socket.on('close', () => { this.ended = true; this.changed(); });
-        this.socket.on('end', () => { this.ended = true; this.changed(); });
+        this.socket.on('close', () => this.#onEnd());
+        this.socket.on('end', () => this.#onEnd());
     }
 
     state() {
@@ -34,6 +34,13 @@ export class RawConnection extends Watched {
         this.changed();
     }
 
+    // An answer without a length ends with the connection.
+    #onEnd() {
+        this.ended = true;
+        for (let answer; (answer = this.#parse()); ) this.answers.push(answer);
+        this.changed();
+    }
+
     // One complete answer from the front of what has arrived, or null. 1xx answers have no body and count too.
     #parse() {
         const headEnd = this.#rest.indexOf('\r\n\r\n');
@@ -47,7 +54,7 @@ export class RawConnection extends Watched {
             return { status, headers, body: Buffer.alloc(0) };
         }
         if (/chunked/.test(headers['transfer-encoding'] ?? '')) return this.#parseChunked(from, status, headers);
-        const length = Number(headers['content-length'] ?? NaN);
+        const length = Number(headers['content-length'] ?? (this.ended ? this.#rest.length - from : NaN));
         if (Number.isNaN(length) || this.#rest.length < from + length) return null;
         const body = this.#rest.subarray(from, from + length);
         this.#rest = this.#rest.subarray(from + length);

@@ -64,6 +64,7 @@ export class WsReader extends Reader {
     async connection() {
         const client = new WsClient(this.where.public ?? this.where, `/ws?${this.query}${this.position ? `&last_event_id=${this.position}` : ''}`);
         this.line = { close: () => client.terminate() };
+        this.waiting = true;        // for the first `subscribed` of this connection
         let seen = 0;
         client.changed = () => {
             for (; seen < client.frames.length; seen++) this.#onFrame(client.frames[seen]);
@@ -75,7 +76,7 @@ export class WsReader extends Reader {
     }
     #onFrame(frame) {
         if (frame.type === 'gap') this.gaps.push(frame);
-        else if (frame.type === 'subscribed') this.connections++;
+        else if (frame.type === 'subscribed' && this.waiting) { this.waiting = false; this.connections++; }
         else if (frame.type === 'message') this.take(frame);
         if (frame.type === 'welcome' || ((frame.type === 'position' || frame.type === 'gap') && !frame.channel && !frame.replay)) this.position = frame.position;
     }
