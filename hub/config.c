@@ -40,8 +40,8 @@ static void keep_at_home(struct config_loader *loader, int key, struct address *
         address->text = snapshot_copy(loader->snapshot, slice_of(text));
         address->host = "127.0.0.1";
     } else if (!is_loopback(address)) {
-        loader_error(loader, loader->set[key].where, "%s is %s, but --dev opens everything to everybody and therefore serves this machine "
-                     "only: leave the address out, or use 127.0.0.1", config_keys[key].name, address->text);
+        loader_error(loader, loader->set[key].where, "%s is %s, but --dev opens everything to everybody and therefore stays on "
+                     "loopback: leave the address out, or use 127.0.0.1", config_keys[key].name, address->text);
     }
 }
 

@@ -17,7 +17,7 @@ struct file {
     char                  where[PATH_MAX + 16];   /* the same for people: path:number */
     bool                  awaited;          /* libinih has an assignment in hand and has not called back yet */
     bool                  before_first;     /* no heading yet */
-    char                  section[64];      /* of the heading above; "" before the first and under an unknown one */
+    char                  section[64];      /* of the heading above; "" before the first and under a wrong one */
     char                  title[256];
 };
 
@@ -81,12 +81,10 @@ static void take_heading(struct file *file, struct slice line)
     snprintf(file->section, sizeof file->section, "%.*s", (int)section.len, section.at);
     snprintf(file->title, sizeof file->title, "%.*s", (int)title.len, title.at);
     const struct config_section *known = config_section_find(file->section);
-    if (!known) {
+    if (!known)
         loader_unknown_section(file->loader, file->where, file->section);
-        file->section[0] = '\0';
-    } else if (title.len && !known->titled) {
+    else if (title.len && !known->titled)
         file_error(file, "[%s] has no titles", file->section);
-    }
 }
 
 /* What is wrong with a line that should be an assignment, or NULL. `size` is what libinih has room for. */

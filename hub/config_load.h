@@ -22,7 +22,7 @@ struct config_loader {
     enum config_source     *entry_from;            /* beside entries */
 };
 
-/* One assignment. Every text may be temporary. `section` exists; `key` may be anything. */
+/* One assignment. Every text may be temporary and anything. */
 struct config_assignment {
     const char *section, *title, *key, *value;
     const char *where;                             /* "carillon.ini:3": begins the line of every error about it */

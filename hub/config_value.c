@@ -2,6 +2,7 @@
 #include "hub/config_value.h"
 
 #include "hub/base/err.h"
+#include "hub/duration.h"
 #include "hub/name.h"
 #include <arpa/inet.h>
 #include <sys/un.h>
@@ -11,9 +12,8 @@ struct unit { const char *name; uint64_t factor; };
 static const struct unit byte_units[] = {
     { "TiB", UINT64_C(1) << 40 }, { "GiB", UINT64_C(1) << 30 }, { "MiB", UINT64_C(1) << 20 }, { "KiB", UINT64_C(1) << 10 }, { "", 1 }, { NULL, 0 }
 };
-/* In milliseconds. A bare number is seconds; it is written "s", so that unit comes first. */
-static const struct unit time_units[] = {
-    { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "", 1000 }, { "ms", 1 }, { NULL, 0 }
+static const struct unit time_units[] = {     /* only to print: duration.c reads */
+    { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 }
 };
 static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
 
@@ -53,6 +53,17 @@ static const struct unit *units_of(const struct config_key *key)
     return key->type == CONFIG_BYTES ? byte_units : key->type == CONFIG_DURATION ? time_units : no_units;
 }
 
+static bool read_amount(const struct config_key *key, struct slice text, uint64_t *ret)
+{
+    int64_t ms;
+    if (key->type != CONFIG_DURATION)
+        return read_units(text, units_of(key), ret);
+    if (!duration_parse(text, &ms))
+        return false;
+    *ret = (uint64_t)ms;
+    return true;
+}
+
 static const char *number_advice(const struct config_key *key)
 {
     switch (key->type) {
@@ -64,18 +75,17 @@ static const char *number_advice(const struct config_key *key)
 
 static int read_number(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member, struct buf *why)
 {
-    const struct unit *units = units_of(key);
     uint64_t value, bound;
     (void)snapshot;
-    if (!read_units(text, units, &value)) {
+    if (!read_amount(key, text, &value)) {
         buf_add_str(why, number_advice(key));
         return ERR_CONFIG;
     }
-    if (read_units(slice_of(key->min), units, &bound) && value < bound) {
+    if (read_amount(key, slice_of(key->min), &bound) && value < bound) {
         buf_addf(why, "is less than %s, the least it may be", key->min);
         return ERR_CONFIG;
     }
-    if (read_units(slice_of(key->max), units, &bound) && value > bound) {
+    if (read_amount(key, slice_of(key->max), &bound) && value > bound) {
         buf_addf(why, "is more than %s, the most it may be", key->max);
         return ERR_CONFIG;
     }
@@ -88,10 +98,8 @@ static int read_number(struct config_snapshot *snapshot, const struct config_key
 
 static void print_number(const struct config_key *key, const void *member, struct buf *out)
 {
-    if (key->type == CONFIG_DURATION)
-        print_units((uint64_t)*(const int64_t *)member, time_units, out);
-    else
-        print_units(*(const size_t *)member, units_of(key), out);
+    uint64_t value = key->type == CONFIG_DURATION ? (uint64_t)*(const int64_t *)member : *(const size_t *)member;
+    print_units(value, units_of(key), out);
 }
 
 /* ---- yes and no, one of several ---- */

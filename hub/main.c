@@ -1,0 +1,68 @@
+/* main.c — the composition root: which subcommands there are, and which spokes a serving hub has. */
+#include "clients/cli/cli.h"
+#include "hub/base/log.h"
+#include "hub/commands.h"
+#include "hub/config.h"
+#include "hub/serve.h"
+#include "hub/spoke.h"
+#include "transports/public.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct spoke *const spokes[] = { &public_spoke };
+
+static void log_notes(struct slice notes)
+{
+    for (const char *end; notes.len && (end = memchr(notes.at, '\n', notes.len));) {
+        log_warn("config", "%.*s", (int)(end - notes.at), notes.at);
+        notes = slice(end + 1, notes.len - (size_t)(end + 1 - notes.at));
+    }
+}
+
+static void announce(const struct config *config, const struct config_report *report)
+{
+    log_setup(config->log_level, config->log_format);
+    log_notes(buf_slice(&report->notes));
+    if (config->dev)
+        log_warn("hub", "--dev: everything is open to everybody on this machine; not for production");
+}
+
+static int cmd_serve(int argc, char **argv)
+{
+    struct config_report report = { 0 };
+    const struct config *config = NULL;
+    if (command_asks_for_help(argc, argv)) {
+        command_usage("serve");
+        putchar('\n');
+        config_help(stdout);
+        return COMMAND_OK;
+    }
+    if (config_load(argc - 1, argv + 1, &report, &config)) {
+        fprintf(stderr, "%.*s", (int)report.errors.len, buf_slice(&report.errors).at);
+        config_report_fini(&report);
+        return COMMAND_FAILED;
+    }
+    announce(config, &report);
+    config_report_fini(&report);
+    int status = serve_run(config, spokes, sizeof spokes / sizeof spokes[0]);
+    config_unref(config);
+    return status;
+}
+
+static const struct command commands[] = {
+    { "serve", "[--dev] [--config FILE] [--SECTION.KEY=VALUE ...]", "runs the hub in the foreground; --dev opens everything, on this machine only",
+      cmd_serve, true },
+    { "pub", "CHANNEL [DATA|-]", "publishes one message and prints its id", cli_pub, true },
+    { "sub", "CHANNEL... [--since POSITION] [--json]", "prints messages as they come; reconnects and resumes", cli_sub, true },
+    { "check-config", "FILE", "tells everything that is wrong with a file of settings", cmd_check_config, false },
+    { "key", "new [--name NAME] [--scope SCOPE ...]",
+      "makes an API key and its line for [keys]; SCOPE is OPERATION, OPERATION:PATTERN or *, such as publish:chat.**; none: everything", cmd_key, false },
+    { "help", "[KEY|SECTION|SUBCOMMAND]", "says what there is to know about one of them, or shows all", cmd_help, false },
+    { NULL, NULL, NULL, NULL, false },
+};
+
+int main(int argc, char **argv)
+{
+    return commands_run(commands, argc, argv);
+}
