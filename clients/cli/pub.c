@@ -1,6 +1,5 @@
 /* pub.c — `carillon pub`: one message to one channel, its id on standard output. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "clients/cli/payload.h"
 #include "clients/cli/request.h"
 #include "hub/base/err.h"
+#include "hub/json.h"
 
 #define MAX_INPUT_BYTES (16 * 1024 * 1024)      /* far above what any hub takes: the hub names its own limit */
 
@@ -48,38 +48,17 @@ static int read_input(const struct cli_command *command, struct buf *ret_data)
     }
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static bool is_utf8(struct slice s)
-{
-    const unsigned char *at = (const unsigned char *)s.at, *end = at + s.len;
-    while (at < end) {
-        if (*at < 0x80) {
-            at++;
-            continue;
-        }
-        int more = *at >= 0xC2 && *at <= 0xDF ? 1 : (*at & 0xF0) == 0xE0 ? 2 : *at >= 0xF0 && *at <= 0xF4 ? 3 : 0;
-        if (!more || end - at <= more)
-            return false;
-        unsigned char second = at[1];
-        if ((*at == 0xE0 && second < 0xA0) || (*at == 0xED && second > 0x9F) || (*at == 0xF0 && second < 0x90) || (*at == 0xF4 && second > 0x8F))
-            return false;
-        for (int i = 1; i <= more; i++)
-            if ((at[i] & 0xC0) != 0x80)
-                return false;
-        at += 1 + more;
-    }
-    return true;
-}
-
-/* {"data": DATA, "event": EVENT}: DATA keeps its bytes on the way into the body. */
+/* {"data": DATA, "event": EVENT}: DATA keeps its bytes on the way into the body. It is checked here, so that it is one
+ * value and cannot end the member it stands in. */
 static int wrap_json(struct pub *pub)
 {
     struct buf body = { 0 };
-    int rc = payload_check_json(buf_slice(&pub->data));
+    struct slice value;
+    int rc = json_check(buf_slice(&pub->data), &value);
     if (rc)
         return rc;
     buf_add_str(&body, "{\"data\":");
-    buf_add_slice(&body, buf_slice(&pub->data));
+    buf_add_slice(&body, value);
     if (pub->event) {
         buf_add_str(&body, ",\"event\":");
         buf_add_json(&body, slice_of(pub->event));
@@ -92,13 +71,20 @@ static int wrap_json(struct pub *pub)
 
 static void print_id(const struct cli_command *command, const struct cli_request *r)
 {
-    json_t *answer = json_loadb(r->body.at, r->body.len, 0, NULL);
-    const char *id = json_string_value(json_object_get(answer, "id"));
-    if (id)
-        puts(id);
+    struct buf id = { 0 };
+    payload_add_text(&id, buf_slice(&r->body), "id");
+    if (id.len)
+        printf("%.*s\n", (int)id.len, id.at);
     else
         cli_tell(command, "published, but the answer has no id");
-    json_decref(answer);
+    buf_fini(&id);
+}
+
+static const char *type_of(const struct pub *pub)
+{
+    if (pub->json)
+        return "application/json";
+    return pub->text || utf8_valid(buf_slice(&pub->data)) ? "text/plain; charset=utf-8" : "application/octet-stream";
 }
 
 static int publish(const struct cli_command *command, struct pub *pub)
@@ -109,7 +95,6 @@ static int publish(const struct cli_command *command, struct pub *pub)
         cli_tell(command, rc == ERR_BAD_REQUEST ? "--url is not a URL: %s" : "no memory for %s", pub->target.url);
         return rc == ERR_BAD_REQUEST ? CLI_MISUSED : CLI_FAILED;
     }
-    const char *type = pub->json ? "application/json" : pub->text || is_utf8(buf_slice(&pub->data)) ? "text/plain; charset=utf-8" : "application/octet-stream";
     cli_request_add_url(&r, "/v1/channels/");
     cli_request_add_escaped(&r, pub->channel);
     cli_request_add_url(&r, "/messages");
@@ -117,7 +102,7 @@ static int publish(const struct cli_command *command, struct pub *pub)
         cli_request_add_url(&r, "?event=");
         cli_request_add_escaped(&r, pub->event);
     }
-    cli_request_add_header(&r, "Content-Type", type);
+    cli_request_add_header(&r, "Content-Type", type_of(pub));
     curl_easy_setopt(r.curl, CURLOPT_POSTFIELDS, pub->data.at ? pub->data.at : "");
     curl_easy_setopt(r.curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)pub->data.len);
     curl_easy_setopt(r.curl, CURLOPT_TIMEOUT_MS, 60000L);       /* longer than the hub itself waits for its store */

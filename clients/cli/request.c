@@ -1,10 +1,12 @@
 #include "clients/cli/request.h"
 
-#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "clients/cli/args.h"
+#include "clients/cli/payload.h"
 #include "hub/base/err.h"
+#include "hub/json.h"
 
 #define MAX_ANSWER_BYTES (1024 * 1024)
 
@@ -144,23 +146,39 @@ const char *cli_request_error(const struct cli_request *r, CURLcode code)
     return r->error[0] ? r->error : curl_easy_strerror(code);
 }
 
-static const char *text_of(const json_t *object, const char *member)
+/* One line of a refusal: the members' texts, with ": " between them. */
+static void tell_members(const struct cli_command *command, struct slice object, const char *before, const char *const members[])
 {
-    const char *text = json_string_value(json_object_get(object, member));
-    return text ? text : "?";
+    struct buf line = { 0 };
+    buf_add_str(&line, before);
+    for (size_t i = 0; members[i]; i++) {
+        buf_add_str(&line, i ? ": " : "");
+        if (!payload_add_text(&line, object, members[i]))
+            buf_add_char(&line, '?');
+    }
+    cli_tell(command, "%.*s", line.failed ? 0 : (int)line.len, line.at);
+    buf_fini(&line);
+}
+
+static int tell_error(void *command, struct slice error)
+{
+    tell_members(command, error, "  ", (const char *const[]){ "field", "code", "detail", NULL });
+    return 0;
 }
 
 void cli_request_tell_problem(const struct cli_request *r, const struct cli_command *command)
 {
     long status = cli_request_status(r);
-    json_t *problem = json_loadb(r->body.at ? r->body.at : "", r->body.len, 0, NULL), *each;
-    size_t i;
-    if (!json_object_get(problem, "code")) {
+    struct json_object problem;
+    struct slice errors;
+    char begin[24];
+    if (json_object_parse(buf_slice(&r->body), &problem) || !json_member_find(&problem, "code").at) {
         cli_tell(command, "the answer was %ld, and not in the hub's words: is %.*s a hub?", status, (int)r->url.len, r->url.at);
-    } else {
-        cli_tell(command, "%ld %s: %s", status, text_of(problem, "code"), text_of(problem, "detail"));
-        json_array_foreach(json_object_get(problem, "errors"), i, each)
-            cli_tell(command, "  %s: %s: %s", text_of(each, "field"), text_of(each, "code"), text_of(each, "detail"));
+        return;
     }
-    json_decref(problem);
+    snprintf(begin, sizeof begin, "%ld ", status);
+    tell_members(command, buf_slice(&r->body), begin, (const char *const[]){ "code", "detail", NULL });
+    errors = json_member_find(&problem, "errors");
+    if (errors.at)
+        json_array_each(errors, tell_error, (void *)command);
 }

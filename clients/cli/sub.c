@@ -9,7 +9,6 @@
  * - Any other refusal, and a bye that says not to come back (4100–4199): the hub's words, and the end.
  * - A stream without a byte for SILENCE_S is dead, whatever TCP thinks: the hub's heartbeats are more frequent. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +21,7 @@
 #include "clients/cli/request.h"
 #include "clients/cli/sse_parser.h"
 #include "hub/base/err.h"
+#include "hub/json.h"
 
 #define SILENCE_S         60L
 #define DEFAULT_RETRY_MS  2000
@@ -68,59 +68,81 @@ static int print_message(struct sub *sub, const struct sse_event *event)
     return ++sub->printed == sub->count ? COUNT_REACHED : GO_ON;
 }
 
-static void tell_gap(struct sub *sub, json_t *gap)
+static int add_name(void *names, struct slice name)
 {
-    const char *reason = json_string_value(json_object_get(gap, "reason"));
-    struct buf names = { 0 };
-    json_t *channel;
-    size_t i;
-    json_array_foreach(json_object_get(gap, "channels"), i, channel)
-        buf_addf(&names, "%s%s", i ? ", " : " in ", json_is_string(channel) ? json_string_value(channel) : "?");
-    buf_add_char(&names, '\0');
-    bool epoch = reason && !strcmp(reason, "epoch");
-    cli_tell(sub->command, "gap (%s)%s: %s", reason ? reason : "?", names.failed ? "" : names.at,
-             epoch ? "the position is not of this hub's present history, messages may be missing" : "messages were dropped before they could be read");
+    struct buf *out = names;
+    buf_add_str(out, out->len ? ", " : " in ");
+    json_string(name, out);
+    return 0;
+}
+
+static void tell_gap(struct sub *sub, struct slice gap)
+{
+    struct buf reason = { 0 }, names = { 0 };
+    struct json_object members;
+    payload_add_text(&reason, gap, "reason");
+    struct slice channels = json_object_parse(gap, &members) ? (struct slice){ 0 } : json_member_find(&members, "channels");
+    if (channels.at)
+        json_array_each(channels, add_name, &names);
+    cli_tell(sub->command, "gap (%.*s)%.*s: %s", (int)reason.len, reason.at, names.failed ? 0 : (int)names.len, names.at,
+             slice_is(buf_slice(&reason), SLICE("epoch")) ? "the position is not of this hub's present history, messages may be missing"
+                                                          : "messages were dropped before they could be read");
+    buf_fini(&reason);
     buf_fini(&names);
 }
 
-static int close_code_of(const char *code)
+static int close_code_of(struct slice code)
 {
-    for (int err = ERR_BASE + 1; code && err < ERR_END; err++)
-        if (!strcmp(err_code(err), code))
+    for (int err = ERR_BASE + 1; err < ERR_END; err++)
+        if (slice_is(slice_of(err_code(err)), code))
             return err_close_code(err);
     return 0;
 }
 
-static int on_bye(struct sub *sub, json_t *bye)
+static int on_bye(struct sub *sub, struct slice bye)
 {
-    const char *code = json_string_value(json_object_get(bye, "code")), *reason = json_string_value(json_object_get(bye, "reason"));
-    int close_code = close_code_of(code);
-    json_t *retry = json_object_get(bye, "retry_ms");
-    sub->bye_ms = json_is_integer(retry) ? (int64_t)json_integer_value(retry) : -1;
+    struct buf code = { 0 }, reason = { 0 };
+    struct json_object members;
+    uint64_t ms;
+    struct slice retry = json_object_parse(bye, &members) ? (struct slice){ 0 } : json_member_find(&members, "retry_ms");
+    sub->bye_ms = retry.at && slice_u64(retry, &ms) && ms <= INT32_MAX ? (int64_t)ms : -1;
     sub->away = true;
-    cli_tell(sub->command, "%s: %s", code ? code : "bye", reason ? reason : "the hub ends the stream");
+    payload_add_text(&code, bye, "code");
+    payload_add_text(&reason, bye, "reason");
+    cli_tell(sub->command, "%.*s: %.*s", (int)code.len, code.at, (int)reason.len, reason.at);
+    int close_code = close_code_of(buf_slice(&code));
+    buf_fini(&code);
+    buf_fini(&reason);
     return close_code >= 4100 && close_code < 4200 ? TOLD_TO_STAY_AWAY : GO_ON;
+}
+
+static void tell_error(struct sub *sub, struct slice error)
+{
+    struct buf message = { 0 };
+    payload_add_text(&message, error, "message");
+    cli_tell(sub->command, "the hub says: %.*s", (int)message.len, message.at);
+    buf_fini(&message);
+}
+
+static void on_ready(struct sub *sub)
+{
+    if (sub->away)
+        cli_tell(sub->command, "connected again");
+    sub->ready = true;
+    sub->away = false;
 }
 
 static int on_control(struct sub *sub, const struct sse_event *event)
 {
-    json_t *told = json_loadb(event->data.at, event->data.len, 0, NULL);
-    const char *text = json_string_value(json_object_get(told, "message"));
-    int verdict = GO_ON;
-    if (slice_is(event->type, SLICE("hub.ready"))) {
-        if (sub->away)
-            cli_tell(sub->command, "connected again");
-        sub->ready = true;
-        sub->away = false;
-    } else if (slice_is(event->type, SLICE("hub.gap"))) {
-        tell_gap(sub, told);
-    } else if (slice_is(event->type, SLICE("hub.bye"))) {
-        verdict = on_bye(sub, told);
-    } else if (slice_is(event->type, SLICE("hub.error"))) {
-        cli_tell(sub->command, "the hub says: %s", text ? text : "error");
-    }
-    json_decref(told);
-    return verdict;
+    if (slice_is(event->type, SLICE("hub.ready")))
+        on_ready(sub);
+    else if (slice_is(event->type, SLICE("hub.gap")))
+        tell_gap(sub, event->data);
+    else if (slice_is(event->type, SLICE("hub.error")))
+        tell_error(sub, event->data);
+    else if (slice_is(event->type, SLICE("hub.bye")))
+        return on_bye(sub, event->data);
+    return GO_ON;
 }
 
 static int on_event(void *arg, const struct sse_event *event)

@@ -1,4 +1,4 @@
-/* What `carillon sub` prints of a message object, and what `carillon pub --json` lets through. */
+/* What `carillon sub` prints of a message object. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -50,24 +50,14 @@ static void binary_is_decoded(void **state)
 static void what_is_no_message_object_is_refused_and_adds_nothing(void **state)
 {
     (void)state;
-    const char *wrong[] = { "", "x", "[1]", "{}", "{\"x\":{\"data\":1}}", "{\"data\":", "{\"encoding\":\"base64\",\"data\":\"A\"}", "{\"data\":\"\\ud800\"}" };
+    const char *wrong[] = { "", "x", "[1]", "{}", "{\"x\":{\"data\":1}}", "{\"data\":", "{\"encoding\":\"base64\",\"data\":\"A\"}", "{\"data\":\"\\ud800\"}",
+                            "{\"data\":1} {}", "{\"data\":01}" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct buf payload = { 0 };
         assert_int_equal(payload_of_message(slice_of(wrong[i]), &payload), ERR_BAD_JSON);
         assert_int_equal(payload.len, 0);
         buf_fini(&payload);
     }
-}
-
-static void a_value_cannot_end_the_member_it_stands_in(void **state)
-{
-    (void)state;
-    const char *fine[] = { "1", " 0.1 ", "\"a,b]\"", "[1,2]", "{\"a\":[]}", "null" };
-    const char *wrong[] = { "", " ", "1,2", "1]", "[1],[2", "1,\"event\":\"x\"", "{\"a\":1}}", "[", "\"" };
-    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
-        assert_int_equal(payload_check_json(slice_of(fine[i])), 0);
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_int_equal(payload_check_json(slice_of(wrong[i])), ERR_BAD_JSON);
 }
 
 int main(void)
@@ -77,7 +67,6 @@ int main(void)
         cmocka_unit_test(text_comes_without_quotes_and_escapes),
         cmocka_unit_test(binary_is_decoded),
         cmocka_unit_test(what_is_no_message_object_is_refused_and_adds_nothing),
-        cmocka_unit_test(a_value_cannot_end_the_member_it_stands_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
