@@ -41,15 +41,11 @@ scenario('check-config of a file that is not there is one sentence and exit stat
     assert.match(stdout + stderr, /none\.ini/);
 });
 
-scenario('--help shows every key of the table', async (scope) => {
-    for (const args of [['--help'], ['serve', '--help']]) {
-        const { code, stdout } = await scope.carillon(args);
-        assert.equal(code, 0);
-        assert.ok(configKeys().length > 30);
-        if (args[0] === 'serve' || stdout.includes('history.size'))
-            for (const { key } of configKeys()) assert.ok(stdout.includes(key), `${args.join(' ')} does not show ${key}`);
-    }
-    const { stdout } = await scope.carillon(['--help']);
+scenario('--help shows every subcommand and every key of the table', async (scope) => {
+    const { code, stdout } = await scope.carillon(['--help']);
+    assert.equal(code, 0);
+    assert.ok(configKeys().length > 30);
+    for (const { key } of configKeys()) assert.ok(stdout.includes(key), key);
     for (const command of ['serve', 'pub', 'sub', 'key', 'check-config', 'help']) assert.match(stdout, new RegExp(`\\b${command}\\b`));
 });
 
