@@ -287,6 +287,8 @@ int conn_unsubscribe(struct conn *conn, struct slice name)
     return 0;
 }
 
+bool conn_is_subscribed(const struct conn *conn, struct slice name) { return find_sub(conn, name) != NULL; }
+
 /* ---- calls ---- */
 
 /* Too many calls of this connection are under way, or more mail to the hub than it can take: reading stops until some came back. */

@@ -122,6 +122,7 @@ struct conn {
     bool                   wants_head;    /* waits for protocol->position; due_link is in edge->head_wanted then */
     bool                   finished;      /* line->finish has been called */
     uint8_t                missed;        /* the protocol's: pings without an answer */
+    bool                   greeted;       /* the protocol's: its first words have been said */
 };
 
 /* Protocol callbacks may say and close, but not subscribe or unsubscribe. */
@@ -149,6 +150,7 @@ void        conn_say_end(struct conn *conn);
  * then nothing has changed. */
 int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum fetch_from from, struct position after, bool marked, void *tag);
 int conn_unsubscribe(struct conn *conn, struct slice name);        /* 0 or ERR_NOT_SUBSCRIBED */
+bool conn_is_subscribed(const struct conn *conn, struct slice name);
 
 /* A call on behalf of the connection (publish, history). call->answered must end with conn_call_done(), and must look at
  * conn->conn_state before it says anything. ERR_FORBIDDEN/ERR_UNAUTHENTICATED (nothing submitted); input pauses at limits.commands. */

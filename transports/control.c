@@ -1,0 +1,189 @@
+#include "transports/control.h"
+
+#include "hub/access.h"
+#include "hub/base/err.h"
+#include "hub/envelope.h"
+#include "transports/conn.h"
+
+static void begin(struct buf *out, const char *type, struct slice ref)
+{
+    buf_add_str(out, "{\"type\":\"");
+    buf_add_str(out, type);
+    buf_add_char(out, '"');
+    if (ref.len > 0) {
+        buf_add_str(out, ",\"ref\":");
+        buf_add_slice(out, ref);
+    }
+}
+
+static void end(struct buf *out) { buf_add_char(out, '}'); }
+
+static void member(struct buf *out, const char *name, struct slice string)
+{
+    buf_add_str(out, ",\"");
+    buf_add_str(out, name);
+    buf_add_str(out, "\":");
+    buf_add_json(out, string);
+}
+
+static void position_member(struct buf *out, const char *name, struct position p)
+{
+    char text[POSITION_TEXT];
+    member(out, name, slice(text, position_print(text, p)));
+}
+
+static void number_member(struct buf *out, const char *name, uint64_t n)
+{
+    buf_addf(out, ",\"%s\":%llu", name, (unsigned long long)n);
+}
+
+static void bool_member(struct buf *out, const char *name, bool yes)
+{
+    buf_addf(out, ",\"%s\":%s", name, yes ? "true" : "false");
+}
+
+static const char *gap_name(enum gap_reason gap) { return gap == GAP_EPOCH ? "epoch" : "history"; }
+
+static void recovery(struct buf *out, const struct fetch_channel *channel, bool resumed)
+{
+    bool_member(out, "recovered", resumed && channel->resumable && !channel->incomplete);
+    bool_member(out, "resumable", channel->resumable);
+}
+
+void control_ready(struct buf *out, const struct conn *conn, const struct fetch_call *answer, bool resumed)
+{
+    char name[24];
+    begin(out, "ready", SLICE(""));
+    position_member(out, "position", answer->begin);
+    member(out, "connection", slice(name, conn_name(conn, name)));
+    buf_add_str(out, ",\"channels\":[");
+    for (size_t i = 0; i < answer->n_channels; i++) {
+        buf_add_str(out, i ? ",{\"channel\":" : "{\"channel\":");
+        buf_add_json(out, answer->channels[i].name);
+        recovery(out, &answer->channels[i], resumed);
+        end(out);
+    }
+    buf_add_char(out, ']');
+    end(out);
+}
+
+void control_gap(struct buf *out, const struct fetch_call *answer, bool replay)
+{
+    bool first = true;
+    begin(out, "gap", SLICE(""));
+    if (replay)
+        bool_member(out, "replay", true);
+    member(out, "reason", slice_of(gap_name(answer->gap)));
+    buf_add_str(out, ",\"channels\":[");
+    for (size_t i = 0; i < answer->n_channels; i++) {
+        if (!answer->channels[i].incomplete)
+            continue;
+        if (!first)
+            buf_add_char(out, ',');
+        buf_add_json(out, answer->channels[i].name);
+        first = false;
+    }
+    buf_add_char(out, ']');
+    position_member(out, "position", answer->begin);
+    end(out);
+}
+
+void control_welcome(struct buf *out, const struct conn *conn, struct position position)
+{
+    char name[24], scratch[24];
+    struct slice user = principal_user(conn->principal);
+    begin(out, "welcome", SLICE(""));
+    member(out, "connection", slice(name, conn_name(conn, name)));
+    member(out, "client", conn_client(conn, scratch));
+    if (user.len > 0)
+        member(out, "user", user);
+    else
+        buf_add_str(out, ",\"user\":null");
+    position_member(out, "position", position);
+    end(out);
+}
+
+void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position from, bool resumed)
+{
+    begin(out, "subscribed", ref);
+    member(out, "channel", channel->name);
+    position_member(out, "position", from);
+    recovery(out, channel, resumed);
+    end(out);
+}
+
+void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel)
+{
+    begin(out, "unsubscribed", ref);
+    member(out, "channel", channel);
+    member(out, "code", slice_of(err_code(ERR_NORMAL)));
+    end(out);
+}
+
+void control_position(struct buf *out, struct slice channel, struct position position)
+{
+    begin(out, "position", SLICE(""));
+    if (channel.len > 0)
+        member(out, "channel", channel);
+    position_member(out, "position", position);
+    end(out);
+}
+
+void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer)
+{
+    begin(out, "history", ref);
+    member(out, "channel", answer->channels[0].name);
+    buf_add_str(out, ",\"messages\":[");
+    for (size_t i = 0; i < answer->n_msgs; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        envelope_add(out, answer->msgs[i], SLICE("message"), false);
+    }
+    buf_add_char(out, ']');
+    position_member(out, "position", answer->upto);
+    if (answer->gap)
+        buf_addf(out, ",\"gap\":{\"reason\":\"%s\"}", gap_name(answer->gap));
+    end(out);
+}
+
+void control_published(struct buf *out, struct slice ref, const struct publish_call *answer)
+{
+    const struct msg *m = answer->msg;
+    begin(out, "ok", ref);
+    position_member(out, "id", (struct position){ m->epoch, m->seq });
+    member(out, "channel", msg_channel(m));
+    number_member(out, "time", (uint64_t)m->time_ms);
+    number_member(out, "subscribers", answer->subscribers);
+    end(out);
+}
+
+void control_pong(struct buf *out, struct slice ref)
+{
+    begin(out, "pong", ref);
+    end(out);
+}
+
+void control_error(struct buf *out, struct slice ref, int err)
+{
+    begin(out, "error", ref);
+    member(out, "code", slice_of(err_code(err)));
+    member(out, "message", slice_of(err_text(err)));
+    if (err_status(err) == 503 || err_status(err) == 429)
+        number_member(out, "retry_after", 1);
+    end(out);
+}
+
+void control_bye(struct buf *out, int err, int64_t retry_ms)
+{
+    begin(out, "bye", SLICE(""));
+    member(out, "code", slice_of(err_code(err)));
+    member(out, "reason", slice_of(err_text(err)));
+    number_member(out, "retry_ms", (uint64_t)retry_ms);
+    end(out);
+}
+
+bool control_says_bye(int err)
+{
+    int code = err_close_code(err);
+    return (code >= 4000 && code < 4100) || code == 1011 || code == 1013;
+}

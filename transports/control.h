@@ -1,0 +1,23 @@
+/* control.h — the JSON of what a connection is told about itself: the same objects as WebSocket frames and as SSE events
+ * (PROTOCOL.md, "Control events" and "Hub → client").
+ *
+ * Each appends one object. `ref` is a JSON value as its bytes, or empty. Threading: pure functions. */
+#pragma once
+#include "hub/base/buf.h"
+#include "hub/call.h"
+
+struct conn;
+
+void control_ready(struct buf *out, const struct conn *conn, const struct fetch_call *answer, bool resumed);
+void control_gap(struct buf *out, const struct fetch_call *answer, bool replay);
+void control_welcome(struct buf *out, const struct conn *conn, struct position position);
+void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position begin, bool resumed);
+void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel);
+void control_position(struct buf *out, struct slice channel, struct position position);   /* channel empty: the connection's */
+void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer);
+void control_published(struct buf *out, struct slice ref, const struct publish_call *answer);
+void control_pong(struct buf *out, struct slice ref);
+void control_error(struct buf *out, struct slice ref, int err);
+void control_bye(struct buf *out, int err, int64_t retry_ms);
+/* Whether an end for this reason is told by bye (come back, or not now) rather than by error (the same would happen again). */
+bool control_says_bye(int err);

@@ -1,0 +1,153 @@
+#include "transports/sse.h"
+
+#include "hub/base/err.h"
+#include "hub/config.h"
+#include "hub/metrics.h"
+#include "hub/name.h"
+#include "transports/control.h"
+#include "transports/edge.h"
+#include "transports/stream.h"
+#include "transports/wire.h"
+
+/* One block with a control object as its data. */
+static void say(struct conn *conn, struct slice event, const struct position *id, struct buf *object)
+{
+    char text[POSITION_TEXT];
+    struct slice id_text = id ? slice(text, position_print(text, *id)) : SLICE("");
+    struct buf *out = conn_say_begin(conn);
+    if (object->failed)
+        out->failed = true;
+    else
+        wire_add_sse(out, id_text, event, buf_slice(object));
+    conn_say_end(conn);
+    buf_fini(object);
+}
+
+static void say_retry(struct conn *conn, int64_t retry_ms)
+{
+    buf_addf(conn_say_begin(conn), "retry: %lld\n\n", (long long)retry_ms);
+    conn_say_end(conn);
+}
+
+static void sse_gap(struct conn *conn, const struct catchup *catchup, const struct fetch_call *answer)
+{
+    struct buf object = { 0 };
+    (void)catchup;
+    control_gap(&object, answer, false);
+    say(conn, SLICE("hub.gap"), &answer->begin, &object);
+}
+
+static void sse_began(struct conn *conn, struct catchup *catchup, const struct fetch_call *answer)
+{
+    struct buf object = { 0 };
+    if (answer->gap)
+        sse_gap(conn, catchup, answer);
+    control_ready(&object, conn, answer, catchup->kind != CATCHUP_NOW);
+    say(conn, SLICE("hub.ready"), &answer->begin, &object);
+}
+
+/* A stream has no marked replays: a channel that is added to it starts now. */
+static void sse_replayed(struct conn *conn, struct catchup *catchup, struct position upto)
+{
+    (void)conn, (void)catchup, (void)upto;
+}
+
+static int sse_due(struct conn *conn)
+{
+    conn_want_head(conn);
+    return stream_seconds(conn->edge->config->sse_heartbeat_ms);
+}
+
+/* The heartbeat: an id without data, which a browser stores without firing an event. Before the stream has begun: a comment. */
+static void sse_position(struct conn *conn)
+{
+    struct buf *out = conn_say_begin(conn);
+    if (conn->position.epoch) {
+        buf_add_str(out, "id: ");
+        buf_add_position(out, conn->position);
+        buf_add_str(out, "\n\n");
+        conn->told = conn->position.seq;
+    } else {
+        buf_add_str(out, ":\n\n");
+    }
+    conn_say_end(conn);
+}
+
+static void sse_farewell(struct conn *conn, int err, int64_t retry_ms)
+{
+    struct buf object = { 0 };
+    if (retry_ms == 0)
+        retry_ms = stream_retry_ms(conn);
+    say_retry(conn, retry_ms);
+    control_bye(&object, err, retry_ms);
+    say(conn, SLICE("hub.bye"), NULL, &object);
+}
+
+static void sse_fini(struct conn *conn) { (void)conn; }
+
+const struct protocol sse_protocol = {
+    .name = "sse", .gauge = METRIC_conns_sse, .format = WIRE_SSE_BARE, .replay_format = WIRE_SSE,
+    .began = sse_began, .gap = sse_gap, .replayed = sse_replayed, .due = sse_due, .position = sse_position,
+    .farewell = sse_farewell, .fini = sse_fini,
+};
+
+static int find_format(const struct stream_request *request, enum wire_format *ret_format)
+{
+    if (request->format.len == 0)
+        *ret_format = request->n_channels == 1 ? WIRE_SSE_BARE : WIRE_SSE;
+    else if (slice_is(request->format, SLICE("bare")))
+        *ret_format = WIRE_SSE_BARE;
+    else if (slice_is(request->format, SLICE("envelope")))
+        *ret_format = WIRE_SSE;
+    else
+        return ERR_BAD_FIELD;
+    return 0;
+}
+
+static int check_channels(const struct edge *edge, const struct stream_request *request, const struct principal *principal)
+{
+    int err = 0;
+    if (request->n_channels == 0)
+        return ERR_NO_CHANNEL;
+    if (request->n_channels > edge->config->limits_channels)
+        return ERR_TOO_MANY_CHANNELS;
+    for (size_t i = 0; i < request->n_channels && !err; i++)
+        err = channel_name_check(request->channels[i]);
+    for (size_t i = 0; i < request->n_channels && !err; i++)
+        err = principal_may(principal, OP_SUBSCRIBE, request->channels[i]);
+    return err;
+}
+
+int sse_check(struct edge *edge, const struct stream_request *request)
+{
+    enum wire_format format;
+    struct principal *principal;
+    int err = find_format(request, &format);
+    if (!err)
+        err = stream_principal(edge->config, request, &principal);
+    if (err)
+        return err;
+    err = check_channels(edge, request, principal);
+    principal_unref(principal);
+    return err;
+}
+
+struct conn *sse_open(struct edge *edge, void *line, const struct stream_request *request)
+{
+    enum wire_format format = WIRE_SSE;
+    struct principal *principal;
+    struct position after = { 0 };
+    if (find_format(request, &format) || stream_principal(edge->config, request, &principal))
+        return NULL;      /* sse_check had said yes */
+    struct conn *conn = conn_new(edge, &sse_protocol, line, principal, request->client);
+    if (!conn)
+        return NULL;
+    conn->format = (uint8_t)format;
+    say_retry(conn, stream_retry_ms(conn));
+    enum fetch_from from = stream_from(request, &after);
+    int err = conn_subscribe(conn, request->channels, request->n_channels, from, after, false, NULL);
+    if (err)
+        conn_close(conn, err);
+    conn_due_in(conn, stream_seconds(edge->config->sse_heartbeat_ms));
+    return conn;
+}

@@ -1,0 +1,37 @@
+#include "transports/stream.h"
+
+#include "hub/base/err.h"
+#include "hub/config.h"
+#include "hub/name.h"
+#include "transports/conn.h"
+#include "transports/edge.h"
+
+int stream_principal(const struct config *config, const struct stream_request *request, struct principal **ret_principal)
+{
+    int err = request->client.len > 0 ? client_id_check(request->client) : 0;
+    if (err)
+        return err;
+    if (request->key.len > 0)
+        return principal_by_key(config, request->key, ret_principal);
+    if (config->dev && request->user.len > 0)
+        return principal_dev_user(config, request->user, ret_principal);
+    *ret_principal = principal_anonymous(config);
+    return 0;
+}
+
+enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after)
+{
+    if (!request->has_position || request->position.len == 0)
+        return FETCH_NOW;
+    *ret_after = position_parse(request->position);
+    return FETCH_AFTER;
+}
+
+int64_t stream_retry_ms(const struct conn *conn)
+{
+    int64_t retry = conn->edge->config->sse_retry_ms;
+    uint64_t drawn = (conn->id * 0x9e3779b97f4a7c15u) >> 40;      /* 24 bits */
+    return retry / 4 * 3 + (int64_t)((uint64_t)(retry / 2) * drawn >> 24);
+}
+
+int stream_seconds(int64_t ms) { return ms < 1000 ? 1 : (int)(ms / 1000); }

@@ -1,0 +1,18 @@
+/* stream.h — what /sse and /ws have in common when they begin: who it is, where it begins, how long to stay away.
+ *
+ * Threading: edge thread. */
+#pragma once
+#include "hub/access.h"
+#include "hub/call.h"
+#include "transports/stream_request.h"
+
+struct config;
+struct conn;
+
+/* Who asks: the holder of a key, a user that --dev believes, or nobody in particular. ERR_UNAUTHENTICATED, ERR_BAD_CLIENT. */
+int stream_principal(const struct config *config, const struct stream_request *request, struct principal **ret_principal);
+/* Where it begins: FETCH_AFTER with a position, else FETCH_NOW. */
+enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after);
+/* Around sse.retry, spread so that those who are cut together do not come back together. */
+int64_t stream_retry_ms(const struct conn *conn);
+int stream_seconds(int64_t ms);      /* a duration of the config as whole seconds of the wheel, at least 1 */

@@ -1,0 +1,191 @@
+#include "transports/ws.h"
+
+#include "hub/base/err.h"
+#include "hub/config.h"
+#include "hub/metrics.h"
+#include "hub/name.h"
+#include "transports/control.h"
+#include "transports/edge.h"
+#include "transports/stream.h"
+#include "transports/wire.h"
+#include "transports/ws_say.h"
+
+enum { PINGS_MISSED_MAX = 2 };
+
+void ws_say(struct conn *conn, struct buf *object)
+{
+    struct buf *out = conn_say_begin(conn);
+    if (object->failed)
+        out->failed = true;
+    else
+        wire_add_ws(out, WS_TEXT, buf_slice(object));
+    conn_say_end(conn);
+    buf_fini(object);
+}
+
+/* Until the welcome has been said nothing is read, so that it is the first frame whatever the client sends. */
+static void hold_input(struct conn *conn)
+{
+    conn->paused = true;
+    conn->edge->line->pause(conn, true);
+}
+
+static void welcome(struct conn *conn, struct position position)
+{
+    struct buf object = { 0 };
+    conn->greeted = true;
+    conn->told = position.seq;
+    control_welcome(&object, conn, position);
+    ws_say(conn, &object);
+    if (conn->paused && conn->conn_state == CONN_OPEN) {
+        conn->paused = false;
+        conn->edge->line->pause(conn, false);
+    }
+}
+
+static void ws_gap(struct conn *conn, const struct catchup *catchup, const struct fetch_call *answer)
+{
+    struct buf object = { 0 };
+    control_gap(&object, answer, catchup->marked);
+    ws_say(conn, &object);
+}
+
+static void ws_began(struct conn *conn, struct catchup *catchup, const struct fetch_call *answer)
+{
+    struct slice ref = catchup->tag ? slice_of(catchup->tag) : SLICE("");
+    if (!conn->greeted)
+        welcome(conn, answer->begin);
+    if (answer->gap)
+        ws_gap(conn, catchup, answer);
+    for (size_t i = 0; i < answer->n_channels; i++) {
+        struct buf object = { 0 };
+        control_subscribed(&object, ref, &answer->channels[i], answer->begin, catchup->kind != CATCHUP_NOW);
+        ws_say(conn, &object);
+    }
+}
+
+struct replay_end {
+    struct conn    *conn;
+    struct position upto;
+};
+
+static void say_replay_end(void *arg, struct slice channel)
+{
+    struct replay_end *replay = arg;
+    struct buf object = { 0 };
+    control_position(&object, channel, replay->upto);
+    ws_say(replay->conn, &object);
+}
+
+static void ws_replayed(struct conn *conn, struct catchup *catchup, struct position upto)
+{
+    struct replay_end replay = { conn, upto };
+    catchup_each_channel(catchup, say_replay_end, &replay);
+}
+
+static int ws_due(struct conn *conn)
+{
+    if (conn->missed >= PINGS_MISSED_MAX) {
+        conn_close(conn, ERR_SILENT);
+        return 0;
+    }
+    conn->missed++;
+    wire_add_ws(conn_say_begin(conn), WS_PING, SLICE(""));
+    conn_say_end(conn);
+    conn_want_head(conn);
+    return stream_seconds(conn->edge->config->ws_ping_ms);
+}
+
+static void ws_position(struct conn *conn)
+{
+    struct buf object = { 0 };
+    if (!conn->greeted && conn->n_subs == 0) {
+        conn_move_to(conn, conn->edge->head);
+        welcome(conn, conn->edge->head);
+    } else if (conn->greeted && conn->position.seq > conn->told) {
+        conn->told = conn->position.seq;
+        control_position(&object, SLICE(""), conn->position);
+        ws_say(conn, &object);
+    }
+}
+
+/* RFC 6455 §5.5.1: the code in two bytes, big-endian, then the reason. */
+static void say_close(struct conn *conn, int err)
+{
+    int code = err_close_code(err) ? err_close_code(err) : 1011;
+    struct buf payload = { 0 };
+    buf_add_char(&payload, (char)(code >> 8));
+    buf_add_char(&payload, (char)code);
+    buf_add_str(&payload, err_code(err));
+    struct buf *out = conn_say_begin(conn);
+    if (payload.failed)
+        out->failed = true;
+    else
+        wire_add_ws(out, WS_CLOSE, buf_slice(&payload));
+    conn_say_end(conn);
+    buf_fini(&payload);
+}
+
+static void ws_farewell(struct conn *conn, int err, int64_t retry_ms)
+{
+    struct buf object = { 0 };
+    if (control_says_bye(err)) {
+        control_bye(&object, err, retry_ms ? retry_ms : stream_retry_ms(conn));
+        ws_say(conn, &object);
+    } else if (err_close_code(err) >= 4100) {
+        control_error(&object, SLICE(""), err);
+        ws_say(conn, &object);
+    }
+    say_close(conn, err);
+}
+
+static void ws_fini(struct conn *conn) { (void)conn; }
+
+const struct protocol ws_protocol = {
+    .name = "websocket", .gauge = METRIC_conns_ws, .format = WIRE_WS, .replay_format = WIRE_WS_REPLAY,
+    .began = ws_began, .gap = ws_gap, .replayed = ws_replayed, .due = ws_due, .position = ws_position,
+    .farewell = ws_farewell, .fini = ws_fini,
+};
+
+void ws_on_pong(struct conn *conn) { conn->missed = 0; }
+
+static void greet(struct conn *conn)
+{
+    if (conn->edge->head.epoch) {
+        conn_move_to(conn, conn->edge->head);
+        welcome(conn, conn->edge->head);
+    } else {
+        hold_input(conn);
+        conn_want_head(conn);
+    }
+}
+
+/* Subscribes to what the query names; the welcome waits for the answer, which tells where the stream begins. */
+static int begin(struct conn *conn, const struct stream_request *request)
+{
+    struct position after = { 0 };
+    enum fetch_from from = stream_from(request, &after);
+    int err = conn_subscribe(conn, request->channels, request->n_channels, from, after, false, NULL);
+    if (!err)
+        hold_input(conn);
+    return err;
+}
+
+struct conn *ws_open(struct edge *edge, void *line, const struct stream_request *request)
+{
+    struct principal *principal;
+    int err = stream_principal(edge->config, request, &principal);
+    if (err)
+        principal = principal_anonymous(edge->config);
+    struct conn *conn = conn_new(edge, &ws_protocol, line, principal, err ? SLICE("") : request->client);
+    if (!conn)
+        return NULL;
+    if (!err && request->n_channels > 0)
+        err = begin(conn, request);
+    else if (!err)
+        greet(conn);
+    if (err)
+        conn_close(conn, err);
+    conn_due_in(conn, stream_seconds(edge->config->ws_ping_ms));
+    return conn;
+}

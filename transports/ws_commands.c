@@ -1,0 +1,385 @@
+/* ws_commands.c — what clients may say, one row each. A command is checked completely before anything happens, so that it
+ * is done or answered with one `error`; it never disconnects. Its `ref` comes back as the bytes it was. */
+#include "hub/base/err.h"
+#include "hub/config.h"
+#include "hub/json.h"
+#include "hub/metrics.h"
+#include "hub/name.h"
+#include "transports/control.h"
+#include "transports/edge.h"
+#include "transports/ws.h"
+#include "transports/ws_say.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { REF_MAX = 256, HISTORY_DEFAULT = 100, HISTORY_MAX = 1000, HISTORY_BYTES = 1024 * 1024 };
+
+struct command {
+    struct conn             *conn;
+    const struct json_object object;
+    struct slice             ref;
+};
+
+typedef int run_fn(struct command *command);     /* 0: answered, or will be; else it is answered with this error */
+
+static void say_error(struct conn *conn, struct slice ref, int err)
+{
+    struct buf object = { 0 };
+    control_error(&object, ref, err);
+    ws_say(conn, &object);
+}
+
+/* ---- members ---- */
+
+static bool is_given(struct slice value) { return value.at && !slice_is(value, SLICE("null")); }
+
+/* A member that must be a string; what it stands for is appended. */
+static int string_member(const struct command *command, const char *name, struct buf *out)
+{
+    struct slice value = json_member_find(&command->object, name);
+    return value.at ? json_string(value, out) : ERR_BAD_FIELD;
+}
+
+static int since_member(const struct command *command, enum fetch_from without, enum fetch_from *ret_from, struct position *ret_after)
+{
+    struct slice value = json_member_find(&command->object, "since");
+    struct buf text = { 0 };
+    *ret_from = without;
+    if (!is_given(value))
+        return 0;
+    int err = json_string(value, &text);
+    if (!err) {
+        *ret_after = position_parse(buf_slice(&text));
+        *ret_from = FETCH_AFTER;
+    }
+    buf_fini(&text);
+    return err;
+}
+
+/* The names of `channels`: all their bytes in one buf, and where each begins. */
+struct names {
+    struct buf    bytes, ends;      /* ends: size_t each */
+    size_t        n, max;
+    struct slice *slices;           /* made when all are known */
+};
+
+static int add_name(void *arg, struct slice value)
+{
+    struct names *names = arg;
+    if (names->n++ == names->max)
+        return ERR_TOO_MANY_CHANNELS;
+    int err = json_string(value, &names->bytes);
+    buf_add(&names->ends, &names->bytes.len, sizeof names->bytes.len);
+    return err;
+}
+
+static void names_fini(struct names *names)
+{
+    buf_fini(&names->bytes);
+    buf_fini(&names->ends);
+    free(names->slices);
+}
+
+static int names_member(const struct command *command, struct names *ret_names)
+{
+    struct slice value = json_member_find(&command->object, "channels");
+    struct names *names = ret_names;
+    *names = (struct names){ .max = command->conn->edge->config->limits_channels };
+    int err = value.at ? json_array_each(value, add_name, names) : ERR_BAD_FIELD;
+    if (err)
+        return err;
+    if (names->n == 0)
+        return ERR_BAD_FIELD;
+    names->slices = calloc(names->n, sizeof *names->slices);
+    if (!names->slices || names->bytes.failed || names->ends.failed)
+        return ERR_MEMORY;
+    for (size_t i = 0, begin = 0; i < names->n; i++) {
+        size_t end = ((const size_t *)(const void *)names->ends.at)[i];
+        names->slices[i] = slice(names->bytes.at + begin, end - begin);
+        begin = end;
+    }
+    return 0;
+}
+
+/* ---- subscribe, unsubscribe ---- */
+
+static char *copy_ref(struct slice ref)
+{
+    char *copy = malloc(ref.len + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, ref.at, ref.len);
+    copy[ref.len] = '\0';
+    return copy;
+}
+
+static int run_subscribe(struct command *command)
+{
+    struct names names;
+    struct position after = { 0 };
+    enum fetch_from from;
+    char *tag = command->ref.len > 0 ? copy_ref(command->ref) : NULL;
+    int err = names_member(command, &names);
+    if (!err)
+        err = since_member(command, FETCH_NOW, &from, &after);
+    if (!err && command->ref.len > 0 && !tag)
+        err = ERR_MEMORY;
+    if (!err)
+        err = conn_subscribe(command->conn, names.slices, names.n, from, after, from != FETCH_NOW, tag);
+    if (err)
+        free(tag);
+    names_fini(&names);
+    return err;
+}
+
+static int check_subscribed(const struct conn *conn, const struct names *names)
+{
+    int err = 0;
+    for (size_t i = 0; i < names->n && !err; i++) {
+        err = channel_name_check(names->slices[i]);
+        if (!err && !conn_is_subscribed(conn, names->slices[i]))
+            err = ERR_NOT_SUBSCRIBED;
+    }
+    return err;
+}
+
+static int run_unsubscribe(struct command *command)
+{
+    struct names names;
+    int err = names_member(command, &names);
+    if (!err)
+        err = check_subscribed(command->conn, &names);
+    for (size_t i = 0; i < names.n && !err; i++) {
+        struct buf object = { 0 };
+        if (conn_unsubscribe(command->conn, names.slices[i]))
+            continue;      /* named twice */
+        control_unsubscribed(&object, command->ref, names.slices[i]);
+        ws_say(command->conn, &object);
+    }
+    names_fini(&names);
+    return err;
+}
+
+/* ---- publish ---- */
+
+/* A publish under way, with the ref of its frame. */
+struct publishing {
+    struct publish_call publish;
+    int64_t             began_us;
+    size_t              ref_len;
+    char                ref[];
+};
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void publish_answered(struct call *call)
+{
+    struct publishing *publishing = (struct publishing *)call;
+    struct conn *conn = call->owner;
+    struct slice ref = slice(publishing->ref, publishing->ref_len);
+    if (conn->conn_state == CONN_OPEN) {
+        struct buf object = { 0 };
+        if (call->err)
+            control_error(&object, ref, call->err);
+        else
+            control_published(&object, ref, &publishing->publish);
+        ws_say(conn, &object);
+    }
+    metric_publish_us(now_us() - publishing->began_us);
+    msg_unref(publishing->publish.msg);
+    free(publishing);
+    conn_call_done(conn);
+}
+
+static int submit_publish(struct command *command, struct msg *m)
+{
+    struct publishing *publishing = calloc(1, sizeof *publishing + command->ref.len);
+    if (!publishing)
+        return ERR_MEMORY;
+    publishing->publish.call.letter.kind = CALL_PUBLISH;
+    publishing->publish.call.answered = publish_answered;
+    publishing->publish.call.owner = command->conn;
+    publishing->publish.msg = m;
+    publishing->began_us = now_us();
+    publishing->ref_len = command->ref.len;
+    memcpy(publishing->ref, command->ref.at, command->ref.len);
+    int err = conn_call(command->conn, &publishing->publish.call, msg_size(m), OP_PUBLISH, msg_channel(m));
+    if (err)
+        free(publishing);
+    return err;
+}
+
+static int check_publish(const struct command *command, struct slice channel, struct slice event, bool has_event, struct slice data)
+{
+    int err = channel_name_check(channel);
+    if (!err && has_event)
+        err = event_name_check(event);
+    if (!err && !data.at)
+        err = ERR_BAD_FIELD;
+    if (!err && data.len > command->conn->edge->config->limits_message)
+        err = ERR_MESSAGE_TOO_LARGE;
+    return err;
+}
+
+static int run_publish(struct command *command)
+{
+    struct buf channel = { 0 }, event = { 0 };
+    char scratch[24];
+    struct slice data = json_member_find(&command->object, "data");
+    bool has_event = is_given(json_member_find(&command->object, "event"));
+    int err = string_member(command, "channel", &channel);
+    if (!err && has_event)
+        err = string_member(command, "event", &event);
+    if (!err)
+        err = check_publish(command, buf_slice(&channel), buf_slice(&event), has_event, data);
+    if (!err) {
+        struct msg *m = msg_new(buf_slice(&channel), buf_slice(&event), conn_client(command->conn, scratch), MSG_JSON, data);
+        err = m ? submit_publish(command, m) : ERR_MEMORY;
+        if (err)
+            msg_unref(m);
+    }
+    buf_fini(&channel);
+    buf_fini(&event);
+    return err;
+}
+
+/* ---- history ---- */
+
+/* A history command under way, with its channel's name and the ref of its frame. */
+struct reading {
+    struct fetch_call    fetch;
+    struct fetch_channel channel;
+    size_t               ref_len;
+    char                *ref;           /* behind the name */
+    char                 bytes[];       /* name, ref */
+};
+
+static void history_answered(struct call *call)
+{
+    struct reading *reading = (struct reading *)call;
+    struct conn *conn = call->owner;
+    if (conn->conn_state == CONN_OPEN) {
+        struct buf object = { 0 };
+        struct slice ref = slice(reading->ref, reading->ref_len);
+        if (call->err)
+            control_error(&object, ref, call->err);
+        else
+            control_history(&object, ref, &reading->fetch);
+        ws_say(conn, &object);
+    }
+    fetch_answer_fini(&reading->fetch);
+    free(reading);
+    conn_call_done(conn);
+}
+
+static struct reading *reading_new(struct command *command, struct slice channel)
+{
+    struct reading *reading = calloc(1, sizeof *reading + channel.len + command->ref.len);
+    if (!reading)
+        return NULL;
+    memcpy(reading->bytes, channel.at, channel.len);
+    reading->ref = reading->bytes + channel.len;
+    reading->ref_len = command->ref.len;
+    memcpy(reading->ref, command->ref.at, command->ref.len);
+    reading->channel.name = slice(reading->bytes, channel.len);
+    reading->fetch.channels = &reading->channel;
+    reading->fetch.n_channels = 1;
+    reading->fetch.max_bytes = HISTORY_BYTES;
+    reading->fetch.call.letter.kind = CALL_FETCH;
+    reading->fetch.call.answered = history_answered;
+    reading->fetch.call.owner = command->conn;
+    return reading;
+}
+
+static int limit_member(const struct command *command, size_t *ret_limit)
+{
+    struct slice value = json_member_find(&command->object, "limit");
+    uint64_t limit = HISTORY_DEFAULT;
+    if (is_given(value) && (!slice_u64(value, &limit) || limit == 0 || limit > HISTORY_MAX))
+        return ERR_BAD_FIELD;
+    *ret_limit = limit;
+    return 0;
+}
+
+static int read_history(struct command *command, struct slice channel)
+{
+    struct reading *reading = reading_new(command, channel);
+    if (!reading)
+        return ERR_MEMORY;
+    int err = limit_member(command, &reading->fetch.max_count);
+    if (!err)
+        err = since_member(command, FETCH_ALL, &reading->fetch.from, &reading->fetch.after);
+    if (!err)
+        err = conn_call(command->conn, &reading->fetch.call, sizeof *reading, OP_HISTORY, reading->channel.name);
+    if (err)
+        free(reading);
+    return err;
+}
+
+static int run_history(struct command *command)
+{
+    struct buf channel = { 0 };
+    int err = string_member(command, "channel", &channel);
+    if (!err)
+        err = channel_name_check(buf_slice(&channel));
+    if (!err)
+        err = read_history(command, buf_slice(&channel));
+    buf_fini(&channel);
+    return err;
+}
+
+static int run_ping(struct command *command)
+{
+    struct buf object = { 0 };
+    control_pong(&object, command->ref);
+    ws_say(command->conn, &object);
+    return 0;
+}
+
+/* ---- the table ---- */
+
+static const struct {
+    const char *type;
+    run_fn     *run;
+} commands[] = {
+    { "subscribe", run_subscribe }, { "unsubscribe", run_unsubscribe }, { "publish", run_publish },
+    { "history", run_history },     { "ping", run_ping },
+};
+
+static int run(struct command *command)
+{
+    struct buf type = { 0 };
+    int err = string_member(command, "type", &type) ? ERR_BAD_REQUEST : ERR_UNKNOWN_TYPE;
+    for (size_t i = 0; err == ERR_UNKNOWN_TYPE && i < sizeof commands / sizeof *commands; i++) {
+        if (!slice_is(buf_slice(&type), slice_of(commands[i].type)))
+            continue;
+        buf_fini(&type);
+        return commands[i].run(command);
+    }
+    buf_fini(&type);
+    return err;
+}
+
+void ws_on_message(struct conn *conn, struct slice text)
+{
+    struct json_object object;
+    conn->missed = 0;
+    if (conn->conn_state != CONN_OPEN)
+        return;
+    int err = json_object_parse(text, &object);
+    if (err) {
+        say_error(conn, SLICE(""), err);
+        return;
+    }
+    struct slice ref = json_member_find(&object, "ref");
+    struct command command = { conn, object, ref.at && ref.len <= REF_MAX ? ref : SLICE("") };
+    err = ref.at && ref.len > REF_MAX ? ERR_BAD_FIELD : run(&command);
+    if (err)
+        say_error(conn, command.ref, err);
+}
