@@ -59,18 +59,20 @@ static bool wait_for_work(struct store_keeper *keeper)
     return !keeper->stopping;
 }
 
-/* Each round copies what was committed during the one before, so they get shorter. A copy that fails is no loss: the
- * WAL has everything; it is tried again when as much has come again. */
+/* Each round copies what was committed during the one before, so they get shorter, unless commits come faster than the
+ * disk takes them: then the store thread must copy the rest and commits wait for it. A copy that fails is no loss: the WAL
+ * has everything, and it is tried again when as much has come again. */
 static void copy(struct store_keeper *keeper)
 {
-    size_t left = 0;
+    size_t left = 0, left_before = SIZE_MAX;
     for (int round = 0; round < ROUNDS_MAX; round++) {
         if (store_db_copy(keeper->db, &left)) {
             log_debug("store", "checkpoint put off");
             return;
         }
-        if (left <= LEFT_FEW)
+        if (left <= LEFT_FEW || left >= left_before)
             break;
+        left_before = left;
     }
     atomic_store(&keeper->copied, true);
 }
