@@ -127,7 +127,7 @@ static int open_host(const struct opening *o, const char *host, bool dev, bool r
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *found = NULL;
     struct listener *l = o->listener;
     char port[8];
-    int err = 0;
+    int err = 0, number = EADDRNOTAVAIL;
     snprintf(port, sizeof port, "%d", l->n > 0 ? port_of(l->fds[0]) : o->address->port);
     int failed = getaddrinfo(*host ? host : NULL, port, &hints, &found);
     if (failed)
@@ -140,10 +140,12 @@ static int open_host(const struct opening *o, const char *host, bool dev, bool r
         int fd = socket_at(a->ai_addr, a->ai_addrlen, false);
         if (fd >= 0)
             l->fds[l->n++] = fd;
-        else if (required && (l->n == 0 || errno == EADDRINUSE))
-            err = refuse(o, reason_of(errno));
+        else if ((number = errno) == EADDRINUSE && (required || o->address->port != 0))
+            err = refuse(o, reason_of(number));
     }
     freeaddrinfo(found);
+    if (!err && required && l->n == 0)
+        err = refuse(o, reason_of(number));
     return err;
 }
 
