@@ -164,6 +164,8 @@ static void on_answered(struct call *call)
         edge_heard(edge, b->fetch.upto);
         call->err = encode(b);
     }
+    for (size_t i = 0; !call->err && batch_is_complete(b) && i < b->fetch.n_channels; i++)
+        feed_sure_after(b->feeds[i], b->fetch.upto.seq);
     fetch_answer_fini(&b->fetch);
     if (b->feed && !b->torn && !call->err)
         keep(b);

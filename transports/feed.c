@@ -281,6 +281,15 @@ void feeds_lose_all(struct edge *edge)
     }
 }
 
+void feed_sure_after(struct feed *feed, uint64_t seq)
+{
+    if (!feed->unsure)
+        return;
+    feed->unsure = false;
+    if (feed->began < seq)
+        feed->began = seq;
+}
+
 static size_t append(struct feed *feed, uint8_t format, const struct msg *m)
 {
     struct edge *edge = feed->edge;
@@ -296,6 +305,7 @@ static size_t append(struct feed *feed, uint8_t format, const struct msg *m)
 bool feed_message(struct feed *feed, const struct msg *m)
 {
     size_t most = 0;
+    bool appended = false;
     if (!feed->unsure && m->prev > feed->last && m->prev > feed->began)
         feed_lose(feed);
     feed->unsure = false;
@@ -306,8 +316,9 @@ bool feed_message(struct feed *feed, const struct msg *m)
             continue;
         size_t fresh = append(feed, format, m);
         most = fresh > most ? fresh : most;
+        appended = true;
     }
-    if (most > 0 && link_alone(&feed->dirty_link))
+    if (appended && link_alone(&feed->dirty_link))
         list_add_last(&feed->edge->dirty_feeds, &feed->dirty_link);
     return most > fresh_max(feed->edge);
 }

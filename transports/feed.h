@@ -26,7 +26,7 @@ enum feed_watch { FEED_UNWATCHED, FEED_ASKED, FEED_WATCHED };
 
 struct feed {
     struct edge       *edge;
-    struct link        dirty_link;              /* in edge->dirty_feeds: readers at an end have something fresh */
+    struct link        dirty_link;              /* in edge->dirty_feeds: something was appended in this turn */
     struct ring       *rings[WIRE_FORMATS];     /* NULL: nobody has that format */
     uint32_t           ring_subs[WIRE_FORMATS];
     struct link        batches;                 /* struct batch, by feed_link: under way or kept, to be shared */
@@ -76,6 +76,8 @@ void         feed_settle(struct feed *feed);
 /* Messages are missing: every reader falls. */
 void         feed_lose(struct feed *feed);
 void         feeds_lose_all(struct edge *edge);
+/* After a loss: the first who goes live again has everything up to `seq`; whatever comes later is checked by its prev again. */
+void         feed_sure_after(struct feed *feed, uint64_t seq);
 
 void         sub_go_live(struct sub *sub);               /* at the end of its ring, as it is now */
 void         sub_park(struct sub *sub);                  /* out of its ring; nothing is pending any more */
