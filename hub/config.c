@@ -29,7 +29,9 @@ void config_unref(const struct config *config)
 
 static bool is_loopback(const struct address *address)
 {
-    return address->is_unix || !strcmp(address->host, "localhost") || !strncmp(address->host, "127.", 4) || !strcmp(address->host, "::1");
+    const char *host = address->host;
+    bool is_127 = !strncmp(host, "127.", 4) && host[strspn(host, "0123456789.")] == '\0';     /* not the name 127.example.com */
+    return address->is_unix || is_127 || !strcmp(host, "localhost") || !strcmp(host, "::1");
 }
 
 static void keep_at_home(struct config_loader *loader, int key, struct address *address)
