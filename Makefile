@@ -26,7 +26,8 @@ CFLAGS  ?=
 LDFLAGS ?=
 ALL_CFLAGS  = -std=gnu11 -g $(OPT) $(WARN) $(HARD) -pthread -I. -MMD -MP $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-LIBS := -lwebsockets -lev -levent_core -levent_pthreads -levent_extra -lhttp_parser -lcurl -ljansson -lssl -lcrypto -lsqlite3 -linih -lm
+# libevent before libev: libev has functions of the same names (an emulation of libevent), and the first one is taken.
+LIBS := -levent_core -levent_pthreads -levent_extra -lwebsockets -lev -lhttp_parser -lcurl -ljansson -lssl -lcrypto -lsqlite3 -linih -lm
 
 SRC  := $(sort $(wildcard hub/*.c hub/base/*.c transports/*.c webhooks/*.c signaling/*.c redis/*.c clients/cli/*.c))
 CORE := $(filter-out hub/main.c,$(SRC))
