@@ -126,7 +126,8 @@ const struct config *config_defaults(void)
 
 /* ---- reloading ---- */
 
-static void keep_running_value(struct config_snapshot *fresh, const struct config_key *key, const struct config *old, struct buf *notes)
+static void keep_running_value(struct config_snapshot *fresh, const struct config_key *key, const struct config *old,
+                               struct buf *notes)
 {
     struct buf now = { 0 }, next = { 0 }, why = { 0 };
     config_value_print(old, key, &now);

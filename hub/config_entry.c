@@ -16,7 +16,8 @@ static void read_key(struct config_loader *loader, const struct config_entry *en
     ret_key->scopes = snapshot_words(loader->snapshot, rest);
     for (size_t i = 0; i < ret_key->scopes.count; i++)
         if (api_key_scope_check(slice_of(ret_key->scopes.at[i]), &why)) {
-            loader_error(loader, entry->where, "keys.%s: \"%.100s\" %.*s", entry->name, ret_key->scopes.at[i], (int)why.len, buf_slice(&why).at);
+            loader_error(loader, entry->where, "keys.%s: \"%.100s\" %.*s", entry->name, ret_key->scopes.at[i], (int)why.len,
+                         buf_slice(&why).at);
             buf_reset(&why);
         }
     buf_fini(&why);

@@ -24,7 +24,10 @@ static void print_wrapped(FILE *out, const char *text, int column)
     }
 }
 
-static const char *default_of(const struct config_key *key) { return *key->value ? key->value : key->type == CONFIG_LIST ? "(none)" : "(empty)"; }
+static const char *default_of(const struct config_key *key)
+{
+    return *key->value ? key->value : key->type == CONFIG_LIST ? "(none)" : "(empty)";
+}
 
 static void print_key_line(FILE *out, const struct config_key *key)
 {

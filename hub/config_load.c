@@ -133,5 +133,6 @@ void loader_init(struct config_loader *loader, struct config_snapshot *snapshot,
     *loader = (struct config_loader){ .snapshot = snapshot, .report = report, .source = FROM_DEFAULTS };
     for (size_t i = 0; i < CONFIG_KEYS; i++)
         loader_set(loader, (struct config_assignment){
-            .section = config_keys[i].section, .title = "", .key = config_keys[i].key, .value = config_keys[i].value, .where = "config.def" });
+            .section = config_keys[i].section, .title = "", .key = config_keys[i].key, .value = config_keys[i].value,
+            .where = "config.def" });
 }

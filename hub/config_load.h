@@ -28,7 +28,8 @@ struct config_assignment {
     const char *where;                             /* "carillon.ini:3": begins the line of every error about it */
 };
 
-void loader_init(struct config_loader *loader, struct config_snapshot *snapshot, struct config_report *report);   /* sets the defaults */
+/* Every key has its default afterwards. */
+void loader_init(struct config_loader *loader, struct config_snapshot *snapshot, struct config_report *report);
 void loader_set(struct config_loader *loader, struct config_assignment a);
 void loader_error(struct config_loader *loader, const char *where, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void loader_unknown_section(struct config_loader *loader, const char *where, const char *section);
@@ -40,4 +41,5 @@ void config_environment_read(struct config_loader *loader);                     
 void config_flags_read(struct config_loader *loader, int argc, char *const *argv);   /* config_outside.c */
 /* The file that --config names, else CARILLON_CONFIG, else NULL. */
 const char *config_file_named(int argc, char *const *argv);                          /* config_outside.c */
-void config_entries_read(struct config_loader *loader);                              /* config_entry.c: checks them, makes config->keys */
+/* config_entry.c: checks the entries, makes config->keys of those of [keys]. */
+void config_entries_read(struct config_loader *loader);

@@ -138,7 +138,8 @@ static void take_key_flag(struct config_loader *loader, struct flags *flags)
     if (!value && !yes_no)
         loader_error(loader, where, "a value must follow: %s=VALUE", where);
     else
-        loader_set(loader, (struct config_assignment){ .section = name, .title = "", .key = key, .value = value ? value : "true", .where = where });
+        loader_set(loader, (struct config_assignment){
+            .section = name, .title = "", .key = key, .value = value ? value : "true", .where = where });
 }
 
 void config_flags_read(struct config_loader *loader, int argc, char *const *argv)

@@ -10,7 +10,8 @@
 struct unit { const char *name; uint64_t factor; };
 
 static const struct unit byte_units[] = {
-    { "TiB", UINT64_C(1) << 40 }, { "GiB", UINT64_C(1) << 30 }, { "MiB", UINT64_C(1) << 20 }, { "KiB", UINT64_C(1) << 10 }, { "", 1 }, { NULL, 0 }
+    { "TiB", UINT64_C(1) << 40 }, { "GiB", UINT64_C(1) << 30 }, { "MiB", UINT64_C(1) << 20 }, { "KiB", UINT64_C(1) << 10 },
+    { "", 1 }, { NULL, 0 }
 };
 static const struct unit time_units[] = {     /* only to print: duration.c reads */
     { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 }, { NULL, 0 }
@@ -73,7 +74,8 @@ static const char *number_advice(const struct config_key *key)
     }
 }
 
-static int read_number(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member, struct buf *why)
+static int read_number(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member,
+                       struct buf *why)
 {
     uint64_t value, bound;
     (void)snapshot;
@@ -118,7 +120,8 @@ static int choice_index(const char *values, struct slice text)
     }
 }
 
-static int read_bool(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member, struct buf *why)
+static int read_bool(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member,
+                     struct buf *why)
 {
     int i = choice_index("false|true|no|yes|off|on|0|1", text);
     (void)snapshot;
@@ -137,7 +140,8 @@ static void print_bool(const struct config_key *key, const void *member, struct 
     buf_add_str(out, *(const bool *)member ? "true" : "false");
 }
 
-static int read_enum(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member, struct buf *why)
+static int read_enum(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member,
+                     struct buf *why)
 {
     int i = choice_index(key->values, text);
     (void)snapshot;
@@ -159,7 +163,8 @@ static void print_enum(const struct config_key *key, const void *member, struct 
 
 /* ---- texts and paths ---- */
 
-static int read_text(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member, struct buf *why)
+static int read_text(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member,
+                     struct buf *why)
 {
     if (key->type == CONFIG_PATH && text.len >= 4096) {
         buf_add_str(why, "is longer than a path can be");
@@ -211,14 +216,18 @@ static int read_unix(struct config_snapshot *snapshot, struct slice text, struct
     struct slice path = slice(text.at + 5, text.len - 5);
     size_t most = sizeof ((struct sockaddr_un *)NULL)->sun_path - 1;
     if (path.len == 0 || path.len > most) {
-        buf_addf(why, path.len ? "has a path longer than the %zu bytes of a socket" : "has no path: write unix:/run/carillon.sock", most);
+        if (path.len)
+            buf_addf(why, "has a path longer than the %zu bytes of a socket", most);
+        else
+            buf_add_str(why, "has no path: write unix:/run/carillon.sock");
         return ERR_CONFIG;
     }
     *member = (struct address){ .text = snapshot_copy(snapshot, text), .host = snapshot_copy(snapshot, path), .is_unix = true };
     return 0;
 }
 
-static int read_address(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member, struct buf *why)
+static int read_address(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member,
+                        struct buf *why)
 {
     uint64_t port;
     (void)key;
@@ -282,7 +291,8 @@ static const char *item_fault(enum config_list of, struct slice item)
     }
 }
 
-static int read_list(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member, struct buf *why)
+static int read_list(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member,
+                     struct buf *why)
 {
     struct words words = snapshot_words(snapshot, text);
     for (size_t i = 0; i < words.count; i++) {
