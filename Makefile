@@ -93,6 +93,13 @@ asan:                                       ## unit and sim with AddressSanitize
 	@$(MAKE) --no-print-directory B=$(B)/asan OPT=-O1 HARD= CFLAGS="-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined" LDFLAGS="-fsanitize=address,undefined" SEEDS=300 unit sim
 tsan:                                       ## unit and sim with ThreadSanitizer
 	@$(MAKE) --no-print-directory B=$(B)/tsan OPT=-O1 HARD= CFLAGS="-fsanitize=thread" LDFLAGS="-fsanitize=thread" SEEDS=100 unit sim
+ARGS ?=
+bench: all $(B)/bench/load $(B)/bench/baseline ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
+	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
+$(B)/bench/%: tests/bench/%.c tests/bench/peer.c tests/bench/peer.h
+	@mkdir -p $(@D)
+	$(call say,CC  ,$<)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -Wno-missing-prototypes -o $@ $< tests/bench/peer.c
 install: all                                ## into $(DESTDIR)$(PREFIX)/bin
 	install -D -m 755 $(B)/carillon $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/carillon
 clean:                                      ## remove build/
@@ -100,6 +107,6 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run test unit sim e2e check lint asan tsan install clean help
+.PHONY: all deps deps-test run test unit sim e2e check lint asan tsan bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
