@@ -2,7 +2,7 @@
  * edge with the fewest connections.
  *
  * Lifetime   accept_new binds before any thread starts, so a port in use is told at once; freed after the hub's loop ended.
- * Threading  hub thread (libevent).
+ * Threading  hub thread (libevent). Seats are given back by the edges, from their threads.
  * Limits     limits.connections, limits.connections_per_address. At EMFILE the listener rests for a moment. */
 #pragma once
 #include "hub/base/mail.h"
@@ -13,10 +13,19 @@ struct event_base;
 struct hub;
 struct acceptor;
 
-/* LETTER_SOCKET: hub to edge. The edge owns the descriptor and frees the letter. */
+/* What a connection counts in: its edge and, when there is a limit per address, its address. Whoever closes the socket
+ * leaves the seats, once. */
+struct seats {
+    atomic_uint *edge;
+    atomic_uint *address;        /* NULL: addresses are not limited */
+};
+void seats_leave(struct seats *seats);          /* any thread; zeroes them */
+
+/* LETTER_SOCKET: hub to edge. The edge owns the descriptor and the seats, and frees the letter. */
 struct socket_letter {
     struct letter letter;
     int           fd;
+    struct seats  seats;
     char          peer[64];      /* "192.0.2.1:50000", for logs */
 };
 
@@ -25,4 +34,4 @@ int  accept_new(const struct config *config, struct event_base *base, struct hub
                 struct acceptor **ret_acceptor, const char **ret_why);
 const char *accept_address(const struct acceptor *acceptor);     /* "127.0.0.1:8000", the real port */
 void accept_stop(struct acceptor *acceptor);                     /* closes the listeners; connections live on */
-void accept_free(struct acceptor *acceptor);
+void accept_free(struct acceptor *acceptor);                     /* after the edges have ended; NULL is fine */

@@ -1,20 +1,7 @@
 #include "transports/answer.h"
 
+#include "hub/api.h"
 #include "hub/base/err.h"
-
-static const struct status { int status; const char *title; } statuses[] = {
-    { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" },
-    { 408, "Request Timeout" }, { 413, "Content Too Large" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
-    { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },
-};
-
-static const char *title_of(int status)
-{
-    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
-        if (statuses[i].status == status)
-            return statuses[i].title;
-    return "Error";
-}
 
 static void add_origin(struct buf *out, struct slice origin)
 {
@@ -43,10 +30,10 @@ void answer_problem(struct buf *out, int err, struct slice origin, bool head_onl
 {
     int status = err_status(err);
     struct buf body = { 0 };
-    buf_addf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":", title_of(status), status, err_code(err));
+    buf_addf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":", api_reason(status), status, err_code(err));
     buf_add_json(&body, slice_of(err_text(err)));
     buf_add_char(&body, '}');
-    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n%s", status, title_of(status), extra_head(err));
+    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n%s", status, api_reason(status), extra_head(err));
     add_origin(out, origin);
     add_body(out, "application/problem+json", buf_slice(&body), head_only);
     out->failed |= body.failed;

@@ -1,44 +1,12 @@
 #include "transports/head.h"
 
 #include "hub/base/err.h"
+#include "transports/http_head.h"
 
-#include <http_parser.h>
-
-/* While parsing: which header the next value belongs to. */
-struct reader {
-    struct head  *head;
-    struct slice  target, name;
-    unsigned      hosts;
-    bool          connection_upgrade, upgrade_websocket;
-    bool          length, transfer;       /* there is a Content-Length that is not 0, a Transfer-Encoding */
-    int           err;
+struct reading {
+    struct head *head;
+    bool         connection_upgrade, upgrade_websocket;
 };
-
-size_t head_end(struct slice bytes, size_t seen)
-{
-    for (size_t i = seen > 3 ? seen - 3 : 0; i < bytes.len; i++) {
-        if (bytes.at[i] != '\n')
-            continue;
-        size_t next = i + 1;
-        if (next < bytes.len && bytes.at[next] == '\r')
-            next++;
-        if (next < bytes.len && bytes.at[next] == '\n')
-            return next + 1;
-    }
-    return 0;
-}
-
-/* RFC 9110 §5.6.2 */
-static bool is_token(struct slice s)
-{
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c && strchr(marks, c))))
-            return false;
-    }
-    return s.len > 0;
-}
 
 static struct slice trim(struct slice s)
 {
@@ -62,18 +30,16 @@ static bool lists(struct slice list, struct slice word)
     return false;
 }
 
-static void on_host(struct reader *r, struct slice v)           { r->head->host = v; r->hosts++; }
-static void on_origin(struct reader *r, struct slice v)         { r->head->origin = v; }
-static void on_last_event_id(struct reader *r, struct slice v)  { r->head->last_event_id = v; }
-static void on_authorization(struct reader *r, struct slice v)  { r->head->authorization = v; }
-static void on_api_key(struct reader *r, struct slice v)        { r->head->api_key = v; }
-static void on_ws_key(struct reader *r, struct slice v)         { r->head->ws_key = v; }
-static void on_ws_version(struct reader *r, struct slice v)     { r->head->ws_version = v; }
-static void on_length(struct reader *r, struct slice v)         { r->length |= !slice_is(v, SLICE("0")); }
-static void on_transfer(struct reader *r, struct slice v)       { r->transfer = true; (void)v; }
-static void on_connection(struct reader *r, struct slice v)     { r->connection_upgrade |= lists(v, SLICE("upgrade")); }
-static void on_upgrade(struct reader *r, struct slice v)        { r->upgrade_websocket |= lists(v, SLICE("websocket")); }
-static void on_ws_protocol(struct reader *r, struct slice v)
+static void on_host(struct reading *r, struct slice v)           { r->head->host = v; }
+static void on_origin(struct reading *r, struct slice v)         { r->head->origin = v; }
+static void on_last_event_id(struct reading *r, struct slice v)  { r->head->last_event_id = v; }
+static void on_authorization(struct reading *r, struct slice v)  { r->head->authorization = v; }
+static void on_api_key(struct reading *r, struct slice v)        { r->head->api_key = v; }
+static void on_ws_key(struct reading *r, struct slice v)         { r->head->ws_key = v; }
+static void on_ws_version(struct reading *r, struct slice v)     { r->head->ws_version = v; }
+static void on_connection(struct reading *r, struct slice v)     { r->connection_upgrade |= lists(v, SLICE("upgrade")); }
+static void on_upgrade(struct reading *r, struct slice v)        { r->upgrade_websocket |= lists(v, SLICE("websocket")); }
+static void on_ws_protocol(struct reading *r, struct slice v)
 {
     r->head->offers_protocols = true;
     r->head->offers_carillon |= lists(v, SLICE("carillon.v1"));
@@ -81,15 +47,13 @@ static void on_ws_protocol(struct reader *r, struct slice v)
 
 static const struct header {
     struct slice name;
-    void       (*take)(struct reader *reader, struct slice value);
+    void       (*take)(struct reading *reading, struct slice value);
 } headers[] = {
     { SLICE("host"), on_host },
     { SLICE("origin"), on_origin },
     { SLICE("last-event-id"), on_last_event_id },
     { SLICE("authorization"), on_authorization },
     { SLICE("x-api-key"), on_api_key },
-    { SLICE("content-length"), on_length },
-    { SLICE("transfer-encoding"), on_transfer },
     { SLICE("connection"), on_connection },
     { SLICE("upgrade"), on_upgrade },
     { SLICE("sec-websocket-key"), on_ws_key },
@@ -97,49 +61,11 @@ static const struct header {
     { SLICE("sec-websocket-protocol"), on_ws_protocol },
 };
 
-static int on_target(http_parser *parser, const char *at, size_t len)
+static void take_header(struct reading *reading, const struct api_header *header)
 {
-    struct reader *reader = parser->data;
-    reader->target = slice(at, len);
-    return 0;
-}
-
-static int on_name(http_parser *parser, const char *at, size_t len)
-{
-    struct reader *reader = parser->data;
-    reader->name = slice(at, len);
-    if (!is_token(reader->name))
-        reader->err = ERR_BAD_REQUEST;
-    return reader->err;
-}
-
-static int on_value(http_parser *parser, const char *at, size_t len)
-{
-    struct reader *reader = parser->data;
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
-        if (slice_is_nocase(reader->name, headers[i].name))
-            headers[i].take(reader, trim(slice(at, len)));
-    return 0;
-}
-
-static int on_complete(http_parser *parser)
-{
-    (void)parser;
-    return 1;        /* whatever follows is not looked at */
-}
-
-/* Every line ends with CRLF, and none is folded; the parser would let both through. */
-static bool lines_are_sound(struct slice bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++) {
-        if (bytes.at[i] == '\0' || (bytes.at[i] == '\r' && (i + 1 == bytes.len || bytes.at[i + 1] != '\n')))
-            return false;
-        if (bytes.at[i] == '\n' && (i == 0 || bytes.at[i - 1] != '\r'))
-            return false;
-        if (bytes.at[i] == '\n' && i + 1 < bytes.len && (bytes.at[i + 1] == ' ' || bytes.at[i + 1] == '\t'))
-            return false;
-    }
-    return true;
+        if (slice_is_nocase(header->name, headers[i].name))
+            headers[i].take(reading, header->value);
 }
 
 static struct slice after_authority(struct slice target, size_t scheme)
@@ -150,12 +76,9 @@ static struct slice after_authority(struct slice target, size_t scheme)
     return slice(at, (size_t)(end - at));
 }
 
-/* origin-form, or absolute-form whose authority is not looked at (RFC 9112 §3.2.2). */
+/* The authority of an absolute-form is not looked at: this port has one host. */
 static int split_target(struct slice target, struct head *head)
 {
-    for (size_t i = 0; i < target.len; i++)
-        if (target.at[i] <= ' ' || target.at[i] > '~' || target.at[i] == '#')
-            return ERR_BAD_REQUEST;
     if (slice_begins(target, SLICE("http://")))
         target = after_authority(target, 7);
     else if (slice_begins(target, SLICE("https://")))
@@ -169,50 +92,17 @@ static int split_target(struct slice target, struct head *head)
     return 0;
 }
 
-static int parse_error(const http_parser *parser, const struct reader *reader)
+int head_read(const struct http_head *http, struct head *ret_head)
 {
-    if (reader->err)
-        return reader->err;
-    switch (HTTP_PARSER_ERRNO(parser)) {
-    case HPE_OK:                        return 0;
-    case HPE_HEADER_OVERFLOW:           return ERR_HEAD_TOO_LARGE;
-    case HPE_INVALID_METHOD:            return ERR_NOT_IMPLEMENTED;
-    case HPE_UNEXPECTED_CONTENT_LENGTH: return ERR_LENGTH_CONFLICT;
-    default:                            return ERR_BAD_REQUEST;
-    }
-}
-
-static enum head_method method_of(const http_parser *parser)
-{
-    return parser->method == HTTP_GET ? HEAD_METHOD_GET : parser->method == HTTP_HEAD ? HEAD_METHOD_HEAD : HEAD_METHOD_OTHER;
-}
-
-int head_parse(struct slice bytes, struct head *ret_head)
-{
-    static const http_parser_settings settings = {
-        .on_url = on_target, .on_header_field = on_name, .on_header_value = on_value, .on_headers_complete = on_complete,
-    };
     struct head head = { 0 };
-    struct reader reader = { .head = &head };
-    http_parser parser;
-    if (!lines_are_sound(bytes))
-        return ERR_BAD_REQUEST;
-    http_parser_init(&parser, HTTP_REQUEST);
-    parser.data = &reader;
-    http_parser_execute(&parser, &settings, bytes.at, bytes.len);
-    int err = parse_error(&parser, &reader);
-    if (err)
-        return err;
-    if (parser.http_major != 1 || parser.http_minor > 1)
-        return ERR_NOT_IMPLEMENTED;
-    if (reader.hosts > 1 || (!reader.hosts && parser.http_minor == 1))
-        return ERR_BAD_REQUEST;
-    if (reader.transfer && reader.length)
-        return ERR_LENGTH_CONFLICT;
-    head.method = method_of(&parser);
-    head.has_body = reader.length || reader.transfer;
-    head.upgrade_websocket = reader.upgrade_websocket && reader.connection_upgrade;
-    err = split_target(reader.target, &head);
+    struct reading reading = { .head = &head };
+    for (size_t i = 0; i < http->n_headers; i++)
+        take_header(&reading, &http->headers[i]);
+    head.method = slice_is(http->method, SLICE("GET")) ? HEAD_METHOD_GET
+                : slice_is(http->method, SLICE("HEAD")) ? HEAD_METHOD_HEAD : HEAD_METHOD_OTHER;
+    head.has_body = http->chunked || http->content_length > 0;
+    head.upgrade_websocket = reading.upgrade_websocket && reading.connection_upgrade;
+    int err = split_target(http->target, &head);
     if (!err)
         *ret_head = head;
     return err;

@@ -1,0 +1,183 @@
+#include "transports/edge_thread.h"
+
+#include "hub/base/err.h"
+#include "hub/base/log.h"
+#include "hub/call.h"
+#include "transports/accept.h"
+#include "transports/edge.h"
+#include "transports/lws.h"
+#include "transports/newcomer.h"
+
+#include <ev.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct edge_thread {
+    struct edge      *edge;
+    struct ev_loop   *loop;
+    struct lws_side  *lws;
+    struct reception  reception;
+    ev_io             mail;
+    ev_prepare        turn;          /* before the loop sleeps: everything that is pending leaves */
+    ev_timer          tick;          /* a second, while there is a connection */
+    pthread_t         thread;
+    atomic_bool       done;
+    bool              stopping;
+};
+
+static bool is_empty(const struct edge_thread *thread)
+{
+    return edge_idle(thread->edge) && lws_side_lines(thread->lws) == 0 && thread->reception.n == 0;
+}
+
+/* ---- letters that are the loop's ---- */
+
+static void on_socket(struct edge_thread *thread, struct socket_letter *letter)
+{
+    if (!thread->edge->draining) {
+        reception_welcome(&thread->reception, letter);
+        return;
+    }
+    seats_leave(&letter->seats);
+    close(letter->fd);
+}
+
+static void on_letter(struct edge *edge, struct letter *letter)
+{
+    struct edge_thread *thread = edge->loop;
+    switch (letter->kind) {
+    case LETTER_SOCKET:
+        on_socket(thread, (struct socket_letter *)letter);
+        break;
+    case LETTER_DRAIN:
+        reception_close(&thread->reception);
+        break;
+    case LETTER_STOP:
+        thread->stopping = true;
+        break;
+    }
+    free(letter);
+}
+
+/* ---- the loop ---- */
+
+static void on_mail(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct edge_thread *thread = watcher->data;
+    (void)loop, (void)events;
+    edge_mail(thread->edge);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct edge_thread *thread = watcher->data;
+    (void)loop, (void)events;
+    lws_side_tick(thread->lws);
+    edge_tick(thread->edge);
+}
+
+static void keep_time(struct edge_thread *thread)
+{
+    bool needed = lws_side_lines(thread->lws) > 0 || thread->edge->n_conns > 0;
+    if (needed && !ev_is_active(&thread->tick)) {
+        ev_timer_set(&thread->tick, 1., 1.);
+        ev_timer_start(thread->loop, &thread->tick);
+    } else if (!needed && ev_is_active(&thread->tick)) {
+        ev_timer_stop(thread->loop, &thread->tick);
+    }
+}
+
+static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+    struct edge_thread *thread = watcher->data;
+    (void)events;
+    do
+        edge_flush(thread->edge);
+    while (lws_side_bury(thread->lws));
+    keep_time(thread);
+    if (thread->stopping || (thread->edge->draining && is_empty(thread)))
+        ev_break(loop, EVBREAK_ALL);
+}
+
+/* What is left is closed; connections that go leave subscriptions and calls behind, which the last flush takes along. */
+static void end_all(struct edge_thread *thread)
+{
+    reception_fini(&thread->reception);
+    lws_side_free(thread->lws);
+    thread->lws = NULL;
+    edge_flush(thread->edge);
+}
+
+static void *run(void *arg)
+{
+    struct edge_thread *thread = arg;
+    ev_run(thread->loop, 0);
+    end_all(thread);
+    atomic_store(&thread->done, true);
+    return NULL;
+}
+
+/* ---- start and join ---- */
+
+static void watch(struct edge_thread *thread)
+{
+    ev_io_init(&thread->mail, on_mail, thread->edge->box.fd, EV_READ);
+    ev_prepare_init(&thread->turn, on_turn);
+    ev_init(&thread->tick, on_tick);
+    thread->mail.data = thread->turn.data = thread->tick.data = thread;
+    ev_io_start(thread->loop, &thread->mail);
+    ev_prepare_start(thread->loop, &thread->turn);
+}
+
+/* Signals are the hub thread's. */
+static int spawn(struct edge_thread *thread)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&thread->thread, NULL, run, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed ? ERR_MEMORY : 0;
+}
+
+static void thread_free(struct edge_thread *thread)
+{
+    lws_side_free(thread->lws);
+    if (thread->loop)
+        ev_loop_destroy(thread->loop);
+    free(thread);
+}
+
+int edge_thread_start(const struct config *config, struct edge *edge, struct edge_thread **ret_thread)
+{
+    struct edge_thread *thread = calloc(1, sizeof *thread);
+    if (!thread)
+        return ERR_MEMORY;
+    thread->edge = edge;
+    edge->line = &lws_line;
+    edge->on_letter = on_letter;
+    edge->loop = thread;
+    thread->loop = ev_loop_new(EVFLAG_AUTO);
+    int err = thread->loop ? lws_side_new(config, edge, thread->loop, &thread->lws) : ERR_MEMORY;
+    if (!err) {
+        reception_init(&thread->reception, config, edge, thread->loop, thread->lws);
+        watch(thread);
+        err = spawn(thread);
+    }
+    if (err) {
+        thread_free(thread);
+        return err;
+    }
+    *ret_thread = thread;
+    return 0;
+}
+
+bool edge_thread_done(const struct edge_thread *thread) { return atomic_load(&thread->done); }
+
+void edge_thread_join(struct edge_thread *thread)
+{
+    pthread_join(thread->thread, NULL);
+    thread_free(thread);
+}

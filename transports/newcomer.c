@@ -1,0 +1,331 @@
+#include "transports/newcomer.h"
+
+#include "hub/base/buf.h"
+#include "hub/base/err.h"
+#include "hub/base/log.h"
+#include "hub/config.h"
+#include "transports/answer.h"
+#include "transports/edge.h"
+#include "transports/head.h"
+#include "transports/http_head.h"
+#include "transports/lws.h"
+#include "transports/origin.h"
+#include "transports/page.h"
+#include "transports/sse.h"
+#include "transports/stream_request.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { READ_SIZE = 16 * 1024, LINGER_MS = 2000 };
+enum newcomer_state { READING, ANSWERING, LINGERING };
+
+struct newcomer {
+    struct link       link;
+    struct reception *reception;
+    struct seats      seats;
+    ev_io             io;
+    ev_timer          deadline;
+    struct http_head  head;          /* READING */
+    struct buf        out;           /* the answer, or the head of the stream */
+    size_t            sent;          /* ANSWERING: bytes of `out` that have left */
+    uint8_t           state;
+    char              peer[64];
+};
+
+/* ---- the end ---- */
+
+static void newcomer_free(struct newcomer *newcomer)
+{
+    ev_io_stop(newcomer->reception->loop, &newcomer->io);
+    ev_timer_stop(newcomer->reception->loop, &newcomer->deadline);
+    http_head_fini(&newcomer->head);
+    buf_fini(&newcomer->out);
+    link_remove(&newcomer->link);
+    newcomer->reception->n--;
+    free(newcomer);
+}
+
+static void newcomer_close(struct newcomer *newcomer)
+{
+    close(newcomer->io.fd);
+    seats_leave(&newcomer->seats);
+    newcomer_free(newcomer);
+}
+
+/* ---- answering ---- */
+
+static void wait_for(struct newcomer *newcomer, int events, int64_t within_ms)
+{
+    struct ev_loop *loop = newcomer->reception->loop;
+    int fd = newcomer->io.fd;
+    ev_io_stop(loop, &newcomer->io);
+    ev_io_set(&newcomer->io, fd, events);
+    ev_io_start(loop, &newcomer->io);
+    ev_timer_stop(loop, &newcomer->deadline);
+    ev_timer_set(&newcomer->deadline, (double)within_ms / 1000.0, 0.);
+    ev_timer_start(loop, &newcomer->deadline);
+}
+
+static void linger(struct newcomer *newcomer)
+{
+    newcomer->state = LINGERING;
+    buf_fini(&newcomer->out);
+    if (shutdown(newcomer->io.fd, SHUT_WR))
+        newcomer_close(newcomer);
+    else
+        wait_for(newcomer, EV_READ, LINGER_MS);
+}
+
+static void send_answer(struct newcomer *newcomer)
+{
+    struct slice rest = slice(newcomer->out.at + newcomer->sent, newcomer->out.len - newcomer->sent);
+    ssize_t sent = send(newcomer->io.fd, rest.at, rest.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        newcomer_close(newcomer);
+        return;
+    }
+    newcomer->sent += sent > 0 ? (size_t)sent : 0;
+    if (newcomer->sent == newcomer->out.len)
+        linger(newcomer);
+}
+
+/* What is in newcomer->out is the answer. */
+static void answer(struct newcomer *newcomer)
+{
+    if (newcomer->out.failed || newcomer->state != READING) {
+        newcomer_close(newcomer);
+        return;
+    }
+    newcomer->state = ANSWERING;
+    wait_for(newcomer, EV_WRITE, newcomer->reception->config->limits_handshake_timeout_ms);
+    send_answer(newcomer);
+}
+
+static void refuse(struct newcomer *newcomer, int err, struct slice origin, bool head_only)
+{
+    log_debug(newcomer->peer, "request refused: %s", err_code(err));
+    answer_problem(&newcomer->out, err, origin, head_only);
+    answer(newcomer);
+}
+
+/* ---- the places of the public port ---- */
+
+/* One request that has come: whose it is, what it says, and what was sent behind its head. */
+struct visit {
+    struct newcomer *newcomer;
+    struct head      head;
+    struct slice     origin;     /* allowed and to be named in the answer, or empty */
+    struct slice     early;
+};
+
+/* The socket leaves the newcomer, which ends when its request has been used. */
+static int let_in(struct newcomer *newcomer)
+{
+    ev_io_stop(newcomer->reception->loop, &newcomer->io);
+    return newcomer->io.fd;
+}
+
+static void enter_sse(struct visit *visit, const struct stream_request *request)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    struct reception *reception = newcomer->reception;
+    int err = sse_check(reception->edge, request);
+    if (err) {
+        refuse(newcomer, err, visit->origin, false);
+        return;
+    }
+    answer_stream(&newcomer->out, visit->origin);
+    if (newcomer->out.failed) {
+        newcomer_close(newcomer);
+        return;
+    }
+    lws_side_sse(reception->lws, let_in(newcomer), newcomer->seats, request, buf_slice(&newcomer->out));
+    newcomer_free(newcomer);
+}
+
+/* RFC 6455 §4.2.1: the key is 16 bytes in base64. */
+static bool key_is_sound(struct slice key)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (key.len != 24 || memcmp(key.at + 22, "==", 2))
+        return false;
+    for (size_t i = 0; i < 22; i++)
+        if (!key.at[i] || !strchr(digits, key.at[i]))
+            return false;
+    return true;
+}
+
+static void enter_ws(struct visit *visit, const struct stream_request *request)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    const struct head *head = &visit->head;
+    if (!head->upgrade_websocket || !slice_is(head->ws_version, SLICE("13")) || !key_is_sound(head->ws_key) ||
+        (head->offers_protocols && !head->offers_carillon)) {
+        refuse(newcomer, ERR_BAD_REQUEST, visit->origin, false);
+        return;
+    }
+    lws_side_ws(newcomer->reception->lws, let_in(newcomer), newcomer->seats, request, head, visit->early);
+    newcomer_free(newcomer);
+}
+
+static void show_page(struct visit *visit, const struct stream_request *request)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    bool head_only = visit->head.method == HEAD_METHOD_HEAD;
+    (void)request;
+    if (!newcomer->reception->config->dev) {
+        refuse(newcomer, ERR_NOT_FOUND, visit->origin, head_only);
+        return;
+    }
+    answer_page(&newcomer->out, page_html(), head_only);
+    answer(newcomer);
+}
+
+static const struct place {
+    struct slice path;
+    void       (*enter)(struct visit *visit, const struct stream_request *request);
+    bool         head_too;       /* knows HEAD beside GET */
+} places[] = {
+    { SLICE("/sse"), enter_sse, false },
+    { SLICE("/events"), enter_sse, false },
+    { SLICE("/ws"), enter_ws, false },
+    { SLICE("/"), show_page, true },
+};
+
+static const struct place *place_find(struct slice path)
+{
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (slice_is(path, places[i].path))
+            return &places[i];
+    return NULL;
+}
+
+static int check_visit(struct visit *visit, const struct place *place)
+{
+    const struct head *head = &visit->head;
+    if (head->has_body)
+        return ERR_NO_BODY_HERE;
+    if (!origin_allowed(&visit->newcomer->reception->config->public_origins, head->origin, head->host))
+        return ERR_BAD_ORIGIN;
+    visit->origin = head->origin;
+    if (!place)
+        return ERR_NOT_FOUND;
+    if (head->method != HEAD_METHOD_GET && !(place->head_too && head->method == HEAD_METHOD_HEAD))
+        return ERR_METHOD_NOT_ALLOWED;
+    return 0;
+}
+
+static void enter(struct visit *visit)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    const struct place *place = place_find(visit->head.path);
+    struct stream_request request = { 0 };
+    int err = check_visit(visit, place);
+    if (!err)
+        err = stream_request_init(&request, &visit->head, slice_of(newcomer->peer));
+    if (err) {
+        refuse(newcomer, err, visit->origin, visit->head.method == HEAD_METHOD_HEAD);
+        return;
+    }
+    place->enter(visit, &request);
+    stream_request_fini(&request);
+}
+
+/* ---- reading ---- */
+
+static void read_head(struct newcomer *newcomer, struct slice bytes)
+{
+    struct visit visit = { .newcomer = newcomer };
+    size_t used = 0;
+    int got = http_head_feed(&newcomer->head, bytes, newcomer->reception->config->limits_header_bytes, &used);
+    if (got == HTTP_HEAD_MORE)
+        return;
+    int err = got < 0 ? got : head_read(&newcomer->head, &visit.head);
+    if (err) {
+        refuse(newcomer, err, SLICE(""), false);
+        return;
+    }
+    visit.early = slice(bytes.at + used, bytes.len - used);
+    enter(&visit);
+}
+
+static void read_more(struct newcomer *newcomer)
+{
+    char bytes[READ_SIZE];
+    ssize_t n = recv(newcomer->io.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0)
+        newcomer_close(newcomer);
+    else if (newcomer->state == READING)
+        read_head(newcomer, slice(bytes, (size_t)n));
+}
+
+static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct newcomer *newcomer = watcher->data;
+    (void)loop;
+    if (newcomer->state == ANSWERING && (events & EV_WRITE))
+        send_answer(newcomer);
+    else
+        read_more(newcomer);
+}
+
+/* A head that is not whole in time is told so; who said nothing at all (browsers open connections ahead) is just closed. */
+static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct newcomer *newcomer = watcher->data;
+    (void)loop, (void)events;
+    if (newcomer->state == READING && !http_head_empty(&newcomer->head))
+        refuse(newcomer, ERR_TIMEOUT, SLICE(""), false);
+    else
+        newcomer_close(newcomer);
+}
+
+/* ---- the reception ---- */
+
+void reception_init(struct reception *reception, const struct config *config, struct edge *edge, struct ev_loop *loop, struct lws_side *lws)
+{
+    *reception = (struct reception){ .config = config, .edge = edge, .loop = loop, .lws = lws };
+    link_init(&reception->newcomers);
+}
+
+void reception_welcome(struct reception *reception, const struct socket_letter *letter)
+{
+    struct newcomer *newcomer = calloc(1, sizeof *newcomer);
+    if (!newcomer) {
+        struct seats seats = letter->seats;
+        seats_leave(&seats);
+        close(letter->fd);
+        return;
+    }
+    newcomer->reception = reception;
+    newcomer->seats = letter->seats;
+    memcpy(newcomer->peer, letter->peer, sizeof newcomer->peer);
+    link_init(&newcomer->link);
+    list_add_last(&reception->newcomers, &newcomer->link);
+    reception->n++;
+    ev_io_init(&newcomer->io, on_io, letter->fd, EV_READ);
+    ev_init(&newcomer->deadline, on_deadline);
+    newcomer->io.data = newcomer->deadline.data = newcomer;
+    wait_for(newcomer, EV_READ, reception->config->limits_handshake_timeout_ms);
+}
+
+void reception_close(struct reception *reception)
+{
+    list_each(l, following, &reception->newcomers) {
+        struct newcomer *newcomer = link_of(l, struct newcomer, link);
+        if (newcomer->state == READING)
+            newcomer_close(newcomer);
+    }
+}
+
+void reception_fini(struct reception *reception)
+{
+    while (!link_alone(&reception->newcomers))
+        newcomer_close(link_of(reception->newcomers.next, struct newcomer, link));
+}

@@ -1,0 +1,36 @@
+/* newcomer.h — a socket whose request is not known yet: reads one head, answers it or passes it on as a stream.
+ *
+ *   READING ─head is whole─> a stream: the socket goes to lws (lws.h), the newcomer ends
+ *      └─ anything else ──> ANSWERING ─all sent─> LINGERING ─EOF or deadline─> closed
+ *
+ * LINGERING reads on and throws away, so that the answer is not lost by a reset when the client is still sending.
+ * The places of the public port are one table in newcomer.c.
+ *
+ * Lifetime   from the socket's letter until it is answered or has become a stream; all of them are in reception->newcomers.
+ * Threading  its edge's thread (libev).
+ * Limits     limits.header_bytes per head, limits.handshake_timeout until it is whole and again until the answer is taken. */
+#pragma once
+#include "hub/base/list.h"
+#include "transports/accept.h"
+
+struct config;
+struct edge;
+struct ev_loop;
+struct lws_side;
+
+/* Where newcomers of one edge are received. */
+struct reception {
+    const struct config *config;
+    struct edge         *edge;
+    struct ev_loop      *loop;
+    struct lws_side     *lws;
+    struct link          newcomers;
+    size_t               n;
+};
+
+void reception_init(struct reception *reception, const struct config *config, struct edge *edge, struct ev_loop *loop, struct lws_side *lws);
+/* Takes over the descriptor and the seats; the letter stays the caller's. */
+void reception_welcome(struct reception *reception, const struct socket_letter *letter);
+/* Nobody is asked in any more: those who have not said what they want are closed; answers under way are finished. */
+void reception_close(struct reception *reception);
+void reception_fini(struct reception *reception);      /* closes all that is left */
