@@ -24,7 +24,7 @@ static const char *const sql[STATEMENTS] = {
     [ADD] = "INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [NUMBERS] = "UPDATE meta SET reserved = ?1, floor = ?2, trim = ?3",
     [TRIM] = "DELETE FROM log WHERE seq < min(?1, coalesce((SELECT seq FROM log ORDER BY seq LIMIT 1 OFFSET ?2), ?1))",
-    [PROBE] = "UPDATE meta SET reserved = reserved",
+    [PROBE] = "UPDATE meta SET probes = probes + 1",      /* the same value again would write nothing */
 };
 
 struct store_db {
@@ -250,10 +250,21 @@ static bool trim_some(struct store_db *db)
     return done;
 }
 
+/* When only its sync fails, the frames of a commit are whole in the WAL, and a crash would bring them back. The next
+ * transaction is written over them, whether it can be synced or not. */
+static int undo_commit(struct store_db *db)
+{
+    int err = undo(db);
+    run(db, PROBE);
+    return err;
+}
+
 int store_db_commit(struct store_db *db)
 {
-    if (!write_numbers(db) || !trim_some(db) || !store_sql_run(db->writer, "COMMIT"))
+    if (!write_numbers(db) || !trim_some(db))
         return undo(db);
+    if (!store_sql_run(db->writer, "COMMIT"))
+        return undo_commit(db);
     db->trimming = (db->trimming || db->then.trim != db->now.trim) && !db->trim_ends;
     db->now = db->then;
     return 0;

@@ -31,7 +31,7 @@ int  store_db_load(struct store_db *db, int (*row)(void *arg, struct msg *m), vo
 int  store_db_begin(struct store_db *db);
 int  store_db_add(struct store_db *db, const struct store_group *group);
 int  store_db_commit(struct store_db *db);
-/* A transaction that changes nothing but really writes: 0 when the store works (again). */
+/* A transaction that means nothing but really writes: 0 when the store works (again). */
 int  store_db_probe(struct store_db *db);
 const char *store_db_reason(const struct store_db *db);   /* one sentence: why the last one failed */
 

@@ -26,7 +26,7 @@ struct store_keeper {
     bool             dirty, stopping;      /* under the lock: there is something to sync */
     size_t           copy_at;              /* under the lock: WAL pages from which on to copy */
     atomic_bool      copied;
-    atomic_int       failed;               /* errno */
+    atomic_int       failed;               /* errno of the last sync */
 };
 
 static struct timespec in_ms(int64_t ms)
@@ -88,8 +88,8 @@ static void *keeper_thread(void *arg)
         if (full)
             keeper->copy_at = store_db_wal_pages(keeper->db) + KEEPER_COPY_PAGES;
         pthread_mutex_unlock(&keeper->lock);
-        if (sync && store_db_sync(keeper->db))
-            atomic_store(&keeper->failed, errno);
+        if (sync)
+            atomic_store(&keeper->failed, store_db_sync(keeper->db) ? errno : 0);
         if (full)
             copy(keeper);
         pthread_mutex_lock(&keeper->lock);
@@ -168,5 +168,5 @@ void store_keeper_go_on(struct store_keeper *keeper)
 
 int store_keeper_errno(struct store_keeper *keeper)
 {
-    return atomic_exchange(&keeper->failed, 0);
+    return atomic_load(&keeper->failed);
 }

@@ -29,4 +29,4 @@ void store_keeper_stop(struct store_keeper *keeper);       /* waits for it; sync
 void store_keeper_committed(struct store_keeper *keeper);
 bool store_keeper_copied(struct store_keeper *keeper);     /* true: it rests until store_keeper_go_on */
 void store_keeper_go_on(struct store_keeper *keeper);
-int  store_keeper_errno(struct store_keeper *keeper);      /* of a sync that failed since this was last asked; 0: none */
+int  store_keeper_errno(struct store_keeper *keeper);      /* how the last sync went */

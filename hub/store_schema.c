@@ -11,8 +11,8 @@ static const char *const steps[] = {
     " channel TEXT NOT NULL, event TEXT NOT NULL, client TEXT NOT NULL, data BLOB NOT NULL) STRICT;"
     "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, reserved INTEGER NOT NULL,"
     " floor INTEGER NOT NULL, trim INTEGER NOT NULL, clean INTEGER NOT NULL, sync TEXT NOT NULL, boot TEXT NOT NULL,"
-    " stamp INTEGER NOT NULL, inode INTEGER NOT NULL, born INTEGER NOT NULL) STRICT;"
-    "INSERT INTO meta VALUES (1, 0, 1, 0, 0, 0, '', '', 0, 0, 0);",
+    " stamp INTEGER NOT NULL, inode INTEGER NOT NULL, born INTEGER NOT NULL, probes INTEGER NOT NULL) STRICT;"
+    "INSERT INTO meta VALUES (1, 0, 1, 0, 0, 0, '', '', 0, 0, 0, 0);",
 };
 enum { SCHEMA = sizeof steps / sizeof *steps };
 

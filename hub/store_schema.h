@@ -3,6 +3,7 @@
  *   log    seq (primary key), prev, time, kind, channel, event, client, data
  *          append-only; no index by channel: histories are rebuilt in memory at start, and commits are ten times as fast
  *   meta   one row: epoch, reserved, floor, trim · how the last run ended: clean, sync, boot · is it a copy: stamp, inode, born
+ *          · probes, counted only to be written
  *
  * The version is user_version in the file's header, application_id says whose file it is.
  * Threading: the store's opening. */

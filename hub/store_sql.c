@@ -4,10 +4,24 @@
 
 #include <stdio.h>
 
+/* SQLite keeps the system's error with the file it happened on, and does not pass it on when COMMIT is what fails. */
+static int last_errno(sqlite3 *conn)
+{
+    static const int files[] = { SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER };      /* the WAL, the database */
+    int number = 0;
+    for (int i = 0; i < 2 && number == 0; i++) {
+        sqlite3_file *file = NULL;
+        if (sqlite3_file_control(conn, "main", files[i], &file) == SQLITE_OK && file && file->pMethods)
+            file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number);
+    }
+    return number ? number : sqlite3_system_errno(conn);
+}
+
 void store_sql_reason(sqlite3 *conn, char *out, size_t size)
 {
-    int rc = sqlite3_extended_errcode(conn) & 0xff, number = sqlite3_system_errno(conn);
-    if ((rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN) && number != 0)
+    int rc = sqlite3_extended_errcode(conn) & 0xff;
+    int number = rc == SQLITE_IOERR ? last_errno(conn) : rc == SQLITE_CANTOPEN ? sqlite3_system_errno(conn) : 0;
+    if (number != 0)
         snprintf(out, size, "%s (%s)", sqlite3_errmsg(conn), strerror(number));
     else
         snprintf(out, size, "%s", sqlite3_errmsg(conn));

@@ -3,7 +3,7 @@
  *   wait ─> everything in the mailbox: one transaction ─> answers in one batch ─> if the keeper has copied: WAL from its front
  *     └── nothing came for a second ─> empty the WAL, sleep for good
  *     └── rows wait to be deleted ──> a slice of them, look again
- *     └── failing ──> once a second: try to write; health (health.h) turns green with the first that works
+ *     └── failing ──> once a second: try to write; health (health.h) turns green with the first that works and is synced
  *
  * A failed transaction begins a new generation: what the hub had submitted before it heard is refused. With store.sync =
  * off the hub had acknowledged those messages already: such a run never ends cleanly, so that the next has a new epoch. */
@@ -39,7 +39,10 @@ struct disk_store {
     bool                 running;       /* there is a thread */
     /* the thread's */
     uint64_t             generation;
-    bool                 stopping, failing;
+    bool                 stopping;
+    bool                 cannot_write;  /* the last transaction failed */
+    int                  cannot_sync;   /* errno of the keeper's last sync; 0: it worked */
+    bool                 red;           /* health says so */
     bool                 lossy;         /* acknowledged messages are not in the file: no clean stop */
 };
 
@@ -72,33 +75,35 @@ static struct store_group *next_group(const struct store_group *group) { return 
 
 static bool is_fresh(const struct disk_store *s, const struct store_group *group) { return group->generation == s->generation; }
 
-static void set_failing(struct disk_store *s, const char *reason)
+/* Red for either reason, and green when there is none; the log hears of the change only. */
+static void tell_health(struct disk_store *s)
 {
-    if (!s->failing)
-        log_error("store", "%s", reason);
-    s->failing = true;
+    char text[200];
+    const char *reason = NULL;
+    if (s->cannot_write) {
+        reason = store_db_reason(s->db);
+    } else if (s->cannot_sync) {
+        snprintf(text, sizeof text, "the store cannot bring what it wrote to the disk: %s", strerror(s->cannot_sync));
+        reason = text;
+    }
+    if (!reason == !s->red)
+        return;
+    s->red = reason;
     health_set(HEALTH_STORE, reason);
-}
-
-static void set_well(struct disk_store *s)
-{
-    if (s->failing)
+    if (reason)
+        log_error("store", "%s", reason);
+    else
         log_info("store", "writes again");
-    s->failing = false;
-    health_set(HEALTH_STORE, NULL);
 }
 
 /* What every transaction ends with. */
 static int settle(struct disk_store *s, int err)
 {
-    if (err) {
-        set_failing(s, store_db_reason(s->db));
-        return err;
-    }
-    if (s->failing)
-        set_well(s);
-    store_keeper_committed(s->keeper);
-    return 0;
+    s->cannot_write = err;
+    tell_health(s);
+    if (!err)
+        store_keeper_committed(s->keeper);
+    return err;
 }
 
 static int commit_fresh(struct disk_store *s, const struct store_group *first)
@@ -150,7 +155,7 @@ static void trim_some(struct disk_store *s)
     settle(s, err);
 }
 
-/* To empty the WAL may be all the space that is needed. */
+/* To empty the WAL may be all the space that is needed. The keeper syncs what this writes, and tells how that went. */
 static void try_again(struct disk_store *s)
 {
     store_db_wal_empty(s->db);
@@ -159,12 +164,8 @@ static void try_again(struct disk_store *s)
 
 static void look_after_wal(struct disk_store *s)
 {
-    int number = store_keeper_errno(s->keeper);
-    if (number) {
-        char reason[200];
-        snprintf(reason, sizeof reason, "the store cannot bring what it wrote to the disk: %s", strerror(number));
-        set_failing(s, reason);
-    }
+    s->cannot_sync = store_keeper_errno(s->keeper);
+    tell_health(s);
     if (store_keeper_copied(s->keeper)) {
         store_db_wal_again(s->db);
         store_keeper_go_on(s->keeper);
@@ -173,7 +174,7 @@ static void look_after_wal(struct disk_store *s)
 
 static int wait_ms(const struct disk_store *s)
 {
-    if (s->failing)
+    if (s->red)
         return RETRY_MS;
     if (store_db_trimming(s->db))
         return 0;
@@ -182,7 +183,7 @@ static int wait_ms(const struct disk_store *s)
 
 static void nothing_came(struct disk_store *s)
 {
-    if (s->failing)
+    if (s->red)
         try_again(s);
     else if (store_db_trimming(s->db))
         trim_some(s);
