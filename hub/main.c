@@ -5,12 +5,13 @@
 #include "hub/config.h"
 #include "hub/serve.h"
 #include "hub/spoke.h"
+#include "transports/api_port.h"
 #include "transports/public.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const struct spoke *const spokes[] = { &public_spoke };
+static const struct spoke *const spokes[] = { &public_spoke, &api_spoke };
 
 static void log_notes(struct slice notes)
 {

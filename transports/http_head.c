@@ -149,6 +149,7 @@ static int on_headers_complete(http_parser *parser)
 {
     struct reading *r = parser->data;
     r->head->keep_alive = http_should_keep_alive(parser);
+    r->head->http10 = parser->http_minor == 0;
     r->head->content_length = r->head->chunked || r->lengths == 0 ? 0 : parser->content_length;
     return 1;
 }

@@ -23,7 +23,7 @@ struct http_head {
     struct api_header headers[HTTP_HEADERS_MAX];
     size_t            n_headers;
     uint64_t          content_length;    /* 0 when chunked */
-    bool              chunked, keep_alive;
+    bool              chunked, keep_alive, http10;
     enum http_expect  expect;
 };
 
