@@ -32,6 +32,7 @@ enum letter_kind {
     LETTER_DRAIN,      /* struct letter: close every connection (PROTOCOL.md, hub.bye), the edge ends when none is left */
     LETTER_SOCKET,     /* struct socket_letter of transports/accept.h */
     LETTER_STOP,       /* struct letter: end the thread now (drain.timeout has passed) */
+    LETTER_CONFIG,     /* struct config_letter: to every peer */
     /* store to hub */
     LETTER_STORED,     /* struct store_group of store.h */
 };
@@ -139,6 +140,14 @@ struct head_call {
 struct message_letter {
     struct letter letter;
     struct msg   *msg;
+};
+
+/* Settings were read again (SIGHUP): the receiver uses this snapshot from now on and frees the letter. Snapshots are never
+ * freed while the process runs: principals and messages under way still point into older ones. */
+struct config;
+struct config_letter {
+    struct letter        letter;
+    const struct config *config;
 };
 
 /* LETTER_LOST (EXACT.md 15): the bound of this edge's mail was reached and messages are being dropped. The edge puts every

@@ -43,6 +43,8 @@ int64_t hub_due_ms(const struct hub *hub);
 void    hub_tick(struct hub *hub);
 /* Numbers are there to be given: false only until the store has reserved the first block. */
 bool    hub_can_publish(const struct hub *hub);
+/* New settings from now on, here and (by LETTER_CONFIG) at every peer. The snapshot must outlive the hub. */
+void    hub_reconfigure(struct hub *hub, const struct config *config);
 /* From now on publishes are refused with ERR_DRAINING. True from hub_idle() when none is under way any more. */
 void    hub_drain(struct hub *hub);
 bool    hub_idle(const struct hub *hub);

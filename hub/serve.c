@@ -18,7 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { SPOKES_MAX = 8, DRAIN_POLL_MS = 20 };
+enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20 };
 
 struct serve {
     struct serving             serving;
@@ -26,7 +26,7 @@ struct serve {
     const struct spoke *const *spokes;
     void                      *selves[SPOKES_MAX];
     size_t                     n_spokes, n_open;
-    struct event              *mail, *due, *drain_poll, *signals[3];
+    struct event              *mail, *due, *drain_poll, *signals[SIGNALS];
     int64_t                    drain_until_ms; /* 0: not draining */
     bool                       started, failed;
 };
@@ -132,13 +132,45 @@ static void begin_drain(struct serve *s)
     event_add(s->drain_poll, &tv);
 }
 
+static void log_lines(enum log_level level, struct slice lines)
+{
+    for (const char *end; lines.len && (end = memchr(lines.at, '\n', lines.len));) {
+        log_line(level, "config", "%.*s", (int)(end - lines.at), lines.at);
+        lines = slice(end + 1, lines.len - (size_t)(end + 1 - lines.at));
+    }
+}
+
+/* The older snapshot keeps its hold: principals and messages under way point into it. */
+static void reload(struct serve *s)
+{
+    struct config_report report = { 0 };
+    const struct config *config;
+    if (config_reload(s->serving.config, &report, &config)) {
+        log_error("config", "not reloaded, the running settings stay:");
+        log_lines(LOG_ERROR, buf_slice(&report.errors));
+    } else {
+        s->serving.config = config;
+        log_setup(config->log_level, config->log_format);
+        log_lines(LOG_WARN, buf_slice(&report.notes));
+        hub_reconfigure(s->serving.hub, config);
+        for (size_t i = 0; i < s->n_open; i++)
+            if (s->spokes[i]->reload)
+                s->spokes[i]->reload(s->selves[i], config);
+        log_info("config", "reloaded");
+        turn(s);
+    }
+    config_report_fini(&report);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct serve *s = arg;
     (void)what;
     if (number == SIGPIPE)
         return;
-    if (s->drain_until_ms || !s->started)
+    if (number == SIGHUP)
+        reload(s);
+    else if (s->drain_until_ms || !s->started)
         event_base_loopbreak(s->serving.base);     /* asked twice: do not wait any longer */
     else
         begin_drain(s);
@@ -193,13 +225,13 @@ static int open_spokes(struct serve *s)
 
 static int open_loop(struct serve *s)
 {
-    static const int numbers[] = { SIGTERM, SIGINT, SIGPIPE };
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE };
     struct event_base *base = s->serving.base = event_base_new();
     if (!base)
         return tell_why("hub", ERR_MEMORY, NULL);
     s->due = event_new(base, -1, 0, on_due, s);
     s->drain_poll = event_new(base, -1, EV_PERSIST, on_drain_poll, s);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < SIGNALS; i++)
         if ((s->signals[i] = evsignal_new(base, numbers[i], on_signal, s)))
             event_add(s->signals[i], NULL);
     return 0;
@@ -230,10 +262,13 @@ static void close_all(struct serve *s)
     store_close(s->store);
     for (size_t i = s->n_open; i-- > 0;)
         s->spokes[i]->free(s->selves[i]);
-    struct event *events[] = { s->mail, s->due, s->drain_poll, s->signals[0], s->signals[1], s->signals[2] };
+    struct event *events[] = { s->mail, s->due, s->drain_poll };
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i])
             event_free(events[i]);
+    for (size_t i = 0; i < SIGNALS; i++)
+        if (s->signals[i])
+            event_free(s->signals[i]);
     if (s->serving.base)
         event_base_free(s->serving.base);
     hub_free(s->serving.hub);

@@ -26,6 +26,8 @@ struct spoke {
     /* 0 and *ret_self; or ERR_… and serving->why. */
     int  (*open)(struct serving *serving, void **ret_self);
     int  (*start)(void *self);         /* threads begin; 0 or ERR_… */
+    /* New settings (SIGHUP), for what it does on the hub thread; its other threads get LETTER_CONFIG. NULL: nothing to do. */
+    void (*reload)(void *self, const struct config *config);
     /* Where it listens, for the ready line; appends nothing if nowhere. */
     void (*address)(const void *self, struct buf *out);
     void (*drain)(void *self);         /* take nothing new, end what there is; calls to the hub are still answered */

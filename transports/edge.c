@@ -175,6 +175,10 @@ static bool receive(struct edge *edge, struct letter *letter)
         on_lost(edge);
         free(letter);
         break;
+    case LETTER_CONFIG:
+        edge->config = ((struct config_letter *)letter)->config;
+        free(letter);
+        break;
     case LETTER_DRAIN:
         on_drain(edge);
         to_loop(edge, letter);
