@@ -98,6 +98,8 @@ void catchups_skip(struct conn *conn, const struct feed *feed)
     if (!cu)
         return;
     struct batch *b = cu->batch;
+    if (b->feed == feed)
+        cu->batch_at = b->n;      /* others write it too; who joined this catch-up meanwhile goes on behind it */
     for (uint32_t i = cu->batch_at; !b->feed && i < b->n; i++)
         if (b->frames[i].feed == feed)
             b->frames[i].feed = NULL;
@@ -218,9 +220,11 @@ static void begin(struct catchup *cu, const struct fetch_call *answer)
     conn->protocol->began(conn, cu, answer);
 }
 
-/* The answer's channels that are subscribed still, in order. Only one catch-up reads an answer of several channels. */
+/* The answer's channels that are subscribed still, in order; a gap of others is none. Only one catch-up reads an answer of
+ * several channels. */
 static void leave_out_unsubscribed(const struct catchup *cu, struct fetch_call *answer)
 {
+    bool incomplete = false;
     size_t n = 0;
     list_each(l, following, (struct link *)&cu->subs)
         for (size_t i = n; i < answer->n_channels; i++)
@@ -228,9 +232,12 @@ static void leave_out_unsubscribed(const struct catchup *cu, struct fetch_call *
                 struct fetch_channel channel = answer->channels[i];
                 answer->channels[i] = answer->channels[n];
                 answer->channels[n++] = channel;
+                incomplete |= channel.incomplete;
                 break;
             }
     answer->n_channels = n;
+    if (!incomplete)
+        answer->gap = GAP_NONE;
 }
 
 static void go_live(struct catchup *cu)

@@ -371,14 +371,19 @@ void conn_want_head(struct conn *conn)
         edge_ask_head(conn->edge);
 }
 
-/* The head has come: back into the wheel, and a position as fresh as it can be. */
+/* The head has come: back into the wheel, and a position as fresh as it can be. Who has none yet, because it is about to
+ * begin, waits for the next. */
 void conn_on_head(struct conn *conn)
 {
-    conn->wants_head = false;
     link_remove(&conn->due_link);
-    if (conn->due_s)
-        to_wheel(conn);
     if (conn_at_end(conn))
         conn_move_to(conn, conn->edge->head);
+    if (conn->position.epoch == 0) {
+        list_add_last(&conn->edge->head_wanted, &conn->due_link);
+        return;
+    }
+    conn->wants_head = false;
+    if (conn->due_s)
+        to_wheel(conn);
     conn->protocol->position(conn);
 }

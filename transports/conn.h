@@ -85,7 +85,8 @@ struct protocol {
     /* Something is due (heartbeat, ping, missed pongs). Returns seconds until it is due again. To say a position that is
      * fresh, it calls conn_want_head and says it in `position`. */
     int  (*due)(struct conn *conn);
-    /* The answer to conn_want_head: conn->position is now as fresh as it can be. Once per conn_want_head, never inside it. */
+    /* The answer to conn_want_head: conn->position is now as fresh as it can be. Once per conn_want_head, never inside it, and
+     * not before the connection has a position. */
     void (*position)(struct conn *conn);
     /* The last words: bye or error, close frame. `retry_ms` 0: none to tell. */
     void (*farewell)(struct conn *conn, int err, int64_t retry_ms);

@@ -148,7 +148,7 @@ static void publish(char name) { publish_len(name, 10, true); }
 static void forget(char name, uint32_t keep)
 {
     struct channel_model *ch = &world->channels[name - 'a'];
-    if (ch->n > keep)
+    if (ch->n > keep && ch->msgs[ch->n - keep - 1]->seq > ch->dropped)
         ch->dropped = ch->msgs[ch->n - keep - 1]->seq;
 }
 
