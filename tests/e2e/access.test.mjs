@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
-import { messagesPath, post, problemOf, publish, request } from './lib/http.mjs';
+import { apiProblemOf, messagesPath, post, problemOf, publish, request } from './lib/http.mjs';
 import { RawConnection } from './lib/raw.mjs';
 
 async function newKey(scope, name) {
@@ -27,10 +27,10 @@ const bearer = (key) => ({ Authorization: `Bearer ${key}` });
 
 scenario('without --dev nobody may do anything until the configuration opens it', async (scope) => {
     const hub = await guarded(scope);
-    problemOf(await post(hub, 'a', 'x'), 401, 'unauthenticated');
-    problemOf(await request(hub, messagesPath('a')), 401, 'unauthenticated');
-    problemOf(await request(hub, '/v1/channels'), 401, 'unauthenticated');
-    problemOf(await request(hub, '/v1/channels/a'), 401, 'unauthenticated');
+    apiProblemOf(await post(hub, 'a', 'x'), 401, 'unauthenticated');
+    apiProblemOf(await request(hub, messagesPath('a')), 401, 'unauthenticated');
+    apiProblemOf(await request(hub, '/v1/channels'), 401, 'unauthenticated');
+    apiProblemOf(await request(hub, '/v1/channels/a'), 401, 'unauthenticated');
     problemOf(await request(hub.public, '/sse?channel=a'), 401, 'unauthenticated');
     const socket = await scope.ws(hub, '/ws?channel=a');
     assert.equal((await socket.end()).code, 4101);
@@ -62,7 +62,7 @@ scenario('a wrong key is 401 wherever it is shown, also where nobody needs one',
     const last = key.at(-1) === '0' ? '1' : '0';
     for (const wrong of [key.slice(0, -1) + last, key.slice(0, -1), `${key}0`, key.toUpperCase(), digest, digest.slice(7), 'x']) {
         for (const headers of [bearer(wrong), { 'X-API-Key': wrong }]) {
-            problemOf(await post(hub, 'a', 'x', { headers }), 401, 'unauthenticated');
+            apiProblemOf(await post(hub, 'a', 'x', { headers }), 401, 'unauthenticated');
             problemOf(await request(hub.public, '/sse?channel=a', { headers }), 401, 'unauthenticated');
         }
         const socket = await scope.ws(hub, '/ws?channel=a', { headers: bearer(wrong) });
@@ -76,9 +76,9 @@ scenario('[access] opens operations to everybody by patterns', async (scope) => 
     for (const closed of ['news', 'lobby.x', 'newsroom.x', 'secret', 'chat.a']) problemOf(await request(hub.public, `/sse?channel=${closed}`), 401, 'unauthenticated');
     problemOf(await request(hub.public, '/sse?channel=lobby&channel=secret'), 401, 'unauthenticated');
     assert.equal((await post(hub, 'chat.a', 'x')).status, 201);
-    for (const closed of ['chat', 'chat.a.b', 'news.eu']) problemOf(await post(hub, closed, 'x'), 401, 'unauthenticated');
+    for (const closed of ['chat', 'chat.a.b', 'news.eu']) apiProblemOf(await post(hub, closed, 'x'), 401, 'unauthenticated');
     assert.equal((await request(hub, messagesPath('news.eu'))).status, 200);
-    problemOf(await request(hub, messagesPath('lobby')), 401, 'unauthenticated');
+    apiProblemOf(await request(hub, messagesPath('lobby')), 401, 'unauthenticated');
     const socket = await scope.ws(hub, '/ws?channel=lobby');
     await socket.get('subscribed');
     assert.equal((await socket.ask({ type: 'publish', channel: 'chat.a', data: 1 })).type, 'ok');
@@ -95,10 +95,10 @@ scenario('a key may do what its scopes say, and is told forbidden otherwise', as
     const hub = await guarded(scope, { keys: { orders: `${digest} publish:orders.** subscribe:orders.* history` } });
     const headers = bearer(key);
     assert.equal((await post(hub, 'orders.eu.42', 'x', { headers })).status, 201);
-    problemOf(await post(hub, 'news', 'x', { headers }), 403, 'forbidden');
-    problemOf(await post(hub, 'orders', 'x', { headers }), 403, 'forbidden');
+    apiProblemOf(await post(hub, 'news', 'x', { headers }), 403, 'forbidden');
+    apiProblemOf(await post(hub, 'orders', 'x', { headers }), 403, 'forbidden');
     assert.equal((await request(hub, messagesPath('news'), { headers })).status, 200);
-    problemOf(await request(hub, '/v1/channels', { headers }), 403, 'forbidden');
+    apiProblemOf(await request(hub, '/v1/channels', { headers }), 403, 'forbidden');
     await (await scope.sse(hub, '/sse?channel=orders.eu', { headers })).ready();
     problemOf(await request(hub.public, '/sse?channel=orders.eu&channel=orders.eu.42', { headers }), 403, 'forbidden');
     const refused = await scope.ws(hub, '/ws?channel=news', { headers });

@@ -1,7 +1,7 @@
 // Bad input on the API gets a clear error, and nothing else is affected.
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
-import { messagesPath, post, problemOf, publish, request } from './lib/http.mjs';
+import { apiProblemOf, messagesPath, post, publish, request } from './lib/http.mjs';
 import { RawConnection } from './lib/raw.mjs';
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
@@ -36,13 +36,13 @@ scenario('a channel name that breaks a rule is refused, for each rule', async (s
     const names = ['a%20b', 'a%22b', 'a%5Cb', 'a%2Ab', '%2A', 'a%00', '%00', 'a%0Ab', 'a%0D', 'a%09', 'a%7F', '%C3%A9', 'a%FF', '%1F', 'a'.repeat(201), '%41'.repeat(201)];
     for (const name of names) {
         const answer = await request(hub, `/v1/channels/${name}/messages`, { method: 'POST', body: 'x' });
-        const problem = problemOf(answer, 400, 'bad_channel');
+        const problem = apiProblemOf(answer, 400, 'bad_channel');
         assert.match(problem.detail, /channel name/);
     }
     for (const broken of ['a%2', 'a%', 'a%zz', '%u0041']) {
         const answer = await request(hub, `/v1/channels/${broken}/messages`, { method: 'POST', body: 'x' });
         assert.equal(answer.status, 400, broken);
-        assert.ok(['bad_channel', 'bad_request'].includes(problemOf(answer, 400).code), broken);
+        assert.ok(['bad_channel', 'bad_request'].includes(apiProblemOf(answer, 400).code), broken);
     }
     const empty = await request(hub, '/v1/channels//messages', { method: 'POST', body: 'x' });
     assert.ok([400, 404].includes(empty.status));
@@ -67,7 +67,7 @@ scenario('broken JSON is refused as bad_json', async (scope) => {
     for (const body of bodies) {
         const answer = await post(hub, 'a', body, { headers: JSON_TYPE });
         assert.equal(answer.status, 400, `${JSON.stringify(body)}: ${answer.status}`);
-        problemOf(answer, 400, 'bad_json');
+        apiProblemOf(answer, 400, 'bad_json');
     }
     await unharmed(hub);
 });
@@ -87,14 +87,14 @@ scenario('JSON that is not an object with data is refused with the field that is
     const hub = await scope.hub();
     for (const body of ['[1]', '5', '"x"', 'null', 'true']) {
         const answer = await post(hub, 'a', body, { headers: JSON_TYPE });
-        assert.ok(['bad_json', 'bad_field', 'bad_request'].includes(problemOf(answer, 400).code), body);
+        assert.ok(['bad_json', 'bad_field', 'bad_request'].includes(apiProblemOf(answer, 400).code), body);
     }
     for (const [body, code, field] of [
         ['{}', 'bad_field', 'data'], ['{"event":"e"}', 'bad_field', 'data'], ['{"data":1,"event":"a b"}', 'bad_event', 'event'], ['{"data":1,"event":"hub.ready"}', 'bad_event', 'event'],
         ['{"data":1,"event":""}', 'bad_event', 'event'], [`{"data":1,"event":"${'e'.repeat(65)}"}`, 'bad_event', 'event'], ['{"data":1,"event":"a\\nid: 9"}', 'bad_event', 'event'],
         ['{"data":1,"ttl":"soon"}', 'bad_field', 'ttl'], ['{"data":1,"ttl":-1}', 'bad_field', 'ttl'], ['{"data":1,"exclude":"a b"}', 'bad_client', 'exclude'],
     ]) {
-        const problem = problemOf(await post(hub, 'a', body, { headers: JSON_TYPE }), 400, code);
+        const problem = apiProblemOf(await post(hub, 'a', body, { headers: JSON_TYPE }), 400, code);
         assert.ok(problem.detail.includes(field) || problem.errors?.some((e) => e.field === field) || code !== 'bad_field', `${body}: ${JSON.stringify(problem)}`);
     }
     for (const body of ['{"data":1,"event":5}', '{"data":1,"event":["e"]}', '{"data":1,"ttl":{}}', '{"data":1,"exclude":7}']) assert.equal((await post(hub, 'a', body, { headers: JSON_TYPE })).status, 400, body);
@@ -107,7 +107,7 @@ scenario('JSON that is not an object with data is refused with the field that is
 scenario('a problem lists all that is wrong, not the first', async (scope) => {
     const hub = await scope.hub();
     const answer = await request(hub, '/v1/channels/a%20b/messages', { method: 'POST', body: { event: 'a b', ttl: 'soon' } });
-    const { errors } = problemOf(answer, 400, 'bad_channel');
+    const { errors } = apiProblemOf(answer, 400, 'bad_channel');
     assert.deepEqual(Object.fromEntries(errors.map((e) => [e.field, e.code])), { channel: 'bad_channel', event: 'bad_event', data: 'bad_field', ttl: 'bad_field' });
     for (const error of errors) assert.ok(error.detail.length > 5);
 });
@@ -120,7 +120,7 @@ scenario('text that is not UTF-8 is refused, and binary is not looked at', async
             ['text/plain', bytes], ['text/html; charset=utf-8', Buffer.concat([Buffer.from('a'), bytes, Buffer.from('b')])],
             ['application/json', Buffer.concat([Buffer.from('{"data":"'), bytes, Buffer.from('"}')])], ['application/x-www-form-urlencoded', bytes],
             ['application/x-www-form-urlencoded', `data=${[...bytes].map((b) => `%${b.toString(16)}`).join('')}`],
-        ]) problemOf(await post(hub, 'a', body, { headers: { 'Content-Type': type } }), 400, 'bad_utf8');
+        ]) apiProblemOf(await post(hub, 'a', body, { headers: { 'Content-Type': type } }), 400, 'bad_utf8');
     }
     assert.equal((await post(hub, 'a', 'x', { headers: { 'Content-Type': 'text/plain; charset=latin1' } })).status, 400);
     await unharmed(hub);
@@ -134,7 +134,7 @@ scenario('a payload of limits.message passes and one byte more does not', async 
     assert.equal((await post(hub, 'a', 'x'.repeat(65536), text)).status, 201);
     assert.equal((await post(hub, 'a', 'x'.repeat(65537), text)).status, 413);
     assert.equal((await post(hub, 'a', `{"data":"${'x'.repeat(65534)}"}`, { headers: JSON_TYPE })).status, 201);
-    problemOf(await post(hub, 'a', `{"data":"${'x'.repeat(65535)}"}`, { headers: JSON_TYPE }), 413, 'message_too_large');
+    apiProblemOf(await post(hub, 'a', `{"data":"${'x'.repeat(65535)}"}`, { headers: JSON_TYPE }), 413, 'message_too_large');
 });
 
 scenario('a body over the limit is answered before it is read whole, and the connection closed', async (scope) => {
@@ -204,9 +204,9 @@ scenario('clients that leave in the middle of a request, or never finish one, di
 scenario('limit, cursor and since that make no sense', async (scope) => {
     const hub = await scope.hub();
     for (const where of ['/v1/channels', messagesPath('a')]) {
-        for (const limit of ['0', '-1', '1001', 'x', '1x', '', '99999999999999999999']) problemOf(await request(hub, `${where}?limit=${limit}`), 400, 'bad_field');
+        for (const limit of ['0', '-1', '1001', 'x', '1x', '', '99999999999999999999']) apiProblemOf(await request(hub, `${where}?limit=${limit}`), 400, 'bad_field');
     }
-    for (const cursor of ['x', '%00', 'aaaaaaaa.x', '..']) problemOf(await request(hub, messagesPath('a', `?cursor=${cursor}`)), 400, 'bad_position');
+    for (const cursor of ['x', '%00', 'aaaaaaaa.x', '..']) apiProblemOf(await request(hub, messagesPath('a', `?cursor=${cursor}`)), 400, 'bad_position');
     for (const since of ['x', 'aaaaaaaa.1', '%00', '1', 'aaaaaaaa.99999999999999999999999']) {
         const answer = await request(hub, messagesPath('a', `?since=${since}`));
         assert.equal(answer.status, 200, `since=${since}`);

@@ -1,7 +1,7 @@
 // What the API tells about channels: list, inspect, history, with pages that can be followed.
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
-import { messagesPath, problemOf, publish, publishAll, request } from './lib/http.mjs';
+import { apiProblemOf, messagesPath, publish, publishAll, request } from './lib/http.mjs';
 
 // Follows next_cursor to the end; checks on the way that Link says the same.
 async function allPages(hub, first) {
@@ -40,7 +40,7 @@ scenario('the list of channels is sorted by name and can be followed page by pag
 scenario('a channel is shown with its subscribers and what history keeps', async (scope) => {
     const hub = await scope.hub();
     assert.deepEqual((await request(hub, '/v1/channels')).json, { data: [], next_cursor: null });
-    problemOf(await request(hub, '/v1/channels/news'), 404, 'not_found');
+    apiProblemOf(await request(hub, '/v1/channels/news'), 404, 'not_found');
     const stream = await scope.sse(hub, '/sse?channel=news');
     const socket = await scope.ws(hub, '/ws?channel=news&channel=other');
     await Promise.all([stream.ready(), socket.waitFor(() => socket.of('subscribed').length === 2, 'both')]);

@@ -4,7 +4,7 @@ import http from 'node:http';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
-import { messagesPath, post, problemOf, publish, request } from './lib/http.mjs';
+import { apiProblemOf, messagesPath, post, publish, request } from './lib/http.mjs';
 import { RawConnection, publishBytes } from './lib/raw.mjs';
 
 function raw(scope, hub) {
@@ -140,7 +140,7 @@ scenario('every answer has a request id, the one of the request if it is a good 
     assert.equal(ids.size, 4);
     const given = await post(hub, 'a b', 'x', { headers: { 'X-Request-Id': 'my-request.1:2_3' } });
     assert.equal(given.headers['x-request-id'], 'my-request.1:2_3');
-    assert.equal(problemOf(given, 400, 'bad_channel').request_id, 'my-request.1:2_3');
+    assert.equal(apiProblemOf(given, 400, 'bad_channel').request_id, 'my-request.1:2_3');
     for (const bad of ['a b', 'x'.repeat(129), '"quoted"', 'é']) {
         const answer = await request(hub, '/health/live', { headers: { 'X-Request-Id': Buffer.from(bad).toString('latin1') } });
         assert.equal(answer.status, 200);
@@ -159,14 +159,14 @@ scenario('every answer forbids sniffing and storing', async (scope) => {
 
 scenario('an address that is not there is 404, and a method that it does not know 405 with what it knows', async (scope) => {
     const hub = await scope.hub();
-    for (const where of ['/', '/v1', '/v1/', '/v1/channel', '/v1/channels/a/b', '/v2/channels', '/V1/channels', '/v1/channels/a/messages/x']) {
+    for (const where of ['/v1', '/v1/', '/v1/channel', '/v1/channels/a/b', '/v2/channels', '/V1/channels', '/v1/channels/a/messages/x']) {
         const answer = await request(hub, where);
         assert.ok(answer.status === 404, `${where}: ${answer.status}`);
-        problemOf(answer, 404, 'not_found');
+        apiProblemOf(answer, 404, 'not_found');
     }
     for (const [method, where, allowed] of [['DELETE', '/v1/channels', 'GET'], ['PUT', '/v1/channels/a/messages', 'POST'], ['POST', '/metrics', 'GET'], ['POST', '/v1/channels/a', 'GET']]) {
         const answer = await request(hub, where, { method });
-        problemOf(answer, 405, 'method_not_allowed');
+        apiProblemOf(answer, 405, 'method_not_allowed');
         assert.ok(answer.headers.allow.split(/,\s*/).includes(allowed), `${method} ${where}: Allow: ${answer.headers.allow}`);
     }
 });

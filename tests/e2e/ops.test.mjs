@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { scenario } from './lib/scope.mjs';
-import { messagesPath, post, problemOf, publish, publishAll, request } from './lib/http.mjs';
+import { apiProblemOf, messagesPath, post, publish, publishAll, request } from './lib/http.mjs';
 import { metricFamilies } from './lib/files.mjs';
 import { metricsOf, parseMetrics, total } from './lib/metrics.mjs';
 import { checkExactlyOnce } from './lib/ledger.mjs';
@@ -13,7 +13,9 @@ scenario('a hub that serves is live and ready', async (scope) => {
     const live = await request(hub, '/health/live');
     assert.deepEqual([live.status, live.json], [200, { status: 'ok' }]);
     const ready = await request(hub, '/health/ready');
-    assert.deepEqual([ready.status, ready.json], [200, { status: 'ready' }]);
+    assert.deepEqual([ready.status, ready.json.status], [200, 'ok']);
+    assert.deepEqual(new Set(Object.values(ready.json.checks).map((c) => c.status)), new Set(['ok']));
+    assert.ok('store' in ready.json.checks);
 });
 
 scenario('metrics are Prometheus text that parses strictly, with every family of the table', async (scope) => {
@@ -105,13 +107,14 @@ scenario('a full disk: publishes are 503 with the reason, readiness is red, read
         if (answer.status === 201) accepted.push([`${i}`, answer.json.id]); else refused = answer;
     }
     assert.ok(refused, 'the disk is never full');
-    const problem = problemOf(refused, 503, 'store_failed');
+    const problem = apiProblemOf(refused, 503, 'store_failed');
     assert.ok(problem.detail.length > 10);
     assert.match(refused.headers['retry-after'], /^\d+$/);
     const red = await request(hub, '/health/ready');
     assert.equal(red.status, 503);
-    assert.equal(red.json.status, 'not_ready');
-    assert.ok(red.json.reasons.some((r) => r.code === 'store_failed' && r.detail.length > 5), red.text);
+    assert.equal(red.json.status, 'unavailable');
+    assert.equal(red.json.checks.store.status, 'unavailable');
+    assert.ok(red.json.checks.store.reason.length > 5, red.text);
     assert.equal((await request(hub, '/health/live')).status, 200);
     assert.ok(total(await metricsOf(hub), 'carillon_store_failures_total') > 0);
     assert.equal((await socket.ask({ type: 'publish', channel: 'a', data: 'x'.repeat(60_000) })).code, 'store_failed');
@@ -139,7 +142,7 @@ scenario('readiness is red while the hub drains', async (scope) => {
     await eventually(async () => {
         if (hub.run.ended) throw new Error('the hub has ended before it was seen draining');
         const answer = await request(hub, '/health/ready').catch(() => null);
-        return answer?.status === 503 && answer.json.reasons.some((r) => r.code === 'draining');
-    }, '503 with the reason draining');
+        return answer?.status === 503 && answer.json.checks.drain?.status === 'unavailable' && answer.json.checks.drain.reason;
+    }, '503 because it drains');
     assert.equal((await hub.run.end()).code, 0);
 });

@@ -36,7 +36,8 @@ scenario('a frame that makes no sense is answered by an error with a code, never
         ['{"type":"subscribe","channels":["a"]}', 'already_subscribed'], ['{"type":"unsubscribe","channels":["never"]}', 'not_subscribed'], ['{"type":"unsubscribe"}', 'bad_field'],
         ['{"type":"publish","data":1}', 'bad_field'], ['{"type":"publish","channel":"a"}', 'bad_field'], ['{"type":"publish","channel":5,"data":1}', 'bad_field'], ['{"type":"publish","channel":"a b","data":1}', 'bad_channel'],
         ['{"type":"publish","channel":"a","data":1,"event":"a b"}', 'bad_event'], ['{"type":"publish","channel":"a","data":1,"event":"hub.bye"}', 'bad_event'], ['{"type":"publish","channel":"a","data":1,"event":5}', 'bad_field'],
-        ['{"type":"publish","channel":"a","data":1,"ttl":"soon"}', 'bad_field'], ['{"type":"publish","channel":"a","data":1,"exclude":"a b"}', 'bad_client'],
+        [`{"type":"ping","ref":"${'r'.repeat(255)}"}`, 'bad_field'], [`{"type":"subscribe","channels":${'['.repeat(200)}${']'.repeat(200)}}`, 'bad_json'],
+        [`{"type":"ping"${Array.from({ length: 40 }, (_, i) => `,"m${i}":1`).join('')}}`, 'bad_request'],
         ['{"type":"history"}', 'bad_field'], ['{"type":"history","channel":"a b"}', 'bad_channel'], ['{"type":"history","channel":"a","limit":0}', 'bad_field'], ['{"type":"history","channel":"a","limit":1001}', 'bad_field'], ['{"type":"history","channel":"a","limit":"5"}', 'bad_field'],
     ]) {
         const error = await errorFor(socket, text);

@@ -19,7 +19,7 @@ scenario('the first frame is welcome, with who one is and where the stream begin
     const other = await scope.ws(hub);
     const second = await other.get('welcome');
     assert.equal(second.user, null);
-    assert.match(second.client, /^[A-Za-z0-9._:-]{1,64}$/);
+    assert.equal(second.client, second.connection);
     assert.notEqual(second.connection, welcome.connection);
 });
 
@@ -30,7 +30,7 @@ scenario('the subprotocol carillon.v1 is chosen when it is offered, and none is 
         await socket.get('welcome');
         assert.equal(socket.socket.protocol, chosen);
     }
-    await assert.rejects(scope.ws(hub, '/ws', { protocols: ['unknown.v9'] }), 'only foreign ones: closed');
+    await assert.rejects(scope.ws(hub, '/ws', { protocols: ['unknown.v9'] }), /refused with 400.*bad_request/);
 });
 
 scenario('?channel= subscribes at once: welcome, subscribed for each, then messages', async (scope) => {
@@ -71,7 +71,7 @@ scenario('subscribe begins now, unsubscribe ends it, and each channel is answere
 
 scenario('publish is answered with the id, and a subscriber gets its own message', async (scope) => {
     const hub = await scope.hub();
-    const socket = await scope.ws(hub, '/ws?channel=chat&client=me');
+    const socket = await scope.ws(hub, '/ws?channel=chat');
     const other = await scope.ws(hub, '/ws?channel=chat');
     await Promise.all([socket.get('subscribed'), other.get('subscribed')]);
     const ok = await socket.ask({ type: 'publish', channel: 'chat', event: 'say', data: { text: 'hi' } });
@@ -81,10 +81,6 @@ scenario('publish is answered with the id, and a subscriber gets its own message
         const [message] = await one.take(1);
         assert.deepEqual(message, { type: 'message', channel: 'chat', id: ok.id, event: 'say', data: { text: 'hi' }, time: ok.time });
     }
-    await socket.ask({ type: 'publish', channel: 'chat', data: 'not for me', exclude: 'me' });
-    await socket.ask({ type: 'publish', channel: 'chat', data: 'for all' });
-    await Promise.all([socket.take(2), other.take(3)]);
-    assert.deepEqual(socket.data.slice(1), ['for all']);
     const unsubscribed = await scope.ws(hub);
     assert.equal((await unsubscribed.ask({ type: 'publish', channel: 'nobody', data: null })).subscribers, 0);
 });
@@ -105,7 +101,7 @@ scenario('ref may be any JSON value and comes back as the same bytes, second aft
     const hub = await scope.hub();
     const socket = await scope.ws(hub);
     await socket.get('welcome');
-    const refs = ['1', '0.10', '12345678901234567890', 'null', 'false', '"a\\u0041\\/"', '{"n" : [1, {"x":null}]}', '[]', '""', '-0', `"${'r'.repeat(500)}"`];
+    const refs = ['1', '0.10', '12345678901234567890', 'null', 'false', '"a\\u0041\\/"', '{"n" : [1, {"x":null}]}', '[]', '""', '-0', `"${'r'.repeat(254)}"`];
     for (const ref of refs) {
         const from = socket.texts.length;
         socket.send(`{"type":"ping","ref":${ref}}`);

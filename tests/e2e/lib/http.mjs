@@ -69,6 +69,13 @@ export function problemOf(answer, status, code) {
     const problem = answer.json;
     if (code && problem.code !== code) throw new Error(`expected code ${code}, got ${seen}`);
     if (problem.status !== status) throw new Error(`status in the document differs: ${seen}`);
-    for (const field of ['title', 'request_id']) if (!problem[field]) throw new Error(`no ${field}: ${seen}`);
+    if (!problem.title || !problem.detail) throw new Error(`no title or detail: ${seen}`);
+    return problem;
+}
+
+// The same of the API, which also says under which request id its log has it.
+export function apiProblemOf(answer, status, code) {
+    const problem = problemOf(answer, status, code);
+    if (!problem.request_id || problem.request_id !== answer.headers['x-request-id']) throw new Error(`request_id is not X-Request-Id: ${answer.text}`);
     return problem;
 }
