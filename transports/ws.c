@@ -46,6 +46,8 @@ static void welcome(struct conn *conn, struct position position)
 static void ws_gap(struct conn *conn, const struct catchup *catchup, const struct fetch_call *answer)
 {
     struct buf object = { 0 };
+    if (!catchup->marked)
+        conn->told = answer->begin.seq;
     control_gap(&object, answer, catchup->marked);
     ws_say(conn, &object);
 }
@@ -53,8 +55,9 @@ static void ws_gap(struct conn *conn, const struct catchup *catchup, const struc
 static void ws_began(struct conn *conn, struct catchup *catchup, const struct fetch_call *answer)
 {
     struct slice ref = catchup->tag ? slice_of(catchup->tag) : SLICE("");
+    /* With a gap to tell, the gap moves the position: a client cut between the two must be told it again. */
     if (!conn->greeted)
-        welcome(conn, answer->begin);
+        welcome(conn, answer->gap ? answer->after : answer->begin);
     if (answer->gap)
         ws_gap(conn, catchup, answer);
     for (size_t i = 0; i < answer->n_channels; i++) {
