@@ -69,10 +69,12 @@ static void on_finished(struct api_request *api)
     struct http_request *r = (struct http_request *)(void *)api;
     r->finished = true;
     link_remove(&r->waiting_link);
-    if (r->conn)
-        http_conn_touch(r->conn);
-    else
+    if (!r->conn) {
         http_front_give_back(r->front, r);
+        return;
+    }
+    r->conn->n_writing -= r->writes;
+    http_conn_touch(r->conn);
 }
 
 /* RFC 9110 has no such field, but everybody sends it: an id of the client's own, if it can stand in a header and a log. */
@@ -123,6 +125,7 @@ static void leave_queue(struct http_conn *c, struct http_request *r)
 {
     link_remove(&r->link);
     c->n_requests--;
+    c->n_writing -= r->writes && !r->finished;
     c->pending_bytes -= r->cost;
     r->conn = NULL;
 }
@@ -153,6 +156,14 @@ static void refuse_and_end(struct http_conn *c, int err, const char *detail)
     next_request(c);
 }
 
+static void start(struct http_request *r)
+{
+    r->held = false;
+    list_add_last(&r->front->waiting, &r->waiting_link);
+    api_run(&r->api);
+}
+
+/* The request that was being read is complete. */
 static void run(struct http_conn *c)
 {
     struct http_request *r = c->reading_request;
@@ -160,9 +171,12 @@ static void run(struct http_conn *c)
     r->wants_continue = false;
     if (r->head.chunked)
         add_cost(c, r, r->body.len - r->api.body_max);     /* what it was, not what it might have been */
-    list_add_last(&c->front->waiting, &r->waiting_link);
+    r->writes = r->api.route->body != BODY_NONE;
+    r->held = !r->writes && c->n_writing > 0;
+    c->n_writing += r->writes;
     next_request(c);
-    api_run(&r->api);
+    if (!r->held)
+        start(r);
 }
 
 /* Refused before its body: a small one is read away so that the connection can live on; after Expect it may never come. */
@@ -332,12 +346,13 @@ static void put_out(struct http_conn *c, struct buf *out)
     struct link *first;
     while ((first = list_first(&c->requests))) {
         struct http_request *r = link_of(first, struct http_request, link);
-        if (!r->finished) {
-            if (r->wants_continue)
-                buf_add_str(out, "HTTP/1.1 100 Continue\r\n\r\n");
-            r->wants_continue = false;
+        if (r->held)
+            start(r);
+        if (r->wants_continue && !r->finished)
+            buf_add_str(out, "HTTP/1.1 100 Continue\r\n\r\n");
+        r->wants_continue = false;
+        if (!r->finished)
             return;
-        }
         if (c->reading_request == r && c->state == HTTP_STATE_SKIP && c->front->draining)
             r->last = true;
         http_answer_add(out, r, c->front->date);

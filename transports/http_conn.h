@@ -3,6 +3,9 @@
  *   bytes ─> head ─> api_begin ─> body ─> api_run ─> … ─> finished      (any number at a time, in a queue)
  *                                                           └─ the first in the queue, and all finished behind it ─> one send()
  *
+ * A read behind writes that are not finished is held until they are, so that whoever pipelines sees what it has published
+ * (RFC 9112 §9.3.2); writes do not wait for one another.
+ *
  * States (http_conn.c has the table):
  *   HEAD    between requests, or inside a head
  *   BODY    a body is being read for a request that was begun
@@ -40,6 +43,8 @@ struct http_request {
     struct http_request *next_spare;
     size_t               cost;            /* what it counts for in conn->pending_bytes */
     bool                 finished;        /* the answer is complete */
+    bool                 writes;          /* it changes something: reads behind it wait for it */
+    bool                 held;            /* a read that waits to be the first in the queue */
     bool                 wants_continue;  /* 100 Continue is owed when it is the first in the queue */
     bool                 last;            /* its answer says Connection: close */
     bool                 http10;
@@ -64,6 +69,7 @@ struct http_conn {
     uint64_t             body_left;       /* of a body with a length */
     struct link          requests;        /* begun and not put out yet */
     size_t               n_requests, pending_bytes;
+    size_t               n_writing;       /* of n_requests: writes that are not finished */
     struct api_session   session;
 };
 
