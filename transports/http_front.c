@@ -188,6 +188,7 @@ static void *run_thread(void *arg)
     }
     stop_accepting(f);
     close_all(f);
+    event_base_loop(f->base, EVLOOP_NONBLOCK);     /* libevent closes the sockets of freed bufferevents from its loop */
     atomic_store(&f->ended, true);
     return NULL;
 }

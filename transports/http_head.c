@@ -173,6 +173,15 @@ static int check_target(struct slice target)
     return target.len > 0 ? 0 : ERR_BAD_REQUEST;
 }
 
+/* One space between method, target and version, and none behind (RFC 9112 §3). */
+static bool request_line_is_exact(const struct http_head *head)
+{
+    enum { VERSION = sizeof "HTTP/1.1\r\n" - 1 };
+    const char *lf = memchr(head->bytes.at, '\n', head->bytes.len);
+    size_t exact = head->method.len + 1 + head->target.len + 1 + VERSION;
+    return head->target.at == head->bytes.at + head->method.len + 1 && (size_t)(lf + 1 - head->bytes.at) == exact;
+}
+
 static int check_whole(const http_parser *parser, const struct reading *r)
 {
     const struct http_head *head = r->head;
@@ -180,6 +189,8 @@ static int check_whole(const http_parser *parser, const struct reading *r)
         return ERR_NOT_IMPLEMENTED;
     if (parser->method == HTTP_CONNECT || parser->method == HTTP_TRACE)
         return ERR_NOT_IMPLEMENTED;
+    if (!request_line_is_exact(head))
+        return ERR_BAD_REQUEST;
     if (r->encodings > 0 && r->lengths > 0)
         return ERR_LENGTH_CONFLICT;
     if (r->encodings > 0 && parser->http_minor == 0)
