@@ -67,6 +67,7 @@ struct fetch_channel {
     struct slice name;            /* a valid channel name */
     bool         incomplete;      /* answer: the gap concerns this channel */
     bool         resumable;       /* answer: it has history */
+    uint64_t     dropped;         /* answer: positions below this number are incomplete for it (EXACT.md 5, 6) */
 };
 
 enum fetch_from {

@@ -25,16 +25,18 @@ void fetch_answer_fini(struct fetch_call *fetch)
     fetch->n_msgs = 0;
 }
 
+/* Nobody has been told a position above the head. A number that is still under way counts as from the future too: it would
+ * come to a reader who says that he has it already (EXACT.md 12). */
 static bool is_foreign(const struct hub *hub, struct position p)
 {
-    return p.epoch != hub->epoch || p.seq >= hub->next;
+    return p.epoch != hub->epoch || p.seq > hub->head;
 }
 
-static bool is_incomplete(const struct hub *hub, const struct fetch_call *call, const struct channel *ch)
+static bool is_incomplete(const struct hub *hub, const struct fetch_call *call, uint64_t dropped)
 {
     if (call->from != FETCH_AFTER || !history_on(hub->config))
         return false;
-    return is_foreign(hub, call->after) || call->after.seq < (ch ? ch->dropped : hub->channels.floor);
+    return is_foreign(hub, call->after) || call->after.seq < dropped;
 }
 
 static bool source_less(const void *a, const void *b)
@@ -51,7 +53,8 @@ static void look_up(struct hub *hub, struct fetch_call *call, uint64_t start, st
         struct fetch_channel *asked = &call->channels[i];
         struct channel *ch = channel_find(&hub->channels, asked->name, hash_bytes(asked->name));
         asked->resumable = history_on(hub->config);
-        asked->incomplete = is_incomplete(hub, call, ch);
+        asked->dropped = ch ? ch->dropped : hub->channels.floor;
+        asked->incomplete = is_incomplete(hub, call, asked->dropped);
         if (asked->incomplete)
             call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
         uint32_t at = ch && call->from != FETCH_NOW ? channel_first_after(ch, start) : 0;

@@ -209,20 +209,31 @@ static void tell_gap(struct catchup *cu, const struct fetch_call *answer)
     conn->protocol->gap(conn, cu, answer);
 }
 
+/* There is nothing yet that its position could run ahead of. */
+static bool nothing_delivered(const struct conn *conn)
+{
+    for (struct link *l = conn->subs.next; l != &conn->subs; l = l->next)
+        if (!sub_is_parked(link_of(l, struct sub, conn_link)))
+            return false;
+    return !conn->was_live && !catchup_resume(conn);
+}
+
 static void begin(struct catchup *cu, const struct fetch_call *answer)
 {
     struct conn *conn = cu->conn;
     if (answer->gap)
         metric_add(METRIC_gaps, 1);
-    if (conn->position.epoch == 0)
-        conn->position = cu->kind == CATCHUP_RESUME ? answer->begin : answer->upto;
+    if (cu->kind == CATCHUP_RESUME)
+        conn_move_to(conn, answer->begin);
+    else if (conn->position.epoch == 0 || (cu->kind == CATCHUP_NOW && nothing_delivered(conn)))
+        conn_move_to(conn, answer->upto);
     set_begun(cu);
     conn->protocol->began(conn, cu, answer);
 }
 
-/* The answer's channels that are subscribed still, in order; a gap of others is none. Only one catch-up reads an answer of
- * several channels. */
-static void leave_out_unsubscribed(const struct catchup *cu, struct fetch_call *answer)
+/* The answer's channels that are subscribed still, in order; a gap of others is none, nor is one of messages that came before a
+ * subscription began. Only one catch-up reads an answer of several channels. */
+static void leave_out_unwanted(const struct catchup *cu, struct fetch_call *answer)
 {
     bool incomplete = false;
     size_t n = 0;
@@ -230,6 +241,8 @@ static void leave_out_unsubscribed(const struct catchup *cu, struct fetch_call *
         for (size_t i = n; i < answer->n_channels; i++)
             if (answer->channels[i].name.at == sub_of(l)->feed->name) {
                 struct fetch_channel channel = answer->channels[i];
+                if (answer->gap == GAP_HISTORY && sub_of(l)->after >= channel.dropped)
+                    channel.incomplete = false;
                 answer->channels[i] = answer->channels[n];
                 answer->channels[n++] = channel;
                 incomplete |= channel.incomplete;
@@ -315,7 +328,7 @@ void catchup_take(struct catchup *cu)
         only = answer.channels[0];           /* others read it too */
         answer.channels = &only;
     } else {
-        leave_out_unsubscribed(cu, &answer);
+        leave_out_unwanted(cu, &answer);
     }
     if (!cu->begun) {
         begin(cu, &answer);

@@ -1,0 +1,218 @@
+#include "tests/sim/sim.h"
+
+#include "hub/base/err.h"
+
+#include <stdlib.h>
+
+/* ---- images ---- */
+
+static void image_clear(struct disk_image *image)
+{
+    for (size_t i = 0; i < image->n; i++)
+        msg_unref(image->rows[i]);
+    free(image->rows);
+    *image = (struct disk_image){ 0 };
+}
+
+static void image_add(struct disk_image *image, struct msg *m)
+{
+    if (image->n == image->cap) {
+        image->cap = image->cap ? image->cap * 2 : 64;
+        image->rows = realloc(image->rows, image->cap * sizeof *image->rows);
+        if (!image->rows)
+            abort();
+    }
+    image->rows[image->n++] = msg_ref(m);
+}
+
+static void image_copy(struct disk_image *to, const struct disk_image *from)
+{
+    image_clear(to);
+    for (size_t i = 0; i < from->n; i++)
+        image_add(to, from->rows[i]);
+    to->epoch = from->epoch;
+    to->reserved = from->reserved;
+    to->floor = from->floor;
+    to->trim = from->trim;
+}
+
+static void trim(struct disk *disk)
+{
+    struct disk_image *image = &disk->committed;
+    size_t left = 0;
+    for (size_t i = 0; i < image->n; i++) {
+        struct msg *m = image->rows[i];
+        if (m->seq < image->trim) {
+            disk->trimmed[channel_by_name(msg_channel(m))] = m->seq;
+            msg_unref(m);
+        } else {
+            image->rows[left++] = m;
+        }
+    }
+    image->n = left;
+}
+
+static bool image_has(const struct disk_image *image, int channel)
+{
+    for (size_t i = 0; i < image->n; i++)
+        if (channel_by_name(msg_channel(image->rows[i])) == channel)
+            return true;
+    return false;
+}
+
+/* ---- transactions ---- */
+
+static void submit(struct store *store, struct store_group *group)
+{
+    struct disk *disk = (struct disk *)store;
+    sim_check(disk->sim, disk->n_queue < 2, "a third group is submitted to the store");
+    disk->queue[disk->n_queue++] = group;
+}
+
+/* EXACT.md 8: what is trimmed is not needed, and the floor speaks for the channels that have nothing left. */
+static void check_trim(const struct disk *disk, uint64_t old_floor)
+{
+    const struct model *model = &disk->sim->model;
+    const struct disk_image *image = &disk->committed;
+    sim_check(disk->sim, model_oldest_kept(model) >= image->trim, "rows below %lu are trimmed, but history has %lu", image->trim,
+              model_oldest_kept(model));
+    sim_check(disk->sim, image->floor <= model_newest_dropped(model), "the stored floor is %lu, but nothing above %lu was dropped",
+              image->floor, model_newest_dropped(model));
+    for (int c = 0; c < CHANNELS && model_history_on(model); c++)
+        sim_check(disk->sim, image_has(image, c) || image->floor >= disk->trimmed[c],
+                  "the last row of %s is trimmed, its number was %lu, the stored floor is %lu", channel_names[c], disk->trimmed[c],
+                  image->floor);
+    happened(trims);
+    if (image->floor > old_floor)
+        happened(floor_raised);
+}
+
+static void commit(struct disk *disk, const struct store_group *group)
+{
+    struct disk_image *image = &disk->committed;
+    uint64_t floor = image->floor;
+    for (size_t i = 0; i < group->n; i++) {
+        const struct msg *m = group->msgs[i];
+        sim_check(disk->sim, image->n == 0 || m->seq > image->rows[image->n - 1]->seq, "row %lu comes after a higher one", m->seq);
+        sim_check(disk->sim, m->seq < image->reserved, "row %lu was given before its number was reserved", m->seq);
+        image_add(image, group->msgs[i]);
+    }
+    image->reserved = group->reserve > image->reserved ? group->reserve : image->reserved;
+    if (group->trim > image->trim) {
+        image->trim = group->trim;
+        image->floor = group->floor > floor ? group->floor : floor;
+        trim(disk);
+        if (!disk->sim->dead)
+            check_trim(disk, floor);
+    }
+}
+
+static bool is_fresh(const struct disk *disk, const struct store_group *group) { return group->generation == disk->generation; }
+
+static void commit_all(struct disk *disk)
+{
+    for (size_t i = 0; i < disk->n_queue; i++)
+        if (is_fresh(disk, disk->queue[i]))
+            commit(disk, disk->queue[i]);
+    if (disk->sim->config.store_sync == STORE_SYNC_EACH)
+        disk_sync(disk);
+}
+
+/* All groups of one transaction share its fate; one of an older generation failed before it. */
+static void answer_all(struct disk *disk, int err)
+{
+    uint64_t fresh = disk->generation;
+    disk->generation += err != 0;
+    for (size_t i = 0; i < disk->n_queue; i++) {
+        struct store_group *group = disk->queue[i];
+        group->err = group->generation == fresh ? err : ERR_STORE_FAILED;
+        group->next_generation = disk->generation;
+        disk->lossy |= group->err && group->n > 0;
+        sim_trace(disk->sim, "disk: group of %zu, reserve %lu, trim %lu: %d", group->n, group->reserve, group->trim, group->err);
+        post_put(&disk->to_hub, &group->letter, 0);
+    }
+    disk->n_queue = 0;
+    post_flush(&disk->to_hub);
+}
+
+void disk_turn(struct disk *disk)
+{
+    bool any_fresh = false;
+    for (size_t i = 0; i < disk->n_queue; i++)
+        any_fresh |= is_fresh(disk, disk->queue[i]);
+    if (disk->n_queue == 0)
+        return;
+    if (any_fresh && (disk->broken || disk->sim->dead)) {
+        happened(store_failures);
+        answer_all(disk, ERR_STORE_FAILED);
+        return;
+    }
+    if (!disk->sim->dead)
+        commit_all(disk);
+    answer_all(disk, 0);
+}
+
+void disk_commit_unsaid(struct disk *disk)
+{
+    if (!disk->broken)
+        commit_all(disk);
+}
+
+void disk_sync(struct disk *disk) { image_copy(&disk->synced, &disk->committed); }
+
+/* ---- restarts ---- */
+
+void disk_crash(struct disk *disk, bool power)
+{
+    if (power)
+        image_copy(&disk->committed, &disk->synced);
+    else
+        image_copy(&disk->synced, &disk->committed);
+}
+
+/* Rows begin a new life in the epoch of the disk, as store_load gives them. */
+static void renew_rows(struct disk_image *image)
+{
+    for (size_t i = 0; i < image->n; i++) {
+        const struct msg *old = image->rows[i];
+        struct msg *row = msg_new(msg_channel(old), msg_event(old), msg_client(old), old->kind, msg_data(old));
+        row->epoch = image->epoch;
+        row->seq = old->seq;
+        row->prev = old->prev;
+        row->time_ms = old->time_ms;
+        msg_unref(image->rows[i]);
+        image->rows[i] = row;
+    }
+}
+
+bool disk_open(struct disk *disk, bool clean, bool power, struct hub_start *ret_start)
+{
+    struct disk_image *image = &disk->committed;
+    enum store_sync sync = disk->sim->config.store_sync;
+    bool is_clean = clean && !disk->lossy;
+    bool same = image->epoch != 0 && (is_clean || sync == STORE_SYNC_EACH || (sync == STORE_SYNC_BATCH && !power));
+    if (!same) {
+        image->epoch = ++disk->epochs;
+        memset(disk->trimmed, 0, sizeof disk->trimmed);
+    }
+    renew_rows(image);
+    if (image->reserved == 0)
+        image->reserved = 1;
+    disk_sync(disk);
+    disk->lossy = disk->broken = false;
+    disk->generation = 0;
+    disk->n_queue = 0;
+    *ret_start = (struct hub_start){ image->epoch, image->reserved, image->reserved, image->floor };
+    return same;
+}
+
+void disk_init(struct disk *disk, struct sim *sim)
+{
+    *disk = (struct disk){ .port.submit = submit, .sim = sim };
+}
+
+void disk_fini(struct disk *disk)
+{
+    image_clear(&disk->committed);
+    image_clear(&disk->synced);
+}

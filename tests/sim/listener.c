@@ -1,0 +1,443 @@
+#include "tests/sim/sim.h"
+#include "tests/sim/line.h"
+
+#include "transports/sse.h"
+#include "transports/ws.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define check(listener, condition, ...) do { if (!(condition)) listener_fail(listener, __VA_ARGS__); } while (0)
+
+static _Noreturn void listener_fail(const struct listener *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static _Noreturn void listener_fail(const struct listener *r, const char *format, ...)
+{
+    char text[500];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    sim_fail(r->sim, "listener %d (%s, last told %lu.%lu, asked with %lu.%lu): %s", r->number, r->kind == READ_WS ? "ws" : "sse",
+             r->last.epoch, r->last.seq, r->asked.epoch, r->asked.seq, text);
+}
+
+static const struct model *model_of(const struct listener *r) { return &r->sim->model; }
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/* ---- the truth ---- */
+
+/* Everything acknowledged of the channel up to here must have been read by now. */
+static void account(struct listener *r, int c, uint64_t upto)
+{
+    struct part *part = &r->parts[c];
+    const struct model_msg *m = model_next(model_of(r), c, larger(part->checked, part->excused), upto);
+    check(r, !m, "message %lu of %s was acknowledged and never came; everything up to %lu was said to have come, last seen of it %lu",
+          m->seq, channel_names[c], upto, part->checked);
+    part->checked = larger(part->checked, upto);
+}
+
+static void account_all(struct listener *r, uint64_t upto)
+{
+    for (int c = 0; c < CHANNELS; c++)
+        if (r->parts[c].state == PART_LIVE)
+            account(r, c, upto);
+}
+
+/* A position is told: not ahead of what is committed, never back. */
+static void check_position(const struct listener *r, struct position p)
+{
+    check(r, p.epoch == model_of(r)->epoch, "position %lu.%lu is of another epoch than %lu", p.epoch, p.seq, model_of(r)->epoch);
+    check(r, p.seq <= model_of(r)->head, "position %lu is ahead of the head %lu", p.seq, model_of(r)->head);
+}
+
+static void move_to(struct listener *r, struct position p)
+{
+    r->last = r->stored = p;
+    r->has_position = true;
+}
+
+static const struct model_msg *check_msg(const struct listener *r, struct position p, int channel, uint32_t tag)
+{
+    check(r, p.epoch == model_of(r)->epoch, "message %lu.%lu is of another epoch than %lu", p.epoch, p.seq, model_of(r)->epoch);
+    const struct model_msg *m = model_find(model_of(r), p.seq);
+    check(r, m && m->fate == DONE, "message %lu was never acknowledged (%s)", p.seq, m ? m->fate == FAILED ? "it failed" : "under way" : "unknown");
+    check(r, m->tag == tag, "message %lu has payload %u, not %u", p.seq, tag, m->tag);
+    check(r, channel == NO_CHANNEL || channel == m->channel, "message %lu is of %s", p.seq, channel_names[m->channel]);
+    return m;
+}
+
+/* EXACT.md 9: the gap's position is the number just before the first message that follows it. */
+static void close_gap(struct listener *r, uint64_t seq)
+{
+    for (int c = 0; c < CHANNELS && r->gap_open; c++) {
+        const struct part *part = &r->parts[c];
+        const struct model_msg *m = part->state == PART_LIVE ? model_next(model_of(r), c, larger(part->checked, r->last.seq), seq - 1) : NULL;
+        check(r, !m, "after the gap at %lu came %lu, but %lu of %s lies between", r->last.seq, seq, m->seq, channel_names[c]);
+    }
+    r->gap_open = false;
+}
+
+static void on_unmarked(struct listener *r, struct position p, const struct model_msg *m)
+{
+    struct part *part = &r->parts[m->channel];
+    check(r, part->state == PART_LIVE || part->state == PART_LEAVING, "message %lu of %s, which is not subscribed to", p.seq,
+          channel_names[m->channel]);
+    check(r, r->begun, "message %lu before the stream has begun", p.seq);
+    check(r, r->last.epoch != p.epoch || p.seq > r->last.seq, "message %lu comes again or too late", p.seq);
+    check(r, p.seq > part->checked, "message %lu of %s, which had been accounted for up to %lu", p.seq, channel_names[m->channel], part->checked);
+    close_gap(r, p.seq);
+    account_all(r, p.seq - 1);
+    part->checked = p.seq;
+    part->excused = 0;
+    if (r->resumes && p.seq <= r->head_at_begin)
+        happened(after_replay);
+    move_to(r, p);
+}
+
+static void on_marked(struct listener *r, struct position p, const struct model_msg *m)
+{
+    struct part *part = &r->parts[m->channel];
+    check(r, part->state == PART_REPLAY || part->state == PART_LEAVING, "marked message %lu of %s without a replay", p.seq,
+          channel_names[m->channel]);
+    happened(messages_marked);
+    if (part->state == PART_LEAVING)
+        return;
+    check(r, p.seq > part->from.seq, "marked message %lu of %s comes again", p.seq, channel_names[m->channel]);
+    const struct model_msg *between = model_next(model_of(r), m->channel, larger(part->from.seq, part->excused), p.seq - 1);
+    check(r, !between, "marked message %lu of %s came, but not %lu", p.seq, channel_names[m->channel], between->seq);
+    part->from = p;
+    part->excused = 0;
+}
+
+void on_message(struct listener *r, struct position p, int channel, uint32_t tag, bool marked)
+{
+    const struct model_msg *m = check_msg(r, p, channel, tag);
+    sim_trace(r->sim, "listener %d: %smessage %lu of %s", r->number, marked ? "marked " : "", p.seq, channel_names[m->channel]);
+    happened(messages);
+    if (marked)
+        on_marked(r, p, m);
+    else
+        on_unmarked(r, p, m);
+}
+
+/* ---- gaps ---- */
+
+/* On a stream that had begun: history must have lost something, or a lag rule or a channel without history explains it. */
+static bool live_gap_is_right(const struct listener *r, int c)
+{
+    const struct config *config = &r->sim->config;
+    struct position p = { model_of(r)->epoch, larger(r->parts[c].checked, r->parts[c].excused) };
+    return !model_history_on(model_of(r)) || model_may_gap(model_of(r), c, p) || (config->lag_bytes > 0 && config->lag_policy == LAG_SKIP);
+}
+
+static void excuse(struct listener *r, int c, struct position gap)
+{
+    struct part *part = &r->parts[c];
+    bool skips = r->begun && (!model_history_on(model_of(r)) || (r->sim->config.lag_bytes > 0 && r->sim->config.lag_policy == LAG_SKIP));
+    part->excused = larger(model_of(r)->channels[c].dropped, skips ? gap.seq : 0);
+    part->gapped = true;
+}
+
+static void on_first_gap(struct listener *r, struct position p, bool epoch, uint8_t mask)
+{
+    bool other_epoch = r->asked.epoch != model_of(r)->epoch;
+    check(r, r->resumes, "a gap, although no position was given");
+    check(r, model_history_on(model_of(r)), "a gap on resume of channels without history");
+    check(r, r->gapped == 0, "two gaps before the stream begins");
+    check(r, !epoch || other_epoch || r->asked.seq > r->head_when_asked, "a gap of reason epoch");
+    check(r, epoch || !other_epoch, "a gap of reason history, but the epoch is new");
+    check(r, !epoch || mask == r->wanted, "a gap of reason epoch for %x of %x", mask, r->wanted);
+    for (int c = 0; c < CHANNELS; c++)
+        if (mask & 1 << c && !epoch)
+            check(r, model_may_gap(model_of(r), c, r->asked), "a gap for %s, of which nothing after the position was dropped", channel_names[c]);
+    r->gapped = mask;
+    if (!epoch)
+        happened(gap_history);
+    else if (r->asked.epoch && other_epoch)
+        happened(gap_epoch);
+    else
+        happened(gap_nonsense);
+    for (int c = 0; c < CHANNELS; c++)
+        if (epoch)
+            r->parts[c].checked = 0;
+    if (epoch)
+        r->last = (struct position){ 0, 0 };
+    check(r, epoch || p.seq >= r->asked.seq, "the gap is at %lu", p.seq);
+}
+
+static void on_live_gap(struct listener *r, struct position p, bool epoch, uint8_t mask)
+{
+    check(r, !epoch, "a gap of reason epoch in the middle of a stream");
+    check(r, p.seq >= r->last.seq, "the gap goes back to %lu", p.seq);
+    for (int c = 0; c < CHANNELS; c++)
+        if (mask & 1 << c) {
+            check(r, r->parts[c].state == PART_LIVE || r->parts[c].state == PART_LEAVING, "a gap for %s", channel_names[c]);
+            check(r, live_gap_is_right(r, c), "a gap for %s, of which nothing was dropped", channel_names[c]);
+        }
+    happened(gap_live);
+}
+
+static void on_marked_gap(struct listener *r, bool epoch, uint8_t mask)
+{
+    happened(gap_marked);
+    for (int c = 0; c < CHANNELS; c++) {
+        struct part *part = &r->parts[c];
+        if (!(mask & 1 << c) || part->state == PART_LEAVING)
+            continue;
+        check(r, part->since && (part->state == PART_ASKED || part->state == PART_REPLAY), "a marked gap for %s", channel_names[c]);
+        check(r, epoch || model_may_gap(model_of(r), c, part->from) || !model_history_on(model_of(r)),
+              "a marked gap for %s after %lu, of which nothing was dropped", channel_names[c], part->from.seq);
+        check(r, !epoch || part->from.epoch != model_of(r)->epoch || part->future, "a marked gap for %s of reason epoch", channel_names[c]);
+        excuse(r, c, (struct position){ 0, 0 });
+        part->excused = model_of(r)->channels[c].dropped;
+        if (epoch)
+            part->from = (struct position){ model_of(r)->epoch, 0 };
+    }
+}
+
+void on_gap(struct listener *r, struct position p, bool epoch, uint8_t mask, bool marked)
+{
+    sim_trace(r->sim, "listener %d: %sgap %s at %lu.%lu for %x", r->number, marked ? "marked " : "", epoch ? "epoch" : "history", p.epoch,
+              p.seq, mask);
+    check_position(r, p);
+    check(r, mask != 0, "a gap for no channel");
+    if (marked) {
+        on_marked_gap(r, epoch, mask);
+        return;
+    }
+    if (r->begun)
+        on_live_gap(r, p, epoch, mask);
+    else
+        on_first_gap(r, p, epoch, mask);
+    for (int c = 0; c < CHANNELS; c++)
+        if (mask & 1 << c)
+            excuse(r, c, p);
+    account_all(r, p.seq);
+    move_to(r, p);
+    r->gap_open = true;
+}
+
+/* ---- beginnings ---- */
+
+/* Where the stream begins for a channel. */
+static void check_beginning(struct listener *r, int c, struct position p, bool recovered, bool resumable)
+{
+    const struct model *model = model_of(r);
+    bool gapped = r->gapped & 1 << c;
+    check_position(r, p);
+    check(r, resumable == model_history_on(model), "%s is resumable: %d", channel_names[c], resumable);
+    check(r, recovered == (r->resumes && resumable && !gapped), "%s is recovered: %d", channel_names[c], recovered);
+    if (!r->resumes || !resumable)
+        r->parts[c].checked = p.seq;
+    if (r->resumes && resumable && r->gapped == 0)
+        check(r, p.epoch == r->asked.epoch && p.seq == r->asked.seq, "resumed at %lu.%lu without a gap", p.epoch, p.seq);
+    if (r->gapped)
+        check(r, p.seq == r->last.seq, "began at %lu, not where the gap is", p.seq);
+}
+
+static void begin(struct listener *r)
+{
+    r->begun = true;
+    r->head_at_begin = model_of(r)->head;
+    if (r->resumes && !model_history_on(model_of(r)))
+        happened(history_off);
+    else if (r->resumes && r->gapped == 0)
+        happened(resumed_whole);
+}
+
+void on_ready(struct listener *r, struct position p, uint8_t recovered, uint8_t resumable, uint8_t mask)
+{
+    sim_trace(r->sim, "listener %d: ready at %lu.%lu", r->number, p.epoch, p.seq);
+    check(r, !r->begun, "ready twice");
+    check(r, mask == r->wanted, "ready for %x, not %x", mask, r->wanted);
+    for (int c = 0; c < CHANNELS; c++)
+        if (mask & 1 << c)
+            check_beginning(r, c, p, recovered & 1 << c, resumable & 1 << c);
+    account_all(r, p.seq);
+    move_to(r, p);
+    begin(r);
+}
+
+void on_welcome(struct listener *r, struct position p)
+{
+    sim_trace(r->sim, "listener %d: welcome at %lu.%lu", r->number, p.epoch, p.seq);
+    check(r, !r->welcomed, "welcome twice");
+    r->welcomed = true;
+    if (r->resumes && r->wanted && p.epoch == r->asked.epoch && p.seq == r->asked.seq)
+        return;     /* where it was; if that is not where it begins, a gap says so */
+    check_position(r, p);
+    if (r->wanted && r->resumes && model_history_on(model_of(r)))
+        check(r, false, "welcome moves the position to %lu.%lu before a gap was told", p.epoch, p.seq);
+    move_to(r, p);
+    if (!r->wanted)
+        begin(r);
+}
+
+static bool all_begun(const struct listener *r)
+{
+    for (int c = 0; c < CHANNELS; c++)
+        if (r->parts[c].of_url && !r->parts[c].subscribed)
+            return false;
+    return true;
+}
+
+static void on_replay_begins(struct listener *r, int c, struct position p, bool recovered, bool resumable)
+{
+    struct part *part = &r->parts[c];
+    part->state = PART_REPLAY;
+    check(r, recovered == (resumable && !part->gapped), "%s is recovered: %d", channel_names[c], recovered);
+    if (!resumable)
+        part->from = p;
+    else if (!part->gapped)
+        check(r, p.epoch == part->from.epoch && p.seq >= part->from.seq && !model_next(model_of(r), c, part->from.seq, p.seq),
+              "the replay of %s begins at %lu.%lu, not %lu.%lu", channel_names[c], p.epoch, p.seq, part->from.epoch, part->from.seq);
+}
+
+void on_subscribed(struct listener *r, int ref, int c, struct position p, bool recovered, bool resumable)
+{
+    struct part *part = &r->parts[c];
+    sim_trace(r->sim, "listener %d: subscribed to %s at %lu.%lu, ref %d", r->number, channel_names[c], p.epoch, p.seq, ref);
+    check(r, r->welcomed, "subscribed before welcome");
+    check_position(r, p);
+    if (part->of_url && !part->subscribed) {
+        check(r, ref == 0, "subscribed with ref %d", ref);
+        part->subscribed = true;
+        check_beginning(r, c, p, recovered, resumable);
+        if (part->state == PART_LIVE)
+            account(r, c, p.seq);
+        if (!all_begun(r))
+            return;
+        move_to(r, p);
+        begin(r);
+        return;
+    }
+    check(r, ref == part->ref, "subscribed to %s with ref %d, not %d", channel_names[c], ref, part->ref);
+    check(r, part->state == PART_ASKED || part->state == PART_LEAVING, "subscribed to %s, which was not asked for", channel_names[c]);
+    listener_answered(r, ref, 1);
+    part->was_asked = false;
+    if (part->state == PART_LEAVING)
+        return;
+    if (part->since) {
+        on_replay_begins(r, c, p, recovered, resumable);
+        return;
+    }
+    check(r, !recovered && resumable == model_history_on(model_of(r)), "subscribed to %s from now, recovered", channel_names[c]);
+    part->state = PART_LIVE;
+    part->checked = p.seq;
+    if (r->last.seq > p.seq)
+        account(r, c, r->last.seq);
+}
+
+void on_replayed(struct listener *r, int c, struct position p)
+{
+    struct part *part = &r->parts[c];
+    sim_trace(r->sim, "listener %d: replay of %s ends at %lu", r->number, channel_names[c], p.seq);
+    check_position(r, p);
+    if (part->state == PART_LEAVING)
+        return;
+    check(r, part->state == PART_REPLAY, "the end of a replay of %s, which has none", channel_names[c]);
+    check(r, p.seq >= part->from.seq, "the replay of %s ends at %lu, before %lu", channel_names[c], p.seq, part->from.seq);
+    happened(replays);
+    part->state = PART_LIVE;
+    part->checked = part->from.seq;
+    account(r, c, p.seq);
+    part->excused = 0;
+    part->gapped = false;
+    if (r->last.seq > p.seq)
+        account(r, c, r->last.seq);     /* it promised that already */
+}
+
+void on_unsubscribed(struct listener *r, int ref, int c, const char *code)
+{
+    sim_trace(r->sim, "listener %d: unsubscribed from %s", r->number, channel_names[c]);
+    check(r, r->parts[c].state == PART_LEAVING && !strcmp(code, "normal"), "unsubscribed from %s: %s", channel_names[c], code);
+    if (r->parts[c].was_asked)
+        listener_answered(r, r->parts[c].ref, 1);      /* PROTOCOL.md leaves it open whether `subscribed` still comes */
+    r->parts[c] = (struct part){ .state = PART_OUT };
+    listener_answered(r, ref, 1);
+    happened(unsubscribes);
+}
+
+/* ---- positions, answers, ends ---- */
+
+void on_position(struct listener *r, struct position p)
+{
+    sim_trace(r->sim, "listener %d: position %lu.%lu", r->number, p.epoch, p.seq);
+    check_position(r, p);
+    check(r, r->begun, "a position before the stream has begun");
+    check(r, p.seq >= r->last.seq, "the position goes back to %lu", p.seq);
+    account_all(r, p.seq);
+    move_to(r, p);
+    happened(fresh_positions);
+}
+
+void on_published(struct listener *r, int ref, struct position p, int channel)
+{
+    const struct await *await = listener_awaits(r, ref);
+    check(r, await && await->tag, "ok for %d, which was no publish", ref);
+    check_msg(r, p, channel, await->tag);
+    listener_answered(r, ref, 1);
+    happened(publish_by_ws);
+}
+
+void on_refused(struct listener *r, int ref, const char *code)
+{
+    const struct await *await = listener_awaits(r, ref);
+    sim_trace(r->sim, "listener %d: error %s for %d", r->number, code, ref);
+    check(r, await, "error %s for %d, which was not asked", code, ref);
+    bool outage = !strcmp(code, "store_failed") || !strcmp(code, "busy") || !strcmp(code, "draining");
+    check(r, await->bad || (await->tag && outage), "error %s for %d", code, ref);
+    listener_answered(r, ref, 1);
+    happened(refused_commands);
+}
+
+/* History has lost what a channel of its needs, or a lag rule says so; and it had begun. EXACT.md 16. */
+static bool is_slow(const struct listener *r)
+{
+    if (!r->begun || r->sim->config.lag_policy != LAG_DISCONNECT)
+        return false;
+    if (r->sim->config.lag_bytes > 0)
+        return true;
+    for (int c = 0; c < CHANNELS; c++)
+        if (r->parts[c].state != PART_OUT && live_gap_is_right(r, c))
+            return true;
+    return false;
+}
+
+void on_bye(struct listener *r, const char *code)
+{
+    sim_trace(r->sim, "listener %d: bye %s", r->number, code);
+    r->ended = true;
+    if (!strcmp(code, "draining")) {
+        check(r, r->sim->draining, "draining, but the hub is not");
+        happened(drained);
+    } else if (!strcmp(code, "slow_consumer")) {
+        check(r, is_slow(r), "closed as slow, but nothing is lost");
+        check(r, r->line->conn ? r->line->conn->was_live : r->line->was_live, "closed as slow before it had once reached the head");
+        happened(slow_closed);
+    } else {
+        check(r, !strcmp(code, "ping_timeout") && r->kind == READ_WS && !r->sim->settling, "bye: %s", code);
+        happened(ping_timeouts);
+    }
+}
+
+bool listener_is_quiet(const struct listener *r)
+{
+    if (!r->line || !r->begun || r->ended || r->n_awaits > 0 || r->n_say > 0 || r->line->net.len > 0)
+        return false;
+    for (int c = 0; c < CHANNELS; c++)
+        if (r->parts[c].state == PART_ASKED || r->parts[c].state == PART_REPLAY || r->parts[c].state == PART_LEAVING || r->again[c].wants)
+            return false;
+    return true;
+}
+
+/* Nothing is under way anywhere, heartbeats have been sent: it knows everything, and that it does. EXACT.md 11. */
+void listener_at_rest(struct listener *r)
+{
+    check(r, listener_is_quiet(r), "is not at rest: %s%s%zu answers awaited, %zu commands to send, %zu bytes unread",
+          !r->line ? "not connected, " : "", !r->begun ? "not begun, " : "", r->n_awaits, r->n_say, r->line ? r->line->net.len : 0);
+    account_all(r, model_of(r)->head);
+    check(r, r->last.epoch == model_of(r)->epoch && r->last.seq == model_of(r)->head, "its position is not fresh, the head is %lu",
+          model_of(r)->head);
+}

@@ -1,0 +1,111 @@
+/* listener.h — a client: an EventSource or a page with a WebSocket, which stores positions as PROTOCOL.md tells it to, and
+ * checks what it reads against the model.
+ *
+ *   bytes ──> sse_listener.c / ws_listener.c: blocks, frames ──> listener.c: what they mean, and whether it is the truth
+ *
+ * The heart of it: whenever the hub tells a position, by a message's id or without one, everything acknowledged of the
+ * channels subscribed to, after where each began and up to there, must have been read, but for what a gap has excused. */
+#pragma once
+#include "hub/base/buf.h"
+#include "hub/position.h"
+#include "tests/sim/model.h"
+
+struct line;
+struct sim;
+
+enum listener_kind { READ_SSE, READ_SSE_BARE, READ_WS };
+
+enum part_state {
+    PART_OUT,
+    PART_ASKED,        /* subscribe is sent; nothing of it may come yet */
+    PART_REPLAY,       /* between subscribed and position{channel}: marked messages */
+    PART_LIVE,
+    PART_LEAVING,      /* unsubscribe is sent: things may come or not */
+};
+
+/* One channel of a connection. */
+struct part {
+    uint8_t         state;
+    bool            of_url, subscribed;
+    bool            since;        /* asked with a position */
+    bool            future;       /* which was of no or another epoch, or from the future */
+    bool            gapped;       /* a gap was told */
+    bool            was_asked;    /* in PART_LEAVING: `subscribed` had not been read; it may or may not come */
+    struct position from;         /* that position; in PART_REPLAY what has been read */
+    uint64_t        checked;      /* everything up to here is accounted for */
+    uint64_t        excused;      /* a gap was told: what is missing up to here is the gap's */
+    int             ref;          /* of the subscribe */
+};
+
+/* A command that was said and not answered yet. */
+struct await {
+    int      ref;
+    unsigned answers;             /* how many are to come */
+    uint32_t tag;                 /* of a publish */
+    bool     bad;                 /* an error is right */
+};
+
+enum { SAY_MAX = 16, AWAIT_MAX = 64 };
+
+struct listener {
+    struct sim      *sim;
+    int              number;
+    enum listener_kind kind;
+    uint8_t          wanted;             /* channels of its URL, one bit each */
+    bool             has_position;
+    struct position  stored;             /* what it will come back with */
+    struct { bool wants; struct position since; } again[CHANNELS];   /* replays that were cut */
+    size_t           appetite;           /* how many bytes it reads at a time; 0: stuck */
+    bool             silent;             /* does not answer pings */
+    int64_t          come_back_ms;
+
+    /* this connection */
+    struct line     *line;               /* NULL: not connected */
+    struct position  asked;              /* the position it was opened with */
+    uint64_t         head_when_asked;
+    uint64_t         head_at_begin;
+    bool             resumes, welcomed, begun, ended, closed;
+    uint8_t          gapped;             /* channels of the gap before ready */
+    bool             gap_open;           /* a gap was told and no message has followed */
+    struct position  last;               /* last position told; epoch 0: none */
+    struct part      parts[CHANNELS];
+    int              next_ref;
+    struct buf       in;                 /* bytes not parsed yet */
+    struct buf       say[SAY_MAX];       /* commands to send, oldest first */
+    size_t           n_say;
+    struct await     awaits[AWAIT_MAX];
+    size_t           n_awaits;
+};
+
+void listener_init(struct listener *listener, struct sim *sim, int number, enum listener_kind kind);
+void listener_fini(struct listener *listener);
+void listener_connect(struct listener *listener);
+void listener_cut(struct listener *listener);                  /* the client goes away */
+void listener_lost(struct listener *listener);                 /* the hub is gone; some of what it had sent may still arrive */
+void listener_read(struct listener *listener);                 /* up to its appetite */
+void listener_act(struct listener *listener);                  /* a WebSocket says something */
+void listener_speak(struct listener *listener);                /* what it wants to say goes to the hub, if that reads */
+const struct await *listener_awaits(const struct listener *listener, int ref);    /* NULL: not asked, or answered */
+void listener_answered(struct listener *listener, int ref, unsigned answers);
+bool listener_is_quiet(const struct listener *listener);       /* connected, begun, nothing is under way */
+void listener_at_rest(struct listener *listener);              /* everything has been sent: it must know everything */
+
+/* What was read, for the two parsers. `mask`: one bit for each channel. */
+enum { NO_CHANNEL = -1 };
+void on_ready(struct listener *listener, struct position p, uint8_t recovered, uint8_t resumable, uint8_t mask);
+void on_gap(struct listener *listener, struct position p, bool epoch, uint8_t mask, bool marked);
+void on_message(struct listener *listener, struct position p, int channel, uint32_t tag, bool marked);
+void on_position(struct listener *listener, struct position p);
+void on_bye(struct listener *listener, const char *code);
+void on_welcome(struct listener *listener, struct position p);
+void on_subscribed(struct listener *listener, int ref, int channel, struct position p, bool recovered, bool resumable);
+void on_unsubscribed(struct listener *listener, int ref, int channel, const char *code);
+void on_replayed(struct listener *listener, int channel, struct position p);
+void on_published(struct listener *listener, int ref, struct position p, int channel);
+void on_refused(struct listener *listener, int ref, const char *code);
+
+void sse_listener_parse(struct listener *listener);            /* takes whole blocks out of listener->in */
+void ws_listener_parse(struct listener *listener);
+struct json_t;
+uint8_t channels_of_json(const struct json_t *array);    /* of strings, or of objects with a member channel */
+uint32_t payload_tag(const char *text, size_t len);      /* 0: none */

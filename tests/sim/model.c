@@ -1,0 +1,529 @@
+#include "tests/sim/sim.h"
+
+#include "hub/base/err.h"
+
+#include <stdlib.h>
+
+const char *const channel_names[CHANNELS] = { "a", "b.1", "b.2", "room/5", "x:y", "long.name.of.a.channel.with.many.segments" };
+
+int channel_by_name(struct slice name)
+{
+    for (int c = 0; c < CHANNELS; c++)
+        if (slice_is(name, slice_of(channel_names[c])))
+            return c;
+    return -1;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/* ---- what it knows ---- */
+
+bool model_history_on(const struct model *model)
+{
+    const struct config *config = &model->sim->config;
+    return config->history_size > 0 && config->history_ttl_ms > 0 && config->history_bytes > 0;
+}
+
+/* Index of the first message with a number above `after`. */
+static size_t first_above(const struct model *model, uint64_t after)
+{
+    size_t low = 0, high = model->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (model->msgs[middle].seq > after)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+const struct model_msg *model_find(const struct model *model, uint64_t seq)
+{
+    size_t at = seq ? first_above(model, seq - 1) : model->n;
+    return at < model->n && model->msgs[at].seq == seq ? &model->msgs[at] : NULL;
+}
+
+const struct model_msg *model_next(const struct model *model, int channel, uint64_t after, uint64_t upto)
+{
+    for (size_t i = first_above(model, after); i < model->n && model->msgs[i].seq <= upto; i++)
+        if (model->msgs[i].channel == channel && model->msgs[i].fate == DONE)
+            return &model->msgs[i];
+    return NULL;
+}
+
+bool model_is_foreign(const struct model *model, struct position p)
+{
+    return p.epoch != model->epoch || p.seq > model->head;
+}
+
+bool model_must_gap(const struct model *model, int channel, struct position p)
+{
+    if (!model_history_on(model))
+        return false;
+    return model_is_foreign(model, p) || p.seq < model->channels[channel].dropped;
+}
+
+bool model_may_gap(const struct model *model, int channel, struct position p)
+{
+    const struct model_channel *ch = &model->channels[channel];
+    if (!model_history_on(model))
+        return false;
+    return model_must_gap(model, channel, p) || p.seq < (ch->known ? ch->born : model->floor);
+}
+
+uint64_t model_oldest_kept(const struct model *model)
+{
+    for (size_t i = model->unkept; i < model->n; i++)
+        if (model->msgs[i].kept)
+            return model->msgs[i].seq;
+    return UINT64_MAX;
+}
+
+uint64_t model_newest_dropped(const struct model *model)
+{
+    uint64_t newest = model->floor;
+    for (int c = 0; c < CHANNELS; c++)
+        newest = larger(newest, larger(model->channels[c].dropped, model->channels[c].born));
+    return newest;
+}
+
+/* ---- history: EXACT.md 5 ---- */
+
+static void drop(struct model *model, struct model_msg *m)
+{
+    struct model_channel *ch = &model->channels[m->channel];
+    ch->open -= m->kept;
+    m->kept = false;
+    ch->dropped = larger(ch->dropped, m->seq);
+    while (model->unkept < model->n && !model->msgs[model->unkept].kept && model->msgs[model->unkept].fate != UNDER_WAY)
+        model->unkept++;
+}
+
+/* How many are kept of a channel (or of all: -1), their bytes, and the oldest. */
+static size_t tally(struct model *model, int channel, size_t *ret_bytes, struct model_msg **ret_oldest)
+{
+    size_t n = 0;
+    *ret_bytes = 0;
+    for (size_t i = model->n; i-- > model->unkept;) {
+        struct model_msg *m = &model->msgs[i];
+        if (!m->kept || (channel >= 0 && m->channel != channel))
+            continue;
+        n++;
+        *ret_bytes += m->size;
+        *ret_oldest = m;
+    }
+    return n;
+}
+
+static void keep(struct model *model, struct model_msg *m)
+{
+    const struct config *config = &model->sim->config;
+    struct model_msg *oldest = NULL;
+    size_t bytes, n;
+    if (!model_history_on(model)) {
+        drop(model, m);
+        return;
+    }
+    m->kept = true;
+    model->channels[m->channel].open++;
+    while ((n = tally(model, m->channel, &bytes, &oldest)) > 1 && (n > config->history_size || bytes > config->history_bytes))
+        drop(model, oldest);
+    while (tally(model, -1, &bytes, &oldest) > 0 && bytes > config->history_max_bytes)
+        drop(model, oldest);
+}
+
+static void age(struct model *model)
+{
+    for (size_t i = model->unkept; i < model->n; i++)
+        if (model->msgs[i].kept && model->msgs[i].time_ms + model->sim->config.history_ttl_ms <= model->sim->wall_ms)
+            drop(model, &model->msgs[i]);
+}
+
+/* ---- channels: EXACT.md 6, 7 ---- */
+
+static bool has_nothing(const struct model *model, int c)
+{
+    for (int peer = 0; peer < PEERS; peer++)
+        if (model->channels[c].watched[peer])
+            return false;
+    return model->channels[c].open == 0;
+}
+
+static void settle(struct model *model)
+{
+    for (int c = 0; c < CHANNELS; c++) {
+        struct model_channel *ch = &model->channels[c];
+        bool quiet = has_nothing(model, c);
+        if (quiet && !ch->quiet)
+            ch->quiet_ms = model->sim->mono_ms;
+        ch->quiet = quiet;
+    }
+}
+
+static void be_born(struct model *model, int c)
+{
+    struct model_channel *ch = &model->channels[c];
+    if (!ch->known)
+        ch->born = model->floor;
+    ch->known = true;
+}
+
+void model_tick(struct model *model)
+{
+    age(model);
+    settle(model);
+    for (int c = 0; c < CHANNELS; c++) {
+        struct model_channel *ch = &model->channels[c];
+        if (!ch->known || !ch->quiet || ch->quiet_ms + model->sim->config.history_ttl_ms > model->sim->mono_ms)
+            continue;
+        ch->known = false;
+        model->floor = larger(model->floor, larger(ch->dropped, ch->born));
+        happened(forgotten);
+    }
+}
+
+/* ---- publishes: EXACT.md 1, 2 ---- */
+
+static void check_prev(const struct model *model, const struct model_msg *mm, const struct msg *m)
+{
+    const struct model_channel *ch = &model->channels[mm->channel];
+    sim_check(model->sim, m->prev >= ch->last && m->prev <= larger(ch->last, ch->born) && m->prev < m->seq,
+              "message %lu of %s has prev %lu; the one before it is %lu, the channel was born at most at %lu", m->seq,
+              channel_names[mm->channel], m->prev, ch->last, ch->born);
+}
+
+static void complete(struct model *model, struct model_msg *m)
+{
+    sim_check(model->sim, m->call->call.err == 0, "message %lu is committed, its publish was answered %d", m->seq, m->call->call.err);
+    check_prev(model, m, m->call->msg);
+    m->fate = DONE;
+    m->call = NULL;
+    model->channels[m->channel].open--;
+    model->head = m->seq;
+    model->channels[m->channel].last = m->seq;
+    keep(model, m);
+}
+
+static void check_number(const struct model *model, const struct msg *m)
+{
+    const struct sim *sim = model->sim;
+    int64_t time_ms = sim->wall_ms > model->newest_ms ? sim->wall_ms : model->newest_ms;
+    sim_check(sim, m->seq == model->next, "the next number is %lu, the publish got %lu", model->next, m->seq);
+    sim_check(sim, m->epoch == model->epoch, "message %lu is of epoch %lu, not %lu", m->seq, m->epoch, model->epoch);
+    sim_check(sim, m->time_ms == time_ms, "message %lu has time %ld, not %ld", m->seq, m->time_ms, time_ms);
+}
+
+static struct model_msg *add(struct model *model)
+{
+    if (model->n == model->cap) {
+        model->cap = model->cap ? model->cap * 2 : 256;
+        model->msgs = realloc(model->msgs, model->cap * sizeof *model->msgs);
+        if (!model->msgs)
+            abort();
+    }
+    struct model_msg *m = &model->msgs[model->n++];
+    *m = (struct model_msg){ 0 };
+    return m;
+}
+
+static struct model_msg *add_row(struct model *model, const struct msg *row, enum fate fate)
+{
+    struct model_msg *m = add(model);
+    m->seq = row->seq;
+    m->tag = payload_tag(msg_data(row).at, msg_data(row).len);
+    m->channel = (uint8_t)channel_by_name(msg_channel(row));
+    m->fate = (uint8_t)fate;
+    m->size = msg_size(row);
+    m->time_ms = row->time_ms;
+    return m;
+}
+
+static void check_refusal(const struct model *model, const struct publish_call *call)
+{
+    int err = call->call.err;
+    sim_check(model->sim, err == ERR_BUSY || err == ERR_DRAINING, "a publish that got no number was answered %d", err);
+    sim_check(model->sim, (err == ERR_DRAINING) == model->sim->draining, "a publish was answered %s", err_code(err));
+    sim_check(model->sim, err != ERR_BUSY || model->sim->config.store_dir[0], "busy, without a store");
+}
+
+static void on_publish(struct model *model, struct publish_call *call)
+{
+    if (call->msg->seq == 0) {
+        check_refusal(model, call);
+        return;
+    }
+    sim_check(model->sim, !model->sim->draining, "message %lu was taken while draining", call->msg->seq);
+    check_number(model, call->msg);
+    model->next = call->msg->seq + 1;
+    model->newest_ms = call->msg->time_ms;
+    struct model_msg *m = add_row(model, call->msg, UNDER_WAY);
+    m->call = call;
+    model->channels[m->channel].open++;
+    be_born(model, m->channel);
+    model->channels[m->channel].quiet = false;
+    bool waits = model->sim->config.store_dir[0] && model->sim->config.store_sync != STORE_SYNC_OFF && model_history_on(model);
+    if (!waits)
+        complete(model, m);
+}
+
+/* A failure takes everything with it that was submitted before the hub heard of it. */
+static void on_stored(struct model *model, const struct seen_letter *seen)
+{
+    if (!seen->err) {
+        for (size_t i = 0; i < seen->n; i++) {
+            struct model_msg *m = (struct model_msg *)model_find(model, seen->seqs[i]);
+            sim_check(model->sim, m && m->fate != FAILED, "the store was given message %lu, which had failed", seen->seqs[i]);
+            if (m->fate == UNDER_WAY)
+                complete(model, m);
+        }
+        return;
+    }
+    for (size_t i = 0; i < model->n; i++) {
+        struct model_msg *m = &model->msgs[i];
+        if (m->fate != UNDER_WAY)
+            continue;
+        sim_check(model->sim, m->call->call.err == ERR_STORE_FAILED, "message %lu failed, its publish was answered %d", m->seq,
+                  m->call->call.err);
+        m->fate = FAILED;
+        m->call = NULL;
+        model->channels[m->channel].open--;
+        model->head = m->seq;
+    }
+}
+
+/* ---- fetches: EXACT.md 3, 5, 6, 9, 13 ---- */
+
+static void check_gap(const struct model *model, const struct fetch_call *f, uint8_t *ret_mask)
+{
+    const struct sim *sim = model->sim;
+    bool foreign = f->from == FETCH_AFTER && model_is_foreign(model, f->after), any = false;
+    *ret_mask = 0;
+    for (size_t i = 0; i < f->n_channels; i++) {
+        int c = channel_by_name(f->channels[i].name);
+        const struct model_channel *ch = &model->channels[c];
+        bool incomplete = f->channels[i].incomplete;
+        sim_check(sim, !(*ret_mask & 1 << c), "a fetch names %s twice", channel_names[c]);
+        *ret_mask |= (uint8_t)(1 << c);
+        sim_check(sim, f->channels[i].dropped >= ch->dropped && f->channels[i].dropped <= larger(ch->dropped, ch->known ? ch->born : model->floor),
+                  "%s has dropped %lu, not %lu", channel_names[c], f->channels[i].dropped, ch->dropped);
+        bool must = f->from == FETCH_AFTER && model_must_gap(model, c, f->after);
+        bool may = f->from == FETCH_AFTER && model_may_gap(model, c, f->after);
+        sim_check(sim, incomplete || !must, "no gap for %s after %lu.%lu; %lu was dropped, now is %lu", channel_names[c],
+                  f->after.epoch, f->after.seq, ch->dropped, model->head);
+        sim_check(sim, !incomplete || may, "a gap for %s after %lu.%lu, but only %lu was dropped (born %lu, floor %lu)",
+                  channel_names[c], f->after.epoch, f->after.seq, ch->dropped, ch->born, model->floor);
+        if (incomplete && !must)
+            happened(gap_maybe);
+        sim_check(sim, f->channels[i].resumable == model_history_on(model), "resumable is wrong");
+        any |= incomplete;
+    }
+    enum gap_reason reason = !any ? GAP_NONE : foreign ? GAP_EPOCH : GAP_HISTORY;
+    sim_check(sim, f->gap == reason, "gap reason %d, not %d", (int)f->gap, (int)reason);
+}
+
+/* The messages are a beginning of all that is kept; ret_next: what would come next, or NULL. */
+static void check_msgs(const struct model *model, const struct fetch_call *f, uint8_t mask, const struct model_msg **ret_next)
+{
+    bool foreign = f->from == FETCH_AFTER && model_is_foreign(model, f->after);
+    size_t at = 0, bytes = 0;
+    *ret_next = NULL;
+    for (size_t i = 0; i < model->n && f->from != FETCH_NOW; i++) {
+        const struct model_msg *m = &model->msgs[i];
+        if (!m->kept || !(mask & 1 << m->channel) || (f->from == FETCH_AFTER && !foreign && m->seq <= f->after.seq))
+            continue;
+        if (at == f->n_msgs) {
+            *ret_next = m;
+            break;
+        }
+        sim_check(model->sim, f->msgs[at]->seq == m->seq, "message %zu of a fetch is %lu, not %lu", at, f->msgs[at]->seq, m->seq);
+        bytes += m->size;
+        at++;
+    }
+    sim_check(model->sim, at == f->n_msgs, "a fetch has %zu messages, history only %zu", f->n_msgs, at);
+    sim_check(model->sim, f->more == (*ret_next != NULL), "more is %d", f->more);
+    sim_check(model->sim, bytes <= f->max_bytes || at == 1, "a fetch of %zu bytes, %zu were allowed", bytes, f->max_bytes);
+    sim_check(model->sim, f->max_count == 0 || at <= f->max_count, "a fetch of %zu messages", at);
+    sim_check(model->sim, !f->more || at == f->max_count || bytes + (*ret_next)->size > f->max_bytes, "a fetch was cut too early");
+}
+
+static void check_fetch(const struct model *model, const struct fetch_call *f)
+{
+    const struct sim *sim = model->sim;
+    const struct model_msg *next;
+    uint8_t mask;
+    sim_check(sim, f->call.err == 0, "a fetch was answered %d", f->call.err);
+    check_gap(model, f, &mask);
+    check_msgs(model, f, mask, &next);
+    bool foreign = f->from == FETCH_AFTER && model_is_foreign(model, f->after);
+    uint64_t upto = f->more ? f->msgs[f->n_msgs - 1]->seq : model->head, begin = f->after.seq;
+    if (f->from == FETCH_NOW)
+        begin = upto;
+    else if (f->from == FETCH_ALL || f->gap || foreign)
+        begin = f->n_msgs ? f->msgs[0]->seq - 1 : upto;
+    sim_check(sim, f->begin.epoch == model->epoch && f->begin.seq == begin, "a fetch begins at %lu.%lu, not %lu.%lu", f->begin.epoch,
+              f->begin.seq, model->epoch, begin);
+    sim_check(sim, f->upto.epoch == model->epoch && f->upto.seq == larger(upto, begin), "a fetch reaches %lu.%lu, not %lu.%lu",
+              f->upto.epoch, f->upto.seq, model->epoch, larger(upto, begin));
+    happened(fetches);
+    if (f->more)
+        happened(fetches_cut);
+}
+
+/* ---- a turn of the hub ---- */
+
+static void see(struct model *model, struct letter *letter)
+{
+    sim_check(model->sim, model->n_letters < LETTERS_MAX, "more letters than the simulation has room for");
+    struct seen_letter *seen = &model->letters[model->n_letters++];
+    *seen = (struct seen_letter){ .letter = letter, .kind = letter->kind };
+    if (letter->kind == CALL_PUBLISH)
+        ((struct call *)letter)->err = UNANSWERED;
+    if (letter->kind != LETTER_STORED)
+        return;
+    const struct store_group *group = (const struct store_group *)letter;
+    seen->err = group->err;
+    seen->n = group->n;
+    seen->seqs = calloc(group->n + 1, sizeof *seen->seqs);
+    for (size_t i = 0; i < group->n; i++)
+        seen->seqs[i] = group->msgs[i]->seq;
+}
+
+void model_before_turn(struct model *model, struct mailbox *box)
+{
+    model->n_letters = 0;
+    for (struct letter *letter = atomic_load(&box->top); letter; letter = letter->next)
+        see(model, letter);      /* newest first */
+}
+
+static void on_watch(struct model *model, const struct watch_call *call, bool watched)
+{
+    int c = channel_by_name(call->channel);
+    be_born(model, c);
+    model->channels[c].watched[call->call.from] = watched;
+    sim_check(model->sim, call->call.err == 0, "watch was answered %d", call->call.err);
+    sim_check(model->sim, !watched || (call->head.epoch == model->epoch && call->head.seq == model->head),
+              "watch tells head %lu, not %lu", call->head.seq, model->head);
+}
+
+static void on_letter(struct model *model, const struct seen_letter *seen)
+{
+    const struct head_call *head;
+    switch (seen->kind) {
+    case CALL_PUBLISH:
+        on_publish(model, (struct publish_call *)seen->letter);
+        break;
+    case CALL_FETCH:
+        check_fetch(model, (struct fetch_call *)seen->letter);
+        break;
+    case CALL_WATCH:
+    case CALL_UNWATCH:
+        on_watch(model, (struct watch_call *)seen->letter, seen->kind == CALL_WATCH);
+        break;
+    case CALL_HEAD:
+        head = (struct head_call *)seen->letter;
+        sim_check(model->sim, head->head.epoch == model->epoch && head->head.seq == model->head, "the head is told as %lu, not %lu",
+                  head->head.seq, model->head);
+        break;
+    case LETTER_STORED:
+        on_stored(model, seen);
+        break;
+    default:
+        break;
+    }
+}
+
+static void check_under_way(const struct model *model)
+{
+    for (size_t i = 0; i < model->n; i++)
+        sim_check(model->sim, model->msgs[i].fate != UNDER_WAY || model->msgs[i].call->call.err == UNANSWERED,
+                  "message %lu is not committed yet, its publish was answered %d", model->msgs[i].seq, model->msgs[i].call->call.err);
+}
+
+void model_after_turn(struct model *model)
+{
+    age(model);
+    settle(model);
+    while (model->n_letters > 0) {
+        struct seen_letter *seen = &model->letters[--model->n_letters];
+        on_letter(model, seen);
+        free(seen->seqs);
+        settle(model);
+    }
+    check_under_way(model);
+}
+
+/* ---- restarts: EXACT.md 3, 4, 8 ---- */
+
+/* In the same epoch everything acknowledged is in the store, unless history had given it up; nothing that failed is. */
+static void compare_rows(struct model *model, struct msg *const *rows, size_t n)
+{
+    size_t row = 0;
+    for (size_t i = 0; i < model->n; i++) {
+        struct model_msg *m = &model->msgs[i];
+        while (row < n && rows[row]->seq < m->seq)
+            row++;
+        bool stored = row < n && rows[row]->seq == m->seq;
+        sim_check(model->sim, stored || m->fate != DONE || !m->kept, "message %lu was acknowledged and is not in the store", m->seq);
+        sim_check(model->sim, !stored || m->fate != FAILED, "message %lu failed and is in the store", m->seq);
+        if (m->fate == UNDER_WAY && stored)
+            happened(committed_unsaid);
+        if (m->fate == UNDER_WAY)
+            m->fate = stored ? DONE : FAILED;
+        m->call = NULL;
+        m->kept = false;
+    }
+}
+
+static void begin_channels(struct model *model, struct msg *const *rows, size_t n)
+{
+    for (int c = 0; c < CHANNELS; c++) {
+        struct model_channel *ch = &model->channels[c];
+        const struct msg *oldest = NULL;
+        *ch = (struct model_channel){ .quiet_ms = model->sim->mono_ms, .quiet = true };
+        for (size_t i = n; i-- > 0;)
+            if (channel_by_name(msg_channel(rows[i])) == c)
+                oldest = rows[i];
+        ch->known = oldest != NULL;
+        ch->born = oldest ? oldest->prev : 0;
+        for (size_t i = 0; i < model->n; i++)
+            if (model->msgs[i].channel == c && model->msgs[i].fate == DONE && model_history_on(model)) {
+                ch->last = model->msgs[i].seq;
+                if (!oldest || ch->last < oldest->seq)
+                    ch->dropped = ch->last;
+            }
+        sim_check(model->sim, oldest || !model_history_on(model) || model->floor >= ch->dropped,
+                  "nothing of %s is in the store, its last message was %lu, the floor is %lu", channel_names[c], ch->dropped, model->floor);
+        sim_check(model->sim, !oldest || oldest->prev >= ch->dropped, "the oldest row of %s has prev %lu, but there was %lu before it",
+                  channel_names[c], oldest->prev, ch->dropped);
+    }
+}
+
+void model_restart(struct model *model, const struct hub_start *start, struct msg *const *rows, size_t n, bool same_epoch)
+{
+    sim_check(model->sim, !same_epoch || start->next >= model->next, "numbers go on at %lu, but %lu was given", start->next,
+              model->next - 1);
+    if (same_epoch)
+        compare_rows(model, rows, n);
+    else
+        model->n = 0;
+    for (size_t i = 0; i < n && !same_epoch; i++)
+        add_row(model, rows[i], DONE);
+    model->epoch = start->epoch;
+    model->next = start->next;
+    model->head = start->next - 1;
+    model->floor = start->floor;
+    model->newest_ms = 0;
+    model->unkept = 0;
+    begin_channels(model, rows, n);
+    for (size_t i = 0; i < n; i++) {
+        keep(model, (struct model_msg *)model_find(model, rows[i]->seq));
+        model->newest_ms = rows[i]->time_ms > model->newest_ms ? rows[i]->time_ms : model->newest_ms;
+    }
+    settle(model);
+}
+
+void model_fini(struct model *model)
+{
+    free(model->msgs);
+}

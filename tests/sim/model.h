@@ -1,0 +1,86 @@
+/* model.h — the reference: EXACT.md, written slow and simple, without a look at how the hub does it.
+ *
+ * It knows every message that got a number: whether it is acknowledged, failed or still under way; whether history has it;
+ * what each channel has dropped; who watches. It learns only from what the hub is asked (the letters of a turn, read before
+ * the hub runs them), from answers where the rules leave the hub free (a publish may be refused as busy), and from the disk.
+ *
+ * Two questions have freedom in them. *When* a quiet channel is forgotten (EXACT.md 7 says the earliest moment), and so what
+ * `dropped` a channel is reborn with: model_must_gap says where a gap has to be told, model_may_gap where one is allowed.
+ *
+ * Numbers are of one epoch; a new epoch begins a new list, with what the disk kept. */
+#pragma once
+#include "hub/call.h"
+#include "hub/store.h"
+
+#include <stdbool.h>
+
+enum { CHANNELS = 6, PEERS = 8, LETTERS_MAX = 4096 };
+enum { UNANSWERED = 1 << 20 };                    /* what call->err is until the hub has answered */
+
+extern const char *const channel_names[CHANNELS];
+int channel_by_name(struct slice name);           /* -1: none of them */
+
+enum fate { UNDER_WAY, DONE, FAILED };
+
+struct model_msg {
+    uint64_t             seq;
+    uint32_t             tag;                     /* in its payload, never used twice in a seed */
+    uint8_t              channel, fate;
+    bool                 kept;                    /* history has it */
+    size_t               size;                    /* msg_size */
+    int64_t              time_ms;
+    struct publish_call *call;                    /* while UNDER_WAY */
+};
+
+struct model_channel {
+    uint64_t last;                                /* newest DONE */
+    uint64_t dropped;                             /* newest DONE that history gave up: what is truly missing */
+    uint64_t born;                                /* `dropped` may have begun at up to this */
+    bool     known;                               /* has not been forgotten, for certain */
+    bool     watched[PEERS];
+    unsigned open;                                /* how many are kept or under way */
+    bool     quiet;                               /* nothing kept, watched, or under way */
+    int64_t  quiet_ms;
+};
+
+/* A letter as it was before the hub ran it. */
+struct seen_letter {
+    struct letter *letter;
+    uint32_t       kind;
+    int            err;                           /* LETTER_STORED */
+    size_t         n;
+    uint64_t      *seqs;                          /* LETTER_STORED: its rows */
+};
+
+struct model {
+    struct sim          *sim;
+    uint64_t             epoch, next, head;
+    uint64_t             floor;                   /* at most this high is the hub's own floor */
+    int64_t              newest_ms;
+    struct model_msg    *msgs;                    /* in order of number */
+    size_t               n, cap;
+    size_t               unkept;                  /* none before this index is kept */
+    struct model_channel channels[CHANNELS];
+    struct seen_letter   letters[LETTERS_MAX];
+    size_t               n_letters;
+};
+
+/* A hub begins with this, and with these rows (in order of number; seq, prev, hash, time_ms as stored). */
+void model_restart(struct model *model, const struct hub_start *start, struct msg *const *rows, size_t n, bool same_epoch);
+void model_fini(struct model *model);
+/* Around hub_turn. */
+void model_before_turn(struct model *model, struct mailbox *box);
+void model_after_turn(struct model *model);
+/* Beside hub_tick. */
+void model_tick(struct model *model);
+
+/* NULL: no message of this epoch has the number. */
+const struct model_msg *model_find(const struct model *model, uint64_t seq);
+/* The first DONE message of the channel with a number above `after` and at most `upto`, or NULL. */
+const struct model_msg *model_next(const struct model *model, int channel, uint64_t after, uint64_t upto);
+bool     model_is_foreign(const struct model *model, struct position p);
+bool     model_must_gap(const struct model *model, int channel, struct position p);
+bool     model_may_gap(const struct model *model, int channel, struct position p);
+bool     model_history_on(const struct model *model);
+uint64_t model_oldest_kept(const struct model *model);                    /* UINT64_MAX: none */
+uint64_t model_newest_dropped(const struct model *model);

@@ -1,0 +1,163 @@
+#define _GNU_SOURCE     /* memmem */
+/* sse_listener.c — an EventSource by the book (WHATWG HTML §9.2.6): lines, fields, blocks, the last event id. */
+#include "tests/sim/sim.h"
+#include "tests/sim/line.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+struct block {
+    struct buf      data;
+    bool            has_id, has_data, is_retry;
+    struct position id;
+    char            event[80];
+};
+
+uint8_t channels_of_json(const struct json_t *array)
+{
+    uint8_t mask = 0;
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *item = json_array_get(array, i);
+        const char *name = json_string_value(json_is_object(item) ? json_object_get(item, "channel") : item);
+        int c = name ? channel_by_name(slice_of(name)) : NO_CHANNEL;
+        if (c != NO_CHANNEL)
+            mask |= (uint8_t)(1 << c);
+    }
+    return mask;
+}
+
+static int sextet(char c)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c ? strchr(letters, c) : NULL;
+    return at ? (int)(at - letters) : -1;
+}
+
+static uint32_t tag_of_base64(const char *text, size_t len)
+{
+    char bytes[16] = "";
+    size_t n = 0;
+    for (size_t i = 0; i + 3 < len && n + 3 < sizeof bytes; i += 4) {
+        int word = 0;
+        for (size_t k = 0; k < 4; k++)
+            word = word << 6 | (sextet(text[i + k]) & 63);
+        bytes[n++] = (char)(word >> 16);
+        bytes[n++] = (char)(word >> 8);
+        bytes[n++] = (char)word;
+    }
+    return (uint32_t)strtoul(bytes, NULL, 10);
+}
+
+/* A number in decimal never begins with M, N or O, its base64 always does. */
+uint32_t payload_tag(const char *text, size_t len)
+{
+    char digits[24] = "";
+    if (len > 5 && !memcmp(text, "{\"n\":", 5))
+        text += 5, len -= 5;
+    else if (len > 0 && text[0] >= 'M' && text[0] <= 'O')
+        return tag_of_base64(text, len);
+    memcpy(digits, text, len < sizeof digits - 1 ? len : sizeof digits - 1);
+    return (uint32_t)strtoul(digits, NULL, 10);
+}
+
+static uint8_t flagged(const json_t *channels, const char *flag)
+{
+    uint8_t mask = 0;
+    for (size_t i = 0; i < json_array_size(channels); i++) {
+        const json_t *item = json_array_get(channels, i);
+        int c = channel_by_name(slice_of(json_string_value(json_object_get(item, "channel"))));
+        if (json_is_true(json_object_get(item, flag)) && c >= 0)
+            mask |= (uint8_t)(1 << c);
+    }
+    return mask;
+}
+
+static void on_control(struct listener *r, const struct block *block, const json_t *object)
+{
+    const json_t *channels = json_object_get(object, "channels");
+    const char *reason = json_string_value(json_object_get(object, "reason"));
+    sim_check(r->sim, object, "listener %d: control event without JSON: %s", r->number, block->data.at);
+    if (!strcmp(block->event, "hub.ready"))
+        on_ready(r, block->id, flagged(channels, "recovered"), flagged(channels, "resumable"), channels_of_json(channels));
+    else if (!strcmp(block->event, "hub.gap"))
+        on_gap(r, block->id, !strcmp(reason, "epoch"), channels_of_json(channels), false);
+    else if (!strcmp(block->event, "hub.bye"))
+        on_bye(r, json_string_value(json_object_get(object, "code")));
+    else
+        sim_fail(r->sim, "listener %d: event %s", r->number, block->event);
+}
+
+static void on_envelope(struct listener *r, const struct block *block)
+{
+    json_t *object = json_loadb(block->data.at, block->data.len, 0, NULL);
+    const char *channel = json_string_value(json_object_get(object, "channel")), *id = json_string_value(json_object_get(object, "id"));
+    json_t *data = json_object_get(object, "data");
+    sim_check(r->sim, channel && id && data, "listener %d: an envelope is no message object", r->number);
+    struct position p = position_parse(slice_of(id));
+    sim_check(r->sim, p.epoch == block->id.epoch && p.seq == block->id.seq, "listener %d: id %s in block %lu", r->number, id, block->id.seq);
+    uint32_t tag = json_is_object(data) ? (uint32_t)json_integer_value(json_object_get(data, "n"))
+                                        : payload_tag(json_string_value(data), json_string_length(data));
+    on_message(r, p, channel_by_name(slice_of(channel)), tag, false);
+    json_decref(object);
+}
+
+static void on_block(struct listener *r, const struct block *block)
+{
+    sim_check(r->sim, !r->ended, "listener %d: a block after bye", r->number);
+    if (!strncmp(block->event, "hub.", 4)) {
+        json_t *object = json_loadb(block->data.at, block->data.len, 0, NULL);
+        on_control(r, block, object);
+        json_decref(object);
+    } else if (block->has_data && r->kind == READ_SSE) {
+        on_envelope(r, block);
+    } else if (block->has_data) {
+        on_message(r, block->id, NO_CHANNEL, payload_tag(block->data.at, block->data.len), false);
+    } else if (block->has_id) {
+        on_position(r, block->id);
+    }
+}
+
+static void add_line(struct listener *r, struct block *block, struct slice line)
+{
+    if (slice_begins(line, SLICE("id: "))) {
+        block->id = position_parse(slice(line.at + 4, line.len - 4));
+        block->has_id = true;
+    } else if (slice_begins(line, SLICE("event: "))) {
+        snprintf(block->event, sizeof block->event, "%.*s", (int)line.len - 7, line.at + 7);
+    } else if (slice_begins(line, SLICE("data: ")) || slice_is(line, SLICE("data:"))) {
+        if (block->has_data)
+            buf_add_char(&block->data, '\n');
+        if (line.len > 6)
+            buf_add(&block->data, line.at + 6, line.len - 6);
+        block->has_data = true;
+    } else if (!slice_begins(line, SLICE("retry: ")) && !slice_is(line, SLICE(":"))) {
+        sim_fail(r->sim, "listener %d: not a line of SSE: %.*s", r->number, (int)line.len, line.at);
+    }
+}
+
+/* One block; how many bytes it took, 0: it is not complete. */
+static size_t parse_block(struct listener *r)
+{
+    const char *at = r->in.at, *end = r->in.at + r->in.len;
+    const char *blank = r->in.len ? memmem(at, r->in.len, "\n\n", 2) : NULL;
+    if (!blank)
+        return 0;
+    struct block block = { 0 };
+    sim_check(r->sim, !memchr(at, '\r', (size_t)(blank - at)), "listener %d: a CR in a block", r->number);
+    for (const char *next; at <= blank; at = next + 1) {
+        next = memchr(at, '\n', (size_t)(end - at));
+        add_line(r, &block, slice(at, (size_t)(next - at)));
+    }
+    buf_add_char(&block.data, '\0');
+    block.data.len--;
+    on_block(r, &block);
+    buf_fini(&block.data);
+    return (size_t)(blank + 2 - r->in.at);
+}
+
+void sse_listener_parse(struct listener *r)
+{
+    size_t took;
+    while ((took = parse_block(r)) > 0)
+        buf_drop_front(&r->in, took);
+}

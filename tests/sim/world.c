@@ -1,0 +1,224 @@
+/* world.c — lives of the hub: opened on what the disk has, turned by hand, killed, stopped, taken apart. */
+#include "tests/sim/sim.h"
+#include "tests/sim/line.h"
+
+#include "hub/base/err.h"
+#include "hub/metrics.h"
+
+#include <stdlib.h>
+
+enum { PATIENCE = 2000 };      /* rounds in which everything that has ever begun must come to an end */
+
+static bool has_store(const struct sim *sim) { return sim->config.store_dir[0] != '\0'; }
+
+/* ---- opening ---- */
+
+static bool begin_with(struct sim *sim, bool clean, bool power, struct hub_start *ret_start)
+{
+    if (has_store(sim))
+        return disk_open(&sim->disk, clean, power, ret_start);
+    *ret_start = (struct hub_start){ ++sim->disk.epochs, 1, 1, 0 };
+    return false;
+}
+
+static void open_edges(struct sim *sim)
+{
+    for (int e = 0; e < sim->n_edges; e++) {
+        sim_check(sim, edge_new(&sim->config, &sim->clock, sim->hub, false, &sim->edges[e]) == 0, "no edge");
+        sim->edges[e]->line = &sim->line_ops;
+        sim->ticked_ms[e] = sim->mono_ms;
+    }
+}
+
+static void open_as(struct sim *sim, bool clean, bool power)
+{
+    struct hub_start start;
+    bool first = sim->model.epoch == 0, same = begin_with(sim, clean, power, &start);
+    const struct disk_image *image = &sim->disk.committed;
+    sim->draining = sim->dead = false;
+    sim_trace(sim, "a hub begins: epoch %lu, next %lu, floor %lu, %zu rows", start.epoch, start.next, start.floor, image->n);
+    sim->hub = hub_new(&sim->config, &sim->clock, has_store(sim) ? &sim->disk.port : NULL, start);
+    sim_check(sim, sim->hub, "no hub");
+    for (size_t i = 0; i < image->n; i++)
+        sim_check(sim, hub_restore(sim->hub, image->rows[i]) == 0, "a row cannot be restored");
+    model_restart(&sim->model, &start, image->rows, image->n, same);
+    post_init(&sim->disk.to_hub, hub_mailbox(sim->hub), SIZE_MAX);
+    open_edges(sim);
+    writer_open(&sim->writer);
+    for (int i = 0; i < PATIENCE && !hub_can_publish(sim->hub); i++) {
+        world_turn_hub(sim);
+        disk_turn(&sim->disk);
+    }
+    sim_check(sim, hub_can_publish(sim->hub), "no numbers are reserved");
+    if (!first && same)
+        happened(epochs_kept);
+    else if (!first)
+        happened(epochs_new);
+}
+
+void world_open(struct sim *sim) { open_as(sim, true, false); }
+
+/* ---- turning ---- */
+
+void world_turn_hub(struct sim *sim)
+{
+    int64_t lost = metric_sum(METRIC_mail_lost);
+    if (sim->dead) {
+        hub_turn(sim->hub);
+        return;
+    }
+    model_before_turn(&sim->model, hub_mailbox(sim->hub));
+    hub_turn(sim->hub);
+    model_after_turn(&sim->model);
+    counts[COUNT_mail_lost] += (uint64_t)(metric_sum(METRIC_mail_lost) - lost);
+}
+
+static void turn_listener(struct sim *sim, struct listener *r, int edge)
+{
+    struct line *line = r->line;
+    if (!line || line->edge != edge || !line->conn)
+        return;
+    listener_speak(r);
+    if (chance(sim, 700))
+        line_move(line);
+}
+
+/* As a loop of an edge does: events in any order, then the flush. */
+void world_turn_edge(struct sim *sim, int e)
+{
+    struct edge *edge = sim->edges[e];
+    bool mail_first = chance(sim, 500);
+    if (mail_first)
+        edge_mail(edge);
+    for (int i = 0; i < sim->n_listeners; i++)
+        turn_listener(sim, &sim->listeners[i], e);
+    if (!mail_first && chance(sim, 700))
+        edge_mail(edge);
+    if (sim->mono_ms >= sim->ticked_ms[e] + 1000) {
+        sim->ticked_ms[e] = sim->mono_ms;
+        edge_tick(edge);
+    }
+    edge_flush(edge);
+}
+
+bool world_idle(const struct sim *sim)
+{
+    for (int e = 0; e < sim->n_edges; e++)
+        if (sim->edges[e]->calls > 0 || !link_alone(&sim->edges[e]->doomed))
+            return false;
+    return hub_idle(sim->hub) && sim->writer.under_way == 0 && sim->disk.n_queue == 0;
+}
+
+static bool edges_are_idle(const struct sim *sim)
+{
+    for (int e = 0; e < sim->n_edges; e++)
+        if (!edge_idle(sim->edges[e]))
+            return false;
+    return true;
+}
+
+static void turn_all(struct sim *sim)
+{
+    writer_flush(&sim->writer);
+    world_turn_hub(sim);
+    disk_turn(&sim->disk);
+    world_turn_hub(sim);
+    writer_take(&sim->writer);
+    for (int e = 0; e < sim->n_edges; e++)
+        world_turn_edge(sim, e);
+}
+
+void world_settle(struct sim *sim, int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        sim->mono_ms += 100;
+        sim->wall_ms += 100;
+        hub_tick(sim->hub);
+        model_tick(&sim->model);
+        turn_all(sim);
+        for (int k = 0; k < sim->n_listeners; k++) {
+            struct listener *r = &sim->listeners[k];
+            if (r->line)
+                listener_read(r);
+            else if (!sim->draining)
+                listener_connect(r);
+            listener_act(r);
+        }
+    }
+}
+
+/* ---- ends ---- */
+
+/* The calls that are under way come home, then hub and edges are freed. Lines must be gone or go by themselves. */
+void world_take_apart(struct sim *sim)
+{
+    for (int i = 0; i < PATIENCE && !(world_idle(sim) && edges_are_idle(sim)); i++)
+        turn_all(sim);
+    sim_check(sim, world_idle(sim), "calls are never answered: hub idle %d, writer awaits %u", hub_idle(sim->hub), sim->writer.under_way);
+    sim_check(sim, edges_are_idle(sim), "an edge does not become idle");
+    for (int e = 0; e < sim->n_edges; e++) {
+        sim_check(sim, link_alone(&sim->edges[e]->pool.chunks), "ring chunks are left without a listener");
+        edge_free(sim->edges[e]);
+    }
+    hub_free(sim->hub);
+    sim->hub = NULL;
+    mailbox_fini(&sim->writer.box);
+}
+
+static void count_unknown(const struct sim *sim)
+{
+    for (size_t i = 0; i < sim->model.n; i++)
+        if (sim->model.msgs[i].fate == UNDER_WAY)
+            happened(unknown_outcome);
+}
+
+static void lose_listeners(struct sim *sim)
+{
+    for (int i = 0; i < sim->n_listeners; i++)
+        if (sim->listeners[i].line)
+            listener_lost(&sim->listeners[i]);
+}
+
+void world_kill(struct sim *sim, bool power)
+{
+    sim_trace(sim, "%s", power ? "power loss" : "kill -9");
+    if (power)
+        happened(power_losses);
+    else
+        happened(kills);
+    lose_listeners(sim);
+    count_unknown(sim);
+    if (chance(sim, 500))
+        disk_commit_unsaid(&sim->disk);
+    sim->dead = true;
+    world_take_apart(sim);
+    disk_crash(&sim->disk, power);
+    open_as(sim, false, power);
+}
+
+void world_drain(struct sim *sim)
+{
+    sim_trace(sim, "drain");
+    sim->draining = true;
+    for (int e = 0; e < sim->n_edges; e++) {
+        struct letter *letter = calloc(1, sizeof *letter);
+        letter->kind = LETTER_DRAIN;
+        hub_send(sim->hub, sim->edges[e]->peer, letter);
+    }
+    hub_drain(sim->hub);
+}
+
+/* drain.timeout has passed: who is still connected loses his line. What was submitted is committed, or has failed. */
+void world_restart(struct sim *sim)
+{
+    for (int i = 0; i < PATIENCE && !world_idle(sim); i++)
+        turn_all(sim);
+    lose_listeners(sim);
+    sim->disk.broken = false;
+    for (int i = 0; i < PATIENCE && !(world_idle(sim) && edges_are_idle(sim)); i++)
+        turn_all(sim);
+    sim->dead = true;
+    world_take_apart(sim);
+    happened(clean_stops);
+    open_as(sim, true, false);
+}
