@@ -5,6 +5,7 @@
 #include "hub/config.h"
 #include "transports/accept.h"
 #include "transports/edge.h"
+#include "transports/flush.h"
 #include "transports/head.h"
 #include "transports/sse.h"
 #include "transports/stream_request.h"
@@ -234,10 +235,18 @@ static void send_close(struct line *line, struct slice payload)
     buf_fini(&frame);
 }
 
+/* What was said before the end leaves before it. */
+static void say_all(struct line *line)
+{
+    if (line->conn && line->conn->conn_state == CONN_OPEN && line->state == LINE_OPEN)
+        conn_flush(line->conn);
+}
+
 /* The other side closes: its code comes back (1002 if it is none), and that is the end of the line. */
 static int on_ws_close(struct line *line, struct slice payload)
 {
     const unsigned char *p = (const unsigned char *)payload.at;
+    say_all(line);
     bool sound = payload.len == 0 || (payload.len >= 2 && may_be_sent((unsigned)(p[0] << 8 | p[1])));
     send_close(line, sound ? slice(payload.at, payload.len ? 2 : 0) : SLICE("\x03\xea"));
     return -1;
@@ -246,6 +255,7 @@ static int on_ws_close(struct line *line, struct slice payload)
 /* lws drops a WebSocket: because it ended, or because its frames were wrong. Where lws says why, it closes with 1002 itself. */
 static void on_ws_drop(struct line *line)
 {
+    say_all(line);
     if (lws_get_close_length(line->wsi) == 0)
         send_close(line, SLICE("\x03\xea"));
     line_lose_conn(line);
