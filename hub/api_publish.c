@@ -36,7 +36,7 @@ static struct slice trim(struct slice s)
 
 static struct slice until(struct slice s, char end)
 {
-    const char *at = memchr(s.at, end, s.len);
+    const char *at = s.len ? memchr(s.at, end, s.len) : NULL;
     return slice(s.at, at ? (size_t)(at - s.at) : s.len);
 }
 
