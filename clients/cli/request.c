@@ -166,11 +166,19 @@ static int tell_error(void *command, struct slice error)
     return 0;
 }
 
+static int count(void *n, struct slice error)
+{
+    (void)error;
+    ++*(size_t *)n;
+    return 0;
+}
+
 void cli_request_tell_problem(const struct cli_request *r, const struct cli_command *command)
 {
     long status = cli_request_status(r);
     struct json_object problem;
     struct slice errors;
+    size_t n_errors = 0;
     char begin[24];
     if (json_object_parse(buf_slice(&r->body), &problem) || !json_member_find(&problem, "code").at) {
         cli_tell(command, "the answer was %ld, and not in the hub's words: is %.*s a hub?", status, (int)r->url.len, r->url.at);
@@ -179,6 +187,6 @@ void cli_request_tell_problem(const struct cli_request *r, const struct cli_comm
     snprintf(begin, sizeof begin, "%ld ", status);
     tell_members(command, buf_slice(&r->body), begin, (const char *const[]){ "code", "detail", NULL });
     errors = json_member_find(&problem, "errors");
-    if (errors.at)
+    if (errors.at && !json_array_each(errors, count, &n_errors) && n_errors > 1)     /* a single one has been told */
         json_array_each(errors, tell_error, (void *)command);
 }

@@ -38,5 +38,5 @@ CURLcode    cli_request_perform(struct cli_request *r);
 long        cli_request_status(const struct cli_request *r);                    /* HTTP status of the last answer; 0: none */
 const char *cli_request_error(const struct cli_request *r, CURLcode code);      /* a sentence, never NULL */
 
-/* Tells on standard error what the hub refused: status, code and detail of its problem+json, and each of its errors. */
+/* Tells on standard error what the hub refused: status, code and detail of its problem+json, and its errors if they are several. */
 void cli_request_tell_problem(const struct cli_request *r, const struct cli_command *command);
