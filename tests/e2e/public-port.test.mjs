@@ -143,7 +143,7 @@ scenario('a head that never ends, is too long or is no HTTP is closed without ha
 scenario('hundreds of half-sent heads keep nobody else waiting', async (scope) => {
     const hub = await scope.hub();
     const half = Array.from({ length: 300 }, () => raw(scope, hub, 'GET /sse?channel=a HTTP/1.1\r\nHost: e'));
-    await Promise.all(half.map((c) => c.waitFor(() => c.socket.readyState === 'open' || c.ended, 'a connection').catch(() => {}).then(() => {})));
+    await Promise.all(half.map((c) => c.waitFor(() => c.socket.readyState === 'open' || c.ended, 'a connection')));
     await stillServes(scope, hub);
     for (const connection of half) connection.close();
 });
@@ -164,7 +164,7 @@ scenario('a head that is too large, broken or late is told so', async (scope) =>
     const hub = await scope.hub({ args: ['--limits.handshake_timeout=500ms'] });
     for (const [text, status, code] of [
         [`GET /sse?channel=a HTTP/1.1\r\nHost: e2e\r\nX: ${'x'.repeat(70000)}\r\n\r\n`, 431, 'head_too_large'], [`GET /sse?channel=${'x'.repeat(70000)} HTTP/1.1\r\nHost: e2e\r\n\r\n`, 431, 'head_too_large'],
-        ['GET /sse?channel=a HTTP/1.1\r\nHost: e2e\r\nX: y\r\n', 408, 'timeout'], ['hello\r\n\r\n', 400, 'bad_request'], ['GET /sse?channel=a HTTP/1.1\r\nHost: e2e\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n', 400, 'length_conflict'],
+        ['GET /sse?channel=a HTTP/1.1\r\nHost: e2e\r\nX: y\r\n', 408, 'timeout'], ['GET / HTTP/1.1\r\nHost: e2e\r\nno colon\r\n\r\n', 400, 'bad_request'], ['GET /sse?channel=a HTTP/1.1\r\nHost: e2e\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n', 400, 'length_conflict'],
     ]) {
         const connection = raw(scope, hub, text);
         await connection.end();

@@ -13,6 +13,7 @@ export class RawConnection extends Watched {
         const { socketPath, ...target } = where;
         this.socket = net.connect(socketPath ? { path: socketPath } : target);
         this.socket.setNoDelay(true);
+        this.socket.on('connect', () => this.changed());
         this.socket.on('data', (chunk) => this.#onBytes(chunk));
         this.socket.on('error', (error) => { this.error = error; });
         this.socket.on('close', () => this.#onEnd());
