@@ -1,4 +1,5 @@
-/* core.h — the inside of struct hub, for the modules that make it up: hub.c, publish.c, fetch.c, watch.c, inspect.c.
+/* core.h — the inside of struct hub, for the modules that make it up: hub.c (on top: it knows the others),
+ * publish.c, fetch.c, watch.c, inspect.c, and peers.c (at the bottom: mail to the other threads).
  *
  * Nobody else includes this: other threads use call.h, the composition root uses hub.h.
  * Threading: hub thread. */
@@ -58,8 +59,9 @@ struct hub {
 
 static inline int64_t hub_now_ms(const struct hub *hub) { return clock_mono_ms(hub->clock); }
 
-/* Mails the call back to its origin. */
-void hub_answer(struct hub *hub, struct call *call, int err);
+/* peers.c */
+void hub_answer(struct hub *hub, struct call *call, int err);        /* mails the call back to its origin */
+void peers_end_turn(struct hub *hub);                                /* hands over what was said to each in this turn */
 
 /* publish.c */
 void publish_run(struct hub *hub, struct publish_call *call);

@@ -74,28 +74,6 @@ int hub_restore(struct hub *hub, struct msg *m)
 
 struct mailbox *hub_mailbox(struct hub *hub) { return &hub->box; }
 
-uint8_t hub_add_peer(struct hub *hub, struct mailbox *box, bool is_edge, size_t mail_bytes)
-{
-    if (hub->n_peers == PEERS_MAX)
-        abort();
-    struct peer *peer = &hub->peers[hub->n_peers];
-    peer->is_edge = is_edge;
-    post_init(&peer->post, box, mail_bytes);
-    return hub->n_peers++;
-}
-
-void hub_send(struct hub *hub, uint8_t peer, struct letter *letter)
-{
-    post_put(&hub->peers[peer].post, letter, sizeof *letter);
-}
-
-void hub_answer(struct hub *hub, struct call *call, int err)
-{
-    call->err = err;
-    letter_done(&call->letter);
-    post_put(&hub->peers[call->from].post, &call->letter, 0);
-}
-
 static void run_letter(struct hub *hub, struct letter *letter)
 {
     if (letter->kind < CALL_KINDS)
@@ -112,8 +90,7 @@ void hub_turn(struct hub *hub)
         run_letter(hub, letter);
     }
     publish_end_turn(hub);
-    for (uint8_t i = 0; i < hub->n_peers; i++)
-        post_flush(&hub->peers[i].post);
+    peers_end_turn(hub);
 }
 
 int64_t hub_due_ms(const struct hub *hub)
@@ -157,5 +134,3 @@ bool hub_idle(const struct hub *hub)
 {
     return hub->n_flights == 0 && hub->n_groups == 0 && !hub->collecting;
 }
-
-struct position hub_head(const struct hub *hub) { return (struct position){ hub->epoch, hub->head }; }

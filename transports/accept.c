@@ -286,6 +286,8 @@ static int open_listeners(struct acceptor *acceptor, const char **ret_why)
     return err;
 }
 
+void accept_reconfigure(struct acceptor *acceptor, const struct config *config) { acceptor->config = config; }
+
 int accept_new(const struct config *config, struct event_base *base, struct hub *hub, struct edge **edges, size_t n_edges,
                struct acceptor **ret_acceptor, const char **ret_why)
 {

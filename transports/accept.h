@@ -33,5 +33,6 @@ struct socket_letter {
 int  accept_new(const struct config *config, struct event_base *base, struct hub *hub, struct edge **edges, size_t n_edges,
                 struct acceptor **ret_acceptor, const char **ret_why);
 const char *accept_address(const struct acceptor *acceptor);     /* "127.0.0.1:8000", the real port */
+void accept_reconfigure(struct acceptor *acceptor, const struct config *config);   /* new limits from now on */
 void accept_stop(struct acceptor *acceptor);                     /* closes the listeners; connections live on */
 void accept_free(struct acceptor *acceptor);                     /* after the edges have ended; NULL is fine */

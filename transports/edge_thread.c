@@ -150,7 +150,7 @@ static void thread_free(struct edge_thread *thread)
     free(thread);
 }
 
-int edge_thread_start(const struct config *config, struct edge *edge, struct edge_thread **ret_thread)
+int edge_thread_start(struct edge *edge, struct edge_thread **ret_thread)
 {
     struct edge_thread *thread = calloc(1, sizeof *thread);
     if (!thread)
@@ -160,9 +160,9 @@ int edge_thread_start(const struct config *config, struct edge *edge, struct edg
     edge->on_letter = on_letter;
     edge->loop = thread;
     thread->loop = ev_loop_new(EVFLAG_AUTO);
-    int err = thread->loop ? lws_side_new(config, edge, thread->loop, &thread->lws) : ERR_MEMORY;
+    int err = thread->loop ? lws_side_new(edge, thread->loop, &thread->lws) : ERR_MEMORY;
     if (!err) {
-        reception_init(&thread->reception, config, edge, thread->loop, thread->lws);
+        reception_init(&thread->reception, edge, thread->loop, thread->lws);
         watch(thread);
         err = spawn(thread);
     }

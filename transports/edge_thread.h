@@ -6,10 +6,9 @@
 #pragma once
 #include <stdbool.h>
 
-struct config;
 struct edge;
 struct edge_thread;
 
-int  edge_thread_start(const struct config *config, struct edge *edge, struct edge_thread **ret_thread);   /* 0 or ERR_… */
+int  edge_thread_start(struct edge *edge, struct edge_thread **ret_thread);   /* 0 or ERR_… */
 void edge_thread_join(struct edge_thread *thread);      /* waits for its end, frees it (not the edge) */
 bool edge_thread_done(const struct edge_thread *thread);   /* it has ended by itself (any thread may ask) */

@@ -147,6 +147,9 @@ static void take_answers(struct http_front *f)
         if (letter->kind < CALL_KINDS) {
             struct call *call = (struct call *)(void *)letter;
             call->answered(call);
+        } else if (letter->kind == LETTER_CONFIG) {
+            f->config = f->api.config = ((struct config_letter *)(void *)letter)->config;
+            free(letter);
         }
     }
     if (f->starved && post_has_room(&f->to_hub)) {

@@ -51,7 +51,6 @@ struct arrival {
 };
 
 struct lws_side {
-    const struct config *config;
     struct edge         *edge;
     struct ev_loop      *loop;
     struct lws_context  *context;
@@ -208,7 +207,7 @@ static void on_ws_piece(struct line *line, struct slice bytes)
     struct slice text;
     if (!line->conn || line->conn->conn_state != CONN_OPEN)
         return;
-    int got = ws_input_add(&line->input, &piece, line->side->config->public_max_frame, &text);
+    int got = ws_input_add(&line->input, &piece, line->side->edge->config->public_max_frame, &text);
     if (got < 0)
         conn_close(line->conn, got);
     else if (got > 0)
@@ -409,12 +408,12 @@ static struct lws_context *context_new(struct lws_side *side)
     return context;
 }
 
-int lws_side_new(const struct config *config, struct edge *edge, struct ev_loop *loop, struct lws_side **ret_side)
+int lws_side_new(struct edge *edge, struct ev_loop *loop, struct lws_side **ret_side)
 {
     struct lws_side *side = calloc(1, sizeof *side);
     if (!side)
         return ERR_MEMORY;
-    *side = (struct lws_side){ .config = config, .edge = edge, .loop = loop };
+    *side = (struct lws_side){ .edge = edge, .loop = loop };
     link_init(&side->lines);
     link_init(&side->ending);
     link_init(&side->dead);

@@ -21,7 +21,6 @@
 #include "hub/base/buf.h"
 #include "transports/conn.h"
 
-struct config;
 struct edge;
 struct ev_loop;
 struct head;
@@ -29,7 +28,7 @@ struct lws_side;
 struct seats;
 struct stream_request;
 
-int    lws_side_new(const struct config *config, struct edge *edge, struct ev_loop *loop, struct lws_side **ret_side);
+int    lws_side_new(struct edge *edge, struct ev_loop *loop, struct lws_side **ret_side);
 void   lws_side_free(struct lws_side *side);            /* closes what is left; NULL is fine */
 size_t lws_side_lines(const struct lws_side *side);     /* sockets it holds */
 void   lws_side_tick(struct lws_side *side);            /* once a second while there are lines: deadlines, lws's own timers */

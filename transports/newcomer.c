@@ -101,7 +101,7 @@ static void answer(struct newcomer *newcomer)
         return;
     }
     newcomer->state = ANSWERING;
-    wait_for(newcomer, EV_WRITE, newcomer->reception->config->limits_handshake_timeout_ms);
+    wait_for(newcomer, EV_WRITE, newcomer->reception->edge->config->limits_handshake_timeout_ms);
     send_answer(newcomer);
 }
 
@@ -177,7 +177,7 @@ static void show_page(struct visit *visit, const struct stream_request *request)
     struct newcomer *newcomer = visit->newcomer;
     bool head_only = visit->head.method == HEAD_METHOD_HEAD;
     (void)request;
-    if (!newcomer->reception->config->dev) {
+    if (!newcomer->reception->edge->config->dev) {
         refuse(newcomer, ERR_NOT_FOUND, visit->origin, head_only);
         return;
     }
@@ -209,7 +209,7 @@ static int check_visit(struct visit *visit, const struct place *place)
     const struct head *head = &visit->head;
     if (head->has_body)
         return ERR_NO_BODY_HERE;
-    if (!origin_allowed(&visit->newcomer->reception->config->public_origins, head->origin, head->host))
+    if (!origin_allowed(&visit->newcomer->reception->edge->config->public_origins, head->origin, head->host))
         return ERR_BAD_ORIGIN;
     visit->origin = head->origin;
     if (!place)
@@ -241,7 +241,7 @@ static void read_head(struct newcomer *newcomer, struct slice bytes)
 {
     struct visit visit = { .newcomer = newcomer };
     size_t used = 0;
-    int got = http_head_feed(&newcomer->head, bytes, newcomer->reception->config->limits_header_bytes, &used);
+    int got = http_head_feed(&newcomer->head, bytes, newcomer->reception->edge->config->limits_header_bytes, &used);
     if (got == HTTP_HEAD_MORE)
         return;
     int err = got < 0 ? got : head_read(&newcomer->head, &visit.head);
@@ -288,9 +288,9 @@ static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* ---- the reception ---- */
 
-void reception_init(struct reception *reception, const struct config *config, struct edge *edge, struct ev_loop *loop, struct lws_side *lws)
+void reception_init(struct reception *reception, struct edge *edge, struct ev_loop *loop, struct lws_side *lws)
 {
-    *reception = (struct reception){ .config = config, .edge = edge, .loop = loop, .lws = lws };
+    *reception = (struct reception){ .edge = edge, .loop = loop, .lws = lws };
     link_init(&reception->newcomers);
 }
 
@@ -312,7 +312,7 @@ void reception_welcome(struct reception *reception, const struct socket_letter *
     ev_io_init(&newcomer->io, on_io, letter->fd, EV_READ);
     ev_init(&newcomer->deadline, on_deadline);
     newcomer->io.data = newcomer->deadline.data = newcomer;
-    wait_for(newcomer, EV_READ, reception->config->limits_handshake_timeout_ms);
+    wait_for(newcomer, EV_READ, reception->edge->config->limits_handshake_timeout_ms);
 }
 
 void reception_close(struct reception *reception)

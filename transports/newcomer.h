@@ -13,14 +13,12 @@
 #include "hub/base/list.h"
 #include "transports/accept.h"
 
-struct config;
 struct edge;
 struct ev_loop;
 struct lws_side;
 
 /* Where newcomers of one edge are received. */
 struct reception {
-    const struct config *config;
     struct edge         *edge;
     struct ev_loop      *loop;
     struct lws_side     *lws;
@@ -28,7 +26,7 @@ struct reception {
     size_t               n;
 };
 
-void reception_init(struct reception *reception, const struct config *config, struct edge *edge, struct ev_loop *loop, struct lws_side *lws);
+void reception_init(struct reception *reception, struct edge *edge, struct ev_loop *loop, struct lws_side *lws);
 /* Takes over the descriptor and the seats; the letter stays the caller's. */
 void reception_welcome(struct reception *reception, const struct socket_letter *letter);
 /* Nobody is asked in any more: those who have not said what they want are closed; answers under way are finished. */

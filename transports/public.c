@@ -74,11 +74,17 @@ static int public_start(void *self)
 {
     struct public_port *port = self;
     for (size_t i = 0; i < port->n_edges; i++) {
-        int err = edge_thread_start(port->serving->config, port->edges[i], &port->threads[i]);
+        int err = edge_thread_start(port->edges[i], &port->threads[i]);
         if (err)
             return err;
     }
     return 0;
+}
+
+static void public_reload(void *self, const struct config *config)
+{
+    struct public_port *port = self;
+    accept_reconfigure(port->acceptor, config);
 }
 
 static void public_address(const void *self, struct buf *out)
@@ -126,6 +132,6 @@ static void public_stop(void *self)
 }
 
 const struct spoke public_spoke = {
-    .name = "public", .open = public_open, .start = public_start, .address = public_address,
+    .name = "public", .open = public_open, .start = public_start, .reload = public_reload, .address = public_address,
     .drain = public_drain, .done = public_done, .stop = public_stop, .free = public_free,
 };
