@@ -3,7 +3,6 @@
 #include "hub/base/buf.h"
 
 #include <pthread.h>
-#include <stdio.h>
 
 enum { REASON_BYTES = 200 };
 
@@ -12,25 +11,24 @@ static const char *const names[HEALTH_PARTS] = { [HEALTH_HUB] = "hub", [HEALTH_S
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char reasons[HEALTH_PARTS][REASON_BYTES + 1];      /* empty: well */
 
-/* A cut may fall into the middle of a character, and what is printed must be UTF-8. */
-static void cut(char *text, size_t max)
+/* What is printed must be UTF-8, so a cut falls between characters. */
+static size_t cut(const char *text)
 {
-    if (strlen(text) < max)
-        return;
-    size_t end = max;
-    while (end > 0 && ((unsigned char)text[end - 1] & 0xc0) == 0x80)
-        end--;
-    text[end > 0 && (unsigned char)text[end - 1] >= 0xc0 ? end - 1 : max] = 0;
+    size_t len = strnlen(text, REASON_BYTES + 1);
+    if (len <= REASON_BYTES)
+        return len;
+    for (len = REASON_BYTES; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+        len--;
+    return len;
 }
 
 void health_set(enum health_part part, const char *reason)
 {
+    const char *text = !reason ? "" : *reason ? reason : "not well";
+    size_t len = cut(text);
     pthread_mutex_lock(&lock);
-    if (!reason)
-        reasons[part][0] = 0;
-    else
-        snprintf(reasons[part], sizeof reasons[part], "%s", *reason ? reason : "not well");
-    cut(reasons[part], REASON_BYTES);
+    memcpy(reasons[part], text, len);
+    reasons[part][len] = 0;
     pthread_mutex_unlock(&lock);
 }
 

@@ -49,5 +49,6 @@ int  store_open(const struct config *config, struct store **ret_store, struct hu
 int  store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *arg);
 /* Starts the thread; answers go to this mailbox. */
 int  store_start(struct store *store, struct mailbox *hub);
-/* Ends the thread when all that was submitted is committed, marks the stop as clean, closes. NULL is fine. */
+/* Ends the thread when all that was submitted is answered, marks the stop as clean, closes. NULL is fine. With `off` a run in
+ * which a group failed does not stop cleanly: its messages had been acknowledged, and the next run has a new epoch. */
 void store_close(struct store *store);

@@ -98,7 +98,8 @@ static void disconnect(struct store_db *db)
     free(db);
 }
 
-int store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_db, struct hub_start *ret_start, struct store_why *why)
+int store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_db, struct hub_start *ret_start,
+                  struct store_why *why)
 {
     struct store_db *db = calloc(1, sizeof *db);
     if (!db) {
@@ -121,7 +122,9 @@ int store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_d
     }
     db->trimming = db->now.trim > 0;
     *ret_db = db;
-    *ret_start = (struct hub_start){ .epoch = db->now.epoch, .next = db->now.reserved, .reserved = db->now.reserved, .floor = db->now.floor };
+    *ret_start = (struct hub_start){
+        .epoch = db->now.epoch, .next = db->now.reserved, .reserved = db->now.reserved, .floor = db->now.floor,
+    };
     return 0;
 }
 
@@ -129,23 +132,29 @@ void store_db_close(struct store_db *db, bool clean)
 {
     if (!db)
         return;
-    if (clean && (!store_sql_run(db->writer, "PRAGMA synchronous = FULL") || store_meta_end_run(db->writer, &db->dir, &db->now)))
-        log_warn("store", "the clean stop could not be noted: %s", sqlite3_errmsg(db->writer));
+    struct store_why why = { "" };
+    if (clean && (!store_sql_run(db->writer, "PRAGMA synchronous = FULL") || store_meta_end_run(db->writer, &db->dir, &db->now, &why)))
+        log_warn("store", "the clean stop could not be noted: %s", why.text);
     disconnect(db);
 }
 
 /* ---- loading ---- */
 
+static struct slice blob(sqlite3_stmt *stmt, int column)
+{
+    const void *at = sqlite3_column_blob(stmt, column);
+    return slice(at ? at : "", (size_t)sqlite3_column_bytes(stmt, column));
+}
+
 static struct msg *read_row(sqlite3_stmt *stmt, uint64_t epoch, int *ret_err)
 {
     int64_t kind = sqlite3_column_int64(stmt, 3);
     struct slice channel = store_sql_text(stmt, 4), event = store_sql_text(stmt, 5), client = store_sql_text(stmt, 6);
-    const void *data = sqlite3_column_blob(stmt, 7);
     *ret_err = ERR_STORE_OPEN;
-    if (channel_name_check(channel) || event.len > EVENT_NAME_MAX || client.len > CLIENT_ID_MAX || kind < MSG_JSON || kind > MSG_BINARY)
+    if (kind < MSG_JSON || kind > MSG_BINARY || channel_name_check(channel) || event.len > EVENT_NAME_MAX || client.len > CLIENT_ID_MAX)
         return NULL;
     *ret_err = ERR_MEMORY;
-    struct msg *m = msg_new(channel, event, client, (enum msg_kind)kind, slice(data ? data : "", (size_t)sqlite3_column_bytes(stmt, 7)));
+    struct msg *m = msg_new(channel, event, client, (enum msg_kind)kind, blob(stmt, 7));
     if (!m)
         return NULL;
     m->epoch = epoch;

@@ -21,7 +21,8 @@
 struct store_db;
 
 /* As store_open() of store.h. */
-int  store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_db, struct hub_start *ret_start, struct store_why *why);
+int  store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_db, struct hub_start *ret_start,
+                   struct store_why *ret_why);
 /* `clean`: everything that was acknowledged is in here, and the next start may go on in the same epoch. NULL is fine. */
 void store_db_close(struct store_db *db, bool clean);
 /* As store_load() of store.h. */

@@ -143,7 +143,8 @@ bool store_dir_knows(const struct store_dir *dir, uint64_t stamp)
 int store_dir_stamp(struct store_dir *dir, uint64_t stamp, uint64_t before)
 {
     char text[RUN_BYTES];
-    int n = snprintf(text, sizeof text, "pid %-10ld\nstamp %016" PRIx64 "\nbefore %016" PRIx64 "\n", (long)getpid(), stamp, before);
+    int n = snprintf(text, sizeof text, "pid %-10ld\nstamp %016" PRIx64 "\nbefore %016" PRIx64 "\n",
+                     (long)getpid(), stamp, before);
     if (pwrite(dir->run_fd, text, (size_t)n, 0) != n || fdatasync(dir->run_fd) < 0)
         return ERR_STORE_OPEN;
     dir->stamp = stamp;

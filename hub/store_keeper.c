@@ -22,8 +22,9 @@ struct store_keeper {
     bool             syncs;
     pthread_t        thread;
     pthread_mutex_t  lock;
-    pthread_cond_t   changed;
+    pthread_cond_t   changed, rested;      /* for the keeper; for who waits until it has copied */
     bool             dirty, stopping;      /* under the lock: there is something to sync */
+    bool             copying;              /* under the lock */
     size_t           copy_at;              /* under the lock: WAL pages from which on to copy */
     atomic_bool      copied;
     atomic_int       failed;               /* errno of the last sync */
@@ -85,6 +86,7 @@ static void *keeper_thread(void *arg)
     while (wait_for_work(keeper)) {
         bool sync = keeper->dirty, full = many(keeper);
         keeper->dirty = false;
+        keeper->copying = full;
         if (full)
             keeper->copy_at = store_db_wal_pages(keeper->db) + KEEPER_COPY_PAGES;
         pthread_mutex_unlock(&keeper->lock);
@@ -93,6 +95,8 @@ static void *keeper_thread(void *arg)
         if (full)
             copy(keeper);
         pthread_mutex_lock(&keeper->lock);
+        keeper->copying = false;
+        pthread_cond_signal(&keeper->rested);
     }
     pthread_mutex_unlock(&keeper->lock);
     return NULL;
@@ -121,6 +125,7 @@ struct store_keeper *store_keeper_start(struct store_db *db, bool syncs)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&keeper->changed, &attr);
+    pthread_cond_init(&keeper->rested, NULL);
     pthread_condattr_destroy(&attr);
     if (start_thread(keeper) == 0)
         return keeper;
@@ -138,6 +143,7 @@ void store_keeper_stop(struct store_keeper *keeper)
     pthread_mutex_unlock(&keeper->lock);
     pthread_join(keeper->thread, NULL);
     pthread_cond_destroy(&keeper->changed);
+    pthread_cond_destroy(&keeper->rested);
     pthread_mutex_destroy(&keeper->lock);
     free(keeper);
 }
@@ -150,6 +156,16 @@ void store_keeper_committed(struct store_keeper *keeper)
     keeper->dirty = keeper->syncs;
     if (tell)
         pthread_cond_signal(&keeper->changed);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+void store_keeper_hold(struct store_keeper *keeper)
+{
+    if (store_db_wal_pages(keeper->db) < KEEPER_HOLD_PAGES)
+        return;
+    pthread_mutex_lock(&keeper->lock);
+    while (keeper->copying)
+        pthread_cond_wait(&keeper->rested, &keeper->lock);
     pthread_mutex_unlock(&keeper->lock);
 }
 

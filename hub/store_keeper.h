@@ -10,7 +10,8 @@
  *
  * Lifetime   store_keeper_start after store_db_open; store_keeper_stop before store_db_close.
  * Threading  all functions: the store thread (start and stop: whoever starts and joins that one).
- * Limits     the WAL holds KEEPER_COPY_PAGES, and what is committed while those are copied and synced. */
+ * Limits     the WAL holds KEEPER_COPY_PAGES, and what is committed while those are copied and synced. When commits come
+ *            faster than the disk takes them and that passes KEEPER_HOLD_PAGES, they wait until the copy is done. */
 #pragma once
 #include <stdbool.h>
 
@@ -20,6 +21,7 @@ struct store_keeper;
 enum {
     KEEPER_SYNC_MS = 500,
     KEEPER_COPY_PAGES = 4096,      /* 16 MiB */
+    KEEPER_HOLD_PAGES = 16384,     /* 64 MiB */
 };
 
 /* `syncs`: false when each commit does so itself. NULL: no thread. */
@@ -27,6 +29,7 @@ struct store_keeper *store_keeper_start(struct store_db *db, bool syncs);
 void store_keeper_stop(struct store_keeper *keeper);       /* waits for it; syncs nothing. NULL is fine */
 
 void store_keeper_committed(struct store_keeper *keeper);
+void store_keeper_hold(struct store_keeper *keeper);       /* waits while it copies a WAL of KEEPER_HOLD_PAGES or more */
 bool store_keeper_copied(struct store_keeper *keeper);     /* true: it rests until store_keeper_go_on */
 void store_keeper_go_on(struct store_keeper *keeper);
 int  store_keeper_errno(struct store_keeper *keeper);      /* how the last sync went */

@@ -24,7 +24,8 @@ static void copy_text(char *to, size_t size, struct slice s)
 static const char ask_meta[] = "SELECT epoch, max(reserved, coalesce((SELECT max(seq) FROM log) + 1, 1)), floor, trim, stamp,"
                                " clean, sync, boot, inode, born FROM meta";
 
-static int read_meta(sqlite3 *conn, const char *path, struct store_meta *ret_meta, struct last_run *ret_last, struct store_why *why)
+static int read_meta(sqlite3 *conn, const char *path, struct store_meta *ret_meta, struct last_run *ret_last,
+                     struct store_why *why)
 {
     sqlite3_stmt *stmt = NULL;
     if (sqlite3_prepare_v2(conn, ask_meta, -1, &stmt, NULL) != SQLITE_OK || sqlite3_step(stmt) != SQLITE_ROW) {
@@ -48,9 +49,9 @@ static int read_meta(sqlite3 *conn, const char *path, struct store_meta *ret_met
 }
 
 /* NULL: the epoch goes on. */
-static const char *why_new_epoch(const struct store_meta *meta, const struct last_run *last, const struct store_dir *dir, const char *boot)
+static const char *why_new_epoch(const struct store_meta *meta, const struct last_run *last, const struct store_dir *dir,
+                                 struct store_identity id, const char *boot)
 {
-    struct store_identity id = store_dir_identity(dir);
     if (meta->epoch == 0)
         return "the store is new";
     if (last->id.inode != id.inode || last->id.born_ns != id.born_ns || !store_dir_knows(dir, meta->stamp))
@@ -70,17 +71,34 @@ static uint64_t new_stamp(void)
     return stamp;
 }
 
-/* carillon.run names both stamps while the database goes from one to the other. Takes the text from sqlite3_mprintf. */
-static bool change_stamp(sqlite3 *conn, struct store_dir *dir, struct store_meta *meta, uint64_t stamp, char *text)
+static int stamp_file(struct store_dir *dir, uint64_t stamp, uint64_t before, struct store_why *why)
 {
-    bool done = text && !store_dir_stamp(dir, stamp, meta->stamp) && store_sql_run(conn, text) && !store_dir_stamp(dir, stamp, 0);
-    sqlite3_free(text);
-    if (done)
-        meta->stamp = stamp;
-    return done;
+    int err = store_dir_stamp(dir, stamp, before);
+    if (err)
+        store_why_set(why, "carillon.run beside the store %s cannot be written: %s", dir->db_path, strerror(errno));
+    return err;
 }
 
-int store_meta_begin_run(sqlite3 *conn, struct store_dir *dir, enum store_sync sync, struct store_meta *ret_meta, struct store_why *why)
+/* carillon.run names both stamps while the database goes from one to the other. Takes the text from sqlite3_mprintf. */
+static int change_stamp(sqlite3 *conn, struct store_dir *dir, struct store_meta *meta, uint64_t stamp, char *text,
+                        struct store_why *why)
+{
+    int err = stamp_file(dir, stamp, meta->stamp, why);
+    if (!err && (!text || !store_sql_run(conn, text)))
+        err = store_sql_cannot(conn, dir->db_path, why);
+    sqlite3_free(text);
+    if (!err)
+        err = stamp_file(dir, stamp, 0, why);
+    if (!err)
+        meta->stamp = stamp;
+    return err;
+}
+
+static const char begin_run[] = "UPDATE meta SET clean = 0, stamp = %lld, epoch = %lld, reserved = %lld, sync = %Q, boot = %Q,"
+                                " inode = %lld, born = %lld";
+
+int store_meta_begin_run(sqlite3 *conn, struct store_dir *dir, enum store_sync sync, struct store_meta *ret_meta,
+                         struct store_why *why)
 {
     char boot[BOOT_ID_MAX];
     struct store_meta meta = { 0 };
@@ -92,28 +110,23 @@ int store_meta_begin_run(sqlite3 *conn, struct store_dir *dir, enum store_sync s
     int err = read_meta(conn, dir->db_path, &meta, &last, why);
     if (err)
         return err;
-    const char *reason = why_new_epoch(&meta, &last, dir, boot);
+    const char *reason = why_new_epoch(&meta, &last, dir, id, boot);
     if (reason)
         meta.epoch = epoch_new();
-    errno = 0;
-    if (!change_stamp(conn, dir, &meta, stamp,
-                      sqlite3_mprintf("UPDATE meta SET stamp = %lld, epoch = %lld, reserved = %lld, clean = 0, sync = %Q, boot = %Q,"
-                                      " inode = %lld, born = %lld", (sqlite3_int64)stamp, (sqlite3_int64)meta.epoch,
-                                      (sqlite3_int64)meta.reserved, sync_names[sync], boot, id.inode, id.born_ns))) {
-        if (sqlite3_errcode(conn) != SQLITE_OK && sqlite3_errcode(conn) != SQLITE_ROW && sqlite3_errcode(conn) != SQLITE_DONE)
-            return store_sql_cannot(conn, dir->db_path, why);
-        store_why_set(why, "the store %s cannot be opened: carillon.run beside it cannot be written: %s", dir->db_path, strerror(errno));
-        return ERR_STORE_OPEN;
-    }
+    err = change_stamp(conn, dir, &meta, stamp,
+                       sqlite3_mprintf(begin_run, (sqlite3_int64)stamp, (sqlite3_int64)meta.epoch, (sqlite3_int64)meta.reserved,
+                                       sync_names[sync], boot, id.inode, id.born_ns), why);
+    if (err)
+        return err;
     if (reason)
         log_info("store", "%s: new epoch: %s", dir->db_path, reason);
     *ret_meta = meta;
     return 0;
 }
 
-int store_meta_end_run(sqlite3 *conn, struct store_dir *dir, struct store_meta *meta)
+int store_meta_end_run(sqlite3 *conn, struct store_dir *dir, struct store_meta *meta, struct store_why *why)
 {
     uint64_t stamp = new_stamp();
-    return change_stamp(conn, dir, meta, stamp, sqlite3_mprintf("UPDATE meta SET stamp = %lld, clean = 1", (sqlite3_int64)stamp))
-               ? 0 : ERR_STORE_FAILED;
+    return change_stamp(conn, dir, meta, stamp,
+                        sqlite3_mprintf("UPDATE meta SET clean = 1, stamp = %lld", (sqlite3_int64)stamp), why);
 }

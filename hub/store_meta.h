@@ -18,6 +18,7 @@ struct store_meta {
 
 /* Settles the epoch and notes that a run has begun; that is on disk when it returns (the connection must have
  * synchronous = FULL), or a power cut later would look like a clean stop. 0 or ERR_STORE_OPEN. */
-int store_meta_begin_run(sqlite3 *conn, struct store_dir *dir, enum store_sync sync, struct store_meta *ret_meta, struct store_why *why);
-/* Notes that everything acknowledged is in the store. 0 or ERR_STORE_FAILED: the next start takes the stop for unclean. */
-int store_meta_end_run(sqlite3 *conn, struct store_dir *dir, struct store_meta *meta);
+int store_meta_begin_run(sqlite3 *conn, struct store_dir *dir, enum store_sync sync, struct store_meta *ret_meta,
+                         struct store_why *why);
+/* Notes that everything acknowledged is in the store. 0 or ERR_STORE_OPEN: the next start takes the stop for unclean. */
+int store_meta_end_run(sqlite3 *conn, struct store_dir *dir, struct store_meta *meta, struct store_why *why);

@@ -38,7 +38,8 @@ static int check_version(sqlite3 *conn, const char *path, int64_t *ret_version, 
 static int use_wal(sqlite3 *conn, const char *path, struct store_why *why)
 {
     sqlite3_stmt *stmt = NULL;
-    bool asked = sqlite3_prepare_v2(conn, "PRAGMA journal_mode = WAL", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW;
+    int rc = sqlite3_prepare_v2(conn, "PRAGMA journal_mode = WAL", -1, &stmt, NULL);
+    bool asked = rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW;
     bool wal = asked && slice_is(store_sql_text(stmt, 0), SLICE("wal"));
     sqlite3_finalize(stmt);
     if (wal)

@@ -166,6 +166,7 @@ static void look_after_wal(struct disk_store *s)
 {
     s->cannot_sync = store_keeper_errno(s->keeper);
     tell_health(s);
+    store_keeper_hold(s->keeper);
     if (store_keeper_copied(s->keeper)) {
         store_db_wal_again(s->db);
         store_keeper_go_on(s->keeper);

@@ -64,7 +64,7 @@ static void extremes_are_loaded_back_exactly(void **state)
     struct msg *msgs[] = {
         msg_new(SLICE("a"), SLICE(""), SLICE(""), MSG_BINARY, SLICE("")),
         msg_new(slice(name, 200), slice(name, 64), slice(name, 64), MSG_BINARY, slice(large, sizeof large)),
-        msg_new(SLICE("a/b'%);--"), SLICE("e"), SLICE("c"), MSG_TEXT, SLICE("null \0 inside, \xff\xfe and '); DROP TABLE log; --")),
+        msg_new(SLICE("a/b'%);--"), SLICE("e"), SLICE("c"), MSG_TEXT, SLICE("null \0 inside, \xff and '); DROP TABLE log; --")),
         msg_new(SLICE("j"), SLICE(""), SLICE(""), MSG_JSON, SLICE("{\"n\": 0.1, \"big\": 12345678901234567890}")),
     };
     enum { N = sizeof msgs / sizeof *msgs };
@@ -297,7 +297,7 @@ static void a_full_disk_turns_it_red_until_there_is_space(void **state)
     struct rig *rig = *state;
     assert_int_equal(mkdir(rig->dir, 0700), 0);
     if (mount("none", rig->dir, "tmpfs", 0, "size=2m") < 0) {
-        print_message("NOT RUN: a small tmpfs cannot be mounted (%s); the test with the file size limit stands in for it\n", strerror(errno));
+        print_message("NOT RUN: a small tmpfs cannot be mounted (%s); the file size limit above stands in for it\n", strerror(errno));
         skip();
     }
     rig_open(rig, STORE_SYNC_BATCH);
@@ -479,7 +479,7 @@ static void half_a_commit_behind_the_last_does_no_harm(void **state)
     char rest[10000];
     assert_int_equal(in_child(rig, commit_and_die, NULL), -SIGKILL);
     int fd = open(rig_path(rig, "carillon.db-wal"), O_RDWR | O_CLOEXEC);
-    assert_int_equal(pread(fd, rest, sizeof rest, 32), sizeof rest);      /* frames as they are, in the wrong place, and a cut one */
+    assert_int_equal(pread(fd, rest, sizeof rest, 32), sizeof rest);      /* two frames in the wrong place, and a cut one */
     assert_true(lseek(fd, 0, SEEK_END) > 0 && write(fd, rest, sizeof rest) == sizeof rest);
     close(fd);
     assert_kept(rig, 1, 200);
@@ -595,7 +595,7 @@ static void the_wal_is_bounded_under_constant_load_and_emptied_at_rest(void **st
         group_free(answer);
         largest = wal_bytes(rig) > largest ? wal_bytes(rig) : largest;
     }
-    if (largest > total / 2)
+    if (largest > 80 * 1000 * 1000)      /* KEEPER_HOLD_PAGES, and two groups */
         fail_msg("the WAL grew to %lld bytes", (long long)largest);
     print_message("largest WAL %lld MB of %lld MB written\n", (long long)largest / 1000000, (long long)total / 1000000);
     wait_until(wal_is_empty, rig, "the WAL is emptied at rest");
@@ -615,7 +615,8 @@ int main(void)
         TEST(a_failure_refuses_what_was_submitted_before_the_hub_heard_of_it),
         cmocka_unit_test_setup_teardown(files_that_may_not_grow_turn_it_red_until_they_may, rig_setup, teardown_limit),
         cmocka_unit_test_setup_teardown(a_full_disk_turns_it_red_until_there_is_space, rig_setup, teardown_mount),
-        cmocka_unit_test_setup_teardown(files_that_become_read_only_turn_it_red_until_they_are_writable, rig_setup, teardown_immutable),
+        cmocka_unit_test_setup_teardown(files_that_become_read_only_turn_it_red_until_they_are_writable, rig_setup,
+                                        teardown_immutable),
         TEST(another_program_that_keeps_the_file_locked_turns_it_red_until_it_lets_go),
         TEST(with_each_nothing_is_answered_before_it_is_synced),
         TEST(with_batch_a_commit_is_synced_without_another_one_coming),
