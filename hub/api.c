@@ -127,9 +127,9 @@ static int find_key(const struct api_request *r, struct slice *ret_key)
     return 0;
 }
 
-static bool same_key(const struct api_session *session, struct slice key)
+static bool same_key(const struct api_session *session, const struct config *config, struct slice key)
 {
-    return session->principal && session->key.len == key.len && (key.len == 0 || !CRYPTO_memcmp(session->key.at, key.at, key.len));
+    return session->principal && session->config == config && session->key.len == key.len && (key.len == 0 || !CRYPTO_memcmp(session->key.at, key.at, key.len));
 }
 
 /* With --dev nobody needs credentials, so whatever a client sends along does no harm. */
@@ -141,7 +141,7 @@ static int find_principal(struct api_request *r)
     int err = config->dev ? 0 : find_key(r, &key);
     if (err)
         return err;
-    if (same_key(session, key))
+    if (same_key(session, config, key))
         return 0;
     struct principal *principal = NULL;
     err = key.at ? principal_by_key(config, key, &principal) : 0;
@@ -151,6 +151,7 @@ static int find_principal(struct api_request *r)
         principal = principal_anonymous(config);
     api_session_fini(session);
     session->principal = principal;
+    session->config = config;
     buf_add_slice(&session->key, key);
     if (session->key.failed)
         api_session_fini(session);
@@ -208,7 +209,6 @@ static int refuse(struct api_request *r, int err)
 int api_begin(struct api_request *r)
 {
     struct slice channel = { 0 };
-    r->head_only = slice_is(r->method, SLICE("HEAD"));
     int err = split_target(r);
     if (err)
         return refuse(r, err);

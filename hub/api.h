@@ -48,8 +48,10 @@ struct api_route {
 extern const struct api_route api_routes[];
 extern const size_t           api_route_count;
 
-/* What one connection was found to be, so that a key is hashed once and not with every request. */
+/* What one connection was found to be, so that a key is hashed once and not with every request. New settings end it: a key that
+ * was taken out of them opens nothing any more, also on a connection that stays. */
 struct api_session {
+    const struct config *config;       /* the settings it was found with */
     struct buf        key;             /* the credentials that `principal` came from; empty: none */
     struct principal *principal;       /* NULL: not asked yet */
 };
@@ -65,6 +67,7 @@ struct api_request {
     const struct api_header *headers;
     size_t                   n_headers;
     char                     id[129];        /* X-Request-Id, terminated */
+    bool                     head_only;      /* HEAD: runs as GET; the answer's body is counted, not sent */
     /* the front's, before api_run */
     struct slice             body;
     /* from api_begin */
@@ -74,7 +77,6 @@ struct api_request {
     char                     channel_bytes[CHANNEL_NAME_MAX];
     struct slice             channel;        /* decoded {channel}; to be checked by the handler */
     int                      channel_err;    /* ERR_BAD_CHANNEL: not a channel name */
-    bool                     head_only;      /* HEAD: the answer's body is counted, not sent */
     /* the handler's */
     struct buf               scratch;        /* decoded values */
     union {

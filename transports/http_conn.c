@@ -11,6 +11,7 @@
 #include "hub/metrics.h"
 #include "hub/problem.h"
 #include "transports/http_answer.h"
+#include "transports/origin.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -194,6 +195,14 @@ static void skip_or_end(struct http_conn *c)
     move(c, HTTP_STATE_SKIP);
 }
 
+/* With --dev nobody needs a key, so any page that a developer happens to visit could publish here. A browser says whose page asks. */
+static bool is_foreign_page(const struct http_request *r)
+{
+    const struct config *config = r->front->config;
+    struct slice origin = api_header_find(&r->api, "origin");
+    return config->dev && origin.at && !origin_allowed(&config->public_origins, origin, api_header_find(&r->api, "host"));
+}
+
 /* The head is complete: everything that can be decided without the body is decided here. */
 static void begin(struct http_conn *c)
 {
@@ -202,10 +211,14 @@ static void begin(struct http_conn *c)
     bool has_body = head->chunked || head->content_length > 0;
     r->api.method = head->method;
     r->api.target = head->target;
+    r->api.head_only = slice_is(head->method, SLICE("HEAD"));
     r->last = !head->keep_alive || c->front->draining;
     r->http10 = head->http10;
     if (head->expect == EXPECT_OTHER) {
         problem_answer_one(&r->api, NULL, ERR_NOT_ACCEPTABLE, NULL);
+        skip_or_end(c);
+    } else if (is_foreign_page(r)) {
+        problem_answer_one(&r->api, NULL, ERR_BAD_ORIGIN, NULL);
         skip_or_end(c);
     } else if (api_begin(&r->api)) {
         skip_or_end(c);
@@ -353,8 +366,6 @@ static void put_out(struct http_conn *c, struct buf *out)
         r->wants_continue = false;
         if (!r->finished)
             return;
-        if (c->reading_request == r && c->state == HTTP_STATE_SKIP && c->front->draining)
-            r->last = true;
         http_answer_add(out, r, c->front->date);
         count(r);
         leave_queue(c, r);

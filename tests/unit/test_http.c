@@ -907,6 +907,48 @@ static void keys_and_access_decide_who_may(void **state)
     hang_up(&c);
 }
 
+static void with_dev_a_page_of_another_host_may_not_use_the_api(void **state)
+{
+    struct stage *s = *state;
+    static const struct { const char *origin; int status; } cases[] = {
+        { "Origin: https://evil.example\r\n", 403 }, { "Origin: null\r\n", 403 }, { "Origin: http://t\r\n", 200 }, { "", 200 },
+    };
+    raise_curtain(s);
+    struct client c = connect_client(s);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "GET /health/live HTTP/1.1\r\nHost: t\r\n%s\r\n", cases[i].origin);
+        say(&c, text);
+        expect_status(&c, cases[i].status);
+    }
+    hang_up(&c);
+}
+
+static void a_key_that_was_taken_away_is_worth_nothing_on_an_open_connection(void **state)
+{
+    struct stage *s = *state;
+    set_keys(s);
+    raise_curtain(s);
+    struct client c = connect_client(s);
+    say_publish(&c, "X-API-Key: ck_all\r\n", "x");
+    answer_publish(s, must_publish(s));
+    expect_status(&c, 201);
+    struct config reloaded = s->config;
+    reloaded.key_count = 0;
+    struct config_letter *letter = calloc(1, sizeof *letter);
+    letter->letter.kind = LETTER_CONFIG;
+    letter->config = &reloaded;
+    say_publish(&c, "X-API-Key: ck_all\r\n", "still good");
+    struct publish_call *publish = must_publish(s);
+    post_put(&s->to_front, &letter->letter, 1);      /* before the answer, so it is there when the answer is */
+    answer_publish(s, publish);
+    expect_status(&c, 201);
+    say_publish(&c, "X-API-Key: ck_all\r\n", "x");
+    expect_status(&c, 401);
+    hang_up(&c);
+    http_front_stop(s->front);      /* before `reloaded` goes */
+}
+
 static void who_may_not_is_not_asked_for_a_body(void **state)
 {
     struct stage *s = *state;
@@ -1180,6 +1222,8 @@ int main(void)
         ON_STAGE(a_page_of_messages_tells_gap_position_and_where_it_goes_on),
         ON_STAGE(a_page_of_channels_has_a_cursor_and_a_link),
         ON_STAGE(keys_and_access_decide_who_may),
+        ON_STAGE(with_dev_a_page_of_another_host_may_not_use_the_api),
+        ON_STAGE(a_key_that_was_taken_away_is_worth_nothing_on_an_open_connection),
         ON_STAGE(who_may_not_is_not_asked_for_a_body),
         ON_STAGE(a_client_that_leaves_does_not_disturb_what_is_at_the_hub),
         ON_STAGE(a_client_that_shuts_its_side_gets_its_answers),
