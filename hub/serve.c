@@ -29,6 +29,7 @@ struct serve {
     struct event              *mail, *due, *drain_poll, *signals[SIGNALS];
     int64_t                    drain_until_ms; /* 0: not draining */
     bool                       started, failed;
+    bool                       draining_last;  /* the spokes that outlast the others drain too */
 };
 
 static int64_t now_ms(const struct serve *s) { return clock_mono_ms(s->serving.clock); }
@@ -102,12 +103,19 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     turn(s);
 }
 
-static bool all_done(const struct serve *s)
+static bool all_done(const struct serve *s, bool outlasting)
 {
     for (size_t i = 0; i < s->n_open; i++)
-        if (!s->spokes[i]->done(s->selves[i]))
+        if (s->spokes[i]->outlasts == outlasting && !s->spokes[i]->done(s->selves[i]))
             return false;
     return true;
+}
+
+static void drain_spokes(struct serve *s, bool outlasting)
+{
+    for (size_t i = 0; i < s->n_open; i++)
+        if (s->spokes[i]->outlasts == outlasting)
+            s->spokes[i]->drain(s->selves[i]);
 }
 
 static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
@@ -115,7 +123,11 @@ static void on_drain_poll(evutil_socket_t fd, short what, void *arg)
     struct serve *s = arg;
     (void)fd, (void)what;
     turn(s);
-    if (all_done(s) || now_ms(s) >= s->drain_until_ms)
+    if (!s->draining_last && all_done(s, false)) {
+        s->draining_last = true;
+        drain_spokes(s, true);
+    }
+    if ((s->draining_last && all_done(s, true)) || now_ms(s) >= s->drain_until_ms)
         event_base_loopbreak(s->serving.base);
 }
 
@@ -124,8 +136,7 @@ static void begin_drain(struct serve *s)
     log_info("hub", "draining, at most %lld ms", (long long)s->serving.config->drain_timeout_ms);
     health_set(HEALTH_DRAIN, "the hub is going away");
     s->drain_until_ms = now_ms(s) + s->serving.config->drain_timeout_ms;
-    for (size_t i = 0; i < s->n_open; i++)
-        s->spokes[i]->drain(s->selves[i]);
+    drain_spokes(s, false);
     hub_drain(s->serving.hub);
     turn(s);
     struct timeval tv = { 0, DRAIN_POLL_MS * 1000 };

@@ -8,6 +8,8 @@
 #pragma once
 #include "hub/base/buf.h"
 
+#include <stdbool.h>
+
 struct clock;
 struct config;
 struct event_base;
@@ -23,6 +25,7 @@ struct serving {                       /* what a spoke is given; lives as long a
 
 struct spoke {
     const char *name;                  /* "public": what the ready line calls it */
+    bool        outlasts;              /* drains when those without this are done: it tells of the drain (health, metrics) */
     /* 0 and *ret_self; or ERR_… and serving->why. */
     int  (*open)(struct serving *serving, void **ret_self);
     int  (*start)(void *self);         /* threads begin; 0 or ERR_… */

@@ -25,6 +25,6 @@ static void port_stop(void *self)                           { http_front_stop(se
 static void port_free(void *self)                           { http_front_free(self); }
 
 const struct spoke api_spoke = {
-    .name = "api", .open = port_open, .start = port_start, .address = port_address,
+    .name = "api", .outlasts = true, .open = port_open, .start = port_start, .address = port_address,
     .drain = port_drain, .done = port_done, .stop = port_stop, .free = port_free,
 };
