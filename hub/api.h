@@ -7,7 +7,8 @@
  *                        └─ body may come, at most body_max ─> api_run ─> handler ─> api_answer_end
  *                                                                           └─ call ~~hub~~> answered ─> api_answer_end
  *
- * api_answer_end calls request->finished once per request, possibly from inside api_begin or api_run.
+ * api_answer_end calls request->finished once per request, possibly from inside api_begin or api_run; a request whose call has
+ * come back may be gone after it.
  *
  * Lifetime   requests are the front's: memory is reused from one to the next (api_request_reset). What a handler borrows from
  *            head and body is valid until finished; a connection that is gone does not end its requests.
