@@ -13,9 +13,12 @@ static struct slice scheme_of(struct slice origin)
 
 static struct slice behind(struct slice s, size_t n) { return slice(s.at + n, s.len - n); }
 
-static bool ends_nocase(struct slice s, struct slice tail)
+static bool is_host_name(struct slice s)
 {
-    return s.len > tail.len && slice_is_nocase(behind(s, s.len - tail.len), tail);
+    for (size_t i = 0; i < s.len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", s.at[i]) || !s.at[i])
+            return false;
+    return s.len > 0;
 }
 
 /* x.example.com by *.example.com, with the same scheme; the star stands for one or more labels, never for a port or nothing. */
@@ -24,10 +27,13 @@ static bool matches(struct slice pattern, struct slice origin)
     struct slice scheme = scheme_of(pattern);
     if (slice_is(pattern, SLICE("*")) || slice_is_nocase(pattern, origin))
         return true;
-    struct slice rest = behind(pattern, scheme.len);
-    if (!scheme.len || !slice_begins(rest, SLICE("*.")) || !slice_is_nocase(scheme_of(origin), scheme))
+    struct slice tail = behind(pattern, scheme.len), host = scheme_of(origin);
+    if (!scheme.len || !slice_begins(tail, SLICE("*.")) || !slice_is_nocase(host, scheme))
         return false;
-    return ends_nocase(behind(origin, scheme.len), behind(rest, 1));
+    tail = behind(tail, 1);
+    host = behind(origin, scheme.len);
+    return host.len > tail.len && slice_is_nocase(behind(host, host.len - tail.len), tail) &&
+           is_host_name(slice(host.at, host.len - tail.len));
 }
 
 bool origin_allowed(const struct words *allowed, struct slice origin, struct slice host)

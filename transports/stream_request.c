@@ -1,45 +1,20 @@
 #include "transports/stream_request.h"
 
 #include "hub/base/err.h"
+#include "hub/query.h"
 #include "transports/head.h"
 
 #include <stdlib.h>
 
-static int hex(char c)
+/* `out` has room for the whole query, so what was decoded before does not move. */
+static struct slice decode(struct slice in, struct buf *out)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* Decodes to *out, which moves on; the result is never longer than `s`. */
-static struct slice decode(struct slice s, char **out)
-{
-    char *begin = *out, *to = begin;
-    for (size_t i = 0; i < s.len; i++) {
-        bool escaped = s.at[i] == '%' && s.len - i > 2 && hex(s.at[i + 1]) >= 0 && hex(s.at[i + 2]) >= 0;
-        if (escaped) {
-            *to++ = (char)(hex(s.at[i + 1]) << 4 | hex(s.at[i + 2]));
-            i += 2;
-        } else {
-            *to++ = s.at[i] == '+' ? ' ' : s.at[i];
-        }
+    size_t begin = out->len;
+    if (!percent_decode(in, true, out)) {
+        out->len = begin;
+        buf_add_slice(out, in);
     }
-    *out = to;
-    return slice(begin, (size_t)(to - begin));
-}
-
-/* Takes the next `name=value` off the query, decoded. False: there is none. */
-static bool next_parameter(struct slice *query, char **out, struct slice *ret_name, struct slice *ret_value)
-{
-    if (!query->len)
-        return false;
-    const char *end = memchr(query->at, '&', query->len);
-    size_t len = end ? (size_t)(end - query->at) : query->len;
-    const char *mark = len ? memchr(query->at, '=', len) : NULL;
-    size_t name_len = mark ? (size_t)(mark - query->at) : len;
-    *ret_name = decode(slice(query->at, name_len), out);
-    *ret_value = mark ? decode(slice(mark + 1, len - name_len - 1), out) : slice(*out, 0);
-    *query = end ? slice(end + 1, query->len - len - 1) : slice(query->at, 0);
-    return true;
+    return slice(out->at + begin, out->len - begin);
 }
 
 static void on_channel(struct stream_request *r, struct slice v)  { r->channels[r->n_channels++] = v; }
@@ -116,19 +91,24 @@ static int drop_doubles(struct stream_request *request)
     return 0;
 }
 
+static int take_query(struct stream_request *request, struct slice query)
+{
+    struct slice name, value;
+    size_t pairs = 1;
+    for (size_t i = 0; i < query.len; i++)
+        pairs += query.at[i] == '&';
+    request->channels = malloc(pairs * sizeof *request->channels);
+    if (!request->channels || !buf_room(&request->decoded, query.len + 1))
+        return ERR_MEMORY;
+    while (query_next(&query, &name, &value))
+        take_parameter(request, name, decode(value, &request->decoded));
+    return 0;
+}
+
 int stream_request_init(struct stream_request *request, const struct head *head, struct slice peer)
 {
-    struct slice query = head->query, name, value;
-    size_t parts = 1;
-    for (size_t i = 0; i < query.len; i++)
-        parts += query.at[i] == '&';
     *request = (struct stream_request){ .peer = peer };
-    request->decoded = malloc(query.len + 1);
-    request->channels = malloc(parts * sizeof *request->channels);
-    int err = request->decoded && request->channels ? 0 : ERR_MEMORY;
-    char *out = request->decoded;
-    while (!err && next_parameter(&query, &out, &name, &value))
-        take_parameter(request, name, value);
+    int err = take_query(request, head->query);
     if (!err) {
         take_headers(request, head);
         request->has_position = request->position.len > 0;
@@ -142,6 +122,6 @@ int stream_request_init(struct stream_request *request, const struct head *head,
 void stream_request_fini(struct stream_request *request)
 {
     free(request->channels);
-    free(request->decoded);
+    buf_fini(&request->decoded);
     *request = (struct stream_request){ 0 };
 }

@@ -18,7 +18,7 @@ struct stream_request {
     struct slice  client, user, format;        /* ?client= ?user= ?format=; empty: not there */
     struct slice  key;               /* API key: Authorization: Bearer …, X-API-Key, ?token= */
     struct slice  peer;              /* address of the other side, for logs */
-    char         *decoded;           /* the query's own memory */
+    struct buf    decoded;           /* the query's own memory */
 };
 
 /* 0 or ERR_MEMORY. `peer` is borrowed too. */
