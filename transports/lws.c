@@ -179,6 +179,8 @@ static int on_sse_request(struct line *line)
     struct lws_side *side = line->side;
     struct slice head = side->arrival.response;
     int fd = fd_of(line);
+    if (side->arrival.line != line)
+        return -1;      /* lws had no memory for it when it came; the request is no more */
     if (send(fd, head.at, head.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)head.len)
         return -1;      /* a fresh socket takes a head, or it is no more */
     lws_http_mark_sse(line->wsi);
@@ -194,6 +196,8 @@ static int on_sse_request(struct line *line)
 
 static int on_ws_open(struct line *line)
 {
+    if (line->side->arrival.line != line)
+        return -1;
     line->conn = ws_open(line->side->edge, line, line->side->arrival.request);
     return line->conn ? 0 : -1;
 }
@@ -375,7 +379,7 @@ void lws_side_ws(struct lws_side *side, int fd, struct seats seats, const struct
 /* lws says some harmless things as errors. */
 static void on_log(int level, const char *line)
 {
-    static const char *const noise[] = { "lws_mux_mark_immortal", "skint", "calling service", "Attempted to free" };
+    static const char *const noise[] = { "lws_mux_mark_immortal", "skint", "calling service" };
     for (size_t i = 0; i < sizeof noise / sizeof *noise; i++)
         if (strstr(line, noise[i]))
             return;
