@@ -112,7 +112,8 @@ static void place(const struct hub *hub, struct fetch_call *call, bool foreign)
 {
     uint64_t upto = call->more ? call->msgs[call->n_msgs - 1]->seq : hub->head;
     uint64_t begin = call->from == FETCH_AFTER ? call->after.seq : call->from == FETCH_NOW ? upto : 0;
-    if (call->gap || foreign || call->from == FETCH_ALL)
+    /* Without history nothing comes again, whatever the position was: it begins where it is now. */
+    if (call->gap || foreign || call->from == FETCH_ALL || !history_on(hub->config))
         begin = call->n_msgs ? call->msgs[0]->seq - 1 : upto;
     call->begin = (struct position){ hub->epoch, begin };
     call->upto = (struct position){ hub->epoch, upto > begin ? upto : begin };

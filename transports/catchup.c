@@ -329,6 +329,8 @@ void catchup_take(struct catchup *cu)
         answer.channels = &only;
     } else {
         leave_out_unwanted(cu, &answer);
+        if (answer.gap)      /* just before the first that follows for this reader (EXACT.md 9) */
+            answer.begin.seq = b->n ? b->frames[0].seq - 1 : answer.upto.seq;
     }
     if (!cu->begun) {
         begin(cu, &answer);

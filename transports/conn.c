@@ -376,7 +376,7 @@ void conn_want_head(struct conn *conn)
 void conn_on_head(struct conn *conn)
 {
     link_remove(&conn->due_link);
-    if (conn_at_end(conn))
+    if (conn_at_end(conn) && (conn->position.epoch || conn->n_subs == 0))      /* not before `ready` has told where it begins */
         conn_move_to(conn, conn->edge->head);
     if (conn->position.epoch == 0) {
         list_add_last(&conn->edge->head_wanted, &conn->due_link);

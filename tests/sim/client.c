@@ -49,6 +49,8 @@ static void choose_position(struct listener *r)
     } else if (r->has_position && chance(sim, 60)) {   /* comes back with something older */
         r->asked.seq -= dice(sim, r->asked.seq < 20 ? r->asked.seq + 1 : 20);
     }
+    if (r->asked.epoch == 0)
+        r->asked.seq = 0;
     r->head_when_asked = sim->model.head;
 }
 

@@ -79,7 +79,7 @@ static void check_trim(const struct disk *disk, uint64_t old_floor)
     sim_check(disk->sim, image->floor <= model_newest_dropped(model), "the stored floor is %lu, but nothing above %lu was dropped",
               image->floor, model_newest_dropped(model));
     for (int c = 0; c < CHANNELS && model_history_on(model); c++)
-        sim_check(disk->sim, image_has(image, c) || image->floor >= disk->trimmed[c],
+        sim_check(disk->sim, disk->lossy || image_has(image, c) || image->floor >= disk->trimmed[c],
                   "the last row of %s is trimmed, its number was %lu, the stored floor is %lu", channel_names[c], disk->trimmed[c],
                   image->floor);
     happened(trims);
@@ -127,7 +127,7 @@ static void answer_all(struct disk *disk, int err)
         struct store_group *group = disk->queue[i];
         group->err = group->generation == fresh ? err : ERR_STORE_FAILED;
         group->next_generation = disk->generation;
-        disk->lossy |= group->err && group->n > 0;
+        disk->lossy |= group->err && group->n > 0 && disk->sim->config.store_sync == STORE_SYNC_OFF;
         sim_trace(disk->sim, "disk: group of %zu, reserve %lu, trim %lu: %d", group->n, group->reserve, group->trim, group->err);
         post_put(&disk->to_hub, &group->letter, 0);
     }

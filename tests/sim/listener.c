@@ -127,7 +127,7 @@ void on_message(struct listener *r, struct position p, int channel, uint32_t tag
 static bool live_gap_is_right(const struct listener *r, int c)
 {
     const struct config *config = &r->sim->config;
-    struct position p = { model_of(r)->epoch, larger(r->parts[c].checked, r->parts[c].excused) };
+    struct position p = { model_of(r)->epoch, r->parts[c].checked };
     return !model_history_on(model_of(r)) || model_may_gap(model_of(r), c, p) || (config->lag_bytes > 0 && config->lag_policy == LAG_SKIP);
 }
 
@@ -355,6 +355,7 @@ void on_unsubscribed(struct listener *r, int ref, int c, const char *code)
     if (r->parts[c].was_asked)
         listener_answered(r, r->parts[c].ref, 1);      /* PROTOCOL.md leaves it open whether `subscribed` still comes */
     r->parts[c] = (struct part){ .state = PART_OUT };
+    r->gap_open = false;      /* what followed the gap may have been of this channel */
     listener_answered(r, ref, 1);
     happened(unsubscribes);
 }
@@ -417,7 +418,8 @@ void on_bye(struct listener *r, const char *code)
         check(r, r->line->conn ? r->line->conn->was_live : r->line->was_live, "closed as slow before it had once reached the head");
         happened(slow_closed);
     } else {
-        check(r, !strcmp(code, "ping_timeout") && r->kind == READ_WS && !r->sim->settling, "bye: %s", code);
+        bool was_stuck = !r->sim->settling || r->sim->mono_ms <= r->sim->settling_ms + 2 * r->sim->config.ws_ping_ms + 2000;
+        check(r, !strcmp(code, "ping_timeout") && r->kind == READ_WS && was_stuck, "bye: %s", code);
         happened(ping_timeouts);
     }
 }

@@ -127,6 +127,8 @@ static void keep(struct model *model, struct model_msg *m)
     }
     m->kept = true;
     model->channels[m->channel].open++;
+    if (model->unkept > (size_t)(m - model->msgs))
+        model->unkept = (size_t)(m - model->msgs);
     while ((n = tally(model, m->channel, &bytes, &oldest)) > 1 && (n > config->history_size || bytes > config->history_bytes))
         drop(model, oldest);
     while (tally(model, -1, &bytes, &oldest) > 0 && bytes > config->history_max_bytes)
@@ -359,7 +361,7 @@ static void check_fetch(const struct model *model, const struct fetch_call *f)
     uint64_t upto = f->more ? f->msgs[f->n_msgs - 1]->seq : model->head, begin = f->after.seq;
     if (f->from == FETCH_NOW)
         begin = upto;
-    else if (f->from == FETCH_ALL || f->gap || foreign)
+    else if (f->from == FETCH_ALL || f->gap || foreign || !model_history_on(model))
         begin = f->n_msgs ? f->msgs[0]->seq - 1 : upto;
     sim_check(sim, f->begin.epoch == model->epoch && f->begin.seq == begin, "a fetch begins at %lu.%lu, not %lu.%lu", f->begin.epoch,
               f->begin.seq, model->epoch, begin);

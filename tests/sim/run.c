@@ -211,6 +211,7 @@ static void rest(struct sim *sim)
     if (sim->draining)
         world_restart(sim);
     sim->settling = true;
+    sim->settling_ms = sim->mono_ms;
     sim->disk.broken = false;
     for (int i = 0; i < sim->n_listeners; i++) {
         sim->listeners[i].appetite = SIZE_MAX;

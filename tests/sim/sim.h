@@ -40,6 +40,7 @@ struct sim {
     bool             draining;
     bool             dead;           /* this hub was killed and is only being taken apart: nothing it does counts */
     bool             settling;       /* the end of the seed: nothing breaks any more */
+    int64_t          settling_ms;    /* since */
 };
 
 /* Dice. */
