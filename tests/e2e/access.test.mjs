@@ -32,6 +32,7 @@ scenario('without --dev nobody may do anything until the configuration opens it'
     apiProblemOf(await request(hub, '/v1/channels'), 401, 'unauthenticated');
     apiProblemOf(await request(hub, '/v1/channels/a'), 401, 'unauthenticated');
     problemOf(await request(hub.public, '/sse?channel=a'), 401, 'unauthenticated');
+    assert.match((await post(hub, 'a', 'x')).headers['www-authenticate'], /^Bearer/);
     const socket = await scope.ws(hub, '/ws?channel=a');
     assert.equal((await socket.end()).code, 4101);
     assert.ok([...socket.of('error'), ...socket.of('bye')].some((f) => f.code === 'unauthenticated'));
@@ -53,6 +54,10 @@ scenario('key new makes a key whose line in the configuration lets it publish, r
     await stream.ready();
     const socket = await scope.ws(hub, '/ws?channel=a', { headers: { 'X-API-Key': key } });
     assert.equal((await socket.ask({ type: 'publish', channel: 'a', data: 1 })).type, 'ok');
+    await (await scope.sse(hub, `/sse?channel=a&token=${key}`)).ready();
+    const page = await scope.ws(hub, `/ws?channel=a&token=${key}`);      // a browser cannot set headers
+    assert.equal((await page.ask({ type: 'publish', channel: 'a', data: 2 })).type, 'ok');
+    problemOf(await request(hub.public, `/sse?channel=a&token=${key}0`), 401, 'unauthenticated');
     assert.doesNotMatch(hub.log, new RegExp(key), 'the key is not in the log');
 });
 

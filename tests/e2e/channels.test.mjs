@@ -1,6 +1,7 @@
 // What the API tells about channels: list, inspect, history, with pages that can be followed.
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
+import { eventually } from './lib/wait.mjs';
 import { apiProblemOf, messagesPath, publish, publishAll, request } from './lib/http.mjs';
 
 // Follows next_cursor to the end; checks on the way that Link says the same.
@@ -117,7 +118,7 @@ scenario('history that has dropped what was asked for says so once, and gives wh
     assert.deepEqual(oldest.json.data.map((m) => m.id), ids.slice(7));
 });
 
-scenario('history.bytes and history.ttl bound a channel too', async (scope) => {
+scenario('history.bytes bounds a channel too', async (scope) => {
     const hub = await scope.hub({ args: ['--history.bytes=10KiB'] });
     await publishAll(hub, 'fat', Array.from({ length: 20 }, (_, i) => `${i}`.padEnd(1024, 'x')));
     const { data } = (await request(hub, messagesPath('fat'))).json;
@@ -125,6 +126,37 @@ scenario('history.bytes and history.ttl bound a channel too', async (scope) => {
     assert.ok(data.at(-1).data.startsWith('19x'));
     const shown = (await request(hub, '/v1/channels/fat')).json;
     assert.equal(shown.bytes, data.length * 1024);
+});
+
+scenario('history.ttl lets messages go, and who needed them is told', async (scope) => {
+    const hub = await scope.hub({ args: ['--history.ttl=500ms'] });
+    const ids = await publishAll(hub, 'brief', ['1', '2', '3']);
+    await eventually(async () => (await request(hub, messagesPath('brief'))).json.data.length === 0, 'the messages to go');
+    const missed = (await request(hub, messagesPath('brief', `?since=${ids[0]}`))).json;
+    assert.deepEqual([missed.data, missed.gap], [[], { reason: 'history' }]);
+    const complete = (await request(hub, messagesPath('brief', `?since=${ids[2]}`))).json;
+    assert.deepEqual([complete.data, complete.gap], [[], undefined], 'who had the last one misses nothing');
+});
+
+scenario('history.max_bytes bounds all channels together; the oldest numbers go first', async (scope) => {
+    const hub = await scope.hub({ args: ['--history.max_bytes=1MiB'] });
+    const first = [];
+    for (let i = 0; i < 40; i++) first.push((await publish(hub, `c${i}`, `${i}`.padEnd(50_000, '.'))).id);
+    const kept = (await request(hub, '/v1/channels')).json.data.filter((c) => c.messages).map((c) => Number(c.channel.slice(1))).sort((a, b) => a - b);
+    assert.ok(kept.length >= 10 && kept.length <= 21, `${kept.length} messages of 50,000 bytes`);
+    assert.deepEqual(kept, Array.from({ length: kept.length }, (_, i) => 40 - kept.length + i), 'the newest of all');
+    const gone = await scope.sse(hub, '/sse?channel=c0&channel=c39', { lastEventId: first[0] });
+    await gone.take(1);
+    assert.equal(gone.control('gap').length, 0, 'after the last message of c0 nothing is missing');
+    const before = await scope.sse(hub, '/sse?channel=c1&channel=c39', { lastEventId: first[0] });
+    assert.deepEqual(JSON.parse((await before.gap()).data).channels, ['c1']);
+});
+
+scenario('the list can be limited to names that begin alike', async (scope) => {
+    const hub = await scope.hub();
+    for (const name of ['a', 'ab', 'abc', 'b', 'ab/x']) await publish(hub, name, 'x');
+    const pages = await allPages(hub, '/v1/channels?prefix=ab&limit=2');
+    assert.deepEqual(pages.flatMap((p) => p.data.map((c) => c.channel)), ['ab', 'ab/x', 'abc']);
 });
 
 scenario('the history of a channel that nobody used is an empty list', async (scope) => {

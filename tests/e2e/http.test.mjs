@@ -171,6 +171,25 @@ scenario('an address that is not there is 404, and a method that it does not kno
     }
 });
 
+scenario('HEAD is GET without the body, OPTIONS names the methods, and / lists the routes', async (scope) => {
+    const hub = await scope.hub();
+    await publish(hub, 'a', 'x');
+    for (const where of ['/health/live', '/v1/channels', '/v1/channels/a', messagesPath('a')]) {
+        const [get, head] = [await request(hub, where), await request(hub, where, { method: 'HEAD' })];
+        assert.deepEqual([head.status, head.body.length, head.headers['content-type']], [get.status, 0, get.headers['content-type']], where);
+        const options = await request(hub, where, { method: 'OPTIONS' });
+        assert.ok([200, 204].includes(options.status), `${where}: ${options.status}`);
+        assert.match(options.headers.allow, /\bGET\b/);
+    }
+    const connection = raw(scope, hub);
+    connection.write('HEAD /v1/channels/a HTTP/1.1\r\nHost: e2e\r\nConnection: close\r\n\r\n');
+    await connection.end();
+    assert.match(connection.unparsed.toString('latin1'), /\r\n\r\n$/, 'nothing after the head');
+    const root = await request(hub, '/');
+    assert.equal(root.status, 200);
+    for (const route of ['/v1/channels', '/metrics', '/health/ready']) assert.ok(root.text.includes(route), route);
+});
+
 scenario('100 connections that publish at once are all served', async (scope) => {
     const hub = await scope.hub({ args: ['--history.size=2000'] });
     const agent = new http.Agent({ keepAlive: true, maxSockets: 100 });

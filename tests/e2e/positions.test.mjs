@@ -174,3 +174,19 @@ scenario('resume in the middle of heavy publishing has no hole and no double at 
     const kept = await request(hub, messagesPath('busy', '?limit=1'));
     assert.equal(kept.json.data[0].data, '0');
 });
+
+scenario('readers on several edges all see the same order', async (scope) => {
+    const hub = await scope.hub({ args: ['--edge.threads=4', '--history.size=5000'] });
+    const streams = [], sockets = [];
+    for (let i = 0; i < 24; i++) {
+        streams.push(await scope.sse(hub, '/sse?channel=a&channel=b'));
+        sockets.push(await scope.ws(hub, '/ws?channel=b&channel=a'));
+    }
+    await Promise.all([...streams.map((s) => s.ready()), ...sockets.map((s) => s.waitFor(() => s.of('subscribed').length === 2, 'both'))]);
+    const count = 600;
+    await Promise.all(['a', 'b'].map((channel) => publishAll(hub, channel, Array.from({ length: count / 2 }, (_, i) => `${channel}${i}`))));
+    const kept = (await Promise.all(['a', 'b'].map((c) => request(hub, messagesPath(c, '?limit=1000'))))).flatMap((a) => a.json.data);
+    const order = kept.map((m) => m.id).sort((x, y) => Number(x.split('.')[1]) - Number(y.split('.')[1]));
+    for (const one of streams) assert.deepEqual((await one.take(count)).map((b) => b.id), order);
+    for (const one of sockets) assert.deepEqual((await one.take(count)).map((m) => m.id), order);
+});

@@ -44,6 +44,7 @@ scenario('SIGTERM says bye to every stream with a wait of its own, closes, and e
     }
     await Promise.all([...streams.map((s) => s.ready()), ...sockets.map((s) => s.get('subscribed'))]);
     const { id } = await publish(hub, 'a', 'last words');
+    await Promise.all([...streams, ...sockets].map((one) => one.take(1)));
     const begun = Date.now();
     const { code, signal } = await hub.terminate(10_000);
     assert.deepEqual({ code, signal }, { code: 0, signal: null }, hub.log);

@@ -125,3 +125,19 @@ scenario('a reader that is stuck takes nothing from the others, nor from the hub
     const rings = total(await metricsOf(hub), 'carillon_ring_bytes');
     assert.ok(rings <= 16 * 1024 * 1024, `${rings} bytes of rings for a feed of 256 KiB`);
 });
+
+scenario('pings under a burst are answered between frames, never inside one', async (scope) => {
+    const hub = await scope.hub({ args: DEEP });
+    const socket = await scope.ws(hub, '/ws?channel=a');
+    await socket.get('subscribed');
+    socket.pause();
+    const flooding = flood(scope, hub, 'a', 300);
+    for (let i = 0; i < 50; i++) socket.socket.ping(`ping ${i}`);      // the hub answers while its line is full
+    await flooding;
+    socket.resume();
+    await socket.take(300, 60_000);      // a pong inside a frame would have broken the parser
+    assert.deepEqual(numbersOf(socket.data), Array.from({ length: 300 }, (_, i) => i));
+    socket.socket.ping('last');
+    await socket.waitFor(() => socket.lastPong?.toString() === 'last', 'the last pong');
+    assert.equal(socket.closed, null);
+});
