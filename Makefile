@@ -8,7 +8,7 @@ NODE ?= node
 
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
-              libcurl4-openssl-dev libjansson-dev libjsmn-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
+              libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
 DEPS_TEST  := clang libcmocka-dev chromium curl
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
@@ -27,7 +27,7 @@ LDFLAGS ?=
 ALL_CFLAGS  = -std=gnu11 -g $(OPT) $(WARN) $(HARD) -pthread -I. -MMD -MP $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 # libevent before libev: libev has functions of the same names (an emulation of libevent), and the first one is taken.
-LIBS := -levent_core -levent_pthreads -levent_extra -lwebsockets -lev -lhttp_parser -lcurl -ljansson -lssl -lcrypto -lsqlite3 -linih -lm
+LIBS := -levent_core -levent_pthreads -levent_extra -lwebsockets -lev -lhttp_parser -lcurl -lssl -lcrypto -lsqlite3 -linih -lm
 
 SRC  := $(sort $(wildcard hub/*.c hub/base/*.c transports/*.c webhooks/*.c signaling/*.c redis/*.c clients/cli/*.c))
 CORE := $(filter-out hub/main.c,$(SRC))

@@ -127,7 +127,7 @@ static void read_string(struct api_request *r, struct slice value, const char *n
     size_t before = r->scratch.len;
     if (!value.at || slice_is(value, SLICE("null")))
         return;
-    if (json_string(value, &r->scratch))
+    if (json_unquote(value, &r->scratch))
         problem_add(problem, name, ERR_BAD_FIELD, "must be a string");
     else
         *ret = slice(r->scratch.at + before, r->scratch.len - before);
@@ -250,7 +250,7 @@ void api_publish(struct api_request *r)
         problem_answer(r, &problem);
         return;
     }
-    struct msg *m = msg_new(r->channel, wish.event, wish.exclude, wish.kind, wish.data);
+    struct msg *m = msg_new(r->channel, wish.event, SLICE(""), wish.kind, wish.data);
     if (!m) {
         problem_answer_one(r, NULL, ERR_MEMORY, NULL);
         return;

@@ -314,7 +314,7 @@ static char unescaped(char c)
     }
 }
 
-int json_string(struct slice value, struct buf *out)
+int json_unquote(struct slice value, struct buf *out)
 {
     const char *p = value.at, *end = value.at + value.len;
     unsigned c;

@@ -1,5 +1,5 @@
 /* json.h — JSON as bytes: is it valid, and where in it is a member. Payloads travel as the bytes the publisher sent, so
- * nothing here builds values; jansson, which does, serves config documents and claims.
+ * nothing here builds values.
  *
  * One pass over the text checks all of RFC 8259: structure, numbers, escapes, control characters, UTF-8, depth, no text after
  * the value; and lone surrogate escapes, which no receiver agrees about. It allocates nothing and is linear in the text. (A
@@ -33,6 +33,6 @@ int json_object_parse(struct slice text, struct json_object *ret_object);
 struct slice json_member_find(const struct json_object *object, const char *name);
 
 /* A JSON string without its quotes and escapes, appended to `out`; ERR_BAD_FIELD when it is not a string. */
-int json_string(struct slice value, struct buf *out);
+int json_unquote(struct slice value, struct buf *out);
 /* The values of an array, one level; calls each(arg, value) until it returns non-zero, which is returned. ERR_BAD_FIELD: not an array. */
 int json_array_each(struct slice value, int (*each)(void *arg, struct slice value), void *arg);

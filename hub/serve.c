@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -63,6 +64,18 @@ static void tell_ready(struct serve *s)
     buf_fini(&line);
 }
 
+/* What somebody who has just started it for the first time can do now. */
+static void tell_hints(const struct serve *s)
+{
+    struct buf text = { 0 };
+    for (size_t i = 0; i < s->n_spokes; i++)
+        if (s->spokes[i]->hint)
+            s->spokes[i]->hint(s->selves[i], &text);
+    if (!text.failed)
+        fprintf(stderr, "\nTry it:\n%.*s\n", (int)text.len, text.at);
+    buf_fini(&text);
+}
+
 /* Once the hub may give numbers, the doors open. */
 static void start_when_ready(struct serve *s)
 {
@@ -80,6 +93,8 @@ static void start_when_ready(struct serve *s)
     }
     health_set(HEALTH_HUB, NULL);
     tell_ready(s);
+    if (s->serving.config->dev)
+        tell_hints(s);
 }
 
 static void turn(struct serve *s)

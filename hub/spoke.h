@@ -33,6 +33,8 @@ struct spoke {
     void (*reload)(void *self, const struct config *config);
     /* Where it listens, for the ready line; appends nothing if nowhere. */
     void (*address)(const void *self, struct buf *out);
+    /* With --dev: lines that tell what to try first. NULL: none. */
+    void (*hint)(const void *self, struct buf *out);
     void (*drain)(void *self);         /* take nothing new, end what there is; calls to the hub are still answered */
     bool (*done)(const void *self);    /* after drain: nothing is left */
     void (*stop)(void *self);          /* end now, whatever is left, and join the threads. Also without start. */

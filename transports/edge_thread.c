@@ -36,7 +36,7 @@ static bool is_empty(const struct edge_thread *thread)
 
 static void on_socket(struct edge_thread *thread, struct socket_letter *letter)
 {
-    if (!thread->edge->draining) {
+    if (thread->lws && !thread->edge->draining) {
         reception_welcome(&thread->reception, letter);
         return;
     }
@@ -176,8 +176,11 @@ int edge_thread_start(struct edge *edge, struct edge_thread **ret_thread)
 
 bool edge_thread_done(const struct edge_thread *thread) { return atomic_load(&thread->done); }
 
+/* Letters that came after its last turn have nobody else to free them. */
 void edge_thread_join(struct edge_thread *thread)
 {
     pthread_join(thread->thread, NULL);
+    edge_mail(thread->edge);
+    thread->edge->on_letter = NULL;
     thread_free(thread);
 }

@@ -93,6 +93,14 @@ static void public_address(const void *self, struct buf *out)
     buf_add_str(out, accept_address(port->acceptor));
 }
 
+static void public_hint(const void *self, struct buf *out)
+{
+    const struct public_port *port = self;
+    const char *address = accept_address(port->acceptor);
+    buf_addf(out, "  open     http://%s/\n", address);
+    buf_addf(out, "  listen   curl -N 'http://%s/sse?channel=news'\n", address);
+}
+
 static void tell_edges(struct public_port *port, enum letter_kind kind)
 {
     for (size_t i = 0; i < port->n_edges; i++) {
@@ -132,6 +140,6 @@ static void public_stop(void *self)
 }
 
 const struct spoke public_spoke = {
-    .name = "public", .open = public_open, .start = public_start, .reload = public_reload, .address = public_address,
+    .name = "public", .open = public_open, .start = public_start, .reload = public_reload, .address = public_address, .hint = public_hint,
     .drain = public_drain, .done = public_done, .stop = public_stop, .free = public_free,
 };

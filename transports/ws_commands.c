@@ -38,7 +38,7 @@ static bool is_given(struct slice value) { return value.at && !slice_is(value, S
 static int string_member(const struct command *command, const char *name, struct buf *out)
 {
     struct slice value = json_member_find(&command->object, name);
-    return value.at ? json_string(value, out) : ERR_BAD_FIELD;
+    return value.at ? json_unquote(value, out) : ERR_BAD_FIELD;
 }
 
 static int since_member(const struct command *command, enum fetch_from without, enum fetch_from *ret_from, struct position *ret_after)
@@ -48,7 +48,7 @@ static int since_member(const struct command *command, enum fetch_from without, 
     *ret_from = without;
     if (!is_given(value))
         return 0;
-    int err = json_string(value, &text);
+    int err = json_unquote(value, &text);
     if (!err) {
         *ret_after = position_parse(buf_slice(&text));
         *ret_from = FETCH_AFTER;
@@ -69,7 +69,7 @@ static int add_name(void *arg, struct slice value)
     struct names *names = arg;
     if (names->n++ == names->max)
         return ERR_TOO_MANY_CHANNELS;
-    int err = json_string(value, &names->bytes);
+    int err = json_unquote(value, &names->bytes);
     buf_add(&names->ends, &names->bytes.len, sizeof names->bytes.len);
     return err;
 }

@@ -21,7 +21,7 @@ static int add_base64_decoded(struct buf *out, struct slice text)
 static int add_string(struct buf *out, struct slice quoted, bool base64)
 {
     struct buf text = { 0 };
-    int rc = json_string(quoted, &text) ? ERR_BAD_JSON : text.failed ? ERR_MEMORY : 0;
+    int rc = json_unquote(quoted, &text) ? ERR_BAD_JSON : text.failed ? ERR_MEMORY : 0;
     if (!rc && base64)
         rc = add_base64_decoded(out, buf_slice(&text));
     else if (!rc)
@@ -49,7 +49,7 @@ bool payload_add_text(struct buf *out, struct slice object, const char *member)
     struct json_object members;
     struct slice value = json_object_parse(object, &members) ? (struct slice){ 0 } : json_member_find(&members, member);
     size_t before = out->len;
-    if (value.at && !json_string(value, out) && !out->failed)
+    if (value.at && !json_unquote(value, out) && !out->failed)
         return true;
     out->len = before;
     return false;

@@ -72,7 +72,7 @@ static int add_name(void *names, struct slice name)
 {
     struct buf *out = names;
     buf_add_str(out, out->len ? ", " : " in ");
-    json_string(name, out);
+    json_unquote(name, out);
     return 0;
 }
 
