@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOG_BYTES = 64 * 1024 * 1024, CONNS_MAX = 70000, KEPT = 100 };
+enum { LOG_BYTES = 64 * 1024 * 1024, CONNS_MAX = 70000, KEPT = 100, IN_BYTES = 64 * 1024, IN_SMALL = 1024, CHANNELS = 1024 };
 enum form { WS, SSE, FORMS };
 enum what { SUB_PORT, PUB_PORT, NEW, SUB, PUB };
 
@@ -28,8 +28,9 @@ struct conn {
     enum what what;
     enum form form;
     uint64_t  at;                 /* how far of the log it has got */
-    char      in[4096];
-    size_t    in_len;
+    char     *in;                 /* IN_BYTES for publishers, who pipeline; IN_SMALL for others */
+    size_t    in_len, in_cap;
+    long      channel;            /* the number its channel's name ends with; -1: none */
     bool      waits;
 };
 
@@ -43,6 +44,7 @@ static struct log {
 static struct conn *conns[CONNS_MAX];
 static struct conn *subs[CONNS_MAX];
 static size_t n_subs;
+static struct conn *by_channel[CHANNELS];     /* of channels that end with a number: one subscriber each */
 static int epoll;
 static uint64_t number;
 static bool coalescing;
@@ -63,8 +65,11 @@ static void drop(struct conn *c)
             subs[i] = subs[--n_subs];
             break;
         }
+    if (c->what == SUB && c->channel >= 0)
+        by_channel[c->channel] = NULL;
     close(c->fd);
     conns[c->fd] = NULL;
+    free(c->in);
     free(c);
 }
 
@@ -95,7 +100,14 @@ static void flush_all(void)
             flush_sub(subs[i]);
 }
 
-static void message(const char *data, size_t len)
+/* One message to the one subscriber of a numbered channel: its own send. */
+static void message_to(struct conn *c, const char *bytes, size_t n)
+{
+    if (c && send(c->fd, bytes, n, MSG_NOSIGNAL) < 0)
+        perror("send");
+}
+
+static void message(const char *data, size_t len, long channel)
 {
     static char object[80000], out[80100];
     struct timespec t;
@@ -104,6 +116,12 @@ static void message(const char *data, size_t len)
     int n = snprintf(object, sizeof object, "{\"type\":\"message\",\"channel\":\"bench\",\"id\":\"abcdefgh.%lu\",\"data\":\"%.*s\",\"time\":%lu}",
                      number, (int)len, data, (unsigned long)t.tv_sec * 1000 + (unsigned long)t.tv_nsec / 1000000);
     unsigned char header[4] = { 0x81, 126, (unsigned char)(n >> 8), (unsigned char)n };
+    if (channel >= 0) {
+        memcpy(out, header, 4);
+        memcpy(out + 4, object, (size_t)n);
+        message_to(by_channel[channel], out, (size_t)n + 4);
+        return;
+    }
     for (int form = 0; form < FORMS; form++)
         logs[form].starts[number % KEPT] = logs[form].end;
     if (n < 126) {
@@ -139,6 +157,14 @@ static void say_ws(struct conn *c, const char *text)
     say(c, out, head + n);
 }
 
+/* The number that follows the last letter of a channel's name, or -1. */
+static long channel_number(const char *after_name_begins)
+{
+    while (*after_name_begins >= 'a' && *after_name_begins <= 'z')
+        after_name_begins++;
+    return *after_name_begins >= '0' && *after_name_begins <= '9' ? strtol(after_name_begins, NULL, 10) % CHANNELS : -1;
+}
+
 static void subscribe(struct conn *c, bool resumes)
 {
     static const char upgrade[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -146,11 +172,16 @@ static void subscribe(struct conn *c, bool resumes)
     static const char stream[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n\r\nretry: 2000\n\n"
                                  "id: abcdefgh.0\nevent: hub.ready\ndata: {\"type\":\"ready\",\"position\":\"abcdefgh.0\",\"connection\":\"c1\","
                                  "\"channels\":[{\"channel\":\"bench\",\"recovered\":false,\"resumable\":true}]}\n\n";
+    const char *name = memmem(c->in, c->in_len, "channel=", 8);
     c->what = SUB;
+    c->channel = name ? channel_number(name + 8) : -1;
     c->form = memmem(c->in, c->in_len, "pgrade: websocket", 17) ? WS : SSE;
     struct log *log = &logs[c->form];
     c->at = resumes && number >= KEPT ? log->starts[(number + 1) % KEPT] : log->end;
-    subs[n_subs++] = c;
+    if (c->channel >= 0)
+        by_channel[c->channel] = c;
+    else
+        subs[n_subs++] = c;
     if (c->form == WS) {
         say(c, upgrade, sizeof upgrade - 1);
         say_ws(c, "{\"type\":\"welcome\",\"connection\":\"c1\",\"client\":\"c1\",\"user\":null,\"position\":\"abcdefgh.0\"}");
@@ -165,7 +196,7 @@ static void subscribe(struct conn *c, bool resumes)
 /* Every complete POST in what has come; answers together. */
 static void publishes(struct conn *c)
 {
-    static char out[1 << 16];
+    static char out[1 << 18];
     size_t out_len = 0, used = 0;
     for (;;) {
         char *at = c->in + used, *end = memmem(at, c->in_len - used, "\r\n\r\n", 4), *length;
@@ -174,7 +205,7 @@ static void publishes(struct conn *c)
         size_t body = strtoull(length + 16, NULL, 10), whole = (size_t)(end - at) + 4 + body;
         if (c->in_len - used < whole)
             break;
-        message(end + 4, body);
+        message(end + 4, body, channel_number(at + sizeof "POST /v1/channels/" - 1));
         char answer[120];
         int n = snprintf(answer, sizeof answer, "{\"id\":\"abcdefgh.%lu\",\"channel\":\"bench\",\"time\":1700000000000,\"subscribers\":%zu}", number, n_subs);
         out_len += (size_t)sprintf(out + out_len, "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, answer);
@@ -187,7 +218,7 @@ static void publishes(struct conn *c)
 
 static void readable(struct conn *c)
 {
-    ssize_t n = recv(c->fd, c->in + c->in_len, sizeof c->in - c->in_len, 0);
+    ssize_t n = recv(c->fd, c->in + c->in_len, c->in_cap - c->in_len, 0);
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
         drop(c);
         return;
@@ -223,6 +254,8 @@ static void add(int fd, enum what what)
     conns[fd] = calloc(1, sizeof *conns[fd]);
     conns[fd]->fd = fd;
     conns[fd]->what = what;
+    conns[fd]->in_cap = what == PUB ? IN_BYTES : IN_SMALL;
+    conns[fd]->in = malloc(conns[fd]->in_cap);
     epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
