@@ -9,7 +9,7 @@ NODE ?= node
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
-DEPS_TEST  := clang libcmocka-dev chromium curl
+DEPS_TEST  := clang libcmocka-dev libjansson-dev chromium curl
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
 define need
@@ -69,7 +69,7 @@ $(B)/tests/%: tests/unit/%.c $(B)/libcore.a
 $(B)/tests/sim: $(SIM_SRC) $(wildcard tests/sim/*.h) $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -ljansson
 
 run: deps                                   ## build and serve in --dev mode: public on :8000, API on :8001
 	@$(MAKE) --no-print-directory all
