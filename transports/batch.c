@@ -27,8 +27,6 @@ static bool is_useful(const struct batch *b)
 
 /* ---- lifetime ---- */
 
-static size_t batch_bytes(const struct batch *b) { return sizeof *b + b->bytes.cap + b->n * sizeof *b->frames; }
-
 static void batch_free(struct batch *b)
 {
     link_remove(&b->edge_link);
@@ -36,6 +34,8 @@ static void batch_free(struct batch *b)
     fetch_answer_fini(&b->fetch);
     for (size_t i = 0; i < b->fetch.n_channels; i++)
         feed_release(b->feeds[i]);
+    if (b->stage == BATCH_ANSWERED)
+        b->edge->batch_bytes -= b->cost;
     buf_fini(&b->bytes);
     free(b->frames);
     free(b->fetch.channels);
@@ -60,14 +60,22 @@ static void keep(struct batch *b)
 {
     b->refs++;
     list_add_last(&b->edge->kept, &b->edge_link);
-    b->edge->kept_bytes += batch_bytes(b);
+    b->edge->kept_bytes += b->cost;
+}
+
+/* A position from the future is one no longer when the hub has got there: the next who comes with it must ask anew. */
+static bool may_keep(const struct batch *b)
+{
+    const struct fetch_call *fetch = &b->fetch;
+    bool future = fetch->gap == GAP_EPOCH && fetch->after.epoch == fetch->upto.epoch;
+    return b->feed && !b->torn && !fetch->call.err && !future;
 }
 
 static void unkeep(struct batch *b)
 {
     link_remove(&b->edge_link);
     link_remove(&b->feed_link);
-    b->edge->kept_bytes -= batch_bytes(b);
+    b->edge->kept_bytes -= b->cost;
     batch_unref(b);
 }
 
@@ -167,7 +175,9 @@ static void on_answered(struct call *call)
     for (size_t i = 0; !call->err && batch_is_complete(b) && i < b->fetch.n_channels; i++)
         feed_sure_after(b->feeds[i], b->fetch.upto.seq);
     fetch_answer_fini(&b->fetch);
-    if (b->feed && !b->torn && !call->err)
+    b->cost = sizeof *b + b->bytes.cap + b->n * sizeof *b->frames;
+    edge->batch_bytes += b->cost;
+    if (may_keep(b))
         keep(b);
     else
         link_remove(&b->feed_link);

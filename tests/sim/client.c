@@ -57,7 +57,7 @@ static void choose_position(struct listener *r)
 static void begin_connection(struct listener *r)
 {
     choose_position(r);
-    r->welcomed = r->begun = r->ended = r->closed = r->gap_open = false;
+    r->welcomed = r->begun = r->ended = r->closed = r->gap_open = r->fallen = false;
     r->gapped = 0;
     r->next_ref = 1;
     r->last = r->resumes && r->asked.epoch == r->sim->model.epoch && r->wanted ? r->asked : (struct position){ 0, 0 };

@@ -66,6 +66,7 @@ struct listener {
     uint64_t         head_at_begin;
     bool             resumes, welcomed, begun, ended, closed;
     uint8_t          gapped;             /* channels of the gap before ready */
+    bool             fallen;             /* it was live and is catching up */
     bool             gap_open;           /* a gap was told and no message has followed */
     struct position  last;               /* last position told; epoch 0: none */
     struct part      parts[CHANNELS];
@@ -106,6 +107,4 @@ void on_refused(struct listener *listener, int ref, const char *code);
 
 void sse_listener_parse(struct listener *listener);            /* takes whole blocks out of listener->in */
 void ws_listener_parse(struct listener *listener);
-struct json_t;
-uint8_t channels_of_json(const struct json_t *array);    /* of strings, or of objects with a member channel */
 uint32_t payload_tag(const char *text, size_t len);      /* 0: none */

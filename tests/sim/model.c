@@ -370,6 +370,8 @@ static void check_fetch(const struct model *model, const struct fetch_call *f)
     happened(fetches);
     if (f->more)
         happened(fetches_cut);
+    if (f->more && f->call.from != sim->writer.peer)
+        happened(batches_cut);
 }
 
 /* ---- a turn of the hub ---- */

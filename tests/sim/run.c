@@ -89,6 +89,7 @@ static void choose_config(struct sim *sim)
     config->sse_heartbeat_ms = one_of(sim, 1000, 2000, 4000);
     config->ws_ping_ms = one_of(sim, 1000, 2000, 4000);
     config->limits_commands = (size_t)one_of(sim, 1, 3, 64);
+    sim->largest = (size_t)(chance(sim, 20) ? 60000 : 6000);
 }
 
 static void set_up(struct sim *sim, uint64_t seed, bool tracing)

@@ -37,6 +37,7 @@ struct sim {
     struct line_ops  line_ops;
     struct listener    listeners[LISTENERS_MAX];
     int              n_listeners;
+    size_t           largest;        /* payload, in bytes */
     bool             draining;
     bool             dead;           /* this hub was killed and is only being taken apart: nothing it does counts */
     bool             settling;       /* the end of the seed: nothing breaks any more */

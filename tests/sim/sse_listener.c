@@ -2,8 +2,9 @@
 /* sse_listener.c — an EventSource by the book (WHATWG HTML §9.2.6): lines, fields, blocks, the last event id. */
 #include "tests/sim/sim.h"
 #include "tests/sim/line.h"
+#include "tests/sim/object.h"
 
-#include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct block {
@@ -12,19 +13,6 @@ struct block {
     struct position id;
     char            event[80];
 };
-
-uint8_t channels_of_json(const struct json_t *array)
-{
-    uint8_t mask = 0;
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        const json_t *item = json_array_get(array, i);
-        const char *name = json_string_value(json_is_object(item) ? json_object_get(item, "channel") : item);
-        int c = name ? channel_by_name(slice_of(name)) : NO_CHANNEL;
-        if (c != NO_CHANNEL)
-            mask |= (uint8_t)(1 << c);
-    }
-    return mask;
-}
 
 static int sextet(char c)
 {
@@ -60,54 +48,38 @@ uint32_t payload_tag(const char *text, size_t len)
     return (uint32_t)strtoul(digits, NULL, 10);
 }
 
-static uint8_t flagged(const json_t *channels, const char *flag)
+static void on_control(struct listener *r, const struct block *block)
 {
-    uint8_t mask = 0;
-    for (size_t i = 0; i < json_array_size(channels); i++) {
-        const json_t *item = json_array_get(channels, i);
-        int c = channel_by_name(slice_of(json_string_value(json_object_get(item, "channel"))));
-        if (json_is_true(json_object_get(item, flag)) && c >= 0)
-            mask |= (uint8_t)(1 << c);
-    }
-    return mask;
-}
-
-static void on_control(struct listener *r, const struct block *block, const json_t *object)
-{
-    const json_t *channels = json_object_get(object, "channels");
-    const char *reason = json_string_value(json_object_get(object, "reason"));
-    sim_check(r->sim, object, "listener %d: control event without JSON: %s", r->number, block->data.at);
+    struct object object;
+    sim_check(r->sim, object_init(&object, buf_slice(&block->data)), "listener %d: control event without JSON: %s", r->number, block->data.at);
     if (!strcmp(block->event, "hub.ready"))
-        on_ready(r, block->id, flagged(channels, "recovered"), flagged(channels, "resumable"), channels_of_json(channels));
+        on_ready(r, block->id, object_channels(&object, "recovered"), object_channels(&object, "resumable"), object_channels(&object, NULL));
     else if (!strcmp(block->event, "hub.gap"))
-        on_gap(r, block->id, !strcmp(reason, "epoch"), channels_of_json(channels), false);
+        on_gap(r, block->id, !strcmp(object_string(&object, "reason"), "epoch"), object_channels(&object, NULL), false);
     else if (!strcmp(block->event, "hub.bye"))
-        on_bye(r, json_string_value(json_object_get(object, "code")));
+        on_bye(r, object_string(&object, "code"));
     else
         sim_fail(r->sim, "listener %d: event %s", r->number, block->event);
+    object_fini(&object);
 }
 
 static void on_envelope(struct listener *r, const struct block *block)
 {
-    json_t *object = json_loadb(block->data.at, block->data.len, 0, NULL);
-    const char *channel = json_string_value(json_object_get(object, "channel")), *id = json_string_value(json_object_get(object, "id"));
-    json_t *data = json_object_get(object, "data");
-    sim_check(r->sim, channel && id && data, "listener %d: an envelope is no message object", r->number);
-    struct position p = position_parse(slice_of(id));
-    sim_check(r->sim, p.epoch == block->id.epoch && p.seq == block->id.seq, "listener %d: id %s in block %lu", r->number, id, block->id.seq);
-    uint32_t tag = json_is_object(data) ? (uint32_t)json_integer_value(json_object_get(data, "n"))
-                                        : payload_tag(json_string_value(data), json_string_length(data));
-    on_message(r, p, channel_by_name(slice_of(channel)), tag, false);
-    json_decref(object);
+    struct object object;
+    sim_check(r->sim, object_init(&object, buf_slice(&block->data)), "listener %d: an envelope is no JSON object", r->number);
+    struct position p = position_parse(slice_of(object_string(&object, "id")));
+    sim_check(r->sim, p.epoch == block->id.epoch && p.seq == block->id.seq, "listener %d: id %lu in block %lu", r->number, p.seq, block->id.seq);
+    int channel = channel_by_name(slice_of(object_string(&object, "channel")));
+    sim_check(r->sim, channel != NO_CHANNEL, "listener %d: an envelope without its channel", r->number);
+    on_message(r, p, channel, object_tag(&object), false);
+    object_fini(&object);
 }
 
 static void on_block(struct listener *r, const struct block *block)
 {
     sim_check(r->sim, !r->ended, "listener %d: a block after bye", r->number);
     if (!strncmp(block->event, "hub.", 4)) {
-        json_t *object = json_loadb(block->data.at, block->data.len, 0, NULL);
-        on_control(r, block, object);
-        json_decref(object);
+        on_control(r, block);
     } else if (block->has_data && r->kind == READ_SSE) {
         on_envelope(r, block);
     } else if (block->has_data) {

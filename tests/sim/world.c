@@ -73,6 +73,19 @@ void world_turn_hub(struct sim *sim)
     counts[COUNT_mail_lost] += (uint64_t)(metric_sum(METRIC_mail_lost) - lost);
 }
 
+static void count_fall(struct listener *r)
+{
+    bool fallen = false;
+    const struct conn *conn = r->line ? r->line->conn : NULL;
+    if (!conn || !conn->was_live)
+        return;
+    for (const struct link *l = conn->catchups.next; l != &conn->catchups; l = l->next)
+        fallen |= link_of(l, struct catchup, link)->kind == CATCHUP_RESUME;
+    if (fallen && !r->fallen)
+        happened(fallen);
+    r->fallen = fallen;
+}
+
 static void turn_listener(struct sim *sim, struct listener *r, int edge)
 {
     struct line *line = r->line;
@@ -99,6 +112,8 @@ void world_turn_edge(struct sim *sim, int e)
         edge_tick(edge);
     }
     edge_flush(edge);
+    for (int i = 0; i < sim->n_listeners; i++)
+        count_fall(&sim->listeners[i]);
 }
 
 bool world_idle(const struct sim *sim)

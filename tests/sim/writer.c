@@ -10,7 +10,7 @@
 static void pad(struct sim *sim, struct buf *out)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789 .,:;-_";
-    size_t n = (size_t)(chance(sim, 30) ? dice(sim, 6000) : dice(sim, 120));
+    size_t n = (size_t)(chance(sim, sim->largest > 6000 ? 300 : 30) ? dice(sim, sim->largest) : dice(sim, 120));
     for (size_t i = 0; i < n; i++)
         buf_add_char(out, letters[(i * 7 + n) % (sizeof letters - 1)]);
 }

@@ -1,60 +1,64 @@
 /* ws_listener.c — the frames of RFC 6455 §5.2 that a hub sends, and the JSON in them. */
 #include "tests/sim/sim.h"
 #include "tests/sim/line.h"
+#include "tests/sim/object.h"
 
 #include "transports/ws.h"
 
-#include <jansson.h>
+#include <stdio.h>
 
-static const char *string(const json_t *object, const char *member)
+static struct position position_of(struct object *object, const char *member)
 {
-    const char *s = json_string_value(json_object_get(object, member));
-    return s ? s : "";
+    return position_parse(slice_of(object_string(object, member)));
 }
 
-static struct position position_of(const json_t *object, const char *member) { return position_parse(slice_of(string(object, member))); }
+static int channel_of(struct object *object) { return channel_by_name(slice_of(object_string(object, "channel"))); }
 
-static void message(struct listener *r, const json_t *object)
+/* The fetch behind it was compared with the model; here only that it is true and in order. */
+struct past {
+    struct listener *listener;
+    uint64_t         last;
+};
+
+static int past_message(void *arg, struct slice text)
 {
-    const json_t *data = json_object_get(object, "data");
-    uint32_t tag = json_is_object(data) ? (uint32_t)json_integer_value(json_object_get(data, "n"))
-                                        : payload_tag(json_string_value(data), json_string_length(data));
-    on_message(r, position_of(object, "id"), channel_by_name(slice_of(string(object, "channel"))), tag,
-               json_is_true(json_object_get(object, "replay")));
+    struct past *past = arg;
+    struct listener *r = past->listener;
+    struct object object;
+    sim_check(r->sim, object_init(&object, text), "listener %d: history has %.*s", r->number, (int)text.len, text.at);
+    struct position p = position_of(&object, "id");
+    const struct model_msg *m = model_find(&r->sim->model, p.seq);
+    sim_check(r->sim, m && m->fate == DONE && p.seq > past->last && m->tag == object_tag(&object), "listener %d: history has %lu", r->number,
+              p.seq);
+    past->last = p.seq;
+    object_fini(&object);
+    return 0;
 }
 
-/* Everything between two positions of one channel, as the model has it kept: it was compared with the fetch's answer already. */
-static void history(struct listener *r, int ref, const json_t *object)
+static void on_history(struct listener *r, int ref, const struct object *object)
 {
-    uint64_t last = 0;
-    const json_t *messages = json_object_get(object, "messages");
-    for (size_t i = 0; i < json_array_size(messages); i++) {
-        struct position p = position_of(json_array_get(messages, i), "id");
-        const struct model_msg *m = model_find(&r->sim->model, p.seq);
-        sim_check(r->sim, m && m->fate == DONE && p.seq > last, "listener %d: history has %lu", r->number, p.seq);
-        last = p.seq;
-    }
+    struct past past = { r, 0 };
+    json_array_each(object_get(object, "messages"), past_message, &past);
     listener_answered(r, ref, 1);
     happened(histories);
 }
 
-static void text(struct listener *r, const json_t *object)
+static void on_text(struct listener *r, struct object *object)
 {
-    const char *type = string(object, "type");
-    int ref = (int)json_integer_value(json_object_get(object, "ref"));
-    int channel = channel_by_name(slice_of(string(object, "channel")));
+    char type[24];
+    int ref = object_int(object, "ref"), channel = channel_of(object);
+    snprintf(type, sizeof type, "%s", object_string(object, "type"));
     if (!strcmp(type, "message"))
-        message(r, object);
+        on_message(r, position_of(object, "id"), channel, object_tag(object), object_true(object, "replay"));
     else if (!strcmp(type, "welcome"))
         on_welcome(r, position_of(object, "position"));
     else if (!strcmp(type, "gap"))
-        on_gap(r, position_of(object, "position"), !strcmp(string(object, "reason"), "epoch"), channels_of_json(json_object_get(object, "channels")),
-               json_is_true(json_object_get(object, "replay")));
+        on_gap(r, position_of(object, "position"), !strcmp(object_string(object, "reason"), "epoch"), object_channels(object, NULL),
+               object_true(object, "replay"));
     else if (!strcmp(type, "subscribed"))
-        on_subscribed(r, ref, channel, position_of(object, "position"), json_is_true(json_object_get(object, "recovered")),
-                      json_is_true(json_object_get(object, "resumable")));
+        on_subscribed(r, ref, channel, position_of(object, "position"), object_true(object, "recovered"), object_true(object, "resumable"));
     else if (!strcmp(type, "unsubscribed"))
-        on_unsubscribed(r, ref, channel, string(object, "code"));
+        on_unsubscribed(r, ref, channel, object_string(object, "code"));
     else if (!strcmp(type, "position") && channel != NO_CHANNEL)
         on_replayed(r, channel, position_of(object, "position"));
     else if (!strcmp(type, "position"))
@@ -62,13 +66,13 @@ static void text(struct listener *r, const json_t *object)
     else if (!strcmp(type, "ok"))
         on_published(r, ref, position_of(object, "id"), channel);
     else if (!strcmp(type, "error"))
-        on_refused(r, ref, string(object, "code"));
+        on_refused(r, ref, object_string(object, "code"));
     else if (!strcmp(type, "history"))
-        history(r, ref, object);
+        on_history(r, ref, object);
     else if (!strcmp(type, "pong"))
         listener_answered(r, ref, 1);
     else if (!strcmp(type, "bye"))
-        on_bye(r, string(object, "code"));
+        on_bye(r, object_string(object, "code"));
     else
         sim_fail(r->sim, "listener %d: frame of type '%s'", r->number, type);
 }
@@ -83,10 +87,10 @@ static void frame(struct listener *r, int opcode, const char *payload, size_t le
         r->closed = r->ended = true;
     if (opcode != 1)
         return;
-    json_t *object = json_loadb(payload, len, 0, NULL);
-    sim_check(r->sim, object, "listener %d: a frame is not JSON: %.*s", r->number, (int)len, payload);
-    text(r, object);
-    json_decref(object);
+    struct object object;
+    sim_check(r->sim, object_init(&object, slice(payload, len)), "listener %d: a frame is not JSON: %.*s", r->number, (int)len, payload);
+    on_text(r, &object);
+    object_fini(&object);
 }
 
 /* One frame; how many bytes it took, 0: it is not complete. */
