@@ -44,6 +44,7 @@ struct batch {
     struct batch_frame *frames;
     uint32_t            n;             /* frames */
     uint32_t            refs;
+    size_t              cost;          /* bytes of memory */
     uint64_t            seen;          /* feed->seen when the answer came */
     int64_t             answered_ms;
     uint8_t             format;        /* enum wire_format */

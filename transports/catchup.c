@@ -51,6 +51,26 @@ static void set_begun(struct catchup *cu)
     conn_call_done(cu->conn);
 }
 
+void catchup_put_back(struct catchup *cu)
+{
+    struct conn *conn = cu->conn;
+    const struct batch *b = cu->batch;
+    if (cu->kind == CATCHUP_RESUME && cu->stage == CATCHUP_LAST)
+        conn_fall_back(conn);      /* what is live behind the batch, also what joined since */
+    list_each(l, following, &cu->subs) {
+        sub_park(sub_of(l));
+        if (cu->kind == CATCHUP_REPLAY)
+            sub_of(l)->after = 0;
+    }
+    cu->from = cu->kind == CATCHUP_RESUME || cu->batch_at > 0 ? FETCH_AFTER : b->fetch.from;
+    if (cu->kind == CATCHUP_RESUME)
+        cu->after = conn->position;
+    else
+        cu->after = cu->batch_at > 0 ? (struct position){ b->fetch.upto.epoch, b->frames[cu->batch_at - 1].seq } : b->fetch.after;
+    batch_leave(cu);
+    cu->stage = CATCHUP_WANTS;
+}
+
 void catchup_free(struct catchup *cu)
 {
     if (!cu->begun)
@@ -277,6 +297,7 @@ static void end_now(struct catchup *cu)
         assert(resume->stage != CATCHUP_ASKING);
         list_each(l, following, &cu->subs) {
             sub_of(l)->after = cu->after.seq;
+            resume->debt -= (int64_t)sub_of(l)->feed->seen_bytes;
             catchup_add(resume, sub_of(l));
         }
     }
@@ -372,6 +393,7 @@ void conn_fall_back(struct conn *conn)
         struct sub *sub = link_of(l, struct sub, conn_link);
         if (sub_is_parked(sub))
             continue;
+        uint64_t behind = reader_lag(&sub->reader);
         sub_park(sub);
         if (!link_alone(&sub->catchup_link))
             continue;      /* its catch-up goes on */
@@ -379,9 +401,21 @@ void conn_fall_back(struct conn *conn)
             conn_close(conn, ERR_MEMORY);
             return;
         }
+        resume->debt += (int64_t)behind - (int64_t)sub->feed->seen_bytes;
         catchup_add(resume, sub);
     }
     conn_dirty(conn);
+}
+
+int64_t conn_lag(const struct conn *conn)
+{
+    const struct catchup *resume = catchup_resume(conn);
+    if (!resume || resume->from == FETCH_NOW || link_alone(&resume->subs))
+        return 0;
+    int64_t behind = resume->debt;
+    list_each(l, following, (struct link *)&resume->subs)
+        behind += (int64_t)sub_of(l)->feed->seen_bytes;
+    return behind;
 }
 
 void conn_fell_behind(struct conn *conn, struct slice channel)

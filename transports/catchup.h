@@ -27,12 +27,18 @@ void catchup_take(struct catchup *cu);
 /* Its batch has been handed to the line completely. This may end the catch-up. */
 void catchup_written(struct catchup *cu);
 
+/* The line takes nothing and batches take too much memory: what is left of this one is fetched again when it does. */
+void catchup_put_back(struct catchup *cu);
+
 struct catchup *catchup_resume(const struct conn *conn);      /* the RESUME, or NULL */
 struct catchup *catchup_in_hand(const struct conn *conn);     /* the one whose batch is to be written next, or NULL */
 bool            catchups_let_rings(const struct conn *conn);  /* the rings may be read */
 
 /* The connection has lost its place in a ring, or was told of a loss: all that is live is parked and caught up from its position. */
 void conn_fall_back(struct conn *conn);
+/* Bytes of messages between a connection that catches up and the ends of its feeds; about, since frames are larger. 0: it
+ * does not catch up, or is about to skip. */
+int64_t conn_lag(const struct conn *conn);
 /* lag.bytes was passed: lag.policy at once. */
 void conn_fell_behind(struct conn *conn, struct slice channel);
 /* A channel was unsubscribed: what batches in hand have of it is not sent. */

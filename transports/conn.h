@@ -186,6 +186,7 @@ struct catchup {
     struct position after;        /* where the next fetch begins; while a batch is in hand: what is behind it */
     struct batch   *batch;        /* asked for, or being written; or NULL */
     void           *tag;          /* the protocol's (the ref of a subscribe frame); freed with the catch-up */
+    int64_t         debt;         /* of a RESUME: bytes it is behind, less what its feeds have seen (catchup_lag) */
     uint32_t        batch_at;     /* index of the next frame of the batch */
     uint8_t         from;         /* enum fetch_from of the next fetch */
     uint8_t         kind;         /* enum catchup_kind */

@@ -326,6 +326,17 @@ static void run_slot(struct link *slot, int64_t now_s)
     }
 }
 
+/* Who fell out of its ring and has not come back: its lag is not in a ring any more. */
+static void check_catching_up(struct edge *edge)
+{
+    list_each(l, following, &edge->conns) {
+        struct conn *conn = link_of(l, struct conn, link);
+        if (conn->was_live && conn->conn_state == CONN_OPEN && !link_alone(&conn->catchups) &&
+            conn_lag(conn) > (int64_t)edge->config->lag_bytes)
+            conn_fell_behind(conn, feed_name(link_of(conn->subs.next, struct sub, conn_link)->feed));
+    }
+}
+
 void edge_tick(struct edge *edge)
 {
     int64_t now_ms = clock_mono_ms(edge->clock), now_s = now_ms / 1000;
@@ -338,6 +349,8 @@ void edge_tick(struct edge *edge)
     if (!link_alone(&edge->head_wanted))
         edge_ask_head(edge);
     batches_tick(edge, now_ms);
+    if (edge->config->lag_bytes > 0)
+        check_catching_up(edge);
     if (edge->scratch.cap > SCRATCH_KEPT)
         buf_fini(&edge->scratch);
 }

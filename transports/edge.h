@@ -10,7 +10,8 @@
  *
  * Lifetime   edge_new before the threads start; edge_free after the last connection has gone and all calls have been answered.
  * Threading  edge thread only, all of it, but `box` may be posted to from any thread.
- * Limits     edge.ring_bytes per feed and format, edge.pool_bytes for all rings of the edge, limits.channels per connection. */
+ * Limits     edge.ring_bytes per feed and format, edge.pool_bytes for all rings of the edge, and as much again for batches that
+ *            wait for slow lines; limits.channels per connection. */
 #pragma once
 #include "hub/base/clock.h"
 #include "hub/base/list.h"
@@ -46,7 +47,7 @@ struct edge {
     int64_t                wheel_s;      /* the second up to which the wheel has run */
     struct link            head_wanted;  /* connections that wait for a fresh head, by due_link */
     struct link            asking, kept; /* batches under way; kept for others, oldest first (batch.h) */
-    size_t                 kept_bytes;
+    size_t                 kept_bytes, batch_bytes;      /* of those kept; of all that are answered */
     struct buf             scratch;      /* a message being encoded */
     struct buf             nowhere;      /* takes what is said to a connection that is not open */
     struct merge          *merge;        /* of flush.c: feeds being merged */

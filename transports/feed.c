@@ -311,6 +311,7 @@ bool feed_message(struct feed *feed, const struct msg *m)
     feed->unsure = false;
     feed->last = m->seq;
     feed->seen++;
+    feed->seen_bytes += msg_size(m);
     for (uint8_t format = 0; format < WIRE_FORMATS; format++) {
         if (!feed->rings[format] || !ring_wanted(feed->rings[format]))
             continue;

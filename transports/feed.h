@@ -33,7 +33,7 @@ struct feed {
     struct watch_call *watch_call;              /* WATCHED: the call that will unwatch, so that leaving needs no memory */
     uint64_t           last;                    /* number of the last message seen, in the edge's epoch */
     uint64_t           began;                   /* head at which watching began (EXACT.md 14) */
-    uint64_t           seen;                    /* messages seen */
+    uint64_t           seen, seen_bytes;        /* messages seen */
     uint64_t           mark;                    /* scratch of whoever walks over feeds (batch.c, conn.c) */
     uint64_t           hash;                    /* hash_bytes(name) */
     atomic_uint        subscribers;             /* for the hub */

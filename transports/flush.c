@@ -2,6 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/heap.h"
+#include "hub/config.h"
 #include "transports/catchup.h"
 #include "transports/edge.h"
 
@@ -248,6 +249,14 @@ static void told(struct conn *conn, uint64_t seq)
     conn->told = seq;
 }
 
+static size_t frame_end(const struct load *load, const struct run *run, uint32_t i)
+{
+    if (run->kind == RUN_RING)
+        return chunk_frame(run->chunk, run->index + i)->end - frame_start(run->chunk, run->index);
+    const struct batch *b = load->catchup->batch;
+    return b->frames[run->index + i].end - batch_start(b, run->index);
+}
+
 static void took_batch(struct conn *conn, struct load *load, const struct run *run, uint32_t n)
 {
     struct catchup *cu = load->catchup;
@@ -255,8 +264,10 @@ static void took_batch(struct conn *conn, struct load *load, const struct run *r
     if (run->len == 0 || n == 0)
         return;
     conn->edge->msgs_out += n;
-    if (!cu->marked)
-        told(conn, cu->batch->frames[run->index + n - 1].seq);
+    if (cu->marked)
+        return;
+    told(conn, cu->batch->frames[run->index + n - 1].seq);
+    cu->debt -= (int64_t)frame_end(load, run, n - 1);
 }
 
 static void took_ring(struct conn *conn, const struct run *run, uint32_t n)
@@ -279,14 +290,6 @@ static void took(struct conn *conn, struct load *load, const struct run *run, ui
     case RUN_BATCH:  took_batch(conn, load, run, n); break;
     case RUN_RING:   took_ring(conn, run, n); break;
     }
-}
-
-static size_t frame_end(const struct load *load, const struct run *run, uint32_t i)
-{
-    if (run->kind == RUN_RING)
-        return chunk_frame(run->chunk, run->index + i)->end - frame_start(run->chunk, run->index);
-    const struct batch *b = load->catchup->batch;
-    return b->frames[run->index + i].end - batch_start(b, run->index);
 }
 
 /* The line took `len` bytes of this run, not all: the frame that is cut goes as a whole. */
@@ -340,6 +343,9 @@ static bool send_load(struct conn *conn, struct load *load)
         return true;
     conn->choked = true;
     line->want_writable(conn);
+    struct catchup *cu = catchup_in_hand(conn);
+    if (cu && conn->edge->batch_bytes > conn->edge->config->edge_pool_bytes)
+        catchup_put_back(cu);
     return false;
 }
 

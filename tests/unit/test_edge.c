@@ -484,6 +484,59 @@ static void or_it_skips_to_now_when_the_policy_says_so(void **state)
     check_complete(c);
 }
 
+static void lag_bytes_counts_on_when_the_reader_has_fallen_out_of_its_ring(void **state)
+{
+    (void)state;
+    world->config.edge_ring_bytes = 16 * 1024;
+    world->config.lag_bytes = 50000;
+    struct client *c = stuck_reader("a", 40);
+    edge_tick(world->edge);
+    settle();
+    assert_int_equal(c->conn->conn_state, CONN_OPEN);
+    for (int i = 0; i < 20; i++)
+        publish_len('a', 1000, true);
+    settle();
+    edge_tick(world->edge);
+    settle();
+    client_reads(c, SIZE_MAX);
+    assert_int_equal(c->bye, ERR_SLOW);
+}
+
+static void batches_of_lines_that_take_nothing_are_given_up_when_memory_is_short(void **state)
+{
+    (void)state;
+    struct client *c[10];
+    for (int i = 0; i < 10; i++)
+        publish_len('a' + (char)(i % 2), 50000, true);
+    world->config.edge_pool_bytes = 1 << 20;
+    for (int i = 0; i < 10; i++) {
+        c[i] = resumer(&test_ws, "ab", (uint64_t)i % 3);
+        c[i]->budget = 100;
+    }
+    for (int i = 0; i < 5; i++) {      /* marked ones too */
+        struct client *live = subscriber(&test_ws, "c");
+        settle();
+        live->budget = 60000;
+        assert_int_equal(subscribe_from(live, "ab", FETCH_AFTER, 0, true), 0);
+    }
+    settle();
+    assert_true(world->edge->batch_bytes <= (1 << 20) + 300 * 1024);
+    for (int i = 0; i < 20; i++) {
+        publish("abc"[i % 3]);
+        for (int j = 0; j < CLIENTS; j++)
+            if (world->clients[j].conn)
+                client_reads(&world->clients[j], i % 5 ? 20000 : 120000);
+        settle();
+    }
+    for (int j = 0; j < CLIENTS; j++)
+        if (world->clients[j].conn)
+            client_reads(&world->clients[j], SIZE_MAX);
+    settle();
+    for (int j = 0; j < CLIENTS; j++)
+        if (world->clients[j].conn)
+            check_complete(&world->clients[j]);
+}
+
 static void a_channel_without_history_that_lost_messages_is_told_or_closed(void **state)
 {
     (void)state;
@@ -934,6 +987,8 @@ int main(void)
         TEST(or_it_is_told_a_gap_and_goes_on_when_the_policy_is_skip),
         TEST(a_reader_that_passes_lag_bytes_is_closed_although_history_could_serve_it),
         TEST(or_it_skips_to_now_when_the_policy_says_so),
+        TEST(lag_bytes_counts_on_when_the_reader_has_fallen_out_of_its_ring),
+        TEST(batches_of_lines_that_take_nothing_are_given_up_when_memory_is_short),
         TEST(a_channel_without_history_that_lost_messages_is_told_or_closed),
         TEST(a_message_missed_is_noticed_by_prev_and_fetched),
         TEST(after_a_loss_it_says_so_before_it_fetches_and_everyone_misses_nothing),
