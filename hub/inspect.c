@@ -10,7 +10,8 @@
 
 static int compare_names(struct slice a, struct slice b)
 {
-    int order = memcmp(a.at, b.at, a.len < b.len ? a.len : b.len);
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common ? memcmp(a.at, b.at, common) : 0;      /* an empty slice may point nowhere */
     return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 

@@ -6,7 +6,7 @@
 
 bool slice_begins(struct slice s, struct slice prefix)
 {
-    return s.len >= prefix.len && !memcmp(s.at, prefix.at, prefix.len);
+    return s.len >= prefix.len && (prefix.len == 0 || !memcmp(s.at, prefix.at, prefix.len));
 }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
@@ -110,6 +110,8 @@ void buf_addf(struct buf *b, const char *format, ...)
 
 void buf_drop_front(struct buf *b, size_t n)
 {
+    if (n == 0)
+        return;      /* there may be no memory at all */
     b->len -= n;
     memmove(b->at, b->at + n, b->len);
 }

@@ -169,6 +169,11 @@ void world_take_apart(struct sim *sim)
 {
     for (int i = 0; i < PATIENCE && !(world_idle(sim) && edges_are_idle(sim)); i++)
         turn_all(sim);
+    world_turn_hub(sim);
+    for (int e = 0; e < sim->n_edges; e++) {      /* the last letters, which nobody waits for */
+        edge_mail(sim->edges[e]);
+        edge_flush(sim->edges[e]);
+    }
     sim_check(sim, world_idle(sim), "calls are never answered: hub idle %d, writer awaits %u", hub_idle(sim->hub), sim->writer.under_way);
     sim_check(sim, edges_are_idle(sim), "an edge does not become idle");
     for (int e = 0; e < sim->n_edges; e++) {
