@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <libwebsockets.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -346,8 +347,10 @@ static void adopt(struct lws_side *side, int fd, struct seats seats, bool is_ws,
     side->arrival = *arrival;
     side->arrival.line = line;
     struct lws *wsi = lws_adopt_socket_vhost_readbuf(side->vhost, fd, head->at, head->len);
-    if (!wsi && side->arrival.line)
+    if (!wsi && side->arrival.line) {
+        log_warn("lws", "a socket could not be taken: out of memory or descriptors");
         on_destroy(line);      /* it failed before lws knew it; lws has closed the socket */
+    }
     side->arrival = (struct arrival){ 0 };
 }
 
@@ -376,22 +379,13 @@ void lws_side_ws(struct lws_side *side, int fd, struct seats seats, const struct
 
 /* ---- the side ---- */
 
-/* lws says some harmless things as errors. */
-static void on_log(int level, const char *line)
-{
-    static const char *const noise[] = { "lws_mux_mark_immortal", "skint", "calling service" };
-    for (size_t i = 0; i < sizeof noise / sizeof *noise; i++)
-        if (strstr(line, noise[i]))
-            return;
-    size_t len = strcspn(line, "\n");
-    if (level == LLL_ERR)
-        log_warn("lws", "%.*s", (int)len, line);
-    else
-        log_debug("lws", "%.*s", (int)len, line);
-}
+/* lws formats what it logs in one buffer of the whole process, whatever thread it is on, and says a harmless thing as an
+ * error at every adoption: it is silent, and what matters (a side that cannot start, a socket that is not taken) is said here. */
+static void silence_lws(void) { lws_set_log_level(0, NULL); }
 
 static struct lws_context *context_new(struct lws_side *side)
 {
+    static pthread_once_t silenced = PTHREAD_ONCE_INIT;
     static const lws_retry_bo_t no_pings = { .secs_since_valid_ping = 0, .secs_since_valid_hangup = 0 };
     static const struct lws_protocols protocols[] = {
         { .name = "carillon.v1", .callback = callback, .rx_buffer_size = RX_BUFFER, .tx_packet_size = TX_PACKET },
@@ -403,7 +397,7 @@ static struct lws_context *context_new(struct lws_side *side)
         .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS, .foreign_loops = loops, .user = side,
         .max_http_header_pool = 4096, .max_http_header_data = HEADER_DATA, .timeout_secs = 10, .retry_and_idle_policy = &no_pings,
     };
-    lws_set_log_level(LLL_ERR | LLL_WARN, on_log);
+    pthread_once(&silenced, silence_lws);
     struct lws_context *context = lws_create_context(&info);
     if (context && !(side->vhost = lws_create_vhost(context, &info))) {
         lws_context_destroy(context);
@@ -423,6 +417,7 @@ int lws_side_new(struct edge *edge, struct ev_loop *loop, struct lws_side **ret_
     link_init(&side->dead);
     side->context = context_new(side);
     if (!side->context) {
+        log_error("lws", "libwebsockets cannot start on libev: is its plugin there (Debian: libwebsockets-evlib-ev)?");
         free(side);
         return ERR_INTERNAL;
     }
