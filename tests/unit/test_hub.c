@@ -414,7 +414,9 @@ static void only_the_channels_that_may_miss_something_are_marked(void **state)
     turn(rig);
     assert_answer(&call, GAP_HISTORY, 0, 3, 2);
     assert_false(channels[0].incomplete);
+    assert_int_equal(channels[0].dropped, 0);
     assert_true(channels[1].incomplete);
+    assert_int_equal(channels[1].dropped, 2);
     fetch_answer_fini(&call);
 }
 
@@ -433,6 +435,23 @@ static void foreign_and_future_positions_get_a_gap_and_everything_kept(void **st
     }
     struct fetch_call newest = fetch_one(rig, "a", FETCH_AFTER, (struct position){ EPOCH, 2 }, &channel);
     assert_answer(&newest, GAP_NONE, 2, 2, 0);
+}
+
+/* Found by the simulation: a reader who guessed such a number was sent messages that he said he had (EXACT.md 12). */
+static void a_number_that_is_still_under_way_is_from_the_future(void **state)
+{
+    struct rig *rig = *state;
+    struct fetch_channel channel;
+    struct publish_call under_way;
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    publish(rig, &under_way, "a", "x");
+    turn(rig);
+    struct fetch_call call = fetch_one(rig, "a", FETCH_AFTER, (struct position){ EPOCH, 1 }, &channel);
+    assert_answer(&call, GAP_EPOCH, 0, 0, 0);
+    store_answers(rig, 0);
+    call = fetch_one(rig, "a", FETCH_AFTER, (struct position){ EPOCH, 1 }, &channel);
+    assert_answer(&call, GAP_NONE, 1, 1, 0);
+    msg_unref(under_way.msg);
 }
 
 static void without_a_position_a_stream_begins_now_and_nothing_is_a_gap(void **state)
@@ -458,6 +477,7 @@ static void without_history_no_gap_is_ever_told(void **state)
     struct fetch_call call = fetch_one(rig, "a", FETCH_AFTER, (struct position){ EPOCH, 0 }, &channel);
     assert_int_equal(call.gap, GAP_NONE);
     assert_false(channel.resumable);
+    assert_int_equal(call.begin.seq, 1);       /* it begins now: nothing comes of what was before */
     call = fetch_one(rig, "a", FETCH_AFTER, (struct position){ 1, 9 }, &channel);
     assert_int_equal(call.gap, GAP_NONE);
     assert_int_equal(call.begin.seq, 1);
@@ -685,6 +705,7 @@ int main(void)
         TEST(a_position_is_complete_if_it_is_not_below_what_its_channel_has_dropped),
         TEST(only_the_channels_that_may_miss_something_are_marked),
         TEST(foreign_and_future_positions_get_a_gap_and_everything_kept),
+        TEST(a_number_that_is_still_under_way_is_from_the_future),
         TEST(without_a_position_a_stream_begins_now_and_nothing_is_a_gap),
         TEST(without_history_no_gap_is_ever_told),
         TEST(an_answer_is_cut_by_bytes_and_by_count_and_says_up_to_where_it_is_complete),
