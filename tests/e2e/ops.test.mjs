@@ -144,7 +144,7 @@ scenario('readiness is red while the hub drains, for who is still being answered
     await asking.waitFor(() => asking.socket.readyState === 'open', 'the connection');
     await request(hub, '/health/live');                          // and by now the hub has accepted it
     hub.run.signal('SIGTERM');
-    await hub.run.waitFor((run) => /draining/.test(run.stderr), 'the drain to begin');
+    await eventually(() => request(hub, '/health/live').then(() => false, () => true), 'new connections to be refused');
     asking.write('2e\r\n\r\n');
     const [answer] = await asking.take(1);
     assert.equal(answer.status, 503);
