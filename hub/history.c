@@ -134,11 +134,11 @@ static struct aged *oldest(struct history *history)
     return history->n > 0 ? queue_at(history, 0) : NULL;
 }
 
-static void drop_all(struct history *history, struct channel *ch, struct msg *unkept, int64_t now_ms)
+void history_give_up(struct history *history, struct channel *ch, uint64_t upto, int64_t now_ms)
 {
     while (ch->n_kept > 0)
         drop_oldest(history, ch, now_ms);
-    ch->dropped = unkept->seq;
+    ch->dropped = upto;
     if (history->drained < ch->dropped)
         history->drained = ch->dropped;
 }
@@ -155,7 +155,7 @@ static void keep_limits(struct history *history, struct channel *ch, int64_t now
 void history_keep(struct history *history, struct channel *ch, struct msg *m, int64_t now_ms)
 {
     if (!history_on(history->config) || !make_room_kept(ch) || !make_room_queued(history)) {
-        drop_all(history, ch, m, now_ms);
+        history_give_up(history, ch, m->seq, now_ms);
         return;
     }
     ch->kept[(ch->first + ch->n_kept++) & (ch->cap - 1)] = msg_ref(m);

@@ -63,6 +63,8 @@ int hub_restore(struct hub *hub, struct msg *m)
         if (!(ch = channel_get(&hub->channels, msg_channel(m), m->hash)))
             return ERR_MEMORY;
         ch->dropped = m->prev;      /* the oldest row tells what went before it (EXACT.md 8) */
+    } else if (m->prev > ch->last) {
+        history_give_up(&hub->history, ch, m->prev, hub_now_ms(hub));      /* rows are missing: history was off for a while */
     }
     ch->last = ch->submitted = m->seq;
     if (hub->newest_ms < m->time_ms)

@@ -67,8 +67,6 @@ static void choose_history(struct sim *sim)
     config->history_ttl_ms = one_of(sim, 200, 3000, 60000, 300000, 300000);
     config->history_bytes = (size_t)one_of(sim, 600, 5000, 1 << 20, 1 << 20);
     config->history_max_bytes = (size_t)one_of(sim, 2000, 20000, 256 << 20, 256 << 20);
-    if (chance(sim, 60))
-        *(size_t *)(chance(sim, 500) ? &config->history_size : &config->history_bytes) = 0;
 }
 
 static void choose_config(struct sim *sim)
@@ -81,6 +79,8 @@ static void choose_config(struct sim *sim)
     config->store_sync = (enum store_sync)one_of(sim, STORE_SYNC_OFF, STORE_SYNC_BATCH, STORE_SYNC_BATCH, STORE_SYNC_EACH);
     config->store_queue_bytes = (size_t)one_of(sim, 1000, 32 << 20, 32 << 20);
     choose_history(sim);
+    if (chance(sim, 60))
+        *(size_t *)(chance(sim, 500) ? &config->history_size : &config->history_bytes) = 0;
     config->edge_mail_bytes = (size_t)one_of(sim, 1, 600, 5000, 16 << 20, 16 << 20);
     config->edge_ring_bytes = (size_t)one_of(sim, 1024, 4096, 16384, 1 << 20);
     config->edge_pool_bytes = (size_t)one_of(sim, 4096, 64 << 20, 64 << 20);
@@ -168,6 +168,17 @@ static void step_disk(struct sim *sim)
         sim->disk.broken = !sim->disk.broken;
 }
 
+/* SIGHUP: other limits count from now on. Off stays off, because what a listener may expect hangs on it. */
+static void step_reload(struct sim *sim)
+{
+    if (!model_history_on(&sim->model))
+        return;
+    choose_history(sim);
+    sim_trace(sim, "history: %zu messages, %ld ms, %zu bytes, %zu in all", sim->config.history_size, sim->config.history_ttl_ms,
+              sim->config.history_bytes, sim->config.history_max_bytes);
+    happened(reloads);
+}
+
 static void step_disaster(struct sim *sim)
 {
     if (sim->draining) {
@@ -176,6 +187,7 @@ static void step_disaster(struct sim *sim)
         return;
     }
     switch (dice(sim, 24)) {
+    case 3: step_reload(sim); break;
     case 0: world_kill(sim, false); break;
     case 1: world_kill(sim, true); break;
     case 2: world_drain(sim); break;

@@ -569,6 +569,26 @@ static void after_a_restart_the_oldest_row_tells_what_was_dropped_before_it(void
     store_answers(rig, 0);
 }
 
+/* Found by thinking: history off and on again by SIGHUP, then a kill. What came while it was off is in no row. */
+static void rows_that_do_not_follow_each_other_tell_that_something_between_them_is_missing(void **state)
+{
+    struct rig *rig = *state;
+    struct fetch_channel channel;
+    open_hub(rig, true, (struct hub_start){ EPOCH, 100, 100, 0 }, SIZE_MAX);
+    struct msg *rows[] = { stored_row("a", 1, 0, rig->wall_ms), stored_row("a", 2, 1, rig->wall_ms), stored_row("a", 8, 7, rig->wall_ms) };
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(hub_restore(rig->hub, rows[i]), 0);
+        msg_unref(rows[i]);
+    }
+    struct fetch_call call = fetch_one(rig, "a", FETCH_AFTER, (struct position){ EPOCH, 2 }, &channel);
+    assert_answer(&call, GAP_HISTORY, 7, 99, 1);
+    fetch_answer_fini(&call);
+    call = fetch_one(rig, "a", FETCH_AFTER, (struct position){ EPOCH, 7 }, &channel);
+    assert_answer(&call, GAP_NONE, 7, 99, 1);
+    fetch_answer_fini(&call);
+    store_answers(rig, 0);
+}
+
 static void rows_that_nobody_needs_are_trimmed_and_the_floor_goes_with_them(void **state)
 {
     struct rig *rig = *state;
@@ -711,6 +731,7 @@ int main(void)
         TEST(an_answer_is_cut_by_bytes_and_by_count_and_says_up_to_where_it_is_complete),
         TEST(a_forgotten_channel_raises_the_floor_for_channels_nobody_knows),
         TEST(after_a_restart_the_oldest_row_tells_what_was_dropped_before_it),
+        TEST(rows_that_do_not_follow_each_other_tell_that_something_between_them_is_missing),
         TEST(rows_that_nobody_needs_are_trimmed_and_the_floor_goes_with_them),
         TEST(a_floor_that_was_restored_is_never_sent_lower_to_the_store),
         TEST(an_edge_is_mailed_what_it_watches_from_the_head_it_was_told),
