@@ -161,6 +161,16 @@ const struct line_ops lws_line = {
     .send = line_send, .keep = line_keep, .want_writable = line_want_writable, .pause = line_pause, .finish = line_finish,
 };
 
+static void log_opened(const struct line *line)
+{
+    char name[24];
+    if (!line->conn || !log_enabled(LOG_DEBUG))
+        return;
+    struct slice peer = line->side->arrival.request->peer;
+    conn_name(line->conn, name);
+    log_debug(name, "opened transport=%s peer=%.*s", line->conn->protocol->name, (int)peer.len, peer.at);
+}
+
 /* ---- SSE: what the client sends is of no interest, but its end is ---- */
 
 static void on_discard(struct ev_loop *loop, ev_io *watcher, int events)
@@ -190,6 +200,7 @@ static int on_sse_request(struct line *line)
     line->discard.data = line;
     ev_io_start(side->loop, &line->discard);
     line->conn = sse_open(side->edge, line, side->arrival.request);
+    log_opened(line);
     return line->conn ? 0 : -1;
 }
 
@@ -200,6 +211,7 @@ static int on_ws_open(struct line *line)
     if (line->side->arrival.line != line)
         return -1;
     line->conn = ws_open(line->side->edge, line, line->side->arrival.request);
+    log_opened(line);
     return line->conn ? 0 : -1;
 }
 
