@@ -83,7 +83,7 @@ SEEDS ?= 2000
 sim: $(SIM)                                 ## simulated hub and edges, thousands of random schedules
 	@if [ -n "$(SIM)" ]; then $(SIM) --seeds $(SEEDS); fi
 e2e: all                                    ## the real binary with real clients; make e2e T=pattern for some
-	@cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)') e2e/
+	@cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)') e2e/*.test.mjs
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
 	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi
 lint:                                       ## layer rule, and the same sources with clang, warnings as errors

@@ -93,7 +93,7 @@ static void start_when_ready(struct serve *s)
     }
     health_set(HEALTH_HUB, NULL);
     tell_ready(s);
-    if (s->serving.config->dev)
+    if (s->serving.config->dev && s->serving.config->log_format == LOG_TEXT)
         tell_hints(s);
 }
 

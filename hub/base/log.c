@@ -4,14 +4,15 @@
 #include "hub/base/clock.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 2048 };
 
-static enum log_level max_level = LOG_INFO;
-static enum log_format style = LOG_TEXT;
+static atomic_int max_level = LOG_INFO;      /* a reload changes them while other threads log */
+static atomic_int style = LOG_TEXT;
 static const char *const names[] = { "error", "warn", "info", "debug" };
 
 void log_setup(enum log_level level, enum log_format format)
@@ -20,7 +21,7 @@ void log_setup(enum log_level level, enum log_format format)
     style = format;
 }
 
-int log_enabled(enum log_level level) { return level <= max_level; }
+int log_enabled(enum log_level level) { return (int)level <= atomic_load_explicit(&max_level, memory_order_relaxed); }
 
 static void add_time(struct buf *line)
 {

@@ -20,7 +20,7 @@ while read -r header where; do
         [[ $file =~ ^($where) ]] || tell "$file:$line includes <$header>"
     done < <(grep -srnE "#include <$header" hub transports webhooks signaling redis clients --include='*.[ch]')
 done <<'T'
-libwebsockets.h  transports/
+libwebsockets.h  transports/lws
 ev.h             transports/
 http_parser.h    transports/
 curl/            webhooks/|clients/
