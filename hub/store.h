@@ -13,6 +13,8 @@
  * Lifetime   store_open at start, before the hub; store_close after the hub's last group was answered.
  * Threading  submit: hub thread. Answers: by mail to the mailbox given to store_start.
  * Limits     at most two groups are under way (the hub sees to it); a group holds what one turn of the hub collected.
+ *            On disk stay all rows from the oldest message that any channel still keeps: one message that is kept long pins
+ *            what came after it, so a store grows to what is published within the longest history.ttl.
  * Failure    a full disk or read-only file fails the group and turns the store's health red (health.h); the store keeps
  *            trying with whatever comes next and with an empty transaction once a second, and turns green by itself. */
 #pragma once
