@@ -4,14 +4,36 @@
 #include "hub/base/log.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+enum { SEED_SECONDS = 60 };      /* one takes milliseconds */
+
+static volatile uint64_t running;
 
 static const char *const descriptions[COUNTS] = {
 #define COUNT(name, what) what,
 #include "tests/sim/count.def"
 #undef COUNT
 };
+
+static void on_alarm(int number)
+{
+    char text[80];
+    int n = snprintf(text, sizeof text, "\nsim: seed %" PRIu64 " does not come to an end\n", running);
+    (void)number;
+    _exit(write(STDERR_FILENO, text, (size_t)n) == n ? 1 : 2);
+}
+
+static void run(uint64_t seed, bool tracing)
+{
+    running = seed;
+    alarm(SEED_SECONDS);
+    run_seed(seed, tracing);
+    alarm(0);
+}
 
 static int usage(void)
 {
@@ -39,12 +61,13 @@ int main(int argc, char **argv)
 {
     uint64_t seeds = 0, from = 1;
     log_setup(LOG_ERROR, LOG_TEXT);
+    signal(SIGALRM, on_alarm);
     for (int i = 1; i + 1 < argc; i += 2) {
         uint64_t n;
         if (!slice_u64(slice_of(argv[i + 1]), &n))
             return usage();
         if (!strcmp(argv[i], "--seed")) {
-            run_seed(n, true);
+            run(n, true);
             return 0;
         }
         if (!strcmp(argv[i], "--seeds"))
@@ -57,6 +80,6 @@ int main(int argc, char **argv)
     if (seeds == 0)
         return usage();
     for (uint64_t seed = from; seed < from + seeds; seed++)
-        run_seed(seed, false);
+        run(seed, false);
     return report(seeds);
 }

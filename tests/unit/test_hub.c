@@ -273,6 +273,21 @@ static void the_first_block_of_numbers_is_reserved_before_anything_can_be_publis
     msg_unref(call.msg);
 }
 
+static void numbers_end_where_the_reserved_block_does_until_the_next_one_is_committed(void **state)
+{
+    struct rig *rig = *state;
+    rig->config.store_sync = STORE_SYNC_OFF;
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 4, 0 }, SIZE_MAX);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        assert_int_equal(publish_one(rig, "a", "x"), seq);
+    assert_int_equal(publish_one(rig, "a", "x"), 0);
+    assert_true(rig->submitted[0]->reserve > 4);
+    store_answers(rig, 0);
+    assert_int_equal(publish_one(rig, "a", "x"), 4);
+    while (rig->n_submitted > 0)
+        store_answers(rig, 0);
+}
+
 static void a_failed_group_fails_all_that_was_submitted_and_nobody_is_chained_to_it(void **state)
 {
     struct rig *rig = *state;
@@ -718,6 +733,7 @@ int main(void)
         TEST(times_never_go_back_even_if_the_wall_clock_does),
         TEST(with_a_store_a_publish_is_answered_mailed_and_kept_only_when_its_group_is_committed),
         TEST(the_first_block_of_numbers_is_reserved_before_anything_can_be_published),
+        TEST(numbers_end_where_the_reserved_block_does_until_the_next_one_is_committed),
         TEST(a_failed_group_fails_all_that_was_submitted_and_nobody_is_chained_to_it),
         TEST(beyond_store_queue_bytes_publishers_are_told_busy),
         TEST(while_draining_publishes_are_refused_and_what_is_under_way_completes),
