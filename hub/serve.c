@@ -93,7 +93,7 @@ static void start_when_ready(struct serve *s)
     }
     health_set(HEALTH_HUB, NULL);
     tell_ready(s);
-    if (s->serving.config->dev && s->serving.config->log_format == LOG_TEXT)
+    if (s->serving.config->dev && s->serving.config->log_format == LOG_TEXT && log_enabled(LOG_INFO))
         tell_hints(s);
 }
 

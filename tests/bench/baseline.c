@@ -200,9 +200,9 @@ static void publishes(struct conn *c)
     size_t out_len = 0, used = 0;
     for (;;) {
         char *at = c->in + used, *end = memmem(at, c->in_len - used, "\r\n\r\n", 4), *length;
-        if (!end || !(length = memmem(at, (size_t)(end - at), "Content-Length: ", 16)))
+        if (!end || !(length = memmem(at, (size_t)(end - at), "ength: ", 7)))
             break;
-        size_t body = strtoull(length + 16, NULL, 10), whole = (size_t)(end - at) + 4 + body;
+        size_t body = strtoull(length + 7, NULL, 10), whole = (size_t)(end - at) + 4 + body;
         if (c->in_len - used < whole)
             break;
         message(end + 4, body, channel_number(at + sizeof "POST /v1/channels/" - 1));
