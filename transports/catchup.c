@@ -62,11 +62,11 @@ void catchup_put_back(struct catchup *cu)
         if (cu->kind == CATCHUP_REPLAY)
             sub_of(l)->after = 0;
     }
-    cu->from = cu->kind == CATCHUP_RESUME || cu->batch_at > 0 ? FETCH_AFTER : b->fetch.from;
+    cu->from = FETCH_AFTER;      /* where it begins has been told; the position it came with may have been from the future */
     if (cu->kind == CATCHUP_RESUME)
         cu->after = conn->position;
     else
-        cu->after = cu->batch_at > 0 ? (struct position){ b->fetch.upto.epoch, b->frames[cu->batch_at - 1].seq } : b->fetch.after;
+        cu->after = cu->batch_at > 0 ? (struct position){ b->fetch.upto.epoch, b->frames[cu->batch_at - 1].seq } : b->fetch.begin;
     batch_leave(cu);
     cu->stage = CATCHUP_WANTS;
 }
