@@ -196,11 +196,13 @@ void publish_end_turn(struct hub *hub)
     store_submit(hub->store, &group->store);
 }
 
-/* Every flight, with or without a row at the store by now. What was being collected is thrown away with them. */
+/* Every flight, with or without a row at the store by now. The rows that were being collected for them are thrown away; those
+ * of store.sync=off, which nobody waits for, were acknowledged and are tried again. */
 static void fail_all(struct hub *hub, int err)
 {
-    struct group *dropped = hub->collecting;
-    hub->collecting = NULL;
+    struct group *dropped = hub->collecting && hub->collecting->n_flights > 0 ? hub->collecting : NULL;
+    if (dropped)
+        hub->collecting = NULL;
     while (hub->n_flights > 0) {
         struct flight flight = flights_take(hub);
         fail(hub, flight.call, flight.channel, err);

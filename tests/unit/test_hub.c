@@ -321,6 +321,25 @@ static void a_failed_group_fails_all_that_was_submitted_and_nobody_is_chained_to
         msg_unref(calls[i].msg);
 }
 
+/* Found by the simulation: they were thrown away, and as the store had never seen them the next stop counted as clean. */
+static void with_sync_off_rows_that_wait_behind_a_failure_still_go_to_the_store(void **state)
+{
+    struct rig *rig = *state;
+    rig->config.store_sync = STORE_SYNC_OFF;
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        assert_int_equal(publish_one(rig, "a", "x"), seq);
+    store_answers(rig, ERR_STORE_FAILED);
+    store_answers(rig, 0);
+    rig->mono_ms += 1000;
+    turn(rig);
+    assert_int_equal(rig->n_submitted, 1);
+    assert_int_equal(rig->submitted[0]->n, 1);
+    assert_int_equal(rig->submitted[0]->msgs[0]->seq, 3);
+    store_answers(rig, 0);
+    assert_true(hub_idle(rig->hub));
+}
+
 static void beyond_store_queue_bytes_publishers_are_told_busy(void **state)
 {
     struct rig *rig = *state;
@@ -735,6 +754,7 @@ int main(void)
         TEST(the_first_block_of_numbers_is_reserved_before_anything_can_be_published),
         TEST(numbers_end_where_the_reserved_block_does_until_the_next_one_is_committed),
         TEST(a_failed_group_fails_all_that_was_submitted_and_nobody_is_chained_to_it),
+        TEST(with_sync_off_rows_that_wait_behind_a_failure_still_go_to_the_store),
         TEST(beyond_store_queue_bytes_publishers_are_told_busy),
         TEST(while_draining_publishes_are_refused_and_what_is_under_way_completes),
         TEST(a_quiet_channel_is_not_forgotten_while_a_publish_is_under_way),
