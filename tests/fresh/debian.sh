@@ -9,7 +9,7 @@ set -euo pipefail
 suite=${1:?usage: debian.sh bookworm|trixie [FOLDER]}
 root=${2:-$(mktemp -d)}
 here=$(cd "$(dirname "$0")/../.." && pwd)
-mirror=$(grep -hoE '^(URIs:|deb) *(\[[^]]*\] *)?[a-z]+://[^ ]+' /etc/apt/sources.list /etc/apt/sources.list.d/*.sources 2>/dev/null | grep -oE '[a-z]+://[^ ]+' | head -1)
+mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.sources 2>/dev/null | grep -oE "^(URIs:|deb) .*" | grep -oE "[a-z]+://[^ ]+" | head -1 || true)
 
 leave() {
     for mounted in dev sys proc; do umount -R -l "$root/$mounted" 2>/dev/null || true; done
@@ -30,8 +30,12 @@ git clone -q "$here" "$root/root/carillon"
 chroot "$root" /bin/bash -euc '
     cd /root/carillon
     apt-get update -qq && apt-get install -y -qq make >/dev/null
-    make run > /tmp/run.out 2> /tmp/run.err &
-    until grep -q "^carillon ready" /tmp/run.out; do kill -0 $! || { cat /tmp/run.out /tmp/run.err; exit 1; }; read -t 1 <> <(:) || true; done
-    kill "$(grep -oE "pid=[0-9]+" /tmp/run.out | cut -d= -f2)"; wait
+    mkfifo -m 600 /tmp/said.$$
+    make run > /tmp/said.$$ &
+    while read -r line && [ "${line#carillon ready}" = "$line" ]; do echo "$line"; done < /tmp/said.$$    # until it serves, or ends
+    echo "$line"
+    kill "$(grep -oE "pid=[0-9]+" <<< "$line" | cut -d= -f2)"
+    wait
+    rm /tmp/said.$$
     make test'
 echo "$suite: make run and make test work"
