@@ -93,7 +93,8 @@ void listener_connect(struct listener *r)
     int edge = (int)dice(sim, (uint64_t)sim->n_edges);
     begin_connection(r);
     r->line = line_new(sim, edge, sim->settling ? 1 << 30 : (size_t)one_of(sim, 300, 2000, 20000, 1 << 20, 1 << 20));
-    sim_trace(sim, "listener %d: connects to edge %d for %x, %s %lu.%lu", r->number, edge, r->wanted, r->resumes ? "after" : "without",
+    sim_trace(sim, "listener %d: connects to edge %d for %x, %s %lu.%lu", r->number, edge, r->wanted,
+              r->resumes ? "after" : "without",
               r->asked.epoch, r->asked.seq);
     r->line->conn = open_conn(r, sim->edges[edge]);
     sim_check(sim, r->line->conn, "no connection");
@@ -237,7 +238,8 @@ static void say_subscribe(struct listener *r, uint8_t mask, bool since, struct p
             r->parts[c] = (struct part){ .state = PART_ASKED, .since = since, .from = from, .ref = newest_await(r)->ref };
             r->parts[c].future = model_is_foreign(&r->sim->model, from);
         }
-    sim_trace(r->sim, "listener %d: subscribe %d to %x %s %lu.%lu", r->number, newest_await(r)->ref, mask, since ? "since" : "now, not",
+    sim_trace(r->sim, "listener %d: subscribe %d to %x %s %lu.%lu", r->number, newest_await(r)->ref, mask,
+              since ? "since" : "now, not",
               from.epoch, from.seq);
     happened(subscribes);
 }
@@ -274,7 +276,8 @@ static void act_again(struct listener *r)
 
 static void act_unsubscribe(struct listener *r)
 {
-    uint8_t mask = (parts_in(r, PART_LIVE) | parts_in(r, PART_REPLAY) | parts_in(r, PART_ASKED)) & (uint8_t)dice(r->sim, 1 << CHANNELS);
+    uint8_t mask = parts_in(r, PART_LIVE) | parts_in(r, PART_REPLAY) | parts_in(r, PART_ASKED);
+    mask &= (uint8_t)dice(r->sim, 1 << CHANNELS);
     if (!mask)
         return;
     struct buf *out = say(r, "unsubscribe", bits(mask));

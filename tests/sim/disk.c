@@ -76,7 +76,8 @@ static void check_trim(const struct disk *disk, uint64_t old_floor)
     const struct disk_image *image = &disk->committed;
     sim_check(disk->sim, model_oldest_kept(model) >= image->trim, "rows below %lu are trimmed, but history has %lu", image->trim,
               model_oldest_kept(model));
-    sim_check(disk->sim, image->floor <= model_newest_dropped(model), "the stored floor is %lu, but nothing above %lu was dropped",
+    sim_check(disk->sim, image->floor <= model_newest_dropped(model),
+              "the stored floor is %lu, but nothing above %lu was dropped",
               image->floor, model_newest_dropped(model));
     for (int c = 0; c < CHANNELS && model_history_on(model); c++)
         sim_check(disk->sim, disk->lossy || image_has(image, c) || image->floor >= disk->trimmed[c],
@@ -93,7 +94,8 @@ static void commit(struct disk *disk, const struct store_group *group)
     uint64_t floor = image->floor;
     for (size_t i = 0; i < group->n; i++) {
         const struct msg *m = group->msgs[i];
-        sim_check(disk->sim, image->n == 0 || m->seq > image->rows[image->n - 1]->seq, "row %lu comes after a higher one", m->seq);
+        sim_check(disk->sim, image->n == 0 || m->seq > image->rows[image->n - 1]->seq, "row %lu comes after a higher one",
+                  m->seq);
         sim_check(disk->sim, m->seq < image->reserved, "row %lu was given before its number was reserved", m->seq);
         image_add(image, group->msgs[i]);
     }

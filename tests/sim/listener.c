@@ -32,7 +32,8 @@ static void account(struct listener *r, int c, uint64_t upto)
 {
     struct part *part = &r->parts[c];
     const struct model_msg *m = model_next(model_of(r), c, larger(part->checked, part->excused), upto);
-    check(r, !m, "message %lu of %s was acknowledged and never came; everything up to %lu was said to have come, last seen of it %lu",
+    check(r, !m,
+          "message %lu of %s was acknowledged and never came; everything up to %lu was said to have come, last seen of it %lu",
           m->seq, channel_names[c], upto, part->checked);
     part->checked = larger(part->checked, upto);
 }
@@ -61,7 +62,8 @@ static const struct model_msg *check_msg(const struct listener *r, struct positi
 {
     check(r, p.epoch == model_of(r)->epoch, "message %lu.%lu is of another epoch than %lu", p.epoch, p.seq, model_of(r)->epoch);
     const struct model_msg *m = model_find(model_of(r), p.seq);
-    check(r, m && m->fate == DONE, "message %lu was never acknowledged (%s)", p.seq, m ? m->fate == FAILED ? "it failed" : "under way" : "unknown");
+    check(r, m && m->fate == DONE, "message %lu was never acknowledged (%s)", p.seq,
+          m ? m->fate == FAILED ? "it failed" : "under way" : "unknown");
     check(r, m->tag == tag, "message %lu has payload %u, not %u", p.seq, tag, m->tag);
     check(r, channel == NO_CHANNEL || channel == m->channel, "message %lu is of %s", p.seq, channel_names[m->channel]);
     return m;
@@ -72,7 +74,8 @@ static void close_gap(struct listener *r, uint64_t seq)
 {
     for (int c = 0; c < CHANNELS && r->gap_open; c++) {
         const struct part *part = &r->parts[c];
-        const struct model_msg *m = part->state == PART_LIVE ? model_next(model_of(r), c, larger(part->checked, r->last.seq), seq - 1) : NULL;
+        uint64_t after = larger(part->checked, r->last.seq);
+        const struct model_msg *m = part->state == PART_LIVE ? model_next(model_of(r), c, after, seq - 1) : NULL;
         check(r, !m, "after the gap at %lu came %lu, but %lu of %s lies between", r->last.seq, seq, m->seq, channel_names[c]);
     }
     r->gap_open = false;
@@ -85,7 +88,8 @@ static void on_unmarked(struct listener *r, struct position p, const struct mode
           channel_names[m->channel]);
     check(r, r->begun, "message %lu before the stream has begun", p.seq);
     check(r, r->last.epoch != p.epoch || p.seq > r->last.seq, "message %lu comes again or too late", p.seq);
-    check(r, p.seq > part->checked, "message %lu of %s, which had been accounted for up to %lu", p.seq, channel_names[m->channel], part->checked);
+    check(r, p.seq > part->checked, "message %lu of %s, which had been accounted for up to %lu", p.seq,
+          channel_names[m->channel], part->checked);
     close_gap(r, p.seq);
     account_all(r, p.seq - 1);
     part->checked = p.seq;
@@ -123,18 +127,22 @@ void on_message(struct listener *r, struct position p, int channel, uint32_t tag
 
 /* ---- gaps ---- */
 
+static bool lag_may_skip(const struct listener *r)
+{
+    return r->sim->config.lag_bytes > 0 && r->sim->config.lag_policy == LAG_SKIP;
+}
+
 /* On a stream that had begun: history must have lost something, or a lag rule or a channel without history explains it. */
 static bool live_gap_is_right(const struct listener *r, int c)
 {
-    const struct config *config = &r->sim->config;
     struct position p = { model_of(r)->epoch, r->parts[c].checked };
-    return !model_history_on(model_of(r)) || model_may_gap(model_of(r), c, p) || (config->lag_bytes > 0 && config->lag_policy == LAG_SKIP);
+    return !model_history_on(model_of(r)) || model_may_gap(model_of(r), c, p) || lag_may_skip(r);
 }
 
 static void excuse(struct listener *r, int c, struct position gap)
 {
     struct part *part = &r->parts[c];
-    bool skips = r->begun && (!model_history_on(model_of(r)) || (r->sim->config.lag_bytes > 0 && r->sim->config.lag_policy == LAG_SKIP));
+    bool skips = r->begun && (!model_history_on(model_of(r)) || lag_may_skip(r));
     part->excused = larger(model_of(r)->channels[c].dropped, skips ? gap.seq : 0);
     part->gapped = true;
 }
@@ -150,7 +158,8 @@ static void on_first_gap(struct listener *r, struct position p, bool epoch, uint
     check(r, !epoch || mask == r->wanted, "a gap of reason epoch for %x of %x", mask, r->wanted);
     for (int c = 0; c < CHANNELS; c++)
         if (mask & 1 << c && !epoch)
-            check(r, model_may_gap(model_of(r), c, r->asked), "a gap for %s, of which nothing after the position was dropped", channel_names[c]);
+            check(r, model_may_gap(model_of(r), c, r->asked), "a gap for %s, of which nothing after the position was dropped",
+                  channel_names[c]);
     r->gapped = mask;
     if (!epoch)
         happened(gap_history);
@@ -185,10 +194,12 @@ static void on_marked_gap(struct listener *r, bool epoch, uint8_t mask)
         struct part *part = &r->parts[c];
         if (!(mask & 1 << c) || part->state == PART_LEAVING)
             continue;
-        check(r, part->since && (part->state == PART_ASKED || part->state == PART_REPLAY), "a marked gap for %s", channel_names[c]);
+        check(r, part->since && (part->state == PART_ASKED || part->state == PART_REPLAY), "a marked gap for %s",
+              channel_names[c]);
         check(r, epoch || model_may_gap(model_of(r), c, part->from) || !model_history_on(model_of(r)),
               "a marked gap for %s after %lu, of which nothing was dropped", channel_names[c], part->from.seq);
-        check(r, !epoch || part->from.epoch != model_of(r)->epoch || part->future, "a marked gap for %s of reason epoch", channel_names[c]);
+        check(r, !epoch || part->from.epoch != model_of(r)->epoch || part->future, "a marked gap for %s of reason epoch",
+              channel_names[c]);
         excuse(r, c, (struct position){ 0, 0 });
         part->excused = model_of(r)->channels[c].dropped;
         if (epoch)
@@ -198,7 +209,8 @@ static void on_marked_gap(struct listener *r, bool epoch, uint8_t mask)
 
 void on_gap(struct listener *r, struct position p, bool epoch, uint8_t mask, bool marked)
 {
-    sim_trace(r->sim, "listener %d: %sgap %s at %lu.%lu for %x", r->number, marked ? "marked " : "", epoch ? "epoch" : "history", p.epoch,
+    sim_trace(r->sim, "listener %d: %sgap %s at %lu.%lu for %x", r->number, marked ? "marked " : "",
+              epoch ? "epoch" : "history", p.epoch,
               p.seq, mask);
     check_position(r, p);
     check(r, mask != 0, "a gap for no channel");
@@ -313,7 +325,8 @@ void on_subscribed(struct listener *r, int ref, int c, struct position p, bool r
         return;
     }
     check(r, ref == part->ref, "subscribed to %s with ref %d, not %d", channel_names[c], ref, part->ref);
-    check(r, part->state == PART_ASKED || part->state == PART_LEAVING, "subscribed to %s, which was not asked for", channel_names[c]);
+    check(r, part->state == PART_ASKED || part->state == PART_LEAVING, "subscribed to %s, which was not asked for",
+          channel_names[c]);
     listener_answered(r, ref, 1);
     part->was_asked = false;
     if (part->state == PART_LEAVING)
@@ -415,7 +428,8 @@ void on_bye(struct listener *r, const char *code)
         happened(drained);
     } else if (!strcmp(code, "slow_consumer")) {
         check(r, is_slow(r), "closed as slow, but nothing is lost");
-        check(r, r->line->conn ? r->line->conn->was_live : r->line->was_live, "closed as slow before it had once reached the head");
+        check(r, r->line->conn ? r->line->conn->was_live : r->line->was_live,
+              "closed as slow before it had once reached the head");
         happened(slow_closed);
     } else {
         bool was_stuck = !r->sim->settling || r->sim->mono_ms <= r->sim->settling_ms + 2 * r->sim->config.ws_ping_ms + 2000;
@@ -429,7 +443,8 @@ bool listener_is_quiet(const struct listener *r)
     if (!r->line || !r->begun || r->ended || r->n_awaits > 0 || r->n_say > 0 || r->line->net.len > 0)
         return false;
     for (int c = 0; c < CHANNELS; c++)
-        if (r->parts[c].state == PART_ASKED || r->parts[c].state == PART_REPLAY || r->parts[c].state == PART_LEAVING || r->again[c].wants)
+        if (r->parts[c].state == PART_ASKED || r->parts[c].state == PART_REPLAY || r->parts[c].state == PART_LEAVING ||
+            r->again[c].wants)
             return false;
     return true;
 }
@@ -440,6 +455,7 @@ void listener_at_rest(struct listener *r)
     check(r, listener_is_quiet(r), "is not at rest: %s%s%zu answers awaited, %zu commands to send, %zu bytes unread",
           !r->line ? "not connected, " : "", !r->begun ? "not begun, " : "", r->n_awaits, r->n_say, r->line ? r->line->net.len : 0);
     account_all(r, model_of(r)->head);
-    check(r, r->last.epoch == model_of(r)->epoch && r->last.seq == model_of(r)->head, "its position is not fresh, the head is %lu",
+    check(r, r->last.epoch == model_of(r)->epoch && r->last.seq == model_of(r)->head,
+          "its position is not fresh, the head is %lu",
           model_of(r)->head);
 }

@@ -37,7 +37,8 @@ static void run(uint64_t seed, bool tracing)
 
 static int usage(void)
 {
-    fprintf(stderr, "sim --seeds N [--from S]   runs N seeds, beginning with S (1)\nsim --seed S               runs one, with a trace\n");
+    fprintf(stderr,
+            "sim --seeds N [--from S]   runs N seeds, beginning with S (1)\nsim --seed S               runs one, with a trace\n");
     return 2;
 }
 

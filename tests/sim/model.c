@@ -197,7 +197,8 @@ static void check_prev(const struct model *model, const struct model_msg *mm, co
 
 static void complete(struct model *model, struct model_msg *m)
 {
-    sim_check(model->sim, m->call->call.err == 0, "message %lu is committed, its publish was answered %d", m->seq, m->call->call.err);
+    sim_check(model->sim, m->call->call.err == 0, "message %lu is committed, its publish was answered %d", m->seq,
+              m->call->call.err);
     check_prev(model, m, m->call->msg);
     m->fate = DONE;
     m->call = NULL;
@@ -307,8 +308,9 @@ static void check_gap(const struct model *model, const struct fetch_call *f, uin
         bool incomplete = f->channels[i].incomplete;
         sim_check(sim, !(*ret_mask & 1 << c), "a fetch names %s twice", channel_names[c]);
         *ret_mask |= (uint8_t)(1 << c);
-        sim_check(sim, f->channels[i].dropped >= ch->dropped && f->channels[i].dropped <= larger(ch->dropped, ch->known ? ch->born : model->floor),
-                  "%s has dropped %lu, not %lu", channel_names[c], f->channels[i].dropped, ch->dropped);
+        uint64_t dropped = f->channels[i].dropped, most = larger(ch->dropped, ch->known ? ch->born : model->floor);
+        sim_check(sim, dropped >= ch->dropped && dropped <= most, "%s has dropped %lu, not %lu", channel_names[c], dropped,
+                  ch->dropped);
         bool must = f->from == FETCH_AFTER && model_must_gap(model, c, f->after);
         bool may = f->from == FETCH_AFTER && model_may_gap(model, c, f->after);
         sim_check(sim, incomplete || !must, "no gap for %s after %lu.%lu; %lu was dropped, now is %lu", channel_names[c],
@@ -346,7 +348,8 @@ static void check_msgs(const struct model *model, const struct fetch_call *f, ui
     sim_check(model->sim, f->more == (*ret_next != NULL), "more is %d", f->more);
     sim_check(model->sim, bytes <= f->max_bytes || at == 1, "a fetch of %zu bytes, %zu were allowed", bytes, f->max_bytes);
     sim_check(model->sim, f->max_count == 0 || at <= f->max_count, "a fetch of %zu messages", at);
-    sim_check(model->sim, !f->more || at == f->max_count || bytes + (*ret_next)->size > f->max_bytes, "a fetch was cut too early");
+    sim_check(model->sim, !f->more || at == f->max_count || bytes + (*ret_next)->size > f->max_bytes,
+              "a fetch was cut too early");
 }
 
 static void check_fetch(const struct model *model, const struct fetch_call *f)
@@ -363,7 +366,8 @@ static void check_fetch(const struct model *model, const struct fetch_call *f)
         begin = upto;
     else if (f->from == FETCH_ALL || f->gap || foreign || !model_history_on(model))
         begin = f->n_msgs ? f->msgs[0]->seq - 1 : upto;
-    sim_check(sim, f->begin.epoch == model->epoch && f->begin.seq == begin, "a fetch begins at %lu.%lu, not %lu.%lu", f->begin.epoch,
+    sim_check(sim, f->begin.epoch == model->epoch && f->begin.seq == begin, "a fetch begins at %lu.%lu, not %lu.%lu",
+              f->begin.epoch,
               f->begin.seq, model->epoch, begin);
     sim_check(sim, f->upto.epoch == model->epoch && f->upto.seq == larger(upto, begin), "a fetch reaches %lu.%lu, not %lu.%lu",
               f->upto.epoch, f->upto.seq, model->epoch, larger(upto, begin));
@@ -426,7 +430,8 @@ static void on_letter(struct model *model, const struct seen_letter *seen)
         break;
     case CALL_HEAD:
         head = (struct head_call *)seen->letter;
-        sim_check(model->sim, head->head.epoch == model->epoch && head->head.seq == model->head, "the head is told as %lu, not %lu",
+        sim_check(model->sim, head->head.epoch == model->epoch && head->head.seq == model->head,
+                  "the head is told as %lu, not %lu",
                   head->head.seq, model->head);
         break;
     case LETTER_STORED:
@@ -468,7 +473,8 @@ static void compare_rows(struct model *model, struct msg *const *rows, size_t n)
         while (row < n && rows[row]->seq < m->seq)
             row++;
         bool stored = row < n && rows[row]->seq == m->seq;
-        sim_check(model->sim, stored || m->fate != DONE || !m->kept, "message %lu was acknowledged and is not in the store", m->seq);
+        sim_check(model->sim, stored || m->fate != DONE || !m->kept, "message %lu was acknowledged and is not in the store",
+                  m->seq);
         sim_check(model->sim, !stored || m->fate != FAILED, "message %lu failed and is in the store", m->seq);
         if (m->fate == UNDER_WAY && stored)
             happened(committed_unsaid);
@@ -498,7 +504,8 @@ static void begin_channels(struct model *model, struct msg *const *rows, size_t 
             }
         sim_check(model->sim, oldest || !model_history_on(model) || model->floor >= ch->dropped,
                   "nothing of %s is in the store, its last message was %lu, the floor is %lu", channel_names[c], ch->dropped, model->floor);
-        sim_check(model->sim, !oldest || oldest->prev >= ch->dropped, "the oldest row of %s has prev %lu, but there was %lu before it",
+        sim_check(model->sim, !oldest || oldest->prev >= ch->dropped,
+                  "the oldest row of %s has prev %lu, but there was %lu before it",
                   channel_names[c], oldest->prev, ch->dropped);
     }
 }

@@ -46,7 +46,8 @@ _Noreturn void sim_fail(const struct sim *sim, const char *format, ...)
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\nsim: history %zu messages, %ld ms, %zu bytes, %zu in all; store %s; ring %zu, mail %zu; lag %s, %zu\nsim: again, with a trace: "
+    fprintf(stderr,
+            "\nsim: history %zu messages, %ld ms, %zu bytes, %zu in all; store %s; ring %zu, mail %zu; lag %s, %zu\nsim: again, with a trace: "
             "build/tests/sim --seed %lu\n", sim->config.history_size, sim->config.history_ttl_ms, sim->config.history_bytes,
             sim->config.history_max_bytes, !sim->config.store_dir[0] ? "none" : (const char *[]){ "off", "batch", "each" }[sim->config.store_sync],
             sim->config.edge_ring_bytes, sim->config.edge_mail_bytes, sim->config.lag_policy == LAG_SKIP ? "skip" : "disconnect",

@@ -35,7 +35,7 @@ struct sim {
     int              n_edges;
     int64_t          ticked_ms[EDGES_MAX];
     struct line_ops  line_ops;
-    struct listener    listeners[LISTENERS_MAX];
+    struct listener  listeners[LISTENERS_MAX];
     int              n_listeners;
     size_t           largest;        /* payload, in bytes */
     bool             draining;
@@ -47,7 +47,8 @@ struct sim {
 /* Dice. */
 uint64_t dice(struct sim *sim, uint64_t below);             /* 0 … below-1 */
 bool     chance(struct sim *sim, unsigned per_thousand);
-#define  one_of(sim, ...) one_of_(sim, (const int64_t[]){ __VA_ARGS__ }, sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
+#define  one_of(sim, ...) one_of_(sim, (const int64_t[]){ __VA_ARGS__ },
+                                  sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
 int64_t  one_of_(struct sim *sim, const int64_t *values, size_t n);
 
 /* What happened, with --seed. */

@@ -51,9 +51,11 @@ uint32_t payload_tag(const char *text, size_t len)
 static void on_control(struct listener *r, const struct block *block)
 {
     struct object object;
-    sim_check(r->sim, object_init(&object, buf_slice(&block->data)), "listener %d: control event without JSON: %s", r->number, block->data.at);
+    sim_check(r->sim, object_init(&object, buf_slice(&block->data)), "listener %d: control event without JSON: %s", r->number,
+              block->data.at);
     if (!strcmp(block->event, "hub.ready"))
-        on_ready(r, block->id, object_channels(&object, "recovered"), object_channels(&object, "resumable"), object_channels(&object, NULL));
+        on_ready(r, block->id, object_channels(&object, "recovered"), object_channels(&object, "resumable"),
+                 object_channels(&object, NULL));
     else if (!strcmp(block->event, "hub.gap"))
         on_gap(r, block->id, !strcmp(object_string(&object, "reason"), "epoch"), object_channels(&object, NULL), false);
     else if (!strcmp(block->event, "hub.bye"))
@@ -68,7 +70,8 @@ static void on_envelope(struct listener *r, const struct block *block)
     struct object object;
     sim_check(r->sim, object_init(&object, buf_slice(&block->data)), "listener %d: an envelope is no JSON object", r->number);
     struct position p = position_parse(slice_of(object_string(&object, "id")));
-    sim_check(r->sim, p.epoch == block->id.epoch && p.seq == block->id.seq, "listener %d: id %lu in block %lu", r->number, p.seq, block->id.seq);
+    sim_check(r->sim, p.epoch == block->id.epoch && p.seq == block->id.seq, "listener %d: id %lu in block %lu", r->number,
+              p.seq, block->id.seq);
     int channel = channel_by_name(slice_of(object_string(&object, "channel")));
     sim_check(r->sim, channel != NO_CHANNEL, "listener %d: an envelope without its channel", r->number);
     on_message(r, p, channel, object_tag(&object), false);

@@ -174,7 +174,8 @@ void world_take_apart(struct sim *sim)
         edge_mail(sim->edges[e]);
         edge_flush(sim->edges[e]);
     }
-    sim_check(sim, world_idle(sim), "calls are never answered: hub idle %d, writer awaits %u", hub_idle(sim->hub), sim->writer.under_way);
+    sim_check(sim, world_idle(sim), "calls are never answered: hub idle %d, writer awaits %u", hub_idle(sim->hub),
+              sim->writer.under_way);
     sim_check(sim, edges_are_idle(sim), "an edge does not become idle");
     for (int e = 0; e < sim->n_edges; e++) {
         sim_check(sim, link_alone(&sim->edges[e]->pool.chunks), "ring chunks are left without a listener");

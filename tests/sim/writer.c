@@ -121,7 +121,8 @@ static void list_answered(struct call *call)
     for (size_t i = 0; i < list->n_infos && !sim->dead; i++) {
         const struct channel_info *info = &list->infos[i];
         int c = channel_by_name(slice(info->name, info->name_len));
-        sim_check(sim, c >= 0 && info->last.seq <= sim->model.channels[c].last, "channel %.*s has last %lu", info->name_len, info->name,
+        sim_check(sim, c >= 0 && info->last.seq <= sim->model.channels[c].last, "channel %.*s has last %lu", info->name_len,
+                  info->name,
                   info->last.seq);
         sim_check(sim, i == 0 || strncmp(list->infos[i - 1].name, info->name, 200) < 0, "channels are not listed by name");
     }

@@ -28,7 +28,8 @@ static int past_message(void *arg, struct slice text)
     sim_check(r->sim, object_init(&object, text), "listener %d: history has %.*s", r->number, (int)text.len, text.at);
     struct position p = position_of(&object, "id");
     const struct model_msg *m = model_find(&r->sim->model, p.seq);
-    sim_check(r->sim, m && m->fate == DONE && p.seq > past->last && m->tag == object_tag(&object), "listener %d: history has %lu", r->number,
+    sim_check(r->sim, m && m->fate == DONE && p.seq > past->last && m->tag == object_tag(&object),
+              "listener %d: history has %lu", r->number,
               p.seq);
     past->last = p.seq;
     object_fini(&object);
@@ -53,10 +54,12 @@ static void on_text(struct listener *r, struct object *object)
     else if (!strcmp(type, "welcome"))
         on_welcome(r, position_of(object, "position"));
     else if (!strcmp(type, "gap"))
-        on_gap(r, position_of(object, "position"), !strcmp(object_string(object, "reason"), "epoch"), object_channels(object, NULL),
+        on_gap(r, position_of(object, "position"), !strcmp(object_string(object, "reason"), "epoch"), object_channels(object,
+                                                                                                                      NULL),
                object_true(object, "replay"));
     else if (!strcmp(type, "subscribed"))
-        on_subscribed(r, ref, channel, position_of(object, "position"), object_true(object, "recovered"), object_true(object, "resumable"));
+        on_subscribed(r, ref, channel, position_of(object, "position"), object_true(object, "recovered"), object_true(object,
+                                                                                                                      "resumable"));
     else if (!strcmp(type, "unsubscribed"))
         on_unsubscribed(r, ref, channel, object_string(object, "code"));
     else if (!strcmp(type, "position") && channel != NO_CHANNEL)
@@ -88,7 +91,8 @@ static void frame(struct listener *r, int opcode, const char *payload, size_t le
     if (opcode != 1)
         return;
     struct object object;
-    sim_check(r->sim, object_init(&object, slice(payload, len)), "listener %d: a frame is not JSON: %.*s", r->number, (int)len, payload);
+    sim_check(r->sim, object_init(&object, slice(payload, len)), "listener %d: a frame is not JSON: %.*s", r->number, (int)len,
+              payload);
     on_text(r, &object);
     object_fini(&object);
 }

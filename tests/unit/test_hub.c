@@ -40,7 +40,8 @@ static struct rig *rig_of_clock(const struct clock *clock) { return (struct rig 
 static int64_t rig_mono(const struct clock *clock) { return rig_of_clock(clock)->mono_ms; }
 static int64_t rig_wall(const struct clock *clock) { return rig_of_clock(clock)->wall_ms; }
 
-static struct rig *rig_of_store(struct store *store) { return (struct rig *)(void *)((char *)store - offsetof(struct rig, store)); }
+static struct rig *rig_of_store(struct store *store) { return (struct rig *)(void *)((char *)store - offsetof(struct rig,
+                                                                                                              store)); }
 
 static void rig_submit(struct store *store, struct store_group *group)
 {
@@ -166,7 +167,8 @@ static uint64_t publish_one(struct rig *rig, const char *channel, const char *da
 }
 
 /* `names` ends with NULL. The answer is to be given back with fetch_answer_fini. */
-static void fetch(struct rig *rig, struct fetch_call *call, struct fetch_channel *channels, const char *const *names, enum fetch_from from,
+static void fetch(struct rig *rig, struct fetch_call *call, struct fetch_channel *channels, const char *const *names,
+                  enum fetch_from from,
                   struct position after)
 {
     *call = (struct fetch_call){ .channels = channels, .from = from, .after = after, .max_bytes = SIZE_MAX };
@@ -175,7 +177,8 @@ static void fetch(struct rig *rig, struct fetch_call *call, struct fetch_channel
     submit(rig, &call->call, CALL_FETCH);
 }
 
-static struct fetch_call fetch_one(struct rig *rig, const char *name, enum fetch_from from, struct position after, struct fetch_channel *channel)
+static struct fetch_call fetch_one(struct rig *rig, const char *name, enum fetch_from from, struct position after,
+                                   struct fetch_channel *channel)
 {
     struct fetch_call call;
     fetch(rig, &call, channel, (const char *const[]){ name, NULL }, from, after);
@@ -583,7 +586,8 @@ static void after_a_restart_the_oldest_row_tells_what_was_dropped_before_it(void
     struct rig *rig = *state;
     struct fetch_channel channel;
     open_hub(rig, true, (struct hub_start){ EPOCH, 100, 100, 40 }, SIZE_MAX);
-    struct msg *rows[] = { stored_row("a", 50, 30, rig->wall_ms), stored_row("b", 51, 45, rig->wall_ms), stored_row("a", 60, 50, rig->wall_ms) };
+    struct msg *rows[] = { stored_row("a", 50, 30, rig->wall_ms), stored_row("b", 51, 45, rig->wall_ms), stored_row("a", 60,
+                                                                                                                    50, rig->wall_ms) };
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(hub_restore(rig->hub, rows[i]), 0);
         msg_unref(rows[i]);
@@ -609,7 +613,8 @@ static void rows_that_do_not_follow_each_other_tell_that_something_between_them_
     struct rig *rig = *state;
     struct fetch_channel channel;
     open_hub(rig, true, (struct hub_start){ EPOCH, 100, 100, 0 }, SIZE_MAX);
-    struct msg *rows[] = { stored_row("a", 1, 0, rig->wall_ms), stored_row("a", 2, 1, rig->wall_ms), stored_row("a", 8, 7, rig->wall_ms) };
+    struct msg *rows[] = { stored_row("a", 1, 0, rig->wall_ms), stored_row("a", 2, 1, rig->wall_ms), stored_row("a", 8, 7,
+                                                                                                                rig->wall_ms) };
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(hub_restore(rig->hub, rows[i]), 0);
         msg_unref(rows[i]);
