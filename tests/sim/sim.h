@@ -47,8 +47,8 @@ struct sim {
 /* Dice. */
 uint64_t dice(struct sim *sim, uint64_t below);             /* 0 … below-1 */
 bool     chance(struct sim *sim, unsigned per_thousand);
-#define  one_of(sim, ...) one_of_(sim, (const int64_t[]){ __VA_ARGS__ },
-                                  sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
+#define  one_of(sim, ...) one_of_(sim, INT64S(__VA_ARGS__), sizeof INT64S(__VA_ARGS__) / sizeof(int64_t))
+#define  INT64S(...)      ((const int64_t[]){ __VA_ARGS__ })
 int64_t  one_of_(struct sim *sim, const int64_t *values, size_t n);
 
 /* What happened, with --seed. */
