@@ -154,10 +154,11 @@ static int on_headers_complete(http_parser *parser)
     return 1;
 }
 
-static int parser_error(const http_parser *parser)
+/* The parser has one error for Content-Length twice and for Content-Length beside Transfer-Encoding. */
+static int parser_error(const http_parser *parser, const struct reading *r)
 {
     switch (HTTP_PARSER_ERRNO(parser)) {
-    case HPE_UNEXPECTED_CONTENT_LENGTH: return ERR_LENGTH_CONFLICT;
+    case HPE_UNEXPECTED_CONTENT_LENGTH: return r->encodings > 0 ? ERR_LENGTH_CONFLICT : ERR_BAD_REQUEST;
     case HPE_HEADER_OVERFLOW:           return ERR_HEAD_TOO_LARGE;
     case HPE_INVALID_METHOD:
     case HPE_INVALID_VERSION:           return ERR_NOT_IMPLEMENTED;
@@ -217,7 +218,7 @@ static int parse(struct http_head *head)
     if (r.err)
         return r.err;
     if (HTTP_PARSER_ERRNO(&parser) != HPE_OK)
-        return parser_error(&parser);
+        return parser_error(&parser, &r);
     const char *method = http_method_str((enum http_method)parser.method);
     head->method = slice(method, strlen(method));
     return check_whole(&parser, &r);
