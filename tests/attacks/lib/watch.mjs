@@ -1,0 +1,94 @@
+// watch.mjs — what must be true after every attack: the hub answers on every door, does nothing, and has its memory back.
+//
+//   const watch = await Watch.over(scope, hub);
+//   … an attack …
+//   await watch.unharmed('what was sent');          // after each case
+//   await watch.memoryReturned(24);                 // at the end: at most 24 MiB more than at the beginning
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { readFileSync, readdirSync } from 'node:fs';
+import { publish, request } from '../../e2e/lib/http.mjs';
+import { metricsOf, total } from '../../e2e/lib/metrics.mjs';
+import { openFiles } from '../../e2e/lib/proc.mjs';
+import { eventually, windowOf } from '../../e2e/lib/wait.mjs';
+
+const GLANCE_MS = 20, LOOK_MS = 500;      // a thread that spins is seen in either; the second is for a hub that is still tidying up
+const SPINS = 0.25;                       // of a core; an idle hub is below 0.01
+
+export const SMUGGLED = 'smuggled';       // attacks try to publish here by bytes that are no request; nobody else does
+
+// Nanoseconds on a CPU of all threads (/proc/PID/task/*/schedstat: finer than the ticks of stat).
+function cpuNanoseconds(pid) {
+    const dir = `/proc/${pid}/task`;
+    return readdirSync(dir).reduce((sum, task) => sum + Number(readFileSync(`${dir}/${task}/schedstat`, 'latin1').split(' ')[0]), 0);
+}
+
+async function shareOver(pid, ms) {
+    const cpu = cpuNanoseconds(pid), begun = process.hrtime.bigint();
+    await windowOf(ms);
+    return (cpuNanoseconds(pid) - cpu) / Number(process.hrtime.bigint() - begun);
+}
+
+export function residentMiB(pid) {
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))[1]) / 1024;
+}
+
+export class Watch {
+    #n = 0;
+
+    static async over(scope, hub) {
+        const watch = new Watch();
+        Object.assign(watch, { scope, hub, agent: new http.Agent({ keepAlive: true, maxSockets: 1 }) });
+        scope.defer(() => watch.agent.destroy());
+        watch.stream = await scope.sse(hub, '/sse?channel=neighbour');
+        watch.socket = await scope.ws(hub, '/ws?channel=neighbour');
+        await Promise.all([watch.stream.ready(), watch.socket.get('subscribed')]);
+        await watch.answers();
+        watch.files = openFiles(hub.pid);
+        watch.mib = residentMiB(hub.pid);
+        return watch;
+    }
+
+    // A neighbour's connections go on, and newcomers are served on both ports.
+    async answers() {
+        const text = `still here ${++this.#n}`;
+        await publish(this.hub, 'neighbour', text, { agent: this.agent });
+        await this.stream.waitFor(() => this.stream.data.at(-1) === text, `${text} on SSE`);
+        await this.socket.waitFor(() => this.socket.data.at(-1) === text, `${text} on WebSocket`);
+        assert.equal((await request(this.hub, '/health/ready')).status, 200);
+        const newcomer = await this.scope.sse(this.hub, '/sse?channel=newcomer');
+        await newcomer.ready();
+        newcomer.close();
+    }
+
+    async idles() {
+        if (await shareOver(this.hub.pid, GLANCE_MS) < SPINS) return;
+        const settled = await eventually(async () => { const share = await shareOver(this.hub.pid, LOOK_MS); return share < SPINS && { share }; }, 'the hub to be idle').catch(() => null);
+        assert.ok(settled, `the hub spins: more than ${SPINS * 100} % of a core with nothing to do`);
+    }
+
+    async unharmed(what) {
+        try {
+            assert.ok(this.hub.alive, 'the hub runs');
+            await this.answers();
+            assert.equal((await request(this.hub, `/v1/channels/${SMUGGLED}`, { agent: this.agent })).status, 404, 'nothing was smuggled');
+            await this.idles();
+        } catch (error) { throw new Error(`after "${what}": ${error.message}`, { cause: error }); }
+    }
+
+    // Connections, subscriptions and descriptors are those of the neighbour again.
+    async connectionsReturned() {
+        await eventually(async () => {
+            const families = await metricsOf(this.hub);
+            return total(families, 'carillon_connections') === 2 && total(families, 'carillon_subscriptions') === 2;
+        }, 'the connections and subscriptions of the attack to be gone');
+        await eventually(() => openFiles(this.hub.pid) <= this.files + 2, `the descriptors to be closed (${this.files} before)`);
+    }
+
+    async memoryReturned(mostMiB) {
+        await this.connectionsReturned();
+        const mib = residentMiB(this.hub.pid);
+        assert.ok(mib - this.mib <= mostMiB, `memory: ${this.mib.toFixed(1)} MiB before, ${mib.toFixed(1)} MiB after`);
+        return mib - this.mib;
+    }
+}
