@@ -239,7 +239,7 @@ static void check_lag(struct feed *feed, uint64_t most)
     feed_release(feed);
 }
 
-static void send_all(struct edge *edge)
+void edge_send(struct edge *edge)
 {
     struct link settled, *first;
     link_init(&settled);
@@ -262,7 +262,7 @@ void edge_mail(struct edge *edge)
     for (struct letter *letter = mailbox_take(&edge->box), *next; letter; letter = next) {
         next = letter->next;
         if (receive(edge, letter))
-            send_all(edge);
+            edge_send(edge);
     }
 }
 
@@ -301,7 +301,7 @@ static void count_sent(struct edge *edge)
 
 void edge_flush(struct edge *edge)
 {
-    send_all(edge);
+    edge_send(edge);
     if (edge->head_fresh)
         tell_head(edge);
     free_doomed(edge);

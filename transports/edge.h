@@ -72,6 +72,9 @@ struct edge {
 int  edge_new(const struct config *config, const struct clock *clock, struct hub *hub, bool with_fd, struct edge **ret_edge);
 void edge_free(struct edge *edge);       /* NULL is fine. If it is not idle (LETTER_STOP), what the hub still has is left to it */
 void edge_mail(struct edge *edge);       /* takes all letters that have come */
+/* Everything that is pending leaves now, in the middle of a turn. A connection is never flushed by itself: readers may have
+ * fallen, or wait at the end of a ring for its fresh frames, and only this puts all of them in their places first. */
+void edge_send(struct edge *edge);
 void edge_flush(struct edge *edge);      /* end of turn: sends, asks, frees what is doomed, hands letters to the hub */
 void edge_tick(struct edge *edge);       /* about once a second while there are connections: whatever is due */
 void edge_call(struct edge *edge, struct call *call, enum letter_kind kind, size_t bytes);   /* submits a call of the edge itself */

@@ -13,5 +13,5 @@
 struct conn;
 struct edge;
 
-void conn_flush(struct conn *conn);          /* once per dirty connection */
+void conn_flush(struct conn *conn);          /* by edge_send: its rings are settled, none of its readers has fallen */
 void flush_fini(struct edge *edge);          /* frees edge->merge */

@@ -2,10 +2,10 @@
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
+#include "hub/json.h"
 #include "hub/config.h"
 #include "transports/accept.h"
 #include "transports/edge.h"
-#include "transports/flush.h"
 #include "transports/head.h"
 #include "transports/sse.h"
 #include "transports/stream_request.h"
@@ -255,16 +255,25 @@ static void send_close(struct line *line, struct slice payload)
 static void say_all(struct line *line)
 {
     if (line->conn && line->conn->conn_state == CONN_OPEN && line->state == LINE_OPEN)
-        conn_flush(line->conn);
+        edge_send(line->side->edge);
 }
 
-/* The other side closes: its code comes back (1002 if it is none), and that is the end of the line. */
-static int on_ws_close(struct line *line, struct slice payload)
+/* The answer to a close: its code, 1002 if it is none, 1007 if its reason is no text (RFC 6455 §5.5.1, §8.1). */
+static struct slice close_echo(struct slice payload)
 {
     const unsigned char *p = (const unsigned char *)payload.at;
+    if (payload.len == 0)
+        return payload;
+    if (payload.len < 2 || !may_be_sent((unsigned)(p[0] << 8 | p[1])))
+        return SLICE("\x03\xea");
+    return utf8_valid(slice(payload.at + 2, payload.len - 2)) ? slice(payload.at, 2) : SLICE("\x03\xef");
+}
+
+/* The other side closes, and that is the end of the line. */
+static int on_ws_close(struct line *line, struct slice payload)
+{
     say_all(line);
-    bool sound = payload.len == 0 || (payload.len >= 2 && may_be_sent((unsigned)(p[0] << 8 | p[1])));
-    send_close(line, sound ? slice(payload.at, payload.len ? 2 : 0) : SLICE("\x03\xea"));
+    send_close(line, close_echo(payload));
     return -1;
 }
 

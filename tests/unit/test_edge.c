@@ -81,6 +81,47 @@ static void a_line_that_copies_gets_runs_of_whole_frames(void **state)
     check_complete(late);
 }
 
+/* As when a line has room again and ends in the same turn, after mail has come: everything that was said leaves before. */
+static void what_is_pending_can_leave_in_the_middle_of_a_turn(void **state)
+{
+    (void)state;
+    struct client *stuck = subscriber(&test_ws, "ab"), *other = subscriber(&test_ws, "a");
+    settle();
+    stuck->budget = 0;
+    publish('a');
+    publish('b');
+    settle();
+    publish('a');
+    hub_send_mail();
+    edge_mail(world->edge);
+    client_reads(stuck, SIZE_MAX);
+    edge_send(world->edge);
+    expect_log(stuck, "subN:a:0:1 subN:b:0:1 a1 b2 a3 ");
+    expect_log(other, "subN:a:0:1 a1 a3 ");
+}
+
+/* The same when more has come than its ring holds. */
+static void a_reader_that_falls_in_the_middle_of_a_turn_misses_nothing(void **state)
+{
+    (void)state;
+    world->config.edge_ring_bytes = 16 * 1024;
+    struct client *stuck = subscriber(&test_ws, "ab");
+    subscriber(&test_ws, "a");
+    settle();
+    stuck->budget = 0;
+    publish('a');
+    publish('b');
+    settle();
+    for (int i = 0; i < 3; i++)
+        publish_len('a', 7000, true);
+    hub_send_mail();
+    edge_mail(world->edge);
+    client_reads(stuck, SIZE_MAX);
+    edge_send(world->edge);
+    settle();
+    check_complete(stuck);
+}
+
 /* ---- partial sends ---- */
 
 /* However many bytes the line takes, what is kept is the rest of one frame, and everything arrives once and in order. */
@@ -964,6 +1005,8 @@ int main(void)
         TEST(several_feeds_are_merged_into_one_send_in_order_of_number),
         TEST(a_burst_larger_than_a_ring_is_sent_while_it_comes),
         TEST(a_line_that_copies_gets_runs_of_whole_frames),
+        TEST(what_is_pending_can_leave_in_the_middle_of_a_turn),
+        TEST(a_reader_that_falls_in_the_middle_of_a_turn_misses_nothing),
         TEST(a_frame_that_is_cut_anywhere_is_finished_first),
         TEST(what_was_unsubscribed_is_not_sent_any_more_however_much_is_pending),
         TEST(a_batch_in_hand_skips_what_was_unsubscribed),
