@@ -6,6 +6,7 @@
 struct reading {
     struct head *head;
     bool         connection_upgrade, upgrade_websocket;
+    unsigned     ws_keys, ws_versions;
 };
 
 static struct slice trim(struct slice s)
@@ -35,8 +36,8 @@ static void on_origin(struct reading *r, struct slice v)         { r->head->orig
 static void on_last_event_id(struct reading *r, struct slice v)  { r->head->last_event_id = v; }
 static void on_authorization(struct reading *r, struct slice v)  { r->head->authorization = v; }
 static void on_api_key(struct reading *r, struct slice v)        { r->head->api_key = v; }
-static void on_ws_key(struct reading *r, struct slice v)         { r->head->ws_key = v; }
-static void on_ws_version(struct reading *r, struct slice v)     { r->head->ws_version = v; }
+static void on_ws_key(struct reading *r, struct slice v)         { r->head->ws_key = v; r->ws_keys++; }
+static void on_ws_version(struct reading *r, struct slice v)     { r->head->ws_version = v; r->ws_versions++; }
 static void on_connection(struct reading *r, struct slice v)     { r->connection_upgrade |= lists(v, SLICE("upgrade")); }
 static void on_upgrade(struct reading *r, struct slice v)        { r->upgrade_websocket |= lists(v, SLICE("websocket")); }
 static void on_ws_protocol(struct reading *r, struct slice v)
@@ -102,6 +103,7 @@ int head_read(const struct http_head *http, struct head *ret_head)
                 : slice_is(http->method, SLICE("HEAD")) ? HEAD_METHOD_HEAD : HEAD_METHOD_OTHER;
     head.has_body = http->chunked || http->content_length > 0;
     head.upgrade_websocket = reading.upgrade_websocket && reading.connection_upgrade;
+    head.ws_sound = reading.ws_keys == 1 && reading.ws_versions == 1 && !http->http10;
     int err = split_target(http->target, &head);
     if (!err)
         *ret_head = head;

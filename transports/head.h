@@ -19,6 +19,7 @@ struct head {
     struct slice     last_event_id, authorization, api_key;
     struct slice     ws_key, ws_version;
     bool             upgrade_websocket;     /* Upgrade: websocket, and Connection: upgrade */
+    bool             ws_sound;              /* one key and one version, in HTTP/1.1 (RFC 6455 §4.2.1) */
     bool             offers_protocols;      /* there is a Sec-WebSocket-Protocol … */
     bool             offers_carillon;       /* … and carillon.v1 is in it */
     bool             has_body;              /* a Content-Length other than 0, or a Transfer-Encoding */

@@ -163,7 +163,7 @@ static void enter_ws(struct visit *visit, const struct stream_request *request)
 {
     struct newcomer *newcomer = visit->newcomer;
     const struct head *head = &visit->head;
-    if (!head->upgrade_websocket || !slice_is(head->ws_version, SLICE("13")) || !key_is_sound(head->ws_key) ||
+    if (!head->upgrade_websocket || !head->ws_sound || !slice_is(head->ws_version, SLICE("13")) || !key_is_sound(head->ws_key) ||
         (head->offers_protocols && !head->offers_carillon)) {
         refuse(newcomer, ERR_BAD_REQUEST, visit->origin, false);
         return;
