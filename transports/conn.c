@@ -74,6 +74,9 @@ static int64_t spread_retry_ms(const struct conn *conn)
     return RETRY_MIN_MS + (int64_t)((drawn * (most - RETRY_MIN_MS)) >> 32);
 }
 
+static bool is_crowded(const struct conn *conn)      { return conn->outbox && conn->outbox->len > OUTBOX_MAX; }
+static bool nobody_takes_it(const struct conn *conn) { return conn->choked && is_crowded(conn); }
+
 void conn_close_for(struct conn *conn, int err, int64_t retry_ms)
 {
     struct edge *edge = conn->edge;
@@ -82,7 +85,7 @@ void conn_close_for(struct conn *conn, int err, int64_t retry_ms)
     log_closed(conn, LOG_INFO, err);
     conn->conn_state = CONN_CLOSING;
     link_remove(&conn->due_link);
-    if (err == ERR_MEMORY || (conn->outbox && conn->outbox->len > OUTBOX_MAX))
+    if (err == ERR_MEMORY || nobody_takes_it(conn))
         conn_drop_outbox(conn);      /* nobody takes it; what must be said now is why it ends */
     edge->farewell = conn;
     conn->protocol->farewell(conn, err, retry_ms);
@@ -164,14 +167,15 @@ void conn_drop_outbox(struct conn *conn)
 
 static bool may_speak(const struct conn *conn) { return conn->conn_state == CONN_OPEN || conn->edge->farewell == conn; }
 
-/* The outbox may pass its bound by one answer, so that a large one can be given at all. */
+/* What is said at once may pass the bound: a large answer, the many of a subscribe to many channels. It is a reader's fault
+ * only when its line has been tried and takes nothing. */
 struct buf *conn_say_begin(struct conn *conn)
 {
     struct buf *nowhere = &conn->edge->nowhere;
     nowhere->failed = true;
     if (!may_speak(conn))
         return nowhere;
-    if (conn->outbox && conn->outbox->len > OUTBOX_MAX) {
+    if (nobody_takes_it(conn)) {
         conn_close(conn, ERR_SLOW);
         return nowhere;
     }
@@ -189,6 +193,7 @@ void conn_say_end(struct conn *conn)
         conn_close(conn, ERR_MEMORY);
         return;
     }
+    conn->edge->crowded |= is_crowded(conn);
     conn_dirty(conn);
 }
 

@@ -34,8 +34,8 @@
  *            freed at the end of the turn in which both it is gone and its last call has been answered; nothing is freed
  *            inside a callback.
  * Threading  its edge's thread.
- * Limits     limits.channels subscriptions, limits.commands calls under way (input pauses above), outbox 256 KiB + one
- *            answer (above: closed, ERR_SLOW). */
+ * Limits     limits.channels subscriptions, limits.commands calls under way (input pauses above), outbox 256 KiB + what is
+ *            said at once (above, when its line takes nothing: closed, ERR_SLOW). */
 #pragma once
 #include "hub/access.h"
 #include "hub/base/list.h"

@@ -242,6 +242,7 @@ static void check_lag(struct feed *feed, uint64_t most)
 void edge_send(struct edge *edge)
 {
     struct link settled, *first;
+    edge->crowded = false;
     link_init(&settled);
     while ((first = list_first(&edge->dirty_feeds))) {
         feed_settle(link_of(first, struct feed, dirty_link));
@@ -261,7 +262,7 @@ void edge_mail(struct edge *edge)
 {
     for (struct letter *letter = mailbox_take(&edge->box), *next; letter; letter = next) {
         next = letter->next;
-        if (receive(edge, letter))
+        if (receive(edge, letter) || edge->crowded)
             edge_send(edge);
     }
 }

@@ -45,6 +45,18 @@ scenario('?channel= subscribes at once: welcome, subscribed for each, then messa
     assert.equal((await socket.take(1))[0].channel, 'b/c');
 });
 
+scenario('1,000 channels with the longest names are subscribed and unsubscribed in one frame each', async (scope) => {
+    const hub = await scope.hub();
+    const socket = await scope.ws(hub);
+    const channels = Array.from({ length: 1000 }, (_, i) => `${i}.`.padEnd(200, 'x'));
+    const ref = 'r'.repeat(200);
+    for (const [type, answer] of [['subscribe', 'subscribed'], ['unsubscribe', 'unsubscribed']]) {
+        socket.send({ type, ref, channels });
+        await socket.waitFor(() => socket.of(answer).length === channels.length, `every one ${answer}`);
+    }
+    assert.equal(socket.closed, null);
+});
+
 scenario('subscribe begins now, unsubscribe ends it, and each channel is answered with the ref', async (scope) => {
     const hub = await scope.hub();
     await publish(hub, 'a', 'before');

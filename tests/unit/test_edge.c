@@ -687,12 +687,57 @@ static void a_client_that_lets_answers_pile_up_is_closed(void **state)
     struct client *c = connect_as(&test_ws);
     char *big = calloc(1, 100 * 1024);
     c->budget = 0;
-    for (int i = 0; i < 10 && c->conn->conn_state == CONN_OPEN; i++)
+    for (int i = 0; i < 10 && c->conn->conn_state == CONN_OPEN; i++) {
         conn_say(c->conn, big, 100 * 1024);
+        edge_turn();
+    }
     free(big);
     settle();
     client_reads(c, SIZE_MAX);
     assert_int_equal(c->bye, ERR_SLOW);
+}
+
+static void much_may_be_said_at_once_to_a_client_that_reads(void **state)
+{
+    (void)state;
+    struct client *c = connect_as(&test_ws);
+    char *big = calloc(1, 100 * 1024);
+    memset(big, 'x', 100 * 1024);
+    memcpy(big, "note", 5);
+    for (int i = 0; i < 10; i++) {
+        wire_add_ws(conn_say_begin(c->conn), WS_TEXT, slice(big, 100 * 1024));
+        conn_say_end(c->conn);
+    }
+    free(big);
+    settle();
+    assert_int_equal(c->conn->conn_state, CONN_OPEN);
+    assert_true(c->in.len >= 10 * 100 * 1024);
+}
+
+static void on_large_answer(struct call *call)
+{
+    struct conn *conn = call->owner;
+    char *big = calloc(1, 200 * 1024);
+    memcpy(big, "note", 5);
+    wire_add_ws(conn_say_begin(conn), WS_TEXT, slice(big, 200 * 1024));
+    conn_say_end(conn);
+    free(big);
+    conn_call_done(conn);
+    free(call);
+}
+
+static void large_answers_that_come_together_do_not_pile_up(void **state)
+{
+    (void)state;
+    struct client *c = connect_as(&test_ws);
+    for (int i = 0; i < 10; i++) {
+        struct head_call *call = calloc(1, sizeof *call);
+        call->call = (struct call){ .letter.kind = CALL_HEAD, .owner = c->conn, .answered = on_large_answer };
+        assert_int_equal(conn_call(c->conn, &call->call, 0, OP_PUBLISH, SLICE("a")), 0);
+    }
+    settle();
+    assert_int_equal(c->conn->conn_state, CONN_OPEN);
+    assert_int_equal(c->sends, 5);
 }
 
 /* ---- calls, time, end ---- */
@@ -1038,6 +1083,8 @@ int main(void)
         TEST(an_answer_that_was_under_way_when_mail_was_lost_is_not_the_last),
         TEST(a_fetch_or_watch_that_finds_no_memory_closes_only_who_asked),
         TEST(a_client_that_lets_answers_pile_up_is_closed),
+        TEST(much_may_be_said_at_once_to_a_client_that_reads),
+        TEST(large_answers_that_come_together_do_not_pile_up),
         TEST(reading_stops_at_limits_commands_and_a_connection_outlives_its_calls),
         TEST(who_may_not_is_told_and_nothing_is_submitted),
         TEST(heartbeats_carry_a_fresh_head_and_cost_one_call_for_all),
