@@ -10,6 +10,7 @@ NODE ?= node
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
 DEPS_TEST  := clang libcmocka-dev libjansson-dev chromium curl
+DEPS_FUZZ  := clang libclang-rt-dev libjansson-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
 define need
@@ -75,8 +76,8 @@ run: deps                                   ## build and serve in --dev mode: pu
 	@$(MAKE) --no-print-directory all
 	@exec $(B)/carillon serve --dev
 
-test: deps-test                             ## everything: lint, unit, sim, e2e
-	@$(MAKE) --no-print-directory all lint unit sim e2e
+test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e
+	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e
 unit: $(UNIT)                               ## unit tests (cmocka)
 	@set -e; for t in $(UNIT); do echo "== $$(basename $$t)"; $$t; done
 SEEDS ?= 2000
@@ -93,6 +94,27 @@ asan:                                       ## unit and sim with AddressSanitize
 	@$(MAKE) --no-print-directory B=$(B)/asan OPT=-O1 HARD= CFLAGS="-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined" LDFLAGS="-fsanitize=address,undefined" SEEDS=300 unit sim
 tsan:                                       ## unit and sim with ThreadSanitizer
 	@$(MAKE) --no-print-directory B=$(B)/tsan OPT=-O1 HARD= CFLAGS="-fsanitize=thread" LDFLAGS="-fsanitize=thread" SEEDS=100 unit sim
+# ---- fuzz: everything built once more by clang, with libFuzzer, AddressSanitizer and UBSan, under build/fuzz ----
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/$(or $(T),*).c)))
+FUZZ_SECONDS ?= 20
+FUZZ_MAKE = @$(MAKE) --no-print-directory -j2 B=$(B)/fuzz CC=$(CLANG) OPT=-O1 HARD= LDFLAGS="-fsanitize=address,undefined" \
+  CFLAGS="-fPIE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+deps-fuzz: deps
+	$(call need,$(DEPS_FUZZ))
+fuzz: deps-fuzz                             ## libFuzzer on every parser, FUZZ_SECONDS=20 each; make fuzz T=json for one
+	$(FUZZ_MAKE) -k $(FUZZ:%=fuzz-run-%)
+fuzz-corpus: deps-fuzz                      ## what the fuzz targets have seen before, once more (seconds)
+	$(FUZZ_MAKE) $(FUZZ:%=fuzz-replay-%)
+# libFuzzer talks a lot: its words are shown when it has found something. What it reached is kept in build/fuzz/corpus for the next run.
+FUZZ_ARGS = -timeout=10 -verbosity=0 -print_final_stats=1 -artifact_prefix=$(B)/found-$*-
+fuzz-run-% fuzz-replay-%: $(B)/fuzz-%
+	@mkdir -p $(B)/corpus/$*
+	@$< $(FUZZ_ARGS) $(if $(findstring run,$@),-max_total_time=$(FUZZ_SECONDS) $(B)/corpus/$*,-runs=0) tests/fuzz/corpus/$* >$(B)/$*.log 2>&1 || { cat $(B)/$*.log; exit 1; }
+	@sed -n 's/^stat::number_of_executed_units: */== fuzz $*: inputs run: /p' $(B)/$*.log
+$(B)/fuzz-%: tests/fuzz/%.c tests/fuzz/fuzz.h $(B)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -ljansson
 ARGS ?=
 bench: all $(B)/bench/load $(B)/bench/baseline ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
@@ -107,6 +129,6 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run test unit sim e2e check lint asan tsan bench install clean help
+.PHONY: all deps deps-test run test unit sim e2e check lint asan tsan fuzz fuzz-corpus deps-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
