@@ -1,6 +1,7 @@
 #include "transports/batch.h"
 
 #include "hub/base/err.h"
+#include "hub/config.h"
 #include "transports/catchup.h"
 #include "transports/edge.h"
 
@@ -177,6 +178,7 @@ static void on_answered(struct call *call)
     fetch_answer_fini(&b->fetch);
     b->cost = sizeof *b + b->bytes.cap + b->n * sizeof *b->frames;
     edge->batch_bytes += b->cost;
+    edge->crowded |= edge->batch_bytes > edge->config->edge_pool_bytes;
     if (may_keep(b))
         keep(b);
     else

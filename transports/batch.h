@@ -13,7 +13,9 @@
  * Lifetime   counted: the fetch under way, those who wait or write, and the edge while it keeps it. The fetch_call belongs
  *            to the hub while it is under way.
  * Threading  the edge's thread.
- * Limits     BATCH_BYTES of messages per fetch (one larger message alone); kept ones: KEPT_BYTES per edge, KEPT_MS old. */
+ * Limits     BATCH_BYTES of messages per fetch (one larger message alone); kept ones: KEPT_BYTES per edge, KEPT_MS old.
+ *            When all together take more than edge.pool_bytes they are written before the next answer is encoded, and
+ *            those that stay, because their lines take nothing, are put back (catchup_put_back). */
 #pragma once
 #include "hub/base/list.h"
 #include "hub/call.h"

@@ -74,6 +74,7 @@ struct world {
     uint32_t             calls[CALL_KINDS];             /* how many of each kind were run */
     struct buf           order;                         /* their kinds, one letter each: W U F H L */
     struct client        clients[CLIENTS];
+    size_t               most_batch_bytes;              /* of the edge, whenever something was sent */
 };
 
 static struct world *world;
@@ -396,6 +397,8 @@ static ssize_t line_send(struct conn *conn, const struct iovec *iov, int n)
     assert_false(c->finished);
     assert_int_equal(c->kept.len, 0);
     assert_false(c->wants);
+    if (world->most_batch_bytes < conn->edge->batch_bytes)
+        world->most_batch_bytes = conn->edge->batch_bytes;
     c->sends++;
     for (int i = 0; i < n; i++) {
         size_t len = iov[i].iov_len < c->budget - taken ? iov[i].iov_len : c->budget - taken;

@@ -578,6 +578,21 @@ static void batches_of_lines_that_take_nothing_are_given_up_when_memory_is_short
             check_complete(&world->clients[j]);
 }
 
+static void answers_that_come_together_are_written_before_they_take_too_much(void **state)
+{
+    (void)state;
+    world->config.edge_pool_bytes = 1 << 20;
+    for (int i = 0; i < 10; i++)
+        publish_len('a' + (char)(i % 2), 20000, true);
+    for (int i = 0; i < CLIENTS; i++)
+        resumer(&test_ws, "ab", 0);      /* several channels: nobody shares an answer */
+    settle();
+    for (int i = 0; i < CLIENTS; i++)
+        check_complete(&world->clients[i]);
+    assert_true(world->most_batch_bytes > 1 << 20);
+    assert_true(world->most_batch_bytes < (1 << 20) + 2 * 300 * 1024);
+}
+
 static void a_channel_without_history_that_lost_messages_is_told_or_closed(void **state)
 {
     (void)state;
@@ -1077,6 +1092,7 @@ int main(void)
         TEST(or_it_skips_to_now_when_the_policy_says_so),
         TEST(lag_bytes_counts_on_when_the_reader_has_fallen_out_of_its_ring),
         TEST(batches_of_lines_that_take_nothing_are_given_up_when_memory_is_short),
+        TEST(answers_that_come_together_are_written_before_they_take_too_much),
         TEST(a_channel_without_history_that_lost_messages_is_told_or_closed),
         TEST(a_message_missed_is_noticed_by_prev_and_fetched),
         TEST(after_a_loss_it_says_so_before_it_fetches_and_everyone_misses_nothing),
