@@ -114,7 +114,7 @@ struct conn {
     uint64_t               id;            /* printed as conn_name() */
     uint32_t               due_s;         /* second on the mono clock in which something is due */
     uint32_t               n_subs;
-    uint16_t               calls;         /* calls under way on its behalf */
+    uint32_t               calls;         /* calls under way on its behalf; limits.commands is at most 100,000 */
     uint8_t                format;        /* enum wire_format */
     uint8_t                conn_state;    /* enum conn_state */
     bool                   choked;        /* waits for conn_on_writable */
