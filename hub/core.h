@@ -18,6 +18,7 @@ struct peer {
     struct post post;
     bool        is_edge;
     bool        lost;         /* it was told of a loss and has not said yet that it knows (EXACT.md 15) */
+    bool        untold;       /* messages were lost and there was no memory to tell it */
 };
 
 /* Numbers given and not completed yet, in order (EXACT.md 1). */
