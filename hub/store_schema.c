@@ -26,6 +26,10 @@ static int check_version(sqlite3 *conn, const char *path, int64_t *ret_version, 
         store_why_set(why, "the store %s cannot be opened: it is the database of another program", path);
         return ERR_STORE_OPEN;
     }
+    if (version < 0) {
+        store_why_set(why, "the store %s cannot be opened: it has no schema of carillon", path);
+        return ERR_STORE_OPEN;
+    }
     if (version > SCHEMA) {
         store_why_set(why, "the store %s was written by a newer version of carillon (schema %lld, this one knows %d)", path,
                       (long long)version, SCHEMA);
