@@ -118,7 +118,6 @@ struct channels_call {
     struct channel_info *infos;       /* malloc'ed, to be freed by the origin */
     size_t               n_infos;
     bool                 more;
-    size_t               total;       /* all that have a subscriber or a kept message */
 };
 
 /* Edges: from now on mail me every message of this channel / no more. After WATCH is answered, all that completes later

@@ -43,7 +43,7 @@ static int one_channel(struct hub *hub, struct channels_call *call)
     if (!(call->infos = calloc(1, sizeof *call->infos)))
         return ERR_MEMORY;
     describe(hub, ch, call->infos);
-    call->n_infos = call->total = 1;
+    call->n_infos = 1;
     return 0;
 }
 
@@ -51,10 +51,7 @@ static int one_channel(struct hub *hub, struct channels_call *call)
 static void choose(struct hub *hub, struct channels_call *call, struct heap *heap)
 {
     for (struct channel *ch = hub->channels.table; ch; ch = ch->hh.next) {
-        if (!is_alive(ch))
-            continue;
-        call->total++;
-        if (!slice_begins(channel_name(ch), call->prefix) || compare_names(channel_name(ch), call->after) <= 0)
+        if (!is_alive(ch) || !slice_begins(channel_name(ch), call->prefix) || compare_names(channel_name(ch), call->after) <= 0)
             continue;
         if (heap->n < call->limit) {
             heap_push(heap, ch);
@@ -88,7 +85,7 @@ static int page(struct hub *hub, struct channels_call *call)
 void channels_run(struct hub *hub, struct channels_call *call)
 {
     call->infos = NULL;
-    call->n_infos = call->total = 0;
+    call->n_infos = 0;
     call->more = false;
     hub_answer(hub, &call->call, call->exact.len ? one_channel(hub, call) : page(hub, call));
 }

@@ -729,7 +729,6 @@ static void channels_are_listed_by_name_in_pages(void **state)
     const char *expected[] = { "a", "ab", "abc", "b", "c", "d" };
     assert_int_equal(page.n_infos, 4);
     assert_true(page.more);
-    assert_int_equal(page.total, 6);
     for (size_t i = 0; i < 4; i++)
         assert_true(slice_is(slice(page.infos[i].name, page.infos[i].name_len), slice_of(expected[i])));
     free(page.infos);
