@@ -58,18 +58,14 @@ static int sse_due(struct conn *conn)
     return stream_seconds(conn->edge->config->sse_heartbeat_ms);
 }
 
-/* The heartbeat: an id without data, which a browser stores without firing an event. Before the stream has begun: a comment. */
+/* The heartbeat: an id without data, which a browser stores without firing an event. */
 static void sse_position(struct conn *conn)
 {
     struct buf *out = conn_say_begin(conn);
-    if (conn->position.epoch) {
-        buf_add_str(out, "id: ");
-        buf_add_position(out, conn->position);
-        buf_add_str(out, "\n\n");
-        conn->told = conn->position.seq;
-    } else {
-        buf_add_str(out, ":\n\n");
-    }
+    buf_add_str(out, "id: ");
+    buf_add_position(out, conn->position);
+    buf_add_str(out, "\n\n");
+    conn->told = conn->position.seq;
     conn_say_end(conn);
 }
 
