@@ -96,7 +96,7 @@ static int names_member(const struct command *command, struct names *ret_names)
         return ERR_MEMORY;
     for (size_t i = 0, begin = 0; i < names->n; i++) {
         size_t end = ((const size_t *)(const void *)names->ends.at)[i];
-        names->slices[i] = slice(names->bytes.at + begin, end - begin);
+        names->slices[i] = slice(buf_slice(&names->bytes).at + begin, end - begin);
         begin = end;
     }
     return 0;

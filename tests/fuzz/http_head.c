@@ -51,7 +51,8 @@ static void must_be_strict(const struct http_head *head)
     must(!length || (!next_named(head, "content-length", length) && slice_u64(length->value, &n)), "a length that is none");
     must(head->content_length == n, "a length of %llu, taken as %llu", (unsigned long long)n, (unsigned long long)head->content_length);
     must(head->chunked == (encoding != NULL), "chunked %d", head->chunked);
-    must(!encoding || (!head->http10 && slice_is_nocase(encoding->value, SLICE("chunked")) && !next_named(head, "transfer-encoding", encoding)), "an encoding");
+    must(!encoding || (slice_is_nocase(encoding->value, SLICE("chunked")) && !next_named(head, "transfer-encoding", encoding)), "an encoding");
+    must(!encoding || !head->http10, "an encoding in HTTP/1.0");
     must(head->http10 || (host && !next_named(head, "host", host)), "a host");
     for (size_t i = 0; i < head->n_headers; i++)
         must(head->headers[i].name.len > 0 && !memchr(head->headers[i].name.at, ' ', head->headers[i].name.len), "a name of %zu", i);
