@@ -14,7 +14,6 @@
 #include "hub/problem.h"
 #include "hub/query.h"
 
-#include <time.h>
 
 /* What the publisher asks for. Slices point into the body, or into request->scratch, which has room for all of them before the
  * first is decoded and so never moves. */
@@ -198,13 +197,6 @@ static void check(const struct api_request *r, const struct wish *wish, struct p
 
 /* ---- there and back ---- */
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static void answer_published(struct api_request *r, const struct publish_call *publish)
 {
     const struct msg *m = publish->msg;
@@ -225,7 +217,7 @@ static void published(struct call *call)
 {
     struct api_request *r = call->owner;
     struct msg *m = r->publish.msg;
-    metric_publish_us(now_us() - r->arrived_us);
+    metric_publish_us(clock_mono_us() - r->arrived_us);
     if (call->err)
         problem_answer_one(r, NULL, call->err, NULL);
     else

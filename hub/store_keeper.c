@@ -1,13 +1,11 @@
-#define _GNU_SOURCE     /* pthread_setname_np */
 #include "hub/store_keeper.h"
 
 #include "hub/base/clock.h"
 #include "hub/base/log.h"
+#include "hub/base/thread.h"
 #include "hub/store_db.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -81,7 +79,6 @@ static void copy(struct store_keeper *keeper)
 static void *keeper_thread(void *arg)
 {
     struct store_keeper *keeper = arg;
-    pthread_setname_np(pthread_self(), "store-keeper");
     pthread_mutex_lock(&keeper->lock);
     while (wait_for_work(keeper)) {
         bool sync = keeper->dirty, full = many(keeper);
@@ -102,16 +99,6 @@ static void *keeper_thread(void *arg)
     return NULL;
 }
 
-static int start_thread(struct store_keeper *keeper)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);      /* signals are for the main thread */
-    int rc = pthread_create(&keeper->thread, NULL, keeper_thread, keeper);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
 struct store_keeper *store_keeper_start(struct store_db *db, bool syncs)
 {
     struct store_keeper *keeper = calloc(1, sizeof *keeper);
@@ -127,7 +114,7 @@ struct store_keeper *store_keeper_start(struct store_db *db, bool syncs)
     pthread_cond_init(&keeper->changed, &attr);
     pthread_cond_init(&keeper->rested, NULL);
     pthread_condattr_destroy(&attr);
-    if (start_thread(keeper) == 0)
+    if (!thread_start(&keeper->thread, "store-keeper", keeper_thread, keeper))
         return keeper;
     free(keeper);
     return NULL;

@@ -7,11 +7,11 @@
  *
  * A failed transaction begins a new generation: what the hub had submitted before it heard is refused. With store.sync =
  * off the hub had acknowledged those messages already: such a run never ends cleanly, so that the next has a new epoch. */
-#define _GNU_SOURCE     /* pthread_setname_np */
 #include "hub/store.h"
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
+#include "hub/base/thread.h"
 #include "hub/call.h"
 #include "hub/config.h"
 #include "hub/health.h"
@@ -20,8 +20,6 @@
 #include "hub/store_keeper.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -196,7 +194,6 @@ static void *store_thread(void *arg)
 {
     struct disk_store *s = arg;
     struct pollfd readable = { .fd = s->box.fd, .events = POLLIN };
-    pthread_setname_np(pthread_self(), "store");
     while (!s->stopping) {
         poll(&readable, 1, wait_ms(s));
         struct store_group *groups = take_groups(s);
@@ -238,16 +235,6 @@ int store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *
     return store_db_load(disk(store)->db, row, arg);
 }
 
-static int start_thread(struct disk_store *s)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);      /* signals are for the main thread */
-    int rc = pthread_create(&s->thread, NULL, store_thread, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc;
-}
-
 int store_start(struct store *store, struct mailbox *hub)
 {
     struct disk_store *s = disk(store);
@@ -255,7 +242,7 @@ int store_start(struct store *store, struct mailbox *hub)
     post_init(&s->from_closer, &s->box, SIZE_MAX);
     post_init(&s->to_hub, hub, SIZE_MAX);
     s->keeper = store_keeper_start(s->db, s->sync != STORE_SYNC_EACH);
-    if (!s->keeper || start_thread(s))
+    if (!s->keeper || thread_start(&s->thread, "store", store_thread, s))
         return ERR_MEMORY;
     s->running = true;
     return 0;

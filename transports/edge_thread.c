@@ -1,7 +1,7 @@
 #include "transports/edge_thread.h"
 
 #include "hub/base/err.h"
-#include "hub/base/log.h"
+#include "hub/base/thread.h"
 #include "hub/call.h"
 #include "transports/accept.h"
 #include "transports/edge.h"
@@ -9,8 +9,6 @@
 #include "transports/newcomer.h"
 
 #include <ev.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -131,17 +129,6 @@ static void watch(struct edge_thread *thread)
     ev_prepare_start(thread->loop, &thread->turn);
 }
 
-/* Signals are the hub thread's. */
-static int spawn(struct edge_thread *thread)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread->thread, NULL, run, thread);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed ? ERR_MEMORY : 0;
-}
-
 static void thread_free(struct edge_thread *thread)
 {
     lws_side_free(thread->lws);
@@ -164,7 +151,7 @@ int edge_thread_start(struct edge *edge, struct edge_thread **ret_thread)
     if (!err) {
         reception_init(&thread->reception, edge, thread->loop, thread->lws);
         watch(thread);
-        err = spawn(thread);
+        err = thread_start(&thread->thread, "edge", run, thread) ? ERR_MEMORY : 0;
     }
     if (err) {
         thread_free(thread);

@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 
 /* Beside its body, what a request may cost until its answer is put out; a read may answer with a page. */
 enum { READ_BYTES = 64 * 1024, COST = 4096, COST_OF_READ = API_PAGE_BYTES / 2 };
@@ -56,13 +55,6 @@ void http_conn_touch(struct http_conn *c)
 }
 
 /* ---- requests ---- */
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* May run inside api_begin and api_run, in the mail of a later turn, or when the connection is long gone. */
 static void on_finished(struct api_request *api)
@@ -103,7 +95,7 @@ static struct http_request *enqueue(struct http_conn *c)
     r->api.api = &c->front->api;
     r->api.session = &c->session;
     r->api.finished = on_finished;
-    r->api.arrived_us = now_us();
+    r->api.arrived_us = clock_mono_us();
     r->api.headers = r->head.headers;
     r->api.n_headers = r->head.n_headers;
     choose_id(r);

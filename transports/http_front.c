@@ -3,13 +3,13 @@
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
+#include "hub/base/thread.h"
 #include "hub/config.h"
 #include "transports/http_conn.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -293,13 +293,9 @@ const char     *http_front_address(const struct http_front *f) { return f->liste
 
 int http_front_start(struct http_front *f)
 {
-    sigset_t all, before;
     for (int i = 0; i < f->listener.n; i++)
         evconnlistener_enable(f->accepting[i]);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);     /* signals are the hub thread's */
-    int failed = pthread_create(&f->thread, NULL, run_thread, f);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = thread_start(&f->thread, "api", run_thread, f);
     f->started = !failed;
     return failed ? ERR_MEMORY : 0;
 }

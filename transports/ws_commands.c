@@ -1,5 +1,6 @@
 /* ws_commands.c — what clients may say, one row each. A command is checked completely before anything happens, so that it
  * is done or answered with one `error`; it never disconnects. Its `ref` comes back as the bytes it was. */
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config.h"
 #include "hub/json.h"
@@ -11,7 +12,6 @@
 #include "transports/ws_say.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { REF_MAX = 256, HISTORY_DEFAULT = 100, HISTORY_MAX = 1000, HISTORY_BYTES = 1024 * 1024 };
 
@@ -171,13 +171,6 @@ struct publishing {
     char                ref[];
 };
 
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static void publish_answered(struct call *call)
 {
     struct publishing *publishing = (struct publishing *)call;
@@ -191,7 +184,7 @@ static void publish_answered(struct call *call)
             control_published(&object, ref, &publishing->publish);
         ws_say(conn, &object);
     }
-    metric_publish_us(now_us() - publishing->began_us);
+    metric_publish_us(clock_mono_us() - publishing->began_us);
     msg_unref(publishing->publish.msg);
     free(publishing);
     conn_call_done(conn);
@@ -206,7 +199,7 @@ static int submit_publish(struct command *command, struct msg *m)
     publishing->publish.call.answered = publish_answered;
     publishing->publish.call.owner = command->conn;
     publishing->publish.msg = m;
-    publishing->began_us = now_us();
+    publishing->began_us = clock_mono_us();
     publishing->ref_len = command->ref.len;
     memcpy(publishing->ref, command->ref.at, command->ref.len);
     int err = conn_call(command->conn, &publishing->publish.call, msg_size(m), OP_PUBLISH, msg_channel(m));

@@ -11,5 +11,6 @@ struct clock {
 };
 
 const struct clock *clock_real(void);
+int64_t clock_mono_us(void);      /* the real one, to measure how long something took */
 static inline int64_t clock_mono_ms(const struct clock *c) { return c->mono_ms(c); }
 static inline int64_t clock_wall_ms(const struct clock *c) { return c->wall_ms(c); }
