@@ -23,7 +23,7 @@ struct principal {
     char                 bytes[];   /* name, user */
 };
 
-static const char *const op_names[ACCESS_OPS] = {
+const char *const access_op_names[ACCESS_OPS] = {
     [OP_SUBSCRIBE] = "subscribe", [OP_PUBLISH] = "publish", [OP_HISTORY] = "history", [OP_PRESENCE] = "presence", [OP_ADMIN] = "admin",
 };
 
@@ -129,7 +129,7 @@ static bool scope_grants(struct slice scope, enum access_op op, struct slice cha
 {
     const char *colon = memchr(scope.at, ':', scope.len);
     struct slice name = slice(scope.at, colon ? (size_t)(colon - scope.at) : scope.len);
-    if (!slice_is(name, SLICE("*")) && !slice_is(name, slice_of(op_names[op])))
+    if (!slice_is(name, SLICE("*")) && !slice_is(name, slice_of(access_op_names[op])))
         return false;
     if (!colon)
         return true;

@@ -8,10 +8,6 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-static const char *const operations[ACCESS_OPS] = {
-    [OP_SUBSCRIBE] = "subscribe", [OP_PUBLISH] = "publish", [OP_HISTORY] = "history", [OP_PRESENCE] = "presence", [OP_ADMIN] = "admin",
-};
-
 static void print_hex(const uint8_t *bytes, size_t count, char *ret_text)
 {
     for (size_t i = 0; i < count; i++)
@@ -41,14 +37,6 @@ void api_key_add_digest(struct buf *out, const uint8_t sha256[32])
     buf_addf(out, "sha256:%s", hex);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 int api_key_read_digest(struct slice value, uint8_t ret_sha256[32], struct slice *ret_rest)
 {
     const struct slice prefix = SLICE("sha256:");
@@ -57,7 +45,7 @@ int api_key_read_digest(struct slice value, uint8_t ret_sha256[32], struct slice
         return ERR_CONFIG;
     const char *hex = value.at + prefix.len;
     for (size_t i = 0; i < 32; i++) {
-        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
         if (high < 0 || low < 0)
             return ERR_CONFIG;
         digest[i] = (uint8_t)(high << 4 | low);
@@ -73,7 +61,7 @@ int api_key_read_digest(struct slice value, uint8_t ret_sha256[32], struct slice
 static int operation_of(struct slice name)
 {
     for (int op = 0; op < ACCESS_OPS; op++)
-        if (slice_is(name, slice_of(operations[op])))
+        if (slice_is(name, slice_of(access_op_names[op])))
             return op;
     return -1;
 }
@@ -82,7 +70,7 @@ static void tell_operations(struct slice name, struct buf *why)
 {
     char word[65];
     snprintf(word, sizeof word, "%.*s", (int)(name.len < 64 ? name.len : 64), name.at);
-    const char *meant = nearest(word, operations, ACCESS_OPS);
+    const char *meant = nearest(word, access_op_names, ACCESS_OPS);
     buf_add_str(why, "is not a scope: write OPERATION, OPERATION:PATTERN or *");
     if (meant)
         buf_addf(why, "; did you mean %s?", meant);

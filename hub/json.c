@@ -72,13 +72,10 @@ static bool hex4(const char *p, const char *end, unsigned *ret)
     if (end - p < 4)
         return false;
     for (int i = 0; i < 4; i++) {
-        char c = p[i];
-        if (c >= '0' && c <= '9')
-            n = n << 4 | (unsigned)(c - '0');
-        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-            n = n << 4 | (unsigned)((c | 0x20) - 'a' + 10);
-        else
+        int digit = hex_value(p[i]);
+        if (digit < 0)
             return false;
+        n = n << 4 | (unsigned)digit;
     }
     *ret = n;
     return true;

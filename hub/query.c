@@ -1,13 +1,5 @@
 #include "hub/query.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool percent_decode(struct slice in, bool plus_is_space, struct buf *out)
 {
     char *room = buf_room(out, in.len), *to = room;

@@ -16,20 +16,10 @@ enum { OUTBOX_MAX = 256 * 1024, RETRY_MIN_MS = 500, RETRY_SPREAD_MS = 2000, RETR
 
 /* ---- life ---- */
 
-static char *copy_of(struct slice s)
-{
-    char *copy = malloc(s.len + 1);
-    if (!copy)
-        return NULL;
-    memcpy(copy, s.at, s.len);
-    copy[s.len] = '\0';
-    return copy;
-}
-
 struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *line, struct principal *principal, struct slice client)
 {
     struct conn *conn = malloc(sizeof *conn);
-    char *chosen = client.len > 0 ? copy_of(client) : NULL;
+    char *chosen = client.len > 0 ? slice_copy(client) : NULL;
     if (!conn || (client.len > 0 && !chosen)) {
         free(conn);
         free(chosen);

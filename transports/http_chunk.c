@@ -17,14 +17,6 @@ enum chunk_state {
     DONE,
 };
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool is_text(char c) { return (unsigned char)c >= ' ' || c == '\t'; }
 
 static int on_size(struct http_chunks *c, char byte)

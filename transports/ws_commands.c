@@ -104,22 +104,12 @@ static int names_member(const struct command *command, struct names *ret_names)
 
 /* ---- subscribe, unsubscribe ---- */
 
-static char *copy_ref(struct slice ref)
-{
-    char *copy = malloc(ref.len + 1);
-    if (!copy)
-        return NULL;
-    memcpy(copy, ref.at, ref.len);
-    copy[ref.len] = '\0';
-    return copy;
-}
-
 static int run_subscribe(struct command *command)
 {
     struct names names;
     struct position after = { 0 };
     enum fetch_from from;
-    char *tag = command->ref.len > 0 ? copy_ref(command->ref) : NULL;
+    char *tag = command->ref.len > 0 ? slice_copy(command->ref) : NULL;
     int err = names_member(command, &names);
     if (!err)
         err = since_member(command, FETCH_NOW, &from, &after);

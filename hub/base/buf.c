@@ -36,6 +36,25 @@ bool slice_u64(struct slice s, uint64_t *ret)
     return true;
 }
 
+char *slice_copy(struct slice s)
+{
+    char *copy = malloc(s.len + 1);
+    if (!copy)
+        return NULL;
+    if (s.len > 0)
+        memcpy(copy, s.at, s.len);
+    copy[s.len] = '\0';
+    return copy;
+}
+
+int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 void buf_fini(struct buf *b)
 {
     free(b->at);

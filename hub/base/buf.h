@@ -23,6 +23,8 @@ bool slice_begins(struct slice s, struct slice prefix);
 bool slice_is_nocase(struct slice a, struct slice b);        /* ASCII letters only */
 /* Digits only, no sign, no overflow: true and *ret set, else false and *ret untouched. */
 bool slice_u64(struct slice s, uint64_t *ret);
+char *slice_copy(struct slice s);                            /* malloc'ed, NUL-terminated; NULL: no memory */
+int  hex_value(char c);                                      /* 0 … 15, -1: no hexadecimal digit */
 
 struct buf {
     char  *at;
