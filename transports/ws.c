@@ -93,7 +93,7 @@ static int ws_due(struct conn *conn)
         return 0;
     }
     conn->missed++;
-    wire_add_ws(conn_say_begin(conn), WS_PING, SLICE(""));
+    wire_add_ws(conn_say_begin(conn), WS_PING, SLICE("?"));      /* not empty: lws does not tell of an empty pong */
     conn_say_end(conn);
     conn_want_head(conn);
     return stream_seconds(conn->edge->config->ws_ping_ms);

@@ -222,7 +222,7 @@ scenario('a quiet connection is told its position, and pinged', async (scope) =>
     const { id } = await publish(hub, 'elsewhere', 'x');
     const told = await socket.get((f) => f.type === 'position' && f.position === id);
     assert.deepEqual(Object.keys(told), ['type', 'position']);
-    await socket.waitFor(() => socket.pings >= 2, 'two protocol pings');
+    await socket.waitFor(() => socket.pings >= 4 || socket.closed, 'more pings than may be left unanswered');
     assert.equal(socket.closed, null, 'who answers pings stays connected');
 });
 
