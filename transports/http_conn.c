@@ -240,11 +240,14 @@ static size_t take_head(struct http_conn *c, struct slice bytes)
         http_conn_close(c, "no memory");
         return bytes.len;
     }
+    int64_t since_ms = c->since_ms;
     if (http_head_empty(&c->reading_request->head))
         c->since_ms = f->now_ms;
     int err = http_head_feed(&c->reading_request->head, bytes, f->config->limits_header_bytes, &used);
     if (err == HTTP_HEAD_DONE) {
         begin(c);
+    } else if (!err && http_head_empty(&c->reading_request->head)) {
+        c->since_ms = since_ms;                     /* empty lines begin no request: whoever sends them for ever is idle */
     } else if (err) {
         c->reading_request->head.n_headers = 0;     /* none of it is to be trusted */
         enqueue(c);
@@ -349,6 +352,7 @@ static void count(const struct http_request *r)
 static void put_out(struct http_conn *c, struct buf *out)
 {
     struct link *first;
+    bool any = !link_alone(&c->requests);
     while ((first = list_first(&c->requests))) {
         struct http_request *r = link_of(first, struct http_request, link);
         if (r->held)
@@ -364,7 +368,7 @@ static void put_out(struct http_conn *c, struct buf *out)
         if (c->reading_request != r)
             http_front_give_back(c->front, r);
     }
-    if (c->state == HTTP_STATE_HEAD && !in_a_head(c))
+    if (any && c->state == HTTP_STATE_HEAD && !in_a_head(c))
         c->since_ms = c->front->now_ms;
 }
 

@@ -34,5 +34,5 @@ void http_head_fini(struct http_head *head);
 /* Takes bytes up to the end of the head, *ret_used of them. HTTP_HEAD_MORE, HTTP_HEAD_DONE, or ERR_HEAD_TOO_LARGE,
  * ERR_BAD_REQUEST, ERR_LENGTH_CONFLICT, ERR_NOT_IMPLEMENTED, ERR_MEMORY: nothing behind it can be trusted then. */
 int  http_head_feed(struct http_head *head, struct slice bytes, size_t max, size_t *ret_used);
-/* Nothing of a request has come yet. */
-static inline bool http_head_empty(const struct http_head *head) { return head->bytes.len == 0; }
+/* Nothing of a request has come yet, or what may become one of the empty lines before it. */
+static inline bool http_head_empty(const struct http_head *head) { return head->bytes.len == 0 || (head->bytes.len == 1 && *head->bytes.at == '\r'); }

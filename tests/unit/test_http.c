@@ -1044,6 +1044,23 @@ static void a_head_that_drips_is_not_given_more_time(void **state)
     hang_up(&c);
 }
 
+/* They may stand before a request (RFC 9112 §2.2), but are none. */
+static void empty_lines_for_ever_are_an_idle_connection(void **state)
+{
+    struct stage *s = *state;
+    s->config.limits_handshake_timeout_ms = 200;
+    raise_curtain(s);
+    static const char *const drops[] = { "\r\n", "\r", "\n" };
+    struct client c = connect_client(s);
+    struct pollfd p = { c.fd, POLLIN, 0 };
+    int64_t start = clock_mono_ms(clock_real());
+    for (int i = 0; poll(&p, 1, 20) == 0; i++) {
+        assert_true(clock_mono_ms(clock_real()) - start < WAIT_MS);
+        send(c.fd, drops[i % 3], strlen(drops[i % 3]), MSG_NOSIGNAL);
+    }
+    hang_up(&c);
+}
+
 static void an_answer_that_is_not_taken_ends_the_connection(void **state)
 {
     struct stage *s = *state;
@@ -1229,6 +1246,7 @@ int main(void)
         ON_STAGE(a_client_that_shuts_its_side_gets_its_answers),
         ON_STAGE(slow_heads_and_bodies_end_with_408_and_idle_connections_quietly),
         ON_STAGE(a_head_that_drips_is_not_given_more_time),
+        ON_STAGE(empty_lines_for_ever_are_an_idle_connection),
         ON_STAGE(an_answer_that_is_not_taken_ends_the_connection),
         ON_STAGE(draining_answers_what_is_under_way_and_then_ends),
         ON_STAGE(stopping_with_calls_under_way_frees_everything),
