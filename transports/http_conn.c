@@ -14,16 +14,12 @@
 #include "transports/origin.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 /* Beside its body, what a request may cost until its answer is put out; a read may answer with a page. */
-enum { READ_BYTES = 64 * 1024, COST = 4096, COST_OF_READ = API_PAGE_BYTES / 2 };
+enum { COST = 4096, COST_OF_READ = API_PAGE_BYTES / 2 };
 
 #define BIT(n) (1u << (n))
 static const uint8_t may_follow[HTTP_STATES] = {
@@ -41,7 +37,6 @@ static void move(struct http_conn *c, enum http_state next)
     c->since_ms = c->front->now_ms;
 }
 
-static size_t output_len(const struct http_conn *c) { return evbuffer_get_length(bufferevent_get_output(c->bev)); }
 static bool   takes_input(const struct http_conn *c) { return c->state <= HTTP_STATE_SKIP; }
 static bool   in_a_head(const struct http_conn *c)
 {
@@ -290,7 +285,7 @@ static size_t skip_body(struct http_conn *c, struct slice bytes)
 
 static bool has_room(struct http_conn *c)
 {
-    return c->n_requests < c->front->config->limits_pipeline && c->pending_bytes < CONN_PENDING_BYTES && output_len(c) < CONN_OUTPUT_BYTES &&
+    return c->n_requests < c->front->config->limits_pipeline && c->pending_bytes < CONN_PENDING_BYTES && http_line_kept(&c->line) < CONN_OUTPUT_BYTES &&
            http_front_has_room(c->front);
 }
 
@@ -310,29 +305,33 @@ static size_t take_some(struct http_conn *c, struct slice bytes)
     }
 }
 
-static void take_input(struct http_conn *c)
+/* As much of it as may be taken now. */
+static size_t take_bytes(struct http_conn *c, struct slice bytes)
 {
-    struct evbuffer *in = bufferevent_get_input(c->bev);
-    struct evbuffer_iovec piece;
-    while (may_read(c) && evbuffer_peek(in, -1, NULL, &piece, 1) > 0 && piece.iov_len > 0) {
-        size_t used = 0;
-        while (used < piece.iov_len && may_read(c))
-            used += take_some(c, slice((const char *)piece.iov_base + used, piece.iov_len - used));
-        evbuffer_drain(in, used);
-    }
-    if (c->state == HTTP_STATE_LINGER)
-        evbuffer_drain(in, evbuffer_get_length(in));
+    size_t used = 0;
+    while (used < bytes.len && may_read(c))
+        used += take_some(c, slice(bytes.at + used, bytes.len - used));
+    return takes_input(c) ? used : bytes.len;
 }
 
-static void set_reading(struct http_conn *c, bool reading)
+static void take_held(struct http_conn *c)
 {
-    if (c->reading == reading)
-        return;
-    c->reading = reading;
-    if (reading)
-        bufferevent_enable(c->bev, EV_READ);
+    size_t used = take_bytes(c, buf_slice(&c->held));
+    if (used == c->held.len)
+        buf_fini(&c->held);
     else
-        bufferevent_disable(c->bev, EV_READ);
+        buf_drop_front(&c->held, used);
+}
+
+/* While something is held the socket is not read, so this comes behind nothing. */
+static void take_input(struct http_conn *c, struct slice bytes)
+{
+    size_t used = take_bytes(c, bytes);
+    if (used == bytes.len)
+        return;
+    buf_add(&c->held, bytes.at + used, bytes.len - used);
+    if (c->held.failed)
+        http_conn_close(c, "no memory");
 }
 
 /* ---- bytes out ---- */
@@ -372,35 +371,18 @@ static void put_out(struct http_conn *c, struct buf *out)
         c->since_ms = c->front->now_ms;
 }
 
-/* Straight to the socket when nothing waits before it: a bufferevent would ask epoll twice for every answer. */
-static void send_out(struct http_conn *c, const struct buf *out)
-{
-    size_t sent = 0;
-    if (output_len(c) == 0) {
-        ssize_t n = send(bufferevent_getfd(c->bev), out->at, out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno != EAGAIN && errno != EINTR) {
-            http_conn_close(c, "the client left before its answer");
-            return;
-        }
-        sent = n > 0 ? (size_t)n : 0;
-    }
-    if (sent < out->len && bufferevent_write(c->bev, out->at + sent, out->len - sent)) {
-        http_conn_close(c, "no memory for an answer");
-        return;
-    }
-    c->moved_ms = c->front->now_ms;
-    c->moved_len = output_len(c);
-}
-
 static void flush(struct http_conn *c)
 {
     struct buf *out = &c->front->out;
     buf_reset(out);
     put_out(c, out);
-    if (out->failed)
-        http_conn_close(c, "no memory for an answer");
-    else if (out->len > 0)
-        send_out(c, out);
+    if (!out->failed && out->len == 0)
+        return;
+    int err = out->failed ? ERR_MEMORY : http_line_write(&c->line, buf_slice(out));
+    if (err)
+        http_conn_close(c, err == ERR_MEMORY ? "no memory for an answer" : "the client left before its answer");
+    c->moved_ms = c->front->now_ms;
+    c->moved_len = http_line_kept(&c->line);
 }
 
 /* ---- deadlines ---- */
@@ -424,7 +406,7 @@ static int64_t state_deadline(const struct http_conn *c)
 
 static int64_t output_deadline(struct http_conn *c)
 {
-    size_t len = output_len(c);
+    size_t len = http_line_kept(&c->line);
     if (len == 0)
         return INT64_MAX;
     if (len < c->moved_len) {
@@ -478,23 +460,6 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     http_conn_touch(c);
 }
 
-static void on_read(struct bufferevent *bev, void *arg)
-{
-    struct http_conn *c = arg;
-    (void)bev;
-    c->front->now_ms = clock_mono_ms(c->front->clock);
-    take_input(c);
-    http_conn_touch(c);
-}
-
-static void on_written(struct bufferevent *bev, void *arg)
-{
-    struct http_conn *c = arg;
-    (void)bev;
-    c->front->now_ms = clock_mono_ms(c->front->clock);
-    http_conn_touch(c);
-}
-
 /* The other side sends nothing more. It may still wait for the answers to what it has sent; what it has not finished sending
  * is no request. */
 static void on_end_of_input(struct http_conn *c)
@@ -502,7 +467,7 @@ static void on_end_of_input(struct http_conn *c)
     struct http_request *r = c->reading_request;
     if (r && c->state == HTTP_STATE_BODY)
         leave_queue(c, r);
-    if (c->state == HTTP_STATE_LINGER || (c->n_requests == 0 && output_len(c) == 0)) {
+    if (c->state == HTTP_STATE_LINGER || (c->n_requests == 0 && http_line_kept(&c->line) == 0)) {
         http_conn_close(c, "the client left");
         return;
     }
@@ -513,17 +478,26 @@ static void on_end_of_input(struct http_conn *c)
         move(c, HTTP_STATE_LAST);
 }
 
-static void on_event(struct bufferevent *bev, short what, void *arg)
+static void on_readable(void *arg)
 {
     struct http_conn *c = arg;
-    (void)bev;
+    char *into = c->front->in;
     c->front->now_ms = clock_mono_ms(c->front->clock);
-    c->reading = false;
-    if (c->state == HTTP_STATE_CLOSED)
-        return;
-    if ((what & BEV_EVENT_EOF) && (what & BEV_EVENT_READING))
+    ssize_t n = http_line_read(&c->line, into, FRONT_READ_BYTES);
+    if (n > 0)
+        take_input(c, slice(into, (size_t)n));
+    else if (n == 0)
         on_end_of_input(c);
-    else
+    else if (n == HTTP_LINE_BROKEN)
+        http_conn_close(c, "the connection broke");
+    http_conn_touch(c);
+}
+
+static void on_written(void *arg, int err)
+{
+    struct http_conn *c = arg;
+    c->front->now_ms = clock_mono_ms(c->front->clock);
+    if (err)
         http_conn_close(c, "the connection broke");
     http_conn_touch(c);
 }
@@ -533,32 +507,26 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 struct http_conn *http_conn_new(struct http_front *front, int fd)
 {
     struct http_conn *c = calloc(1, sizeof *c);
-    struct bufferevent *bev = c ? bufferevent_socket_new(front->base, fd, BEV_OPT_CLOSE_ON_FREE) : NULL;
-    struct event *timer = bev ? evtimer_new(front->base, on_timer, c) : NULL;
+    struct event *timer = c ? evtimer_new(front->base, on_timer, c) : NULL;
     if (!timer) {
-        if (bev) {
-            bufferevent_setfd(bev, -1);
-            bufferevent_free(bev);
-        }
         free(c);
         return NULL;
     }
-    *c = (struct http_conn){ .front = front, .bev = bev, .timer = timer, .timer_ms = INT64_MAX, .id = ++front->next_id, .since_ms = front->now_ms };
+    *c = (struct http_conn){ .front = front, .timer = timer, .timer_ms = INT64_MAX, .id = ++front->next_id, .since_ms = front->now_ms };
+    c->line = (struct http_line){ .on_readable = on_readable, .on_written = on_written, .arg = c };
     link_init(&c->link);
     link_init(&c->touched_link);
     link_init(&c->requests);
     list_add_last(&front->conns, &c->link);
-    bufferevent_setcb(bev, on_read, on_written, on_event, c);
-    bufferevent_setwatermark(bev, EV_READ, 0, READ_BYTES);
-    bufferevent_set_max_single_read(bev, READ_BYTES);
-    set_reading(c, true);
+    http_line_open(&c->line, front->base, fd);
+    http_line_want(&c->line, true);
     http_conn_touch(c);
     return c;
 }
 
 static void shut_our_side(struct http_conn *c)
 {
-    shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+    http_line_shut(&c->line);
     move(c, HTTP_STATE_LINGER);
 }
 
@@ -567,13 +535,13 @@ void http_conn_end_turn(struct http_conn *c)
     if (c->state == HTTP_STATE_CLOSED)
         return;
     flush(c);
-    if (takes_input(c) && evbuffer_get_length(bufferevent_get_input(c->bev)) > 0)
-        take_input(c);
-    if (c->state == HTTP_STATE_LAST && c->n_requests == 0 && output_len(c) == 0)
+    if (c->held.len > 0)
+        take_held(c);
+    if (c->state == HTTP_STATE_LAST && c->n_requests == 0 && http_line_kept(&c->line) == 0)
         shut_our_side(c);
     if (c->state == HTTP_STATE_CLOSED)
         return;
-    set_reading(c, c->state == HTTP_STATE_LINGER || may_read(c));
+    http_line_want(&c->line, c->state == HTTP_STATE_LINGER || may_read(c));
     set_timer(c);
 }
 
@@ -614,7 +582,7 @@ void http_conn_close(struct http_conn *c, const char *reason)
     log_debug(name, "closed: %s", reason);
     move(c, HTTP_STATE_CLOSED);
     abandon_requests(c);
-    bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+    http_line_silence(&c->line);
     event_del(c->timer);
     link_remove(&c->touched_link);
     list_add_last(&c->front->doomed, &c->link);
@@ -625,7 +593,8 @@ void http_conn_free(struct http_conn *c)
     link_remove(&c->link);
     link_remove(&c->touched_link);
     event_free(c->timer);
-    bufferevent_free(c->bev);
+    http_line_fini(&c->line);
+    buf_fini(&c->held);
     api_session_fini(&c->session);
     free(c);
 }

@@ -26,6 +26,7 @@
 #include "transports/http_chunk.h"
 #include "transports/http_front.h"
 #include "transports/http_head.h"
+#include "transports/http_line.h"
 
 enum { CONN_IDLE_MS = 75000, CONN_LINGER_MS = 2000, CONN_PENDING_BYTES = 4 * 1024 * 1024, CONN_OUTPUT_BYTES = 256 * 1024, CONN_SKIP_BYTES = 64 * 1024 };
 
@@ -54,12 +55,12 @@ struct http_conn {
     struct link          link;            /* in front->conns, or front->doomed */
     struct link          touched_link;    /* in front->touched */
     struct http_front   *front;
-    struct bufferevent  *bev;
+    struct http_line     line;
+    struct buf           held;            /* read, but not taken yet: there was no room for another request */
     struct event        *timer;
     int64_t              timer_ms;        /* when it will fire; INT64_MAX: not set */
     uint64_t             id;
     uint8_t              state;           /* enum http_state */
-    bool                 reading;         /* the socket is read */
     bool                 served;          /* it has had a request */
     int64_t              since_ms;        /* when this state, or the head that is being read, began */
     int64_t              moved_ms;        /* when output was last seen to move … */

@@ -191,7 +191,6 @@ static void *run_thread(void *arg)
     }
     stop_accepting(f);
     close_all(f);
-    event_base_loop(f->base, EVLOOP_NONBLOCK);     /* libevent closes the sockets of freed bufferevents from its loop */
     atomic_store(&f->ended, true);
     return NULL;
 }
@@ -234,7 +233,8 @@ static int open_loop(struct http_front *f)
     event_config_set_flag(options, EVENT_BASE_FLAG_NOLOCK);     /* only its own thread touches it */
     f->base = event_base_new_with_config(options);
     event_config_free(options);
-    if (!f->base || mailbox_init(&f->box, true))
+    f->in = malloc(FRONT_READ_BYTES);
+    if (!f->in || !f->base || mailbox_init(&f->box, true))
         return ERR_MEMORY;
     f->mail = event_new(f->base, f->box.fd, EV_READ | EV_PERSIST, on_mail, f);
     f->accept_again = evtimer_new(f->base, on_accept_again, f);
@@ -362,5 +362,6 @@ void http_front_free(struct http_front *f)
         event_base_free(f->base);
     mailbox_fini(&f->box);
     buf_fini(&f->out);
+    free(f->in);
     free(f);
 }

@@ -18,14 +18,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct bufferevent;
 struct evconnlistener;
 struct event;
 struct event_base;
 struct http_conn;
 struct http_request;
 
-enum { FRONT_MAIL_BYTES = 16 * 1024 * 1024, FRONT_SPARE_REQUESTS = 1024 };
+enum { FRONT_MAIL_BYTES = 16 * 1024 * 1024, FRONT_SPARE_REQUESTS = 1024, FRONT_READ_BYTES = 64 * 1024 };
 enum front_wish { FRONT_RUN, FRONT_DRAIN, FRONT_STOP };
 
 struct http_front {
@@ -54,6 +53,7 @@ struct http_front {
     struct link            waiting;        /* requests at the hub (struct http_request.waiting_link) */
     struct http_request   *spare;          /* requests to be used again */
     size_t                 n_spare;
+    char                  *in;             /* FRONT_READ_BYTES: what was read from one connection, until it has taken it */
     struct buf             out;            /* answers of one connection, before they are sent */
 };
 
