@@ -67,6 +67,11 @@ $(B)/tests/%: tests/unit/%.c $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka
+# memory that runs out: preloaded into the hub by tests/e2e/memory.test.mjs, which finds it beside the binary
+$(B)/tests/scarce.so: tests/shim/scarce.c
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARN) -Wno-missing-prototypes -shared -fPIC -o $@ $<
 $(B)/tests/sim: $(SIM_SRC) $(wildcard tests/sim/*.h) $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
@@ -83,7 +88,7 @@ unit: $(UNIT)                               ## unit tests (cmocka)
 SEEDS ?= 2000
 sim: $(SIM)                                 ## simulated hub and edges, thousands of random schedules
 	@if [ -n "$(SIM)" ]; then $(SIM) --seeds $(SEEDS); fi
-e2e: all                                    ## the real binary with real clients; make e2e T=pattern for some
+e2e: all $(B)/tests/scarce.so               ## the real binary with real clients; make e2e T=pattern for some
 	@cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)') e2e/*.test.mjs
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
 	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi

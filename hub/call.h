@@ -26,9 +26,9 @@ enum letter_kind {
     CALL_HEAD,         /* struct head_call */
     CALL_LOSS_SEEN,    /* struct call */
     CALL_KINDS,        /* how many there are */
-    /* hub to edge, no answer; the edge frees them */
+    /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
-    LETTER_LOST,       /* struct letter */
+    LETTER_LOST,       /* struct letter, the hub's own: not to be freed, nor looked at after CALL_LOSS_SEEN */
     LETTER_DRAIN,      /* struct letter: close every connection (PROTOCOL.md, hub.bye), the edge ends when none is left */
     LETTER_SOCKET,     /* struct socket_letter of transports/accept.h */
     LETTER_STOP,       /* struct letter: end the thread now (drain.timeout has passed) */

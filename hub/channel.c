@@ -1,3 +1,5 @@
+/* A table that finds no memory leaves the new channel out (uthash sets hh.tbl to NULL) instead of ending the process. */
+#define HASH_NONFATAL_OOM 1
 #include "hub/channel.h"
 
 #include "hub/metrics.h"
@@ -51,6 +53,10 @@ struct channel *channel_get(struct channels *channels, struct slice name, uint64
     memcpy(ch->name, name.at, name.len);
     link_init(&ch->quiet);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, channels->table, ch->name, ch->name_len, (unsigned)hash, ch);
+    if (!ch->hh.tbl) {
+        free(ch);
+        return NULL;
+    }
     channels->count++;
     metric_add(METRIC_channels, 1);
     return ch;

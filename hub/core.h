@@ -18,7 +18,7 @@ struct peer {
     struct post post;
     bool        is_edge;
     bool        lost;         /* it was told of a loss and has not said yet that it knows (EXACT.md 15) */
-    bool        untold;       /* messages were lost and there was no memory to tell it */
+    struct letter loss;       /* tells it: its own memory, because messages are lost for lack of memory too; with the peer while `lost` */
 };
 
 /* Numbers given and not completed yet, in order (EXACT.md 1). */

@@ -67,21 +67,17 @@ void loss_seen_run(struct hub *hub, struct call *call)
 
 static void tell_loss(struct hub *hub, uint8_t peer)
 {
-    struct letter *lost = calloc(1, sizeof *lost);
-    hub->peers[peer].untold = !lost;
-    if (!lost)
-        return;      /* told with the next message; until then none is mailed */
-    lost->kind = LETTER_LOST;
+    struct letter *loss = &hub->peers[peer].loss;
+    *loss = (struct letter){ .kind = LETTER_LOST };
     hub->peers[peer].lost = true;
     metric_add(METRIC_mail_lost, 1);
-    hub_send(hub, peer, lost);
+    hub_send(hub, peer, loss);
 }
 
 static void mail(struct hub *hub, uint8_t peer, struct msg *m)
 {
     struct post *post = &hub->peers[peer].post;
-    bool may = !hub->peers[peer].untold && post_has_room(post);
-    struct message_letter *letter = may ? malloc(sizeof *letter) : NULL;
+    struct message_letter *letter = post_has_room(post) ? malloc(sizeof *letter) : NULL;
     if (!letter) {
         tell_loss(hub, peer);
         return;

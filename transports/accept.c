@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#define HASH_NONFATAL_OOM 1      /* an address that finds no memory is left out of the table: hh.tbl is NULL */
 #include <uthash.h>
 
 enum {
@@ -119,6 +120,10 @@ static bool take_address(struct acceptor *acceptor, const struct sockaddr *addre
             return false;
         memcpy(found->key, key, sizeof key);
         HASH_ADD(hh, acceptor->addresses, key, sizeof found->key, found);
+        if (!found->hh.tbl) {
+            free(found);
+            return false;
+        }
     }
     if (atomic_load_explicit(&found->taken, memory_order_relaxed) >= acceptor->config->limits_connections_per_address)
         return false;

@@ -9,6 +9,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
+#include "hub/base/reserve.h"
 #include "hub/config.h"
 #include "hub/metrics.h"
 #include "transports/edge.h"
@@ -27,7 +28,8 @@ static struct sub     *sub_of(struct link *l)      { return link_of(l, struct su
 struct catchup *catchup_new(struct conn *conn, enum catchup_kind kind, enum fetch_from from, struct position after, bool begun,
                             void *tag)
 {
-    struct catchup *cu = malloc(sizeof *cu);
+    /* Who loses its place in a ring for lack of memory must not lose its connection for it too. */
+    struct catchup *cu = begun ? reserve_malloc(sizeof *cu) : malloc(sizeof *cu);
     if (!cu)
         return NULL;
     *cu = (struct catchup){
@@ -80,7 +82,7 @@ void catchup_free(struct catchup *cu)
     batch_leave(cu);
     link_remove(&cu->link);
     free(cu->tag);
-    free(cu);
+    reserve_free(cu);
 }
 
 void catchup_each_channel(const struct catchup *cu, void (*each)(void *arg, struct slice channel), void *arg)
@@ -127,13 +129,24 @@ void catchups_skip(struct conn *conn, const struct feed *feed)
 
 /* ---- asking ---- */
 
+/* No memory. Who is beginning asked for too much and is told so; who was served already waits for the next tick, and loses
+ * nothing meanwhile: it is catching up. */
+static void starve(struct catchup *cu)
+{
+    batch_leave(cu);
+    cu->stage = CATCHUP_WANTS;
+    if (!cu->begun)
+        conn_close(cu->conn, ERR_MEMORY);
+    cu->conn->starved = cu->conn->edge->starved = true;
+}
+
 /* True: it got a batch that had been answered already. */
 static bool ask(struct catchup *cu)
 {
     if (cu->from != FETCH_NOW)
         metric_add(METRIC_catch_ups, 1);
     if (batch_ask(cu)) {
-        conn_close(cu->conn, ERR_MEMORY);
+        starve(cu);
         return false;
     }
     cu->stage = CATCHUP_ASKING;
@@ -173,7 +186,7 @@ bool catchups_ask(struct conn *conn)
     each_catchup(l, conn)
         if (link_alone(&catchup_of(l)->subs))
             catchup_free(catchup_of(l));
-    while (conn->conn_state == CONN_OPEN && (cu = next_to_ask(conn)))
+    while (conn->conn_state == CONN_OPEN && !conn->starved && (cu = next_to_ask(conn)))
         taken |= ask(cu);
     return taken;
 }
@@ -331,6 +344,10 @@ void catchup_take(struct catchup *cu)
     bool complete = batch_is_complete(b);
     if (conn->conn_state != CONN_OPEN)
         return;
+    if (answer.call.err == ERR_MEMORY) {
+        starve(cu);
+        return;
+    }
     if (answer.call.err) {
         conn_close(conn, err_close_code(answer.call.err) ? answer.call.err : ERR_BUSY);
         return;

@@ -120,6 +120,7 @@ struct conn {
     bool                   choked;        /* waits for conn_on_writable */
     bool                   paused;        /* input is paused */
     bool                   was_live;      /* has reached the head once (EXACT.md 16) */
+    bool                   starved;       /* a catch-up found no memory: asks again at the next tick */
     bool                   wants_head;    /* waits for protocol->position; due_link is in edge->head_wanted then */
     bool                   finished;      /* line->finish has been called */
     uint8_t                missed;        /* the protocol's: pings without an answer */

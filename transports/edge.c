@@ -173,7 +173,6 @@ static bool receive(struct edge *edge, struct letter *letter)
     switch (letter->kind) {
     case LETTER_LOST:
         on_lost(edge);
-        free(letter);
         break;
     case LETTER_CONFIG:
         edge->config = ((struct config_letter *)letter)->config;
@@ -338,6 +337,19 @@ static void check_catching_up(struct edge *edge)
     }
 }
 
+/* Those whose catch-up found no memory try again. */
+static void feed_starved(struct edge *edge)
+{
+    edge->starved = false;
+    list_each(l, following, &edge->conns) {
+        struct conn *conn = link_of(l, struct conn, link);
+        if (!conn->starved)
+            continue;
+        conn->starved = false;
+        conn_dirty(conn);
+    }
+}
+
 void edge_tick(struct edge *edge)
 {
     int64_t now_ms = clock_mono_ms(edge->clock), now_s = now_ms / 1000;
@@ -350,6 +362,8 @@ void edge_tick(struct edge *edge)
     if (!link_alone(&edge->head_wanted))
         edge_ask_head(edge);
     batches_tick(edge, now_ms);
+    if (edge->starved)
+        feed_starved(edge);
     if (edge->config->lag_bytes > 0)
         check_catching_up(edge);
     if (edge->scratch.cap > SCRATCH_KEPT)

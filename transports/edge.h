@@ -60,6 +60,7 @@ struct edge {
     uint32_t               msgs_out;     /* of this turn, for the metrics */
     uint64_t               bytes_out;
     bool                   crowded;      /* an outbox is full, or batches take too much: send before more mail is taken */
+    bool                   starved;      /* some connections are (conn.h) */
     bool                   head_asked;   /* a CALL_HEAD is under way (at most one, at most once a second) */
     bool                   head_fresh;   /* its answer has come in this turn */
     bool                   draining;

@@ -1,6 +1,7 @@
 #include "transports/edge_thread.h"
 
 #include "hub/base/err.h"
+#include "hub/base/reserve.h"
 #include "hub/base/thread.h"
 #include "hub/call.h"
 #include "transports/accept.h"
@@ -137,11 +138,17 @@ static void thread_free(struct edge_thread *thread)
     free(thread);
 }
 
+/* libev ends the process when it finds no memory. */
+static void *allocate(void *p, long size) { return reserve_realloc(p, (size_t)size); }
+static void  set_up_libev(void)           { ev_set_allocator(allocate); }
+
 int edge_thread_start(struct edge *edge, struct edge_thread **ret_thread)
 {
+    static pthread_once_t set_up = PTHREAD_ONCE_INIT;
     struct edge_thread *thread = calloc(1, sizeof *thread);
     if (!thread)
         return ERR_MEMORY;
+    pthread_once(&set_up, set_up_libev);
     thread->edge = edge;
     edge->line = &lws_line;
     edge->on_letter = on_letter;

@@ -2,6 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
+#include "hub/base/reserve.h"
 #include "hub/json.h"
 #include "hub/config.h"
 #include "transports/accept.h"
@@ -281,7 +282,7 @@ static int on_ws_close(struct line *line, struct slice payload)
 static void on_ws_drop(struct line *line)
 {
     say_all(line);
-    if (lws_get_close_length(line->wsi) == 0)
+    if (line->conn && lws_get_close_length(line->wsi) == 0)
         send_close(line, SLICE("\x03\xea"));
     line_lose_conn(line);
 }
@@ -400,13 +401,24 @@ void lws_side_ws(struct lws_side *side, int fd, struct seats seats, const struct
 
 /* ---- the side ---- */
 
+static void *allocate(void *p, size_t size, const char *reason)
+{
+    (void)reason;
+    return reserve_realloc(p, size);
+}
+
 /* lws formats what it logs in one buffer of the whole process, whatever thread it is on, and says a harmless thing as an
- * error at every adoption: it is silent, and what matters (a side that cannot start, a socket that is not taken) is said here. */
-static void silence_lws(void) { lws_set_log_level(0, NULL); }
+ * error at every adoption: it is silent, and what matters (a side that cannot start, a socket that is not taken) is said here.
+ * A WebSocket whose first allocations fail makes it follow a null pointer, so it gets its memory from the reserve. */
+static void set_up_lws(void)
+{
+    lws_set_log_level(0, NULL);
+    lws_set_allocator(allocate);
+}
 
 static struct lws_context *context_new(struct lws_side *side)
 {
-    static pthread_once_t silenced = PTHREAD_ONCE_INIT;
+    static pthread_once_t set_up = PTHREAD_ONCE_INIT;
     static const lws_retry_bo_t no_pings = { .secs_since_valid_ping = 0, .secs_since_valid_hangup = 0 };
     static const struct lws_protocols protocols[] = {
         { .name = "carillon.v1", .callback = callback, .rx_buffer_size = RX_BUFFER, .tx_packet_size = TX_PACKET },
@@ -418,7 +430,7 @@ static struct lws_context *context_new(struct lws_side *side)
         .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS, .foreign_loops = loops, .user = side,
         .max_http_header_pool = 4096, .max_http_header_data = HEADER_DATA, .timeout_secs = 10, .retry_and_idle_policy = &no_pings,
     };
-    pthread_once(&silenced, silence_lws);
+    pthread_once(&set_up, set_up_lws);
     struct lws_context *context = lws_create_context(&info);
     if (context && !(side->vhost = lws_create_vhost(context, &info))) {
         lws_context_destroy(context);

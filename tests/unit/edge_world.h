@@ -66,6 +66,7 @@ struct world {
     struct mailbox       box;
     struct post          to_edge;
     struct letter       *queue, **queue_end;
+    struct letter        loss;                          /* LETTER_LOST is the hub's own memory */
     struct channel_model channels[CHANNELS];
     uint64_t             head;
     bool                 resumable, lost, full;
@@ -116,10 +117,9 @@ static void mail_message(struct msg *m)
     if (world->lost)
         return;
     if (world->full) {
-        struct letter *lost = calloc(1, sizeof *lost);
-        lost->kind = LETTER_LOST;
+        world->loss = (struct letter){ .kind = LETTER_LOST };
         world->lost = true;
-        post_put(&world->to_edge, lost, 0);
+        post_put(&world->to_edge, &world->loss, 0);
         return;
     }
     struct message_letter *letter = malloc(sizeof *letter);

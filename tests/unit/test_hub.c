@@ -90,7 +90,8 @@ static void take_mail(struct rig *rig)
         letter_done(letter);
         if (letter->kind == LETTER_MESSAGE)
             msg_unref(((struct message_letter *)letter)->msg);
-        free(letter);
+        if (letter->kind != LETTER_LOST)
+            free(letter);
     }
 }
 

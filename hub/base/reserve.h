@@ -1,0 +1,24 @@
+/* reserve.h — memory for libraries that cannot be told that there is none.
+ *
+ * libev ends the process when it finds no memory, libevent (bufferevent_setwatermark) and libwebsockets (a WebSocket that
+ * begins) follow a null pointer. They get their memory here: from malloc and, when that has none, from a piece that was
+ * set aside at start. While any of it is in use the hub takes no new connections (memory.h), so it is not used up by
+ * those who come, and is whole again when some have left.
+ *
+ * Our own code uses it only where somebody would pay who did not ask (catchup.c); else who asks for memory that is not
+ * there is told so, and pays.
+ *
+ * Lifetime   static, from reserve_setup() on, which main calls before any library is used; memory of before it may be freed too.
+ * Threading  any thread; one lock, taken only when malloc has failed or a piece of the reserve comes back.
+ * Limits     RESERVE_BYTES, untouched (so not resident) until needed. Beyond it: NULL. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { RESERVE_BYTES = 4 * 1024 * 1024 };
+
+void  reserve_setup(void);                    /* gives libevent its allocator; libev and libwebsockets get it where they are set up */
+void *reserve_malloc(size_t n);
+void *reserve_realloc(void *p, size_t n);     /* n 0: frees, NULL (what libev and libwebsockets ask of an allocator) */
+void  reserve_free(void *p);
+bool  reserve_in_use(void);                   /* malloc has failed, and what was given instead has not come back */

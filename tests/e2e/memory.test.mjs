@@ -1,0 +1,106 @@
+// Memory that runs out in what a client can size: that client pays, nobody else, and the hub lives on.
+// Each session is run as often as it makes allocations, and every time another one of them fails, in whatever thread it is.
+import assert from 'node:assert/strict';
+import { scenario } from './lib/scope.mjs';
+import { messagesPath, publish, request } from './lib/http.mjs';
+import { Scarce, cannotBeScarce } from './lib/scarce.mjs';
+import { SseStream } from './lib/sse.mjs';
+import { TimedOut } from './lib/wait.mjs';
+import { WsClient } from './lib/ws.mjs';
+
+class Paid extends Error {}      // the client's connection was ended: that is what memory may cost it
+
+// What look() finds, or Paid when the connection ended before. A connection that neither answers nor ends is a fault.
+const settled = (client, look, what) => client.waitFor(() => {
+    const found = look();
+    if (!found && (client.closed || client.refused || client.ended || client.error)) throw new Paid(what);
+    return found;
+}, what);
+
+// An answer, or Paid.
+async function asked(hub, method, path, body, headers) {
+    try { return await request(hub, path, { method, body, headers }); } catch (error) {
+        throw error instanceof TimedOut ? error : new Paid(`${method} ${path}: ${error.message}`);
+    }
+}
+
+async function webSocket(hub) {
+    const client = new WsClient(hub.public, '/ws?channel=a');
+    const answer = (ref) => settled(client, () => client.frames.find((f) => f.ref === ref), `an answer to ${ref}`);
+    try {
+        await settled(client, () => client.frames.find((f) => f.type === 'subscribed'), 'subscribed');
+        for (const [ref, command] of Object.entries({
+            more: { type: 'subscribe', channels: ['b', 'c'] }, back: { type: 'subscribe', channels: ['d'], since: client.frames[0].position },
+            less: { type: 'unsubscribe', channels: ['b'] }, old: { type: 'history', channel: 'a' }, ping: { type: 'ping' }, wrong: { type: 'nothing' },
+        })) {
+            client.send({ ...command, ref });
+            await answer(ref);
+        }
+        client.send({ type: 'publish', channel: 'a', data: 'from a socket', ref: 'publish' });
+        const { id } = await answer('publish');
+        if (id) await settled(client, () => client.frames.find((f) => f.id === id && f.type === 'message'), `its message ${id}`);
+        client.socket.close();
+        await client.end();
+    } finally { client.terminate(); }
+}
+
+async function sseStream(hub) {
+    const stream = new SseStream(hub.public, '/sse?channel=a&channel=e&last_event_id=nonsense');
+    try {
+        await settled(stream, () => stream.control('ready')[0], 'hub.ready');
+        const answer = await asked(hub, 'POST', messagesPath('e'), 'x');
+        if (answer.status === 201) await settled(stream, () => stream.messages.find((m) => m.id === answer.json.id), `the message ${answer.text}`);
+    } finally { stream.close(); }
+}
+
+const REQUESTS = [
+    ['POST', messagesPath('a'), { data: { n: 1 }, event: 'e' }], ['POST', messagesPath('a'), 'data=a+form&event=x', { 'Content-Type': 'application/x-www-form-urlencoded' }],
+    ['POST', messagesPath('a'), 'x'.repeat(70_000)], ['GET', '/v1/channels'], ['GET', '/v1/channels/a'], ['GET', messagesPath('a')], ['GET', '/metrics'],
+    ['GET', '/health/ready'], ['GET', '/nowhere'],
+];
+async function backend(hub) {
+    let paid;
+    for (const one of REQUESTS) await asked(hub, ...one).catch((error) => { if (!(error instanceof Paid)) throw error; paid = error; });
+    if (paid) throw paid;
+}
+
+async function runs(session, hub) {
+    try { await session(hub); } catch (error) {
+        if (!(error instanceof Paid)) throw error;
+        return false;
+    }
+    return true;
+}
+
+async function oneByOne(scope, session, many, hubOptions) {
+    const memory = new Scarce(scope);
+    const hub = await scope.hub({ env: memory.env, args: ['--edge.threads=1'], ...hubOptions });
+    const witness = await scope.ws(hub, '/ws?channel=witness');
+    await witness.get('subscribed');
+    assert.ok(await runs(session, hub), 'it works while there is memory');
+    memory.count();
+    assert.ok(await runs(session, hub));
+    const { count } = memory.stop();
+    let paid = 0, refused = 0;
+    for (let first = 1; first <= count; first++) {
+        memory.fail({ first, many });
+        paid += await runs(session, hub).then((whole) => !whole);
+        refused += memory.stop().failed > 0;
+        assert.ok(hub.alive, `allocation ${first} of ${count} ended the hub: ${JSON.stringify(hub.run.ended)}`);
+        if (first % 10 === 0) await publish(hub, 'witness', `${first}`);
+    }
+    await publish(hub, 'witness', 'last');
+    await witness.waitFor(() => witness.data.at(-1) === 'last', 'the last message');
+    assert.deepEqual(witness.data.slice(0, -1), Array.from({ length: Math.floor(count / 10) }, (_, i) => `${10 * (i + 1)}`), 'the others miss nothing');
+    assert.ok(await runs(session, hub), 'the next one is served');
+    assert.ok(refused > count / 2, `${refused} of ${count} runs met a failing allocation`);
+    return { count, paid, refused };
+}
+
+const skip = cannotBeScarce();
+for (const [name, session] of Object.entries({ 'a WebSocket': webSocket, 'an SSE stream': sseStream, 'a backend': backend }))
+    for (const many of [1, 8])
+        scenario(`${name} whose every allocation fails once (${many} in a row) ends alone`, { skip }, async (scope, t) => {
+            const seen = await oneByOne(scope, session, many, { memory: true });
+            t.diagnostic(JSON.stringify(seen));
+        });
