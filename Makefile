@@ -21,12 +21,19 @@ endef
 
 # ---- how it is compiled ----
 WARN  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef -Wvla -Werror
-HARD  := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+# Hardening, for what is released; tests/lint/hardened.sh reads the binary and says whether it is in there. The C library
+# says which level of FORTIFY it has for this compiler; -fcf-protection exists where the processor does (x86).
+FORTIFY := $(if $(shell $(CC) -O2 -D_FORTIFY_SOURCE=3 -include features.h -E -dM -x c /dev/null 2>/dev/null | grep 'FORTIFY_LEVEL 3'),3,2)
+HARD  := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY) -fstack-protector-strong -fstack-clash-protection \
+         $(if $(filter x86_64-% i%86-%,$(shell $(CC) -dumpmachine)),-fcf-protection=full)
+# No NDEBUG in any build: an assertion here is a rule of the protocol or of a state machine (never an allocation, never what
+# a client sent), the few there are cost nothing measurable, and a hub that goes on after one has failed would deliver wrongly in
+# silence. One that ends is started again and resumes everything it has acknowledged.
 OPT   ?= -O2
 CFLAGS  ?=
 LDFLAGS ?=
-ALL_CFLAGS  = -std=gnu11 -g $(OPT) $(WARN) $(HARD) -pthread -I. -MMD -MP $(CFLAGS)
-ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+ALL_CFLAGS  = -std=gnu11 -g $(OPT) $(WARN) $(HARD) -fPIE -pthread -I. -MMD -MP $(CFLAGS)
+ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 # libevent before libev: libev has functions of the same names (an emulation of libevent), and the first one is taken.
 LIBS := -levent_core -levent_pthreads -levent_extra -lwebsockets -lev -lhttp_parser -lcurl -lssl -lcrypto -lsqlite3 -linih -lm
 
@@ -81,24 +88,46 @@ run: deps                                   ## build and serve in --dev mode: pu
 	@$(MAKE) --no-print-directory all
 	@exec $(B)/carillon serve --dev
 
-test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e
-	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e
+test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e, attacks
+	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e attacks
 unit: $(UNIT)                               ## unit tests (cmocka)
 	@set -e; for t in $(UNIT); do echo "== $$(basename $$t)"; $$t; done
 SEEDS ?= 2000
 sim: $(SIM)                                 ## simulated hub and edges, thousands of random schedules
 	@if [ -n "$(SIM)" ]; then $(SIM) --seeds $(SEEDS); fi
+node_tests = @cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)')
 e2e: all $(B)/tests/scarce.so               ## the real binary with real clients; make e2e T=pattern for some
-	@cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)') e2e/*.test.mjs
+	$(node_tests) e2e/*.test.mjs
+attacks: all                                ## what must not harm it: the tables of tests/attacks, over raw sockets
+	$(node_tests) attacks/*.test.mjs
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
 	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi
-lint:                                       ## layer rule, and the same sources with clang, warnings as errors
+lint: all                                   ## layers, circles, long functions, hardening; clang, warnings as errors
 	@tests/lint/layers.sh
+	@tests/lint/circles.sh
+	@tests/lint/functions.sh
+	@tests/lint/hardened.sh $(B)/carillon
 	@$(MAKE) --no-print-directory B=$(B)/clang CC=$(CLANG) OPT=-O0 HARD= $(CORE:%.c=$(B)/clang/obj/%.o) $(B)/clang/obj/hub/main.o >/dev/null
-asan:                                       ## unit and sim with AddressSanitizer and UBSan
-	@$(MAKE) --no-print-directory B=$(B)/asan OPT=-O1 HARD= CFLAGS="-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined" LDFLAGS="-fsanitize=address,undefined" SEEDS=300 unit sim
-tsan:                                       ## unit and sim with ThreadSanitizer
-	@$(MAKE) --no-print-directory B=$(B)/tsan OPT=-O1 HARD= CFLAGS="-fsanitize=thread" LDFLAGS="-fsanitize=thread" SEEDS=100 unit sim
+# ---- sanitizers: everything built once more, under build/asan and build/tsan ----
+# Every process writes what it finds into build/asan/reports, so a fault counts also in a hub that a test kills, or a subcommand nobody
+# looks at. What a sanitizer says about libraries, and why that is not ours, is in tests/sanitizers/*.supp.
+asan: deps-test                             ## AddressSanitizer, UBSan, leaks: unit, sim, e2e, attacks
+	$(call sanitize,asan,AddressSanitizer,-fsanitize=address$(,)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined,300,unit sim e2e attacks)
+tsan: deps-test                             ## ThreadSanitizer: unit, sim, e2e
+	$(call sanitize,tsan,ThreadSanitizer,-fsanitize=thread,100,unit sim e2e)
+, := ,
+# gcc 12's ThreadSanitizer knows addresses of up to 28 random bits, kernels have more since: without randomness where that is allowed.
+FIXED_ADDRESSES = $(if $(shell setarch -R true 2>/dev/null && echo yes),setarch -R)
+SUPPRESSIONS = $(CURDIR)/tests/sanitizers
+# $(1) = folder under build, $(2) = the sanitizer's name, $(3) = flags of compiler and linker, $(4) = seeds of sim, $(5) = targets
+define sanitize
+	@rm -rf $(B)/$(1)/reports; mkdir -p $(B)/$(1)/reports; said="log_path=$(abspath $(B)/$(1))/reports/report"; \
+	ASAN_OPTIONS="$$said:detect_stack_use_after_return=1:check_initialization_order=1:strict_string_checks=1" \
+	UBSAN_OPTIONS="$$said:print_stacktrace=1" LSAN_OPTIONS="suppressions=$(SUPPRESSIONS)/leaks.supp:print_suppressions=0" \
+	TSAN_OPTIONS="$$said:suppressions=$(SUPPRESSIONS)/threads.supp:second_deadlock_stack=1" SANITIZER=$(2) \
+	$(FIXED_ADDRESSES) $(MAKE) --no-print-directory -k B=$(B)/$(1) OPT=-O1 HARD= CFLAGS="$(3)" LDFLAGS="$(3)" SEEDS=$(4) $(5); failed=$$?; \
+	if [ -n "$$(ls $(B)/$(1)/reports)" ]; then cat $(B)/$(1)/reports/*; echo "$(1): reports in $(B)/$(1)/reports"; failed=1; fi; exit $$failed
+endef
 # ---- fuzz: everything built once more by clang, with libFuzzer, AddressSanitizer and UBSan, under build/fuzz ----
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/$(or $(T),*).c)))
 FUZZ_SECONDS ?= 20
@@ -134,6 +163,6 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run test unit sim e2e check lint asan tsan fuzz fuzz-corpus deps-fuzz bench install clean help
+.PHONY: all deps deps-test run test unit sim e2e attacks check lint asan tsan fuzz fuzz-corpus deps-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Watched } from './wait.mjs';
 import { isAlive } from './proc.mjs';
+import { SANITIZER } from './sanitized.mjs';
 
 export const BINARY = process.env.CARILLON ?? new URL('../../../build/carillon', import.meta.url).pathname;
 const READY = /^carillon ready public=(\S+) api=(\S+) pid=(\d+)$/m;
@@ -127,8 +128,15 @@ export class Hub {
         return this.#run(`${this.public.host}:${this.public.port}`, `${this.api.host}:${this.api.port}`);
     }
 
+    // Leaks are looked for when a process ends by itself.
+    async #endClean() {
+        if (this.run.ended) return;
+        const { code } = await this.terminate().finally(() => this.kill9());
+        if (code !== 0) throw new Error(`the hub ended with ${code}: ${this.run.state()}`);
+    }
+
     async dispose() {
-        try { if (this.run) await this.run.kill9(); } finally {
+        try { if (this.run) await (SANITIZER ? this.#endClean() : this.kill9()); } finally {
             if (this.ownsDir) rmSync(this.dir, { recursive: true, force: true });
         }
     }

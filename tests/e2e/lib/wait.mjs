@@ -3,6 +3,7 @@
 // Everything a test observes (a hub's log, a stream, a socket) is a Watched: it calls changed() when something about
 // it is new, and waitFor() looks again. A deadline is only there so that a broken hub ends a test; it is generous,
 // because a slow machine is not a fault.
+import { patient } from './sanitized.mjs';
 
 export const DEADLINE_MS = 20_000;
 
@@ -27,7 +28,7 @@ export class Watched {
                 if (found) finish(resolve, found);
             };
             const timer = setTimeout(() =>
-                finish(reject, new TimedOut(`waited ${ms} ms for: ${what}\n  seen: ${this.state()}`)), ms);
+                finish(reject, new TimedOut(`waited ${ms} ms for: ${what}\n  seen: ${this.state()}`)), patient(ms));
             this.#waiters.add(waiter);
             waiter.check();
         });
@@ -42,7 +43,7 @@ export class Watched {
 
 // For what cannot call back (a file, /proc, an HTTP answer): asks again until it is true.
 export async function eventually(look, what, ms = DEADLINE_MS) {
-    const end = Date.now() + ms;
+    const end = Date.now() + patient(ms);
     let last;
     for (;;) {
         last = await look();
@@ -56,7 +57,7 @@ export async function eventually(look, what, ms = DEADLINE_MS) {
 export function within(promise, what, ms = DEADLINE_MS) {
     let timer;
     const late = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new TimedOut(`waited ${ms} ms for: ${what}`)), ms);
+        timer = setTimeout(() => reject(new TimedOut(`waited ${ms} ms for: ${what}`)), patient(ms));
     });
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
