@@ -6,7 +6,9 @@
 
 enum { REASON_BYTES = 200 };
 
-static const char *const names[HEALTH_PARTS] = { [HEALTH_HUB] = "hub", [HEALTH_STORE] = "store", [HEALTH_DRAIN] = "drain" };
+static const char *const names[HEALTH_PARTS] = { 
+    [HEALTH_HUB] = "hub", [HEALTH_STORE] = "store", [HEALTH_MEMORY] = "memory", [HEALTH_DRAIN] = "drain",
+};
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char reasons[HEALTH_PARTS][REASON_BYTES + 1];      /* empty: well */

@@ -166,6 +166,15 @@ void history_keep(struct history *history, struct channel *ch, struct msg *m, in
     keep_limits(history, ch, now_ms);
 }
 
+bool history_would_grow(const struct history *history, const struct channel *ch, const struct msg *m)
+{
+    const struct config *config = history->config;
+    if (!history_on(config))
+        return false;
+    bool replaces = ch && ch->n_kept > 0 && (ch->n_kept >= config->history_size || ch->kept_bytes + msg_size(m) > config->history_bytes);
+    return !replaces && history->bytes + msg_size(m) <= config->history_max_bytes;
+}
+
 void history_age(struct history *history, int64_t wall_ms, int64_t now_ms)
 {
     struct aged *entry;

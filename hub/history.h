@@ -32,6 +32,8 @@ void history_fini(struct history *history);
 bool history_on(const struct config *config);
 /* Keeps a completed message (takes a reference) or, where history is off or memory is short, gives it up at once. */
 void history_keep(struct history *history, struct channel *ch, struct msg *m, int64_t now_ms);
+/* Keeping this message would take more memory than is taken now: no older one has to go for it. */
+bool history_would_grow(const struct history *history, const struct channel *ch, const struct msg *m);
 /* Gives up all that is kept of a channel, and whatever else it may have had up to this number. */
 void history_give_up(struct history *history, struct channel *ch, uint64_t upto, int64_t now_ms);
 /* Gives up what is older than history.ttl. Wall clock and mono clock. */

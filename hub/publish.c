@@ -9,6 +9,7 @@
  * a message that does not exist. Their numbers are never given again.
  * Numbers are given only below `reserved`; blocks are reserved ahead through the store in the same groups. */
 #include "hub/core.h"
+#include "hub/memory.h"
 #include "hub/metrics.h"
 
 #include <stdlib.h>
@@ -129,10 +130,19 @@ static int refuse(const struct hub *hub)
     return 0;
 }
 
+/* Memory is short, and this message would be kept beside all that is kept already. */
+static bool is_one_too_many(const struct hub *hub, const struct msg *m)
+{
+    memory_grew(hub->config, hub->history.bytes);
+    return memory_level() != MEMORY_ENOUGH && history_would_grow(&hub->history, channel_find(&hub->channels, msg_channel(m), m->hash), m);
+}
+
 /* Everything that can fail, before the message has a number. */
 static int prepare(struct hub *hub, struct msg *m, bool stored, bool waits, struct channel **ret_ch)
 {
     int err = refuse(hub);
+    if (!err && is_one_too_many(hub, m))
+        err = ERR_BUSY;
     struct channel *ch = err ? NULL : channel_get(&hub->channels, msg_channel(m), m->hash);
     if (err)
         return err;

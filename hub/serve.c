@@ -8,6 +8,7 @@
 #include "hub/config.h"
 #include "hub/health.h"
 #include "hub/hub.h"
+#include "hub/memory.h"
 #include "hub/spoke.h"
 #include "hub/store.h"
 
@@ -20,7 +21,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20 };
+enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20, MEMORY_CHECK_S = 1 };
 
 struct serve {
     struct serving             serving;
@@ -28,7 +29,7 @@ struct serve {
     const struct spoke *const *spokes;
     void                      *selves[SPOKES_MAX];
     size_t                     n_spokes, n_open;
-    struct event              *mail, *due, *drain_poll, *signals[SIGNALS];
+    struct event              *mail, *due, *drain_poll, *memory, *signals[SIGNALS];
     int64_t                    drain_until_ms; /* 0: not draining */
     bool                       started, failed;
     bool                       draining_last;  /* the spokes that outlast the others drain too */
@@ -117,6 +118,13 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     hub_tick(s->serving.hub);
     turn(s);
+}
+
+static void on_memory_check(evutil_socket_t fd, short what, void *arg)
+{
+    struct serve *s = arg;
+    (void)fd, (void)what;
+    memory_check(s->serving.config);
 }
 
 static bool all_done(const struct serve *s, bool outlasting)
@@ -258,6 +266,7 @@ static int open_loop(struct serve *s)
         return tell_why("hub", ERR_MEMORY, NULL);
     s->due = event_new(base, -1, 0, on_due, s);
     s->drain_poll = event_new(base, -1, EV_PERSIST, on_drain_poll, s);
+    s->memory = event_new(base, -1, EV_PERSIST, on_memory_check, s);
     for (size_t i = 0; i < SIGNALS; i++)
         if ((s->signals[i] = evsignal_new(base, numbers[i], on_signal, s)))
             event_add(s->signals[i], NULL);
@@ -268,6 +277,8 @@ static void watch_mail(struct serve *s)
 {
     s->mail = event_new(s->serving.base, hub_mailbox(s->serving.hub)->fd, EV_READ | EV_PERSIST, on_mail, s);
     event_add(s->mail, NULL);
+    memory_check(s->serving.config);
+    event_add(s->memory, &(struct timeval){ MEMORY_CHECK_S, 0 });
     turn(s);         /* asks for the first numbers; without a store the doors open now */
 }
 
@@ -289,7 +300,7 @@ static void close_all(struct serve *s)
     store_close(s->store);
     for (size_t i = s->n_open; i-- > 0;)
         s->spokes[i]->free(s->selves[i]);
-    struct event *events[] = { s->mail, s->due, s->drain_poll };
+    struct event *events[] = { s->mail, s->due, s->drain_poll, s->memory };
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i])
             event_free(events[i]);

@@ -5,6 +5,7 @@
 #include "hub/call.h"
 #include "hub/config.h"
 #include "hub/hub.h"
+#include "hub/memory.h"
 #include "hub/metrics.h"
 #include "transports/edge.h"
 #include "transports/listen.h"
@@ -155,10 +156,10 @@ static void print_peer(char out[64], const struct sockaddr *address, socklen_t l
         snprintf(out, 64, address->sa_family == AF_INET6 ? "[%.46s]:%.8s" : "%.46s:%.8s", host, port);
 }
 
-static void turn_away(int fd, const struct sockaddr *address, socklen_t len, const char *why)
+static void turn_away(int fd, const struct sockaddr *address, socklen_t len, enum metric reason, const char *why)
 {
     char peer[64];
-    metric_add(METRIC_turned_away, 1);
+    metric_add(reason, 1);
     if (log_enabled(LOG_DEBUG)) {
         print_peer(peer, address, len);
         log_debug(peer, "turned away: %s", why);
@@ -182,7 +183,7 @@ static void hand_over(struct acceptor *acceptor, int fd, struct seats seats, con
     size_t edge = emptiest_edge(acceptor);
     if (!letter) {
         seats_leave(&seats);
-        turn_away(fd, address, len, "out of memory");
+        turn_away(fd, address, len, METRIC_away_memory, "out of memory");
         return;
     }
     seats.edge = &acceptor->edge_seats[edge];
@@ -201,10 +202,12 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     struct seats seats = { 0 };
     (void)listener;
     metric_add(METRIC_accepted, 1);
-    if (taken_in_all(acceptor) >= most_in_all(acceptor)) {
-        turn_away(fd, address, (socklen_t)len, "limits.connections");
+    if (memory_level() == MEMORY_OUT) {
+        turn_away(fd, address, (socklen_t)len, METRIC_away_memory, "limits.memory");
+    } else if (taken_in_all(acceptor) >= most_in_all(acceptor)) {
+        turn_away(fd, address, (socklen_t)len, METRIC_turned_away, "limits.connections");
     } else if (!take_address(acceptor, address, &seats)) {
-        turn_away(fd, address, (socklen_t)len, "limits.connections_per_address");
+        turn_away(fd, address, (socklen_t)len, METRIC_turned_away, "limits.connections_per_address");
     } else {
         prepare_socket(fd);
         hand_over(acceptor, fd, seats, address, (socklen_t)len);
@@ -235,7 +238,7 @@ static void turn_away_waiting(struct acceptor *acceptor, int listening)
         int fd = accept(listening, NULL, NULL);
         if (fd >= 0) {
             close(fd);
-            metric_add(METRIC_turned_away, 1);
+            metric_add(METRIC_away_files, 1);
         }
         acceptor->spare = -1;
         open_spare(acceptor);

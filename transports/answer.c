@@ -2,6 +2,8 @@
 
 #include "hub/api.h"
 #include "hub/base/err.h"
+#include "transports/control.h"
+#include "transports/wire.h"
 
 static void add_origin(struct buf *out, struct slice origin)
 {
@@ -55,4 +57,15 @@ void answer_stream(struct buf *out, struct slice origin)
                      "X-Content-Type-Options: nosniff\r\n");
     add_origin(out, origin);
     buf_add_str(out, "Connection: close\r\n\r\n");
+}
+
+void answer_bye(struct buf *out, int err, int64_t retry_ms, struct slice origin)
+{
+    struct buf object = { 0 };
+    answer_stream(out, origin);
+    buf_addf(out, "retry: %lld\n\n", (long long)retry_ms);
+    control_bye(&object, err, retry_ms);
+    wire_add_sse(out, SLICE(""), SLICE("hub.bye"), buf_slice(&object));
+    out->failed |= object.failed;
+    buf_fini(&object);
 }

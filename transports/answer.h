@@ -8,4 +8,6 @@
 /* `origin` is an allowed one of a page elsewhere, or empty; it is named in Access-Control-Allow-Origin. */
 void answer_problem(struct buf *out, int err, struct slice origin, bool head_only);   /* RFC 9457 */
 void answer_page(struct buf *out, struct slice html, bool head_only);
+/* A whole SSE stream that says hub.bye and ends: an EventSource comes back after retry_ms, but gives up at any status other than 200. */
+void answer_bye(struct buf *out, int err, int64_t retry_ms, struct slice origin);
 void answer_stream(struct buf *out, struct slice origin);                             /* head of an SSE stream; no length, ends by close */

@@ -4,6 +4,8 @@
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/config.h"
+#include "hub/memory.h"
+#include "hub/metrics.h"
 #include "transports/answer.h"
 #include "transports/edge.h"
 #include "transports/head.h"
@@ -129,6 +131,30 @@ static int let_in(struct newcomer *newcomer)
     return newcomer->io.fd;
 }
 
+/* Spread over five times sse.retry, so that those who are refused together do not come back together. */
+static int64_t come_back_ms(struct reception *reception)
+{
+    int64_t retry = reception->edge->config->sse_retry_ms;
+    uint64_t drawn = ++reception->refused * 0x9e3779b97f4a7c15u >> 40;      /* 24 bits */
+    return retry + (int64_t)((uint64_t)retry * 4 * drawn >> 24);
+}
+
+/* limits.memory. An EventSource would take a 503 for final, so a stream begins for it and ends with hub.bye. */
+static bool is_refused_for_memory(struct visit *visit, bool is_stream)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    if (memory_level() == MEMORY_ENOUGH)
+        return false;
+    metric_add(METRIC_away_memory, 1);
+    if (!is_stream) {
+        refuse(newcomer, ERR_BUSY, visit->origin, false);
+        return true;
+    }
+    answer_bye(&newcomer->out, ERR_BUSY, come_back_ms(newcomer->reception), visit->origin);
+    answer(newcomer);
+    return true;
+}
+
 static void enter_sse(struct visit *visit, const struct stream_request *request)
 {
     struct newcomer *newcomer = visit->newcomer;
@@ -138,6 +164,8 @@ static void enter_sse(struct visit *visit, const struct stream_request *request)
         refuse(newcomer, err, visit->origin, false);
         return;
     }
+    if (is_refused_for_memory(visit, true))
+        return;
     answer_stream(&newcomer->out, visit->origin);
     if (newcomer->out.failed) {
         newcomer_close(newcomer);
@@ -168,6 +196,8 @@ static void enter_ws(struct visit *visit, const struct stream_request *request)
         refuse(newcomer, ERR_BAD_REQUEST, visit->origin, false);
         return;
     }
+    if (is_refused_for_memory(visit, false))
+        return;
     lws_side_ws(newcomer->reception->lws, let_in(newcomer), newcomer->seats, request, head, visit->early);
     newcomer_free(newcomer);
 }

@@ -24,6 +24,7 @@ struct reception {
     struct lws_side     *lws;
     struct link          newcomers;
     size_t               n;
+    uint64_t             refused;        /* for lack of memory */
 };
 
 void reception_init(struct reception *reception, struct edge *edge, struct ev_loop *loop, struct lws_side *lws);

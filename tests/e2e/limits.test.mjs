@@ -1,0 +1,75 @@
+// What the machine has at most: memory (limits.memory) and descriptors (RLIMIT_NOFILE). The hub says no in time, goes on serving
+// those it has, tells what is the matter, and is well again by itself.
+import assert from 'node:assert/strict';
+import { scenario } from './lib/scope.mjs';
+import { post, publish, request } from './lib/http.mjs';
+import { metricsOf, total } from './lib/metrics.mjs';
+import { Pipeline } from './lib/pipeline.mjs';
+import { eventually } from './lib/wait.mjs';
+import { WsClient } from './lib/ws.mjs';
+import { cannotBeScarce } from './lib/scarce.mjs';
+
+const MiB = 1024 * 1024;
+const KEEP_ALL = ['--history.size=100000', '--history.bytes=1GiB', '--history.max_bytes=1GiB'];
+const times = (log, text) => log.split(text).length - 1;
+const isReady = async (hub) => (await request(hub, '/health/ready')).status === 200;
+
+async function fillMemory(scope, hub, channel) {
+    const publisher = new Pipeline(hub, channel, { window: 20, text: (n) => `${n}`.padEnd(60_000, '.') });
+    scope.defer(() => publisher.close());
+    await publisher.waitFor(() => publisher.refused.length > 0, 'a refused publish', 60_000);
+    publisher.close();
+    return publisher;
+}
+
+// A sanitizer's allocator keeps what is freed.
+scenario('when memory is short, new streams and publishes are refused, those who are there are served, and it recovers by itself', { skip: cannotBeScarce() }, async (scope) => {
+    const hub = await scope.hub({ args: [...KEEP_ALL, '--limits.memory=64MiB', '--history.ttl=10s', '--edge.threads=1'] });
+    const reader = await scope.ws(hub, '/ws?channel=small');
+    await reader.get('subscribed');
+    await publish(hub, 'small', 'before');
+    const publisher = await fillMemory(scope, hub, 'large');
+    assert.deepEqual([publisher.refused[0].status, JSON.parse(publisher.refused[0].body).code], [503, 'busy']);
+    assert.ok(publisher.acknowledged.size > 300, publisher.state());
+
+    const red = await request(hub, '/health/ready');
+    assert.equal(red.status, 503);
+    assert.match(red.json.checks.memory.reason, /limits\.memory/);
+    const metrics = await metricsOf(hub);
+    assert.equal(total(metrics, 'carillon_memory_short'), 1);
+    const resident = total(metrics, 'process_resident_memory_bytes');
+    assert.ok(resident < 64 * MiB * 1.125, `${(resident / MiB).toFixed(1)} MiB are resident, not much more than the limit`);
+
+    const stream = await scope.sse(hub, '/sse?channel=small');
+    assert.equal(stream.status, 200, 'any other status would be final for an EventSource');
+    const bye = JSON.parse((await stream.bye()).data);
+    assert.deepEqual([bye.code, await stream.end()], ['busy', 'end']);
+    assert.equal(stream.blocks.find((b) => b.retry !== undefined).retry, `${bye.retry_ms}`);
+    const socket = new WsClient(hub.public, '/ws?channel=small');
+    scope.defer(() => socket.terminate());
+    await socket.waitFor(() => socket.refused, 'a refused handshake');
+    assert.deepEqual([socket.refused.status, JSON.parse(socket.refused.body).code], [503, 'busy']);
+    assert.ok(Number(socket.refused.headers['retry-after']) >= 1);
+    const refused = await post(hub, 'other', 'x');
+    assert.deepEqual([refused.status, Number(refused.headers['retry-after']) >= 1], [503, true]);
+    reader.send({ type: 'ping', ref: 1 });
+    await reader.get((f) => f.ref === 1);
+    assert.ok(total(await metricsOf(hub), 'carillon_connections_refused_total', { reason: 'memory' }) >= 2);
+
+    await eventually(() => isReady(hub), 'memory to come back when history has aged', 60_000);
+    await publish(hub, 'small', 'after');
+    await reader.waitFor(() => reader.data.at(-1) === 'after', 'the message after it');
+    assert.deepEqual(reader.data, ['before', 'after']);
+    await (await scope.sse(hub, '/sse?channel=small')).ready();
+    assert.equal(total(await metricsOf(hub), 'carillon_memory_short'), 0);
+    assert.deepEqual([times(hub.log, 'warn  memory:'), times(hub.log, 'info  memory:')], [1, 1], 'logged once each way');
+});
+
+scenario('what history would not keep is published even when memory is short', async (scope) => {
+    const hub = await scope.hub({ args: ['--history.size=3', '--limits.memory=1MiB'] });
+    const answers = [];
+    for (let i = 0; i < 2; i++) answers.push((await post(hub, 'a', `${i}`)).status);
+    assert.deepEqual(answers, [503, 503], 'a hub is larger than 1 MiB from the beginning');
+    const without = await scope.hub({ args: ['--history.size=0', '--limits.memory=1MiB'] });
+    await publish(without, 'a', 'x');
+});
