@@ -61,6 +61,7 @@ static void apply_dev(struct config_loader *loader)
 static int settle(struct config_loader *loader, const struct config **ret_config)
 {
     config_entries_read(loader);
+    config_tls_read(loader);
     if (loader->snapshot->config.dev)
         apply_dev(loader);
     if (loader->report->error_count) {

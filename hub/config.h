@@ -88,6 +88,7 @@ struct config {
     size_t                     entry_count;
     const struct api_key      *keys;      /* the lines of [keys] */
     size_t                     key_count;
+    struct ssl_ctx_st         *tls;       /* of tls.cert and tls.key (OpenSSL's SSL_CTX; any thread may make connections of it); NULL: no TLS */
 };
 
 /* What was wrong or worth knowing, one line each. Zero-filled is empty and valid; config_report_fini frees. */

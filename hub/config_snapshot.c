@@ -24,6 +24,7 @@ struct config_snapshot *snapshot_of(const struct config *config)
 void snapshot_free(struct config_snapshot *snapshot)
 {
     struct config_block *next;
+    config_tls_free(&snapshot->config);
     for (struct config_block *block = snapshot->blocks; block; block = next) {
         next = block->next;
         free(block);

@@ -21,10 +21,10 @@ static int  port_start(void *self)                          { return http_front_
 static void port_address(const void *self, struct buf *out) { buf_add_str(out, http_front_address(self)); }
 static void port_hint(const void *self, struct buf *out)
 {
-    const char *address = http_front_address(self);
+    const char *address = http_front_address(self), *scheme = http_front_tls(self) ? "https" : "http";
     bool is_unix = !strncmp(address, "unix:", 5);
-    buf_addf(out, "  publish  curl -d hello %s%s%shttp://%s/v1/channels/news/messages\n", is_unix ? "--unix-socket " : "",
-             is_unix ? address + 5 : "", is_unix ? " " : "", is_unix ? "localhost" : address);
+    buf_addf(out, "  publish  curl -d hello %s%s%s%s://%s/v1/channels/news/messages\n", is_unix ? "--unix-socket " : "",
+             is_unix ? address + 5 : "", is_unix ? " " : "", scheme, is_unix ? "localhost" : address);
 }
 static void port_drain(void *self)                          { http_front_drain(self); }
 static bool port_done(const void *self)                     { return http_front_done(self); }

@@ -6,6 +6,7 @@
 #include "hub/call.h"
 #include "transports/accept.h"
 #include "transports/edge.h"
+#include "transports/line.h"
 #include "transports/lws.h"
 #include "transports/newcomer.h"
 
@@ -16,6 +17,7 @@
 struct edge_thread {
     struct edge      *edge;
     struct ev_loop   *loop;
+    struct lines      lines;
     struct lws_side  *lws;
     struct reception  reception;
     ev_io             mail;
@@ -28,7 +30,7 @@ struct edge_thread {
 
 static bool is_empty(const struct edge_thread *thread)
 {
-    return edge_idle(thread->edge) && lws_side_lines(thread->lws) == 0 && thread->reception.n == 0;
+    return edge_idle(thread->edge) && thread->lines.n == 0 && thread->reception.n == 0;
 }
 
 /* ---- letters that are the loop's ---- */
@@ -74,12 +76,13 @@ static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
     struct edge_thread *thread = watcher->data;
     (void)loop, (void)events;
     lws_side_tick(thread->lws);
+    lines_tick(&thread->lines);
     edge_tick(thread->edge);
 }
 
 static void keep_time(struct edge_thread *thread)
 {
-    bool needed = lws_side_lines(thread->lws) > 0 || thread->edge->n_conns > 0;
+    bool needed = thread->lines.n > 0 || thread->edge->n_conns > 0;
     if (needed && !ev_is_active(&thread->tick)) {
         ev_timer_set(&thread->tick, 1., 1.);
         ev_timer_start(thread->loop, &thread->tick);
@@ -94,7 +97,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
     (void)events;
     do
         edge_flush(thread->edge);
-    while (lws_side_bury(thread->lws));
+    while (lines_bury(&thread->lines));
     keep_time(thread);
     if (thread->stopping || (thread->edge->draining && is_empty(thread)))
         ev_break(loop, EVBREAK_ALL);
@@ -104,6 +107,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
 static void end_all(struct edge_thread *thread)
 {
     reception_fini(&thread->reception);
+    lines_fini(&thread->lines);
     lws_side_free(thread->lws);
     thread->lws = NULL;
     edge_flush(thread->edge);
@@ -150,13 +154,14 @@ int edge_thread_start(struct edge *edge, struct edge_thread **ret_thread)
         return ERR_MEMORY;
     pthread_once(&set_up, set_up_libev);
     thread->edge = edge;
-    edge->line = &lws_line;
+    edge->line = &line_ops;
     edge->on_letter = on_letter;
     edge->loop = thread;
     thread->loop = ev_loop_new(EVFLAG_AUTO);
-    int err = thread->loop ? lws_side_new(edge, thread->loop, &thread->lws) : ERR_MEMORY;
+    lines_init(&thread->lines, edge, thread->loop);
+    int err = thread->loop ? lws_side_new(&thread->lines, &thread->lws) : ERR_MEMORY;
     if (!err) {
-        reception_init(&thread->reception, edge, thread->loop, thread->lws);
+        reception_init(&thread->reception, &thread->lines, thread->lws);
         watch(thread);
         err = thread_start(&thread->thread, "edge", run, thread) ? ERR_MEMORY : 0;
     }

@@ -227,14 +227,28 @@ static void begin(struct http_conn *c)
 
 /* ---- bytes in ---- */
 
+/* What has come is no request of HTTP, or not all of one: none of it is to be trusted. */
+static void refuse_head(struct http_conn *c, int err)
+{
+    c->reading_request->head.n_headers = 0;
+    enqueue(c);
+    refuse_and_end(c, err, NULL);
+}
+
+/* There is a request to read a head into. */
+static bool has_reading_request(struct http_conn *c)
+{
+    if (!c->reading_request && !(c->reading_request = http_front_request(c->front)))
+        http_conn_close(c, "no memory");
+    return c->reading_request;
+}
+
 static size_t take_head(struct http_conn *c, struct slice bytes)
 {
     struct http_front *f = c->front;
     size_t used = 0;
-    if (!c->reading_request && !(c->reading_request = http_front_request(f))) {
-        http_conn_close(c, "no memory");
+    if (!has_reading_request(c))
         return bytes.len;
-    }
     int64_t since_ms = c->since_ms;
     if (http_head_empty(&c->reading_request->head))
         c->since_ms = f->now_ms;
@@ -244,9 +258,7 @@ static size_t take_head(struct http_conn *c, struct slice bytes)
     } else if (!err && http_head_empty(&c->reading_request->head)) {
         c->since_ms = since_ms;                     /* empty lines begin no request: whoever sends them for ever is idle */
     } else if (err) {
-        c->reading_request->head.n_headers = 0;     /* none of it is to be trusted */
-        enqueue(c);
-        refuse_and_end(c, err, NULL);
+        refuse_head(c, err);
     }
     return used;
 }
@@ -488,7 +500,9 @@ static void on_readable(void *arg)
         take_input(c, slice(into, (size_t)n));
     else if (n == 0)
         on_end_of_input(c);
-    else if (n == HTTP_LINE_BROKEN)
+    else if (n == SOCKET_SPEAKS_HTTP && has_reading_request(c))
+        refuse_head(c, ERR_NO_TLS);
+    else if (n != SOCKET_LATER)
         http_conn_close(c, "the connection broke");
     http_conn_touch(c);
 }
@@ -507,18 +521,21 @@ static void on_written(void *arg, int err)
 struct http_conn *http_conn_new(struct http_front *front, int fd)
 {
     struct http_conn *c = calloc(1, sizeof *c);
-    struct event *timer = c ? evtimer_new(front->base, on_timer, c) : NULL;
-    if (!timer) {
+    if (!c)
+        return NULL;
+    *c = (struct http_conn){ .front = front, .timer_ms = INT64_MAX, .id = ++front->next_id, .since_ms = front->now_ms };
+    c->line = (struct http_line){ .on_readable = on_readable, .on_written = on_written, .arg = c };
+    c->timer = evtimer_new(front->base, on_timer, c);
+    if (!c->timer || http_line_open(&c->line, front->base, fd, http_front_tls(front))) {
+        if (c->timer)
+            event_free(c->timer);
         free(c);
         return NULL;
     }
-    *c = (struct http_conn){ .front = front, .timer = timer, .timer_ms = INT64_MAX, .id = ++front->next_id, .since_ms = front->now_ms };
-    c->line = (struct http_line){ .on_readable = on_readable, .on_written = on_written, .arg = c };
     link_init(&c->link);
     link_init(&c->touched_link);
     link_init(&c->requests);
     list_add_last(&front->conns, &c->link);
-    http_line_open(&c->line, front->base, fd);
     http_line_want(&c->line, true);
     http_conn_touch(c);
     return c;

@@ -73,6 +73,11 @@ void http_front_request_id(struct http_front *f, char out[129])
     out[12] = '\0';
 }
 
+struct ssl_ctx_st *http_front_tls(const struct http_front *f)
+{
+    return f->config->tls_api && !f->config->api_listen.is_unix ? f->config->tls : NULL;
+}
+
 bool http_front_has_room(struct http_front *f)
 {
     bool room = post_has_room(&f->to_hub);

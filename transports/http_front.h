@@ -74,4 +74,5 @@ void        http_front_free(struct http_front *front);            /* NULL is fin
 struct http_request *http_front_request(struct http_front *front);        /* a clean one, or NULL: no memory */
 void http_front_give_back(struct http_front *front, struct http_request *request);
 bool http_front_has_room(struct http_front *front);                      /* false: it will be touched when there is */
+struct ssl_ctx_st *http_front_tls(const struct http_front *front);       /* what connections speak TLS with; NULL: in the clear */
 void http_front_request_id(struct http_front *front, char out[129]);

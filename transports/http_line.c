@@ -2,46 +2,53 @@
 
 #include "hub/base/err.h"
 
-#include <errno.h>
 #include <event2/event.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* ---- out ---- */
 
-/* What the kernel takes now; ERR_GONE: it never will again. */
+/* What leaves now; ERR_GONE: it never will again. */
 static int send_some(struct http_line *line, struct slice bytes, size_t *ret_sent)
 {
-    ssize_t n = send(line->fd, bytes.at, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-        return ERR_GONE;
+    ssize_t n = socket_write_bytes(&line->socket, bytes.at, bytes.len);
     *ret_sent = n > 0 ? (size_t)n : 0;
-    return 0;
+    return n < 0 ? ERR_GONE : 0;
 }
 
 /* Whoever takes his answers has nothing kept, so what is kept is not worth its memory when it has left. */
 static void settle(struct http_line *line)
 {
-    if (line->kept.len > 0) {
+    if (line->kept.len == 0)
+        buf_fini(&line->kept);
+    if (line->kept.len > 0 || socket_held(&line->socket) || socket_reads_by_writing(&line->socket))
         event_add(&line->writable, NULL);
-        return;
-    }
-    event_del(&line->writable);
-    buf_fini(&line->kept);
+    else
+        event_del(&line->writable);
+}
+
+static int send_kept(struct http_line *line)
+{
+    size_t sent = 0;
+    int held = socket_flush(&line->socket);
+    if (held)
+        return held == SOCKET_BROKEN ? ERR_GONE : 0;
+    int err = line->kept.len > 0 ? send_some(line, buf_slice(&line->kept), &sent) : 0;
+    buf_drop_front(&line->kept, sent);
+    return err;
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     struct http_line *line = arg;
-    size_t sent = 0;
     (void)fd, (void)what;
-    int err = send_some(line, buf_slice(&line->kept), &sent);
-    if (err) {
-        http_line_silence(line);
-    } else {
-        buf_drop_front(&line->kept, sent);
-        settle(line);
+    if (socket_reads_by_writing(&line->socket)) {
+        line->on_readable(line->arg);
+        return;
     }
+    int err = send_kept(line);
+    if (err)
+        http_line_silence(line);
+    else
+        settle(line);
     line->on_written(line->arg, err);
 }
 
@@ -49,9 +56,10 @@ int http_line_write(struct http_line *line, struct slice bytes)
 {
     size_t sent = 0;
     int err = line->kept.len > 0 ? 0 : send_some(line, bytes, &sent);
-    if (err || sent == bytes.len)
+    if (err || (sent == bytes.len && !socket_held(&line->socket)))
         return err;
-    buf_add(&line->kept, bytes.at + sent, bytes.len - sent);
+    if (sent < bytes.len)
+        buf_add(&line->kept, bytes.at + sent, bytes.len - sent);
     if (line->kept.failed)
         return ERR_MEMORY;
     settle(line);
@@ -60,16 +68,16 @@ int http_line_write(struct http_line *line, struct slice bytes)
 
 void http_line_shut(struct http_line *line)
 {
-    shutdown(line->fd, SHUT_WR);
+    socket_shut(&line->socket);
 }
 
 /* ---- in ---- */
 
 ssize_t http_line_read(struct http_line *line, char *into, size_t size)
 {
-    ssize_t n = recv(line->fd, into, size, MSG_DONTWAIT);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? HTTP_LINE_NOTHING : HTTP_LINE_BROKEN;
+    ssize_t n = socket_read(&line->socket, into, size);
+    if (n == SOCKET_LATER)
+        settle(line);
     return n;
 }
 
@@ -93,11 +101,14 @@ void http_line_want(struct http_line *line, bool reading)
 
 /* ---- life ---- */
 
-void http_line_open(struct http_line *line, struct event_base *base, int fd)
+int http_line_open(struct http_line *line, struct event_base *base, int fd, struct ssl_ctx_st *tls)
 {
-    line->fd = fd;
+    int err = socket_open(fd, tls, &line->socket);
+    if (err)
+        return err;
     event_assign(&line->readable, base, fd, EV_READ | EV_PERSIST, on_readable, line);
     event_assign(&line->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, line);
+    return 0;
 }
 
 void http_line_silence(struct http_line *line)
@@ -110,5 +121,5 @@ void http_line_fini(struct http_line *line)
 {
     http_line_silence(line);
     buf_fini(&line->kept);
-    close(line->fd);
+    socket_close(&line->socket);
 }

@@ -1,7 +1,7 @@
 /* http_line.h — the socket under a connection to the API: bytes in, bytes out, and what the client has not taken yet.
  *
  * It is the only place of the API's front that reads, writes and watches sockets, so what a connection looks like on the wire
- * (plain today) is decided here alone. A bufferevent would do as much, but asks the kernel three times for every request
+ * (plain or TLS) is decided here alone. A bufferevent would do as much, but asks the kernel three times for every request
  * (how much is there, read it, watch again) and copies every byte once more; here a request is one recv() into a buffer that
  * all connections share, and its answer one send() from another.
  *
@@ -15,6 +15,7 @@
  * Limits     what is kept is bounded by the caller, who asks http_line_kept before he writes more. An idle line has no buffer. */
 #pragma once
 #include "hub/base/buf.h"
+#include "transports/socket.h"
 
 #include <event2/event_struct.h>
 #include <sys/types.h>
@@ -22,7 +23,7 @@
 struct event_base;
 
 struct http_line {
-    int          fd;
+    struct socket socket;
     bool         reading;           /* on_readable is wanted */
     struct event readable, writable;
     struct buf   kept;              /* written, but not taken by the kernel yet */
@@ -31,16 +32,15 @@ struct http_line {
     void        *arg;
 };
 
-enum { HTTP_LINE_NOTHING = -1, HTTP_LINE_BROKEN = -2 };
-
-/* The callbacks and `arg` are set by the caller before. The descriptor, which does not block, is the line's from now on. */
-void    http_line_open(struct http_line *line, struct event_base *base, int fd);
+/* The callbacks and `arg` are set by the caller before. `tls`: NULL is in the clear. 0, and the descriptor, which does not block,
+ * is the line's from now on; or ERR_MEMORY. */
+int     http_line_open(struct http_line *line, struct event_base *base, int fd, struct ssl_ctx_st *tls);
 void    http_line_fini(struct http_line *line);
 void    http_line_silence(struct http_line *line);                 /* no callback from now on */
 void    http_line_want(struct http_line *line, bool reading);      /* on_readable while there is something to read */
-/* Bytes read, 0: the other side sends no more, HTTP_LINE_NOTHING now, or HTTP_LINE_BROKEN. */
+/* Bytes read, 0: the other side sends no more, or SOCKET_… (socket.h). */
 ssize_t http_line_read(struct http_line *line, char *into, size_t size);
 /* Sends behind what is kept, and keeps what the kernel does not take. 0, ERR_GONE: nothing leaves any more, or ERR_MEMORY. */
 int     http_line_write(struct http_line *line, struct slice bytes);
 void    http_line_shut(struct http_line *line);                    /* the other side reads an end behind what was sent */
-static inline size_t http_line_kept(const struct http_line *line) { return line->kept.len; }
+static inline size_t http_line_kept(const struct http_line *line) { return line->kept.len + socket_held(&line->socket); }

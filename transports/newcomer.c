@@ -7,19 +7,19 @@
 #include "hub/memory.h"
 #include "hub/metrics.h"
 #include "transports/answer.h"
+#include "transports/direct.h"
 #include "transports/edge.h"
 #include "transports/head.h"
 #include "transports/http_head.h"
 #include "transports/lws.h"
 #include "transports/origin.h"
 #include "transports/page.h"
+#include "transports/socket.h"
 #include "transports/sse.h"
 #include "transports/stream_request.h"
 
-#include <errno.h>
 #include <ev.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum { READ_SIZE = 16 * 1024, LINGER_MS = 2000 };
@@ -29,6 +29,7 @@ struct newcomer {
     struct link       link;
     struct reception *reception;
     struct seats      seats;
+    struct socket     socket;
     ev_io             io;
     ev_timer          deadline;
     struct http_head  head;          /* READING */
@@ -53,20 +54,28 @@ static void newcomer_free(struct newcomer *newcomer)
 
 static void newcomer_close(struct newcomer *newcomer)
 {
-    close(newcomer->io.fd);
+    socket_close(&newcomer->socket);
     seats_leave(&newcomer->seats);
     newcomer_free(newcomer);
 }
 
 /* ---- answering ---- */
 
-static void wait_for(struct newcomer *newcomer, int events, int64_t within_ms)
+static void watch(struct newcomer *newcomer, int events)
 {
     struct ev_loop *loop = newcomer->reception->loop;
     int fd = newcomer->io.fd;
+    if (ev_is_active(&newcomer->io) && (newcomer->io.events & (EV_READ | EV_WRITE)) == events)
+        return;
     ev_io_stop(loop, &newcomer->io);
     ev_io_set(&newcomer->io, fd, events);
     ev_io_start(loop, &newcomer->io);
+}
+
+static void wait_for(struct newcomer *newcomer, int events, int64_t within_ms)
+{
+    struct ev_loop *loop = newcomer->reception->loop;
+    watch(newcomer, events);
     ev_timer_stop(loop, &newcomer->deadline);
     ev_timer_set(&newcomer->deadline, (double)within_ms / 1000.0, 0.);
     ev_timer_start(loop, &newcomer->deadline);
@@ -76,22 +85,23 @@ static void linger(struct newcomer *newcomer)
 {
     newcomer->state = LINGERING;
     buf_fini(&newcomer->out);
-    if (shutdown(newcomer->io.fd, SHUT_WR))
-        newcomer_close(newcomer);
-    else
+    if (socket_shut(&newcomer->socket))
         wait_for(newcomer, EV_READ, LINGER_MS);
+    else
+        newcomer_close(newcomer);
 }
 
 static void send_answer(struct newcomer *newcomer)
 {
-    struct slice rest = slice(newcomer->out.at + newcomer->sent, newcomer->out.len - newcomer->sent);
-    ssize_t sent = send(newcomer->io.fd, rest.at, rest.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+    struct socket *socket = &newcomer->socket;
+    int err = socket_flush(socket);
+    ssize_t sent = err ? 0 : socket_write_bytes(socket, newcomer->out.at + newcomer->sent, newcomer->out.len - newcomer->sent);
+    if (sent < 0 || err == SOCKET_BROKEN) {
         newcomer_close(newcomer);
         return;
     }
-    newcomer->sent += sent > 0 ? (size_t)sent : 0;
-    if (newcomer->sent == newcomer->out.len)
+    newcomer->sent += (size_t)sent;
+    if (newcomer->sent == newcomer->out.len && !socket_held(socket))
         linger(newcomer);
 }
 
@@ -125,10 +135,10 @@ struct visit {
 };
 
 /* The socket leaves the newcomer, which ends when its request has been used. */
-static int let_in(struct newcomer *newcomer)
+static struct socket let_in(struct newcomer *newcomer)
 {
     ev_io_stop(newcomer->reception->loop, &newcomer->io);
-    return newcomer->io.fd;
+    return newcomer->socket;
 }
 
 /* Spread over five times sse.retry, so that those who are refused together do not come back together. */
@@ -171,7 +181,7 @@ static void enter_sse(struct visit *visit, const struct stream_request *request)
         newcomer_close(newcomer);
         return;
     }
-    lws_side_sse(reception->lws, let_in(newcomer), newcomer->seats, request, buf_slice(&newcomer->out));
+    direct_sse(reception->lines, let_in(newcomer), newcomer->seats, request, buf_slice(&newcomer->out));
     newcomer_free(newcomer);
 }
 
@@ -286,10 +296,12 @@ static void read_head(struct newcomer *newcomer, struct slice bytes)
 static void read_more(struct newcomer *newcomer)
 {
     char bytes[READ_SIZE];
-    ssize_t n = recv(newcomer->io.fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0)
+    ssize_t n = socket_read(&newcomer->socket, bytes, sizeof bytes);
+    if (n == SOCKET_LATER)
+        watch(newcomer, socket_reads_by_writing(&newcomer->socket) ? EV_READ | EV_WRITE : EV_READ);      /* a handshake may have to write */
+    else if (n == SOCKET_SPEAKS_HTTP)
+        refuse(newcomer, ERR_NO_TLS, SLICE(""), false);
+    else if (n <= 0)
         newcomer_close(newcomer);
     else if (newcomer->state == READING)
         read_head(newcomer, slice(bytes, (size_t)n));
@@ -318,19 +330,20 @@ static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* ---- the reception ---- */
 
-void reception_init(struct reception *reception, struct edge *edge, struct ev_loop *loop, struct lws_side *lws)
+void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws)
 {
-    *reception = (struct reception){ .edge = edge, .loop = loop, .lws = lws };
+    *reception = (struct reception){ .edge = lines->edge, .loop = lines->loop, .lines = lines, .lws = lws };
     link_init(&reception->newcomers);
 }
 
 void reception_welcome(struct reception *reception, const struct socket_letter *letter)
 {
     struct newcomer *newcomer = calloc(1, sizeof *newcomer);
-    if (!newcomer) {
+    if (!newcomer || socket_open(letter->fd, reception->edge->config->tls, &newcomer->socket)) {
         struct seats seats = letter->seats;
         seats_leave(&seats);
         close(letter->fd);
+        free(newcomer);
         return;
     }
     newcomer->reception = reception;

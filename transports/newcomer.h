@@ -1,6 +1,7 @@
-/* newcomer.h — a socket whose request is not known yet: reads one head, answers it or passes it on as a stream.
+/* newcomer.h — a socket whose request is not known yet: reads one head, answers it or passes it on as a stream. Where the
+ * port speaks TLS, its handshake is the beginning of reading, under the same deadline.
  *
- *   READING ─head is whole─> a stream: the socket goes to lws (lws.h), the newcomer ends
+ *   READING ─head is whole─> a stream: the socket becomes a line (direct.h, lws.h), the newcomer ends
  *      └─ anything else ──> ANSWERING ─all sent─> LINGERING ─EOF or deadline─> closed
  *
  * LINGERING reads on and throws away, so that the answer is not lost by a reset when the client is still sending.
@@ -15,19 +16,21 @@
 
 struct edge;
 struct ev_loop;
+struct lines;
 struct lws_side;
 
 /* Where newcomers of one edge are received. */
 struct reception {
     struct edge         *edge;
     struct ev_loop      *loop;
+    struct lines        *lines;
     struct lws_side     *lws;
     struct link          newcomers;
     size_t               n;
     uint64_t             refused;        /* for lack of memory */
 };
 
-void reception_init(struct reception *reception, struct edge *edge, struct ev_loop *loop, struct lws_side *lws);
+void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws);
 /* Takes over the descriptor and the seats; the letter stays the caller's. */
 void reception_welcome(struct reception *reception, const struct socket_letter *letter);
 /* Nobody is asked in any more: those who have not said what they want are closed; answers under way are finished. */

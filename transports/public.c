@@ -96,9 +96,9 @@ static void public_address(const void *self, struct buf *out)
 static void public_hint(const void *self, struct buf *out)
 {
     const struct public_port *port = self;
-    const char *address = accept_address(port->acceptor);
-    buf_addf(out, "  open     http://%s/\n", address);
-    buf_addf(out, "  listen   curl -N 'http://%s/sse?channel=news'\n", address);
+    const char *address = accept_address(port->acceptor), *scheme = port->serving->config->tls ? "https" : "http";
+    buf_addf(out, "  open     %s://%s/\n", scheme, address);
+    buf_addf(out, "  listen   curl -N '%s://%s/sse?channel=news'\n", scheme, address);
 }
 
 static void tell_edges(struct public_port *port, enum letter_kind kind)

@@ -1,0 +1,194 @@
+#include "transports/tunnel.h"
+
+#include "hub/base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { FROM_LWS = 4096, END_MS = 3000 };
+
+static struct tunnel *tunnel_of(const struct line *line) { return (struct tunnel *)(uintptr_t)line; }
+
+static void watch_inside(struct tunnel *tunnel)
+{
+    struct ev_loop *loop = tunnel->direct.line.lines->loop;
+    int fd = tunnel->inside.fd;
+    int events = (direct_holds(&tunnel->direct.line) ? 0 : EV_READ) | (tunnel->waiting ? EV_WRITE : 0);
+    ev_io_stop(loop, &tunnel->inside);
+    ev_io_set(&tunnel->inside, fd, events);
+    if (events && fd >= 0)
+        ev_io_start(loop, &tunnel->inside);
+}
+
+/* ---- from the client to lws ---- */
+
+static bool read_on(const struct tunnel *tunnel) { return !tunnel->waiting && !tunnel->client_ended && !tunnel->paused; }
+
+static void end_inside(struct tunnel *tunnel)
+{
+    if (tunnel->client_ended && !tunnel->waiting && tunnel->inside.fd >= 0)
+        shutdown(tunnel->inside.fd, SHUT_WR);      /* lws reads what there is, then the end, and goes; its end comes back to us */
+}
+
+static bool wait_for_lws(struct tunnel *tunnel, const char *at, size_t len)
+{
+    if (!tunnel->waiting && !(tunnel->waiting = calloc(1, sizeof *tunnel->waiting)))
+        return false;
+    buf_add(tunnel->waiting, at, len);
+    return !tunnel->waiting->failed;
+}
+
+static void drop_waiting(struct tunnel *tunnel)
+{
+    if (!tunnel->waiting)
+        return;
+    buf_fini(tunnel->waiting);
+    free(tunnel->waiting);
+    tunnel->waiting = NULL;
+}
+
+/* How many bytes lws's end took. */
+static size_t push(struct tunnel *tunnel, const char *at, size_t len)
+{
+    ssize_t sent = tunnel->inside.fd < 0 ? (ssize_t)len : send(tunnel->inside.fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        return len;      /* lws has gone: nobody reads it any more */
+    return sent < 0 ? 0 : (size_t)sent;
+}
+
+static void on_client_bytes(struct tunnel *tunnel, const char *at, size_t len)
+{
+    size_t sent = push(tunnel, at, len);
+    if (sent == len)
+        return;
+    if (!wait_for_lws(tunnel, at + sent, len - sent)) {
+        line_die(&tunnel->direct.line);
+        return;
+    }
+    direct_read(&tunnel->direct.line, false);
+    watch_inside(tunnel);
+}
+
+static void on_readable(struct direct *direct)
+{
+    struct tunnel *tunnel = tunnel_of(&direct->line);
+    char bytes[SOCKET_READ_MIN];
+    ssize_t n = socket_read(&direct->line.socket, bytes, sizeof bytes);
+    if (n == SOCKET_LATER)
+        return;
+    if (n > 0) {
+        on_client_bytes(tunnel, bytes, (size_t)n);
+    } else if (n == SOCKET_ENDED && tunnel->websocket.wsi) {
+        tunnel->client_ended = true;
+        direct_read(&direct->line, false);
+        end_inside(tunnel);
+    } else {
+        line_die(&direct->line);
+    }
+}
+
+static void push_waiting(struct tunnel *tunnel)
+{
+    buf_drop_front(tunnel->waiting, push(tunnel, tunnel->waiting->at, tunnel->waiting->len));
+    if (tunnel->waiting->len > 0)
+        return;
+    drop_waiting(tunnel);
+    direct_read(&tunnel->direct.line, read_on(tunnel));
+    end_inside(tunnel);
+    watch_inside(tunnel);
+}
+
+/* ---- from lws to the client ---- */
+
+static void close_inside(struct tunnel *tunnel)
+{
+    ev_io_stop(tunnel->direct.line.lines->loop, &tunnel->inside);
+    if (tunnel->inside.fd >= 0)
+        close(tunnel->inside.fd);
+    tunnel->inside.fd = -1;
+}
+
+/* lws has closed, and all it wrote has been read. */
+static void on_lws_end(struct tunnel *tunnel)
+{
+    close_inside(tunnel);
+    if (tunnel->client_ended)
+        line_die(&tunnel->direct.line);
+    else
+        line_end(&tunnel->direct.line, END_MS);
+}
+
+void tunnel_pump(struct tunnel *tunnel)
+{
+    char bytes[FROM_LWS];
+    while (tunnel->inside.fd >= 0 && !direct_holds(&tunnel->direct.line)) {
+        ssize_t n = recv(tunnel->inside.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0) {
+            on_lws_end(tunnel);
+        } else if (!direct_say(&tunnel->direct, bytes, (size_t)n)) {
+            line_die(&tunnel->direct.line);
+            return;
+        }
+    }
+    watch_inside(tunnel);
+}
+
+static void on_inside(struct ev_loop *loop, ev_io *watcher, int events)
+{
+    struct tunnel *tunnel = watcher->data;
+    (void)loop;
+    if ((events & EV_WRITE) && tunnel->waiting)
+        push_waiting(tunnel);
+    if ((events & EV_READ) && tunnel->direct.line.state != LINE_DEAD)
+        tunnel_pump(tunnel);
+}
+
+static void on_left(struct direct *direct) { watch_inside(tunnel_of(&direct->line)); }
+
+/* ---- struct line_kind ---- */
+
+static void tunnel_read(struct line *line, bool on)
+{
+    struct tunnel *tunnel = tunnel_of(line);
+    tunnel->paused = !on;
+    direct_read(line, read_on(tunnel));
+}
+
+static void tunnel_close(struct line *line)
+{
+    struct tunnel *tunnel = tunnel_of(line);
+    if (tunnel->websocket.wsi)
+        websocket_kill(&tunnel->websocket);
+    close_inside(tunnel);
+    drop_waiting(tunnel);
+    direct_fini(&tunnel->direct);
+    free(tunnel);
+}
+
+static const struct line_kind tunnel_line = {
+    .holds = direct_holds, .keep = direct_keep, .want_writable = direct_want_writable, .read = tunnel_read, .shut = direct_shut, .close = tunnel_close,
+};
+static const struct direct_use tunnel_use = { .on_readable = on_readable, .on_left = on_left };
+
+struct tunnel *tunnel_new(struct lines *lines, struct socket socket, struct seats seats, int *ret_fd)
+{
+    int pair[2];
+    struct tunnel *tunnel = calloc(1, sizeof *tunnel);
+    if (!tunnel || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair)) {
+        log_warn("tls", "a WebSocket could not be taken: out of memory or descriptors");
+        free(tunnel);
+        socket_close(&socket);
+        seats_leave(&seats);
+        return NULL;
+    }
+    ev_io_init(&tunnel->inside, on_inside, pair[0], EV_READ);
+    tunnel->inside.data = tunnel;
+    direct_init(&tunnel->direct, lines, &tunnel_line, &tunnel_use, socket, seats);
+    watch_inside(tunnel);
+    *ret_fd = pair[1];
+    return tunnel;
+}
