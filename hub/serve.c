@@ -11,6 +11,7 @@
 #include "hub/memory.h"
 #include "hub/spoke.h"
 #include "hub/store.h"
+#include "hub/tidy.h"
 
 #include <event2/event.h>
 #include <poll.h>
@@ -330,7 +331,9 @@ int serve_run(const struct config *config, const struct spoke *const *spokes, si
     log_setup(config->log_level, config->log_format);
     limit_files(config);
     health_set(HEALTH_HUB, "starting");
-    int err = open_loop(&s);
+    int err = tidy_start();
+    if (!err)
+        err = open_loop(&s);
     if (!err)
         err = open_hub(&s);
     if (!err)
@@ -340,5 +343,6 @@ int serve_run(const struct config *config, const struct spoke *const *spokes, si
         event_base_dispatch(s.serving.base);
     }
     close_all(&s);
+    tidy_stop();
     return err || s.failed ? 1 : 0;
 }

@@ -51,6 +51,13 @@ void http_conn_touch(struct http_conn *c)
 
 /* ---- requests ---- */
 
+/* Bytes may be "negative": unsigned sums wrap back. */
+static void add_cost(struct http_conn *c, struct http_request *r, size_t bytes)
+{
+    r->cost += bytes;
+    c->pending_bytes += bytes;
+}
+
 /* May run inside api_begin and api_run, in the mail of a later turn, or when the connection is long gone. */
 static void on_finished(struct api_request *api)
 {
@@ -62,6 +69,8 @@ static void on_finished(struct api_request *api)
         return;
     }
     r->conn->n_writing -= r->writes;
+    if (api->answer.len > r->cost)
+        add_cost(r->conn, r, api->answer.len - r->cost);      /* 1,000 small requests for figures are 10 MB of answers */
     http_conn_touch(r->conn);
 }
 
@@ -100,13 +109,6 @@ static struct http_request *enqueue(struct http_conn *c)
     c->pending_bytes += r->cost;
     c->served = true;
     return r;
-}
-
-/* Bytes may be "negative": unsigned sums wrap back. */
-static void add_cost(struct http_conn *c, struct http_request *r, size_t bytes)
-{
-    r->cost += bytes;
-    c->pending_bytes += bytes;
 }
 
 static void leave_queue(struct http_conn *c, struct http_request *r)
