@@ -9,7 +9,7 @@ NODE ?= node
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
-DEPS_TEST  := clang libcmocka-dev libjansson-dev chromium curl
+DEPS_TEST  := clang libcmocka-dev libjansson-dev chromium curl slowhttptest
 DEPS_FUZZ  := clang libclang-rt-dev libjansson-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.

@@ -3,7 +3,8 @@
 //   const watch = await Watch.over(scope, hub);
 //   … an attack …
 //   await watch.unharmed('what was sent');          // after each case
-//   await watch.memoryReturned(24);                 // at the end: at most 24 MiB more than at the beginning
+//   watch.uses(96, 'what it is for');               // while it lasts: at most 96 MiB more than at the beginning
+//   await watch.over('what was done', 24, t);       // at the end: connections are gone, all is well, at most 24 MiB more are left
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -19,7 +20,7 @@ const SPINS = 0.25;                       // of a core; an idle hub is below 0.0
 export const SMUGGLED = 'smuggled';       // attacks try to publish here by bytes that are no request; nobody else does
 
 // Nanoseconds on a CPU of all threads (/proc/PID/task/*/schedstat: finer than the ticks of stat).
-function cpuNanoseconds(pid) {
+export function cpuNanoseconds(pid) {
     const dir = `/proc/${pid}/task`;
     return readdirSync(dir).reduce((sum, task) => sum + Number(readFileSync(`${dir}/${task}/schedstat`, 'latin1').split(' ')[0]), 0);
 }
@@ -86,10 +87,22 @@ export class Watch {
         await eventually(() => openFiles(this.hub.pid) <= this.files + 2, `the descriptors to be closed (${this.files} before)`);
     }
 
+    uses(mostMiB, what) {
+        const mib = residentMiB(this.hub.pid) - this.mib;
+        assert.ok(mib <= mostMiB, `${mib.toFixed()} MiB for ${what}`);
+    }
+
     async memoryReturned(mostMiB) {
         await this.connectionsReturned();
         const mib = residentMiB(this.hub.pid);
         assert.ok(unmeasured || mib - this.mib <= mostMiB, `memory: ${this.mib.toFixed(1)} MiB before, ${mib.toFixed(1)} MiB after`);
         return mib - this.mib;
+    }
+
+    async over(what, mostMiB, t) {
+        await this.connectionsReturned();
+        await this.unharmed(what);
+        const mib = await this.memoryReturned(mostMiB);
+        t?.diagnostic(`${mib.toFixed(1)} MiB more than before`);
     }
 }
