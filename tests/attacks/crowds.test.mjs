@@ -97,7 +97,7 @@ scenario('requests without end from clients that do not read cost bounded memory
     const peers = await crowd(scope, hub.api, 40, (i) => requests[i % 4].repeat(20000), { reads: false });
     await counted(hub, 'carillon_http_requests_total', 1000);
     await watch.answers();
-    watch.uses(40 * 5, '40 clients and 100 MB of requests');      // 4 MiB under way and 256 KiB not taken, each
+    watch.uses(40 * 9, '40 clients and 100 MB of requests');      // 4 MiB of answers under way and as much that is not taken, each
     dropAll(peers);
     await watch.over('requests without end', 48, t);
 });

@@ -89,14 +89,15 @@ export class Watch {
 
     uses(mostMiB, what) {
         const mib = residentMiB(this.hub.pid) - this.mib;
-        assert.ok(mib <= mostMiB, `${mib.toFixed()} MiB for ${what}`);
+        assert.ok(unmeasured || mib <= mostMiB, `${mib.toFixed()} MiB for ${what}`);
     }
 
     async memoryReturned(mostMiB) {
         await this.connectionsReturned();
-        const mib = residentMiB(this.hub.pid);
-        assert.ok(unmeasured || mib - this.mib <= mostMiB, `memory: ${this.mib.toFixed(1)} MiB before, ${mib.toFixed(1)} MiB after`);
-        return mib - this.mib;
+        const more = () => residentMiB(this.hub.pid) - this.mib;
+        await eventually(() => unmeasured || more() <= mostMiB, 'its memory').catch(() => {});     // free pages leave every few seconds (hub/tidy.h)
+        assert.ok(unmeasured || more() <= mostMiB, `memory: ${this.mib.toFixed(1)} MiB before, ${more().toFixed(1)} MiB more after`);
+        return more();
     }
 
     async over(what, mostMiB, t) {
