@@ -152,10 +152,15 @@ $(B)/fuzz-%: tests/fuzz/%.c tests/fuzz/fuzz.h $(B)/libcore.a
 ARGS ?=
 bench: all $(B)/bench/load $(B)/bench/baseline ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
-$(B)/bench/%: tests/bench/%.c tests/bench/peer.c tests/bench/peer.h
+$(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders sock)
+$(B)/bench/baseline: $(patsubst %,$(B)/bench/obj/%.o,baseline mimic sock)
+$(B)/bench/load $(B)/bench/baseline:
+	$(call say,LINK,$@)
+	$(Q)$(CC) -o $@ $^ -lssl -lcrypto
+$(B)/bench/obj/%.o: tests/bench/%.c $(wildcard tests/bench/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -Wno-missing-prototypes -o $@ $< tests/bench/peer.c
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -c -o $@ $<
 install: all                                ## into $(DESTDIR)$(PREFIX)/bin
 	install -D -m 755 $(B)/carillon $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/carillon
 clean:                                      ## remove build/

@@ -1,96 +1,51 @@
 #include "peer.h"
 
-#include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { READ_BYTES = 256 * 1024 };
+enum { READ_BYTES = 256 * 1024, OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
-uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+static bool is_websocket(const struct peer *peer) { return peer->kind == PEER_WS || peer->kind == PEER_WS_PUBLISH; }
 
-uint64_t cpu_ns(int pid)
-{
-    char path[300];
-    uint64_t sum = 0, ns;
-    struct dirent *entry;
-    snprintf(path, sizeof path, "/proc/%d/task", pid);
-    DIR *dir = opendir(path);
-    while (dir && (entry = readdir(dir))) {
-        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, entry->d_name);
-        FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
-        if (file && fscanf(file, "%lu", &ns) == 1)
-            sum += ns;
-        if (file)
-            fclose(file);
-    }
-    if (dir)
-        closedir(dir);
-    return sum;
-}
-
-struct sockaddr_in peer_address(const char *host_port)
-{
-    struct sockaddr_in to = { .sin_family = AF_INET };
-    char host[64];
-    const char *colon = strrchr(host_port, ':');
-    if (!colon || (size_t)(colon - host_port) >= sizeof host) {
-        fprintf(stderr, "not HOST:PORT: %s\n", host_port);
-        exit(2);
-    }
-    snprintf(host, sizeof host, "%.*s", (int)(colon - host_port), host_port);
-    to.sin_port = htons((uint16_t)atoi(colon + 1));
-    if (inet_pton(AF_INET, host, &to.sin_addr) != 1 || (ntohl(to.sin_addr.s_addr) >> 24) != 127) {
-        fprintf(stderr, "only loopback addresses: %s\n", host_port);
-        exit(2);
-    }
-    return to;
-}
-
-static int send_request(int fd, enum peer_kind kind, const char *path)
+static int send_request(struct peer *peer, const char *path)
 {
     char head[1024];
     static const char upgrade[] = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    if (kind == PEER_POST)
-        return 0;
-    int n = snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", path, kind == PEER_WS ? upgrade : "");
-    return send(fd, head, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -1;
+    int n = snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", path, is_websocket(peer) ? upgrade : "");
+    return sock_send(&peer->sock, head, (size_t)n) == n ? 0 : -1;
 }
 
 int peer_open(struct peer *peer, enum peer_kind kind, const struct sockaddr_in *to, const char *path)
 {
-    int one = 1;
-    *peer = (struct peer){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .kind = kind, .ready = kind == PEER_POST };
-    if (peer->fd < 0)
+    *peer = (struct peer){ .kind = kind, .subscribed = kind == PEER_POST };
+    if (sock_connect(&peer->sock, to))
         return -1;
-    setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(peer->fd, (const struct sockaddr *)to, sizeof *to) || send_request(peer->fd, kind, path)) {
-        close(peer->fd);
-        return -1;
-    }
-    fcntl(peer->fd, F_SETFL, O_NONBLOCK);
-    return 0;
+    if (kind == PEER_POST || !send_request(peer, path))
+        return 0;
+    peer_close(peer);
+    return -1;
 }
 
-void peer_close(struct peer *peer)
+void peer_close(struct peer *peer) { sock_close(&peer->sock); }
+
+static size_t frame_of(char *out, int opcode, const char *payload, size_t len)
 {
-    if (peer->fd >= 0)
-        close(peer->fd);
-    peer->fd = -1;
+    static const char mask[4] = { 0x37, (char)0xfa, 0x21, 0x3d };
+    size_t head = len < 126 ? 2 : len < 65536 ? 4 : 10;
+    out[0] = (char)(0x80 | opcode);
+    out[1] = (char)(0x80 | (head == 2 ? len : head == 4 ? 126 : 127));
+    for (size_t i = 2; i < head; i++)
+        out[i] = (char)(len >> 8 * (head - 1 - i));
+    memcpy(out + head, mask, sizeof mask);
+    for (size_t i = 0; i < len; i++)
+        out[head + 4 + i] = (char)(payload[i] ^ mask[i % 4]);
+    return head + 4 + len;
 }
+
+size_t peer_frame(char *out, const char *json, size_t len) { return frame_of(out, OP_TEXT, json, len); }
 
 /* Each take_… looks at complete text and returns how many bytes it used up; 0: not complete. */
 
@@ -99,7 +54,7 @@ static size_t take_head(struct peer *peer, const char *at, size_t len)
     const char *end = memmem(at, len, "\r\n\r\n", 4);
     if (!end)
         return 0;
-    if (memcmp(at, peer->kind == PEER_WS ? "HTTP/1.1 101" : "HTTP/1.1 200", 12))
+    if (memcmp(at, is_websocket(peer) ? "HTTP/1.1 101" : "HTTP/1.1 200", 12))
         peer->gone = true;
     return (size_t)(end - at) + 4;
 }
@@ -120,37 +75,61 @@ static size_t take_answer(struct peer *peer, const char *at, size_t len)
     return (size_t)(end - at) + 4;
 }
 
+/* A frame's payload, at least its first 64 bytes. */
+static void take_text(struct peer *peer, const char *at, size_t size)
+{
+    static const struct { char begin[24]; size_t counter; } types[] = {
+        { "{\"type\":\"message\"", offsetof(struct peer, messages) }, { "{\"type\":\"subscribed\"", offsetof(struct peer, subscribed) },
+        { "{\"type\":\"ok\"", offsetof(struct peer, messages) }, { "{\"type\":\"error\"", offsetof(struct peer, refused) },
+        { "{\"type\":\"welcome\"", offsetof(struct peer, subscribed) },
+    };
+    bool publishes = peer->kind == PEER_WS_PUBLISH;
+    for (size_t i = publishes ? 2 : 0; i < (publishes ? 5 : 2); i++) {
+        size_t len = strlen(types[i].begin);
+        if (size >= len && !memcmp(at, types[i].begin, len)) {
+            ++*(uint64_t *)(void *)((char *)peer + types[i].counter);
+            return;
+        }
+    }
+}
+
+static void take_ping(struct peer *peer, const char *at, size_t size)
+{
+    char pong[140];
+    if (size > 125 || sock_send(&peer->sock, pong, frame_of(pong, OP_PONG, at, size)) < 0)
+        peer->gone = true;
+}
+
 static size_t take_frame(struct peer *peer, const char *at, size_t len, peer_data_fn *on_data, void *arg)
 {
-    static const char message[] = "{\"type\":\"message\"", subscribed[] = "{\"type\":\"subscribed\"";
     size_t head = 2;
     if (len < 2)
         return 0;
     uint64_t size = (unsigned char)at[1] & 127;
     if (size >= 126) {
-        size_t wide = size == 126 ? 2 : 8;
-        if (len < 2 + wide)
+        head = size == 126 ? 4 : 10;
+        if (len < head)
             return 0;
         size = 0;
-        for (size_t i = 0; i < wide; i++)
-            size = size << 8 | (unsigned char)at[2 + i];
-        head += wide;
+        for (size_t i = 2; i < head; i++)
+            size = size << 8 | (unsigned char)at[i];
     }
-    if (len < head + size && len < head + 64)
+    int opcode = at[0] & 15;
+    bool whole = len >= head + size;
+    if (!whole && (opcode != OP_TEXT || on_data || len < head + 64))
         return 0;
-    if ((at[0] & 15) == 8)
+    uint64_t before = peer->messages;
+    if (opcode == OP_CLOSE)
         peer->gone = true;
-    if (size >= sizeof message && !memcmp(at + head, message, sizeof message - 1)) {
-        peer->messages++;
-        if (on_data && len >= head + size)
-            on_data(arg, peer, at + head, size);
-    } else if (size >= sizeof subscribed && !memcmp(at + head, subscribed, sizeof subscribed - 1)) {
-        peer->ready = true;
-    }
-    if (len >= head + size)
-        return head + size;
-    peer->skip = head + size - len;
-    return len;
+    else if (opcode == OP_PING)
+        take_ping(peer, at + head, size);
+    else
+        take_text(peer, at + head, size);
+    if (on_data && peer->messages > before)
+        on_data(arg, peer, at + head, size);
+    if (!whole)
+        peer->skip = head + size - len;
+    return whole ? head + size : len;
 }
 
 static size_t take_block(struct peer *peer, const char *at, size_t len, peer_data_fn *on_data, void *arg)
@@ -159,14 +138,15 @@ static size_t take_block(struct peer *peer, const char *at, size_t len, peer_dat
     if (!end)
         return 0;
     size_t size = (size_t)(end - at) + 2;
-    if (memmem(at, size, "\nevent: hub.ready\n", 18)) {
-        peer->ready = true;
-    } else if (memmem(at, size, "\nevent: hub.bye\n", 16)) {
-        peer->gone = true;
-    } else if (memmem(at, size, "\ndata: ", 7)) {
+    const char *second = memchr(at, '\n', size);
+    if (second < end && !memcmp(second, "\ndata: ", 7)) {
         peer->messages++;
         if (on_data)
             on_data(arg, peer, at, size);
+    } else if (memmem(at, size, "\nevent: hub.ready\n", 18)) {
+        peer->subscribed++;
+    } else if (memmem(at, size, "\nevent: hub.bye\n", 16) || memmem(at, size, "\nevent: hub.gap\n", 16)) {
+        peer->gone = true;
     }
     return size;
 }
@@ -180,7 +160,7 @@ static size_t take(struct peer *peer, const char *at, size_t len, peer_data_fn *
         peer->head_taken = used > 0;
         return used;
     }
-    return peer->kind == PEER_WS ? take_frame(peer, at, len, on_data, arg) : take_block(peer, at, len, on_data, arg);
+    return peer->kind == PEER_SSE ? take_block(peer, at, len, on_data, arg) : take_frame(peer, at, len, on_data, arg);
 }
 
 static void consume(struct peer *peer, const char *at, size_t len, peer_data_fn *on_data, void *arg)
@@ -205,10 +185,13 @@ static void consume(struct peer *peer, const char *at, size_t len, peer_data_fn 
 void peer_read(struct peer *peer, peer_data_fn *on_data, void *arg)
 {
     static char bytes[sizeof peer->part + READ_BYTES];
-    memcpy(bytes, peer->part, peer->part_len);
-    ssize_t n = recv(peer->fd, bytes + peer->part_len, READ_BYTES, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN))
-        peer->gone = true;
-    if (n > 0)
-        consume(peer, bytes, peer->part_len + (size_t)n, on_data, arg);
+    ssize_t n;
+    do {
+        memcpy(bytes, peer->part, peer->part_len);
+        n = sock_recv(&peer->sock, bytes + peer->part_len, READ_BYTES);
+        if (n == 0 || (n < 0 && errno != EAGAIN))
+            peer->gone = true;
+        if (n > 0)
+            consume(peer, bytes, peer->part_len + (size_t)n, on_data, arg);
+    } while (peer->sock.ssl && n > 0 && !peer->gone);
 }

@@ -1,0 +1,41 @@
+// figures.mjs: from the rounds of a row to what can be said about them, and how it is printed.
+export const median = values => {
+  const sorted = [...values].sort((a, b) => a - b), half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+};
+const range = values => [Math.min(...values), Math.max(...values)];
+const reaches = (goal, value) => goal.more ? value >= goal.limit : value <= goal.limit;
+
+// hub, base: one object of figures per round; the rounds are pairs, taken one after the other.
+export function summarise(figure, hub, base) {
+  const ours = hub.map(r => r[figure.key]), theirs = base.map(r => r[figure.key]);
+  const ratios = ours.map((value, i) => value / theirs[i]).filter(Number.isFinite);
+  const it = { ...figure, hub: ours, base: theirs, median: median(ours), range: range(ours) };
+  if (theirs.length > 0) Object.assign(it, { base_median: median(theirs), base_range: range(theirs), ratio: median(ours) / median(theirs), ratio_range: range(ratios) });
+  return { ...it, verdict: verdict(it) };
+}
+
+// A goal is reached or missed when the rounds agree about it; when some reach it and some do not, the noise is larger than the difference.
+function verdict({ goal, hub, median: ours, ratio, ratio_range, range: own }) {
+  if (!goal) return '';
+  const value = goal.ratio ? ratio : ours, [low, high] = goal.ratio ? ratio_range : own;
+  const met = reaches(goal, value) ? 'reached' : 'MISSED';
+  if (reaches(goal, low) !== reaches(goal, high)) return `${met}, but the rounds disagree`;
+  return hub.length > 1 && high > 2 * low ? `${met}, though the rounds differ by × ${(high / low).toFixed(1)}` : met;
+}
+
+export const figure = n => n === undefined || !Number.isFinite(n) ? '' : Math.abs(n) >= 1000 ? Math.round(n).toLocaleString('en') : Math.abs(n) >= 100 ? n.toFixed(0) : n.toPrecision(3);
+const spread = r => r ? `${figure(r[0])} … ${figure(r[1])}` : '';
+const times = n => n === undefined || !Number.isFinite(n) ? '' : `× ${n.toFixed(2)}`;
+
+// The cells of one line: name, hub, its range, baseline, its range, ratio, range of ratios, goal, verdict.
+export function cells(row, f, first) {
+  const name = first ? `${row.name}${f.label ? `: ${f.label}` : ''}` : `– ${f.label}`;
+  return [name, `${figure(f.median)} ${f.unit}`, spread(f.range), f.base_median === undefined ? '' : figure(f.base_median), spread(f.base_range),
+    times(f.ratio), f.ratio_range && f.hub.length > 1 ? f.ratio_range.map(r => r.toFixed(2)).join(' … ') : '', f.goal?.text ?? '', f.verdict];
+}
+export const heads = ['', 'hub', 'range', 'baseline', 'range', 'ratio', 'range', 'goal', ''];
+
+const widths = [60, 16, 21, 9, 21, 8, 13, 11, 0];
+export const line = texts => texts.map((t, i) => t.padEnd(widths[i])).join(' ').trimEnd();
+export const markdown = texts => `| ${texts.join(' | ')} |`;

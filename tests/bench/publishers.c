@@ -1,0 +1,94 @@
+/* publishers.c — the publishing side of the generator: HTTP requests to the API, or commands over WebSocket. */
+#include "load.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OUT_BYTES = 4096 };        /* one publish with all around it */
+
+void load_open_pubs(struct load *l, size_t n)
+{
+    l->pubs = calloc(n, sizeof *l->pubs);
+    for (size_t i = 0; i < n; i++) {
+        struct peer *pub = &l->pubs[i];
+        if (l->o.by_websocket ? peer_open(pub, PEER_WS_PUBLISH, &l->sub_to, "/ws") : peer_open(pub, PEER_POST, &l->pub_to, ""))
+            die("connect");
+        load_watch(l, pub);
+        while (!pub->subscribed)
+            load_must_pump(l, "a publisher was not welcomed");
+    }
+}
+
+static void send_all(struct load *l, struct peer *peer, const char *at, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = sock_send(&peer->sock, at, len);
+        if (n < 0 && errno != EAGAIN)
+            die("send");
+        if (n < 0)
+            load_pump(l, 1);
+        else
+            at += n, len -= (size_t)n;
+    }
+}
+
+static size_t write_request(char *out, const char *channel, const char *payload, size_t size)
+{
+    int head = snprintf(out, OUT_BYTES, "POST /v1/channels/%s/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
+                                        "Content-Length: %zu\r\n\r\n", channel, size);
+    memcpy(out + head, payload, size);
+    return (size_t)head + size;
+}
+
+static size_t write_command(char *out, const char *channel, const char *payload, size_t size)
+{
+    char json[OUT_BYTES];
+    int n = snprintf(json, sizeof json, "{\"type\":\"publish\",\"channel\":\"%s\",\"data\":\"%.*s\",\"ref\":1}", channel, (int)size, payload);
+    return peer_frame(out, json, (size_t)n);
+}
+
+void load_publish(struct load *l, struct peer *pub, const char *channel, const char *text)
+{
+    char payload[OUT_BYTES / 2], out[OUT_BYTES];
+    size_t len = strlen(text), size = l->o.size > len ? l->o.size : len;
+    memcpy(payload, text, len);
+    memset(payload + len, 'x', size - len);
+    send_all(l, pub, out, pub->kind == PEER_POST ? write_request(out, channel, payload, size) : write_command(out, channel, payload, size));
+}
+
+/* The k-th publish of publisher i, of those that go to o.channels in turn, or each to the publisher's own. */
+static void publish_next(struct load *l, size_t i)
+{
+    struct peer *pub = &l->pubs[i];
+    char channel[40];
+    snprintf(channel, sizeof channel, "b%lu", l->o.channels > 0 ? (pub->next * l->o.conns + i) % l->o.channels : i);
+    load_publish(l, pub, channel, "");
+    pub->next++;
+}
+
+int mode_publish(struct load *l)
+{
+    uint64_t each = l->o.messages / l->o.conns, total = each * l->o.conns;
+    if (l->o.n > 0)
+        load_open_subs(l, "b%zu", FEW);
+    load_open_pubs(l, l->o.conns);
+    struct measured began = measure_begin(l);
+    while (l->answered < total) {
+        for (size_t i = 0; i < l->o.conns; i++) {
+            struct peer *pub = &l->pubs[i];
+            while (pub->next < each && pub->next < pub->messages + l->o.window)
+                publish_next(l, i);
+            if (pub->refused > 0)
+                die_saying("a publish was refused");
+        }
+        load_must_pump(l, "answers are missing");
+    }
+    struct measured took = measure_end(l, began);
+    while (l->o.n > 0 && l->received < total)
+        load_must_pump(l, "messages are missing");
+    printf("{\"publishes\":%lu,\"per_s\":%.0f,\"cpu_us\":%.3f}\n", total, (double)total * 1e9 / (double)took.ns,
+           (double)took.cpu_ns / 1e3 / (double)total);
+    return 0;
+}

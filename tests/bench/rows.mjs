@@ -1,0 +1,125 @@
+// rows.mjs: what is measured, one row each; README.md here tells what they mean.
+//
+//   name     as in the table
+//   base     the baseline beside which it runs: one, coalescing, or { name, kind, run } (run defaults to the row's)
+//   options  of the server: flags (hub only), tls;   rounds: if not those of everybody
+//   run      (server) => { key: figure, … }
+//   figures  those of them that are shown: { key, unit, label?, goal? }; a goal is atMost(N) or atLeast(N) as a ratio to the baseline,
+//            or noMore(N) or noLess(N) as a figure of its own. DESIGN §10 has the goals.
+import { cpuMs, hold, load, memory, metric, post } from './server.mjs';
+import { setTimeout as wait } from 'node:timers/promises';
+
+const atMost = limit => ({ limit, ratio: true, text: `≤ ${limit} ×` });
+const atLeast = limit => ({ limit, ratio: true, more: true, text: `≥ ${limit} ×` });
+const noMore = limit => ({ limit, text: `≤ ${limit.toLocaleString('en')}` });
+const noLess = limit => ({ limit, more: true, text: `≥ ${limit.toLocaleString('en')}` });
+
+const history = ['--history.size=1000', '--history.ttl=1h', '--history.bytes=16MiB', '--history.max_bytes=8GiB'];
+const quiet = ['--ws.ping=1h', '--sse.heartbeat=1h'];
+const inMemory = ['--store.dir='];
+
+export function allRows(quick) {
+  const scale = n => quick ? Math.max(1, Math.round(n / 10)) : n;
+
+  const fanout = (kind, window, messages) => s => load(s, 'fanout', { kind, n: 1000, window, messages: scale(messages) });
+  const fanoutFigures = goal => [{ key: 'cpu_us_per_delivery', unit: 'µs CPU', goal }, { key: 'messages_per_send', unit: '', label: 'messages per send()' }];
+  const oneFigures = [{ key: 'cpu_us_per_delivery', unit: 'µs CPU', goal: atMost(1.15) }];
+  const latency = (n, rate, messages) => s => load(s, 'latency', { kind: 'ws', n, rate, messages: scale(messages) });
+  const publish = options => s => load(s, 'publish', { ...options, messages: scale(options.messages) });
+  const publishFigures = goal => [{ key: 'cpu_us', unit: 'µs CPU', goal }];
+  const oneAtATime = { conns: 64, window: 1, kind: 'ws', subscribed: true, messages: 60000 };
+  const pipelined = { conns: 8, window: 64, messages: 400000 };
+  const pipelinedFigures = [{ key: 'cpu_us', unit: 'µs CPU', goal: noMore(4) }, { key: 'per_s', unit: '/s', label: 'publishes/s', goal: noLess(150000) }];
+
+  async function resume(s) {
+    const { id } = await post(s, '/v1/channels/bench/messages', 'before');
+    for (let i = 1; i <= 100; i++) await post(s, '/v1/channels/bench/messages', `N=${i};`.padEnd(128, 'x'));
+    return load(s, 'resume', { kind: 'ws', n: scale(10000), since: id, expect: 100 });
+  }
+
+  const idle = (kind, n) => async s => {
+    const before = memory(s), held = await hold(s, { kind, n });
+    const bytes = (memory(s) - before) / n;
+    await held.end();
+    return { bytes };
+  };
+
+  const idleCpu = (kind, n, seconds) => async s => {
+    const held = await hold(s, { kind, n });
+    await wait(2000);                               // what opening them left to do is not idling
+    const before = cpuMs(s), began = Date.now();
+    await wait(seconds * 1000);
+    const ms_per_s = (cpuMs(s) - before) * 1000 / (Date.now() - began);
+    await held.end();
+    return { ms_per_s };
+  };
+  const tick = { name: 'hub, 1 connection', kind: 'hub' };
+
+  async function keptMessages(s) {
+    const channels = scale(100000), messages = channels * 10, before = memory(s);
+    await load(s, 'publish', { conns: 8, window: 64, channels, messages });
+    while (await metric(s, 'carillon_store_queue_messages') > 0) await wait(50);
+    const kept = await metric(s, 'carillon_history_messages');
+    if (kept !== messages) throw new Error(`only ${kept} of ${messages} messages are kept`);
+    const bytes = (memory(s) - before) / messages;
+    return { bytes, channel_bytes: bytes * 10, megabytes: bytes * messages / 1e6 };
+  }
+
+  async function feeds(s) {
+    const channels = 500, n = scale(200), all = channels * n, before = memory(s);
+    const held = await hold(s, { kind: 'ws', n, channels });
+    const bytes = (memory(s) - before) / all;
+    await load(s, 'publish', { conns: 4, window: 64, channels: all, messages: all });
+    while (await held.received() < all) await wait(50);
+    const used_bytes = (memory(s) - before) / all;
+    await held.end();
+    return { bytes, used_bytes };
+  }
+  const keptFigures = [{ key: 'channel_bytes', unit: 'bytes', label: 'per channel' }, { key: 'bytes', unit: 'bytes', label: 'per message' }];
+
+  return [
+    { name: 'fan-out saturated, WebSocket', base: 'coalescing', run: fanout('ws', 200, 20000), figures: fanoutFigures(atMost(1.25)) },
+    { name: 'fan-out saturated, SSE', base: 'coalescing', run: fanout('sse', 200, 20000), figures: fanoutFigures(atMost(1.25)) },
+    { name: 'one message at a time, WebSocket', base: 'one', run: fanout('ws', 1, 600), figures: oneFigures },
+    { name: 'one message at a time, SSE', base: 'one', run: fanout('sse', 1, 600), figures: oneFigures },
+    { name: '10,000 WebSockets, 10 messages/s', base: 'one', run: latency(scale(10000), 10, quick ? 500 : 40),
+      figures: [{ key: 'p50_ms', unit: 'ms', label: 'p50', goal: atMost(1.2) }, { key: 'p99_ms', unit: 'ms', label: 'p99', goal: atMost(1.2) }] },
+    { name: '100 WebSockets, 1,000 messages/s', base: 'coalescing', run: latency(100, 1000, 5000),
+      figures: [{ key: 'p99_ms', unit: 'ms', label: 'p99', goal: atMost(1.5) }, { key: 'p50_ms', unit: 'ms', label: 'p50' }] },
+
+    { name: 'publish by HTTP, 64 one at a time, a subscriber each', base: 'one', run: publish(oneAtATime), figures: publishFigures(atMost(1.6)) },
+    { name: 'the same, history in memory only', base: 'one', options: { flags: inMemory }, run: publish(oneAtATime), figures: publishFigures(atMost(1.6)) },
+    { name: 'publish by HTTP, 8 × 64 pipelined', base: 'one', run: publish(pipelined), figures: pipelinedFigures },
+    { name: 'the same, history in memory only', base: 'one', options: { flags: inMemory }, run: publish(pipelined), figures: pipelinedFigures },
+    { name: 'publish by WebSocket, 64 one at a time, a subscriber each', base: 'one', run: publish({ ...oneAtATime, by: 'ws' }), figures: publishFigures() },
+    { name: 'publish by WebSocket, 8 × 64 under way', base: 'one', run: publish({ ...pipelined, by: 'ws' }),
+      figures: [{ key: 'cpu_us', unit: 'µs CPU' }, { key: 'per_s', unit: '/s', label: 'publishes/s' }] },
+
+    { name: 'accepts, WebSocket', base: 'one', run: s => load(s, 'accept', { kind: 'ws', conns: 64, messages: scale(15000) }),
+      figures: [{ key: 'accepts_per_s', unit: '/s', goal: atLeast(0.6) }, { key: 'cpu_us', unit: 'µs CPU', label: 'each' }] },
+    { name: '10,000 resume 100 messages each', base: 'coalescing', run: resume,
+      figures: [{ key: 'seconds', unit: 's', goal: atMost(3) }, { key: 'cpu_s', unit: 's CPU', label: 'CPU' }] },
+
+    { name: 'idle WebSocket, 2,000', run: idle('ws', 2000), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(2048) }] },
+    { name: 'idle SSE, 2,000', run: idle('sse', 2000), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(1536) }] },
+    { name: 'idle WebSocket, 15,000', run: idle('ws', scale(15000)), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(2048) }] },
+    { name: 'idle SSE, 15,000', run: idle('sse', scale(15000)), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(1536) }] },
+    { name: '100,000 channels, 10 messages of 128 bytes each, in memory', rounds: 1, options: { flags: [...history, ...inMemory] }, run: keptMessages, figures: keptFigures },
+    { name: '100,000 channels, 10 messages of 128 bytes each, with store', rounds: 1, options: { flags: history }, run: keptMessages, figures: keptFigures },
+    { name: '100,000 feeds, one subscriber each', rounds: 1, options: { flags: ['--history.size=0', ...inMemory] }, run: feeds,
+      figures: [{ key: 'bytes', unit: 'bytes', label: 'per feed' }, { key: 'used_bytes', unit: 'bytes', label: 'after a message' }] },
+
+    { name: 'idle CPU, 15,000 WebSockets', base: { ...tick, run: idleCpu('ws', 1, 10) }, rounds: 2, options: { flags: quiet }, run: idleCpu('ws', scale(15000), 10),
+      figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
+    { name: 'idle CPU, 15,000 SSE', base: { ...tick, run: idleCpu('sse', 1, 10) }, rounds: 2, options: { flags: quiet }, run: idleCpu('sse', scale(15000), 10),
+      figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
+    { name: 'the same with a ping each in 25 s', rounds: 1, run: idleCpu('ws', scale(15000), 25), figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
+    { name: 'the same with a heartbeat each in 15 s', rounds: 1, run: idleCpu('sse', scale(15000), 15), figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
+
+    ...[{ name: 'TLS: fan-out saturated, WebSocket', base: 'coalescing', run: fanout('ws', 200, 10000), figures: fanoutFigures() },
+      { name: 'TLS: fan-out saturated, SSE', base: 'coalescing', run: fanout('sse', 200, 10000), figures: fanoutFigures() },
+      { name: 'TLS: idle WebSocket, 2,000', base: 'one', run: idle('ws', 2000), figures: [{ key: 'bytes', unit: 'bytes' }] },
+      { name: 'TLS: idle SSE, 2,000', base: 'one', run: idle('sse', 2000), figures: [{ key: 'bytes', unit: 'bytes' }] },
+    ].map(row => ({ ...row, options: { tls: true } })),
+  ];
+}

@@ -1,0 +1,145 @@
+// server.mjs: starting the hub or a baseline pinned to one core and the generator to another, and reading from /proc what they cost.
+import { spawn, execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const bin = process.env.BENCH_BIN;                  // folder with load and baseline
+const carillon = process.env.CARILLON;
+const SERVER_CORE = '0', LOAD_CORE = '1';
+const PATIENCE_MS = 240_000;
+const HOLDER_MAX = 10_000;                          // connections of one generator process: it too has a limit of files
+
+const started = new Set(), dirs = new Set();
+process.on('exit', () => {
+  for (const child of started) child.kill('SIGKILL');
+  for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+function tempDir() {
+  const dir = mkdtempSync(join(tmpdir(), 'carillon-bench-'));
+  dirs.add(dir);
+  return dir;
+}
+
+function removeDir(dir) {
+  rmSync(dir, { recursive: true, force: true });
+  dirs.delete(dir);
+}
+
+function pinned(core, cmd, args) {
+  const child = spawn('taskset', ['-c', core, cmd, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  started.add(child);
+  child.over = new Promise(done => child.on('exit', () => { started.delete(child); done(); }));
+  child.line = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${cmd} ended without a word`);
+    return value;
+  };
+  return child;
+}
+
+// A certificate for the run, made once.
+let certificate;
+function tls() {
+  if (!certificate) {
+    const dir = tempDir();
+    certificate = { cert: join(dir, 'cert.pem'), key: join(dir, 'key.pem') };
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost',
+      '-keyout', certificate.key, '-out', certificate.cert], { stdio: 'ignore' });
+  }
+  return certificate;
+}
+
+const hubArgs = (dir, { flags = [], tls: secure }) => ['serve', '--dev', '--public.listen=127.0.0.1:0', '--api.listen=127.0.0.1:0', `--store.dir=${dir}/data`,
+  '--edge.threads=1', '--log.level=error', ...(secure ? [`--tls.cert=${tls().cert}`, `--tls.key=${tls().key}`] : []), ...flags];
+
+// kind: hub, one or coalescing; options: flags (of the hub), tls.
+export async function server(kind, options = {}) {
+  const dir = tempDir();
+  const child = kind === 'hub' ? pinned(SERVER_CORE, carillon, hubArgs(dir, options))
+    : pinned(SERVER_CORE, join(bin, 'baseline'), [kind, ...(options.tls ? [tls().cert, tls().key] : [])]);
+  const stop = async () => {
+    child.kill('SIGKILL');
+    await child.over;
+    removeDir(dir);
+  };
+  try {
+    const [, sub, pub, pid] = /public=(\S+) api=(\S+) pid=(\d+)/.exec(await child.line());
+    return { kind, sub, pub, pid, tls: options.tls, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+const asOptions = (s, options) => Object.entries({ pid: s.pid, sub: s.sub, pub: s.pub, tls: s.tls, ...options })
+  .flatMap(([k, v]) => v === undefined || v === false ? [] : v === true ? [`--${k}`] : [`--${k}`, String(v)]);
+
+// One run of the generator; what it printed.
+export const load = (s, mode, options) => new Promise((done, failed) => {
+  const child = execFile('taskset', ['-c', LOAD_CORE, join(bin, 'load'), mode, ...asOptions(s, options)], { timeout: PATIENCE_MS, killSignal: 'SIGKILL' },
+    (error, stdout, stderr) => {
+      started.delete(child);
+      if (error) failed(new Error(stderr.trim() || (error.killed ? `load ${mode} took too long` : error.message)));
+      else done(JSON.parse(stdout));
+    });
+  started.add(child);
+});
+
+// n connections that are held, by as many processes as it needs; end() closes them.
+export async function hold(s, options) {
+  const holders = [];
+  const end = async () => {
+    for (const child of holders) child.kill('SIGKILL');
+    await Promise.all(holders.map(child => child.over));
+  };
+  try {
+    for (let left = options.n; left > 0; left -= HOLDER_MAX) {
+      const child = pinned(LOAD_CORE, join(bin, 'load'), ['hold', ...asOptions(s, { ...options, n: Math.min(left, HOLDER_MAX) })]);
+      holders.push(child);
+      await child.line();
+    }
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  const received = async () => {
+    let sum = 0;
+    for (const child of holders) {
+      child.stdin.write('\n');
+      sum += JSON.parse(await child.line()).received;
+    }
+    return sum;
+  };
+  return { end, received };
+}
+
+// Private memory of a process, bytes: what its connections cost in user space.
+export const memory = s => Number(/Private_Dirty:\s+(\d+)/.exec(readFileSync(`/proc/${s.pid}/smaps_rollup`, 'utf8'))[1]) * 1024;
+
+// CPU time of all its threads so far, ms.
+export const cpuMs = s => readdirSync(`/proc/${s.pid}/task`)
+  .reduce((sum, tid) => sum + Number(readFileSync(`/proc/${s.pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]) / 1e6, 0);
+
+export const post = async (s, path, body) => {
+  const answer = await fetch(`http://${s.pub}${path}`, { method: 'POST', body, headers: { 'content-type': 'text/plain' } });
+  if (!answer.ok) throw new Error(`POST ${path}: ${answer.status}`);
+  return answer.json();
+};
+
+export async function metric(s, name) {
+  const text = await (await fetch(`http://${s.pub}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)[1]);
+}
+
+// Busy ticks of the whole machine, and of this process with the children it has waited for: the difference is other people's load.
+export function ticks() {
+  const [user, nice, system, idle, iowait, irq, softirq, steal] = readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1).map(Number);
+  const own = readFileSync('/proc/self/stat', 'utf8').replace(/^.*\) /, '').split(' ').slice(11, 15).map(Number);
+  const busy = user + nice + system + irq + softirq + steal;
+  return { all: busy + idle + iowait, others: busy - own.reduce((a, b) => a + b) };
+}
