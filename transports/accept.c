@@ -7,13 +7,10 @@
 #include "hub/hub.h"
 #include "hub/memory.h"
 #include "hub/metrics.h"
+#include "transports/door.h"
 #include "transports/edge.h"
-#include "transports/listen.h"
 
-#include <errno.h>
 #include <event2/event.h>
-#include <event2/listener.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -25,8 +22,6 @@
 #include <uthash.h>
 
 enum {
-    REST_MS = 100,
-    AWAY_MAX = 4096,             /* turned away in one round when there are no more descriptors */
     SPARE_FILES = 64,            /* descriptors that are not for connections: store, API, logs */
     SWEEP_AT = 1024,             /* addresses kept before those nobody sits at are forgotten */
 };
@@ -39,18 +34,14 @@ struct address_seats {
 
 struct acceptor {
     const struct config   *config;
-    struct event_base     *base;
     struct hub            *hub;
     struct edge          **edges;        /* borrowed */
     size_t                 n_edges;
     atomic_uint           *edge_seats;   /* of n_edges */
     struct address_seats  *addresses;    /* table; empty while addresses are not limited */
     size_t                 sweep_at;
-    struct listener        listener;
-    struct evconnlistener *listeners[LISTEN_MAX];
-    size_t                 n_listeners;
-    struct event          *send, *rest;
-    int                    spare;        /* a descriptor to give up at EMFILE, so that who waits can be turned away */
+    struct door            door;
+    struct event          *send;
 };
 
 void seats_leave(struct seats *seats)
@@ -196,21 +187,20 @@ static void hand_over(struct acceptor *acceptor, int fd, struct seats seats, con
     event_active(acceptor->send, EV_TIMEOUT, 0);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len, void *arg)
+static void on_socket(void *arg, int fd, const struct sockaddr *address, socklen_t len)
 {
     struct acceptor *acceptor = arg;
     struct seats seats = { 0 };
-    (void)listener;
     metric_add(METRIC_accepted, 1);
     if (memory_level() == MEMORY_OUT) {
-        turn_away(fd, address, (socklen_t)len, METRIC_away_memory, "limits.memory");
+        turn_away(fd, address, len, METRIC_away_memory, "limits.memory");
     } else if (taken_in_all(acceptor) >= most_in_all(acceptor)) {
-        turn_away(fd, address, (socklen_t)len, METRIC_turned_away, "limits.connections");
+        turn_away(fd, address, len, METRIC_turned_away, "limits.connections");
     } else if (!take_address(acceptor, address, &seats)) {
-        turn_away(fd, address, (socklen_t)len, METRIC_turned_away, "limits.connections_per_address");
+        turn_away(fd, address, len, METRIC_turned_away, "limits.connections_per_address");
     } else {
         prepare_socket(fd);
-        hand_over(acceptor, fd, seats, address, (socklen_t)len);
+        hand_over(acceptor, fd, seats, address, len);
     }
 }
 
@@ -222,77 +212,7 @@ static void on_send(evutil_socket_t fd, short what, void *arg)
     hub_turn(acceptor->hub);
 }
 
-/* ---- no more descriptors: a listener that goes on trying takes a whole core ---- */
-
-static void open_spare(struct acceptor *acceptor)
-{
-    if (acceptor->spare < 0)
-        acceptor->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* Those who wait are told at once instead of being left hanging, as far as the spare descriptor goes. */
-static void turn_away_waiting(struct acceptor *acceptor, int listening)
-{
-    for (int i = 0; i < AWAY_MAX && acceptor->spare >= 0; i++) {
-        close(acceptor->spare);
-        int fd = accept(listening, NULL, NULL);
-        if (fd >= 0) {
-            close(fd);
-            metric_add(METRIC_away_files, 1);
-        }
-        acceptor->spare = -1;
-        open_spare(acceptor);
-        if (fd < 0)
-            return;
-    }
-}
-
-static void on_accept_error(struct evconnlistener *listener, void *arg)
-{
-    struct acceptor *acceptor = arg;
-    struct timeval rest = { 0, REST_MS * 1000 };
-    int error = errno;
-    log_warn("public", "cannot accept: %s; resting for %d ms", strerror(error), REST_MS);
-    if (error == EMFILE || error == ENFILE)
-        turn_away_waiting(acceptor, evconnlistener_get_fd(listener));
-    for (size_t i = 0; i < acceptor->n_listeners; i++)
-        evconnlistener_disable(acceptor->listeners[i]);
-    event_add(acceptor->rest, &rest);
-}
-
-static void on_rested(evutil_socket_t fd, short what, void *arg)
-{
-    struct acceptor *acceptor = arg;
-    (void)fd, (void)what;
-    open_spare(acceptor);
-    for (size_t i = 0; i < acceptor->n_listeners; i++)
-        evconnlistener_enable(acceptor->listeners[i]);
-}
-
 /* ---- life ---- */
-
-static int listen_with(struct acceptor *acceptor, int fd)
-{
-    struct evconnlistener *listener = evconnlistener_new(acceptor->base, on_accept, acceptor, LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-    if (!listener)
-        return ERR_MEMORY;
-    evconnlistener_set_error_cb(listener, on_accept_error);
-    acceptor->listeners[acceptor->n_listeners++] = listener;
-    return 0;
-}
-
-static int open_listeners(struct acceptor *acceptor, const char **ret_why)
-{
-    static char why[256];
-    int err = listen_open(&acceptor->config->public_listen, acceptor->config->dev, &acceptor->listener, why, sizeof why);
-    if (err) {
-        *ret_why = why;
-        return err;
-    }
-    for (int i = 0; i < acceptor->listener.n && !err; i++)
-        err = listen_with(acceptor, acceptor->listener.fds[i]);
-    return err;
-}
 
 void accept_reconfigure(struct acceptor *acceptor, const struct config *config) { acceptor->config = config; }
 
@@ -302,42 +222,36 @@ int accept_new(const struct config *config, struct event_base *base, struct hub 
     struct acceptor *acceptor = calloc(1, sizeof *acceptor);
     if (!acceptor)
         return ERR_MEMORY;
-    *acceptor = (struct acceptor){ .config = config, .base = base, .hub = hub, .edges = edges, .n_edges = n_edges, .spare = -1, .sweep_at = SWEEP_AT };
+    static char why[256];
+    *acceptor = (struct acceptor){
+        .config = config, .hub = hub, .edges = edges, .n_edges = n_edges, .sweep_at = SWEEP_AT,
+        .door = { .name = "public", .on_socket = on_socket, .arg = acceptor },
+    };
     acceptor->edge_seats = calloc(n_edges, sizeof *acceptor->edge_seats);
     acceptor->send = event_new(base, -1, 0, on_send, acceptor);
-    acceptor->rest = event_new(base, -1, 0, on_rested, acceptor);
-    int err = acceptor->edge_seats && acceptor->send && acceptor->rest ? open_listeners(acceptor, ret_why) : ERR_MEMORY;
+    int err = acceptor->edge_seats && acceptor->send ? 0 : ERR_MEMORY;
+    if (!err && (err = door_open(&acceptor->door, base, &config->public_listen, config->dev, why, sizeof why)))
+        *ret_why = why;
     if (err) {
         accept_free(acceptor);
         return err;
     }
-    open_spare(acceptor);
+    door_start(&acceptor->door);
     *ret_acceptor = acceptor;
     return 0;
 }
 
-const char *accept_address(const struct acceptor *acceptor) { return acceptor->listener.text; }
+const char *accept_address(const struct acceptor *acceptor) { return acceptor->door.listener.text; }
 
-void accept_stop(struct acceptor *acceptor)
-{
-    while (acceptor->n_listeners)
-        evconnlistener_free(acceptor->listeners[--acceptor->n_listeners]);
-    listen_close(&acceptor->listener);
-    event_del(acceptor->rest);
-}
+void accept_stop(struct acceptor *acceptor) { door_close(&acceptor->door); }
 
 void accept_free(struct acceptor *acceptor)
 {
     if (!acceptor)
         return;
-    if (acceptor->rest)
-        accept_stop(acceptor);
+    accept_stop(acceptor);
     if (acceptor->send)
         event_free(acceptor->send);
-    if (acceptor->rest)
-        event_free(acceptor->rest);
-    if (acceptor->spare >= 0)
-        close(acceptor->spare);
     forget_addresses(acceptor, true);
     free(acceptor->edge_seats);
     free(acceptor);

@@ -3,7 +3,7 @@
  *
  * Lifetime   accept_new binds before any thread starts, so a port in use is told at once; freed after the hub's loop ended.
  * Threading  hub thread (libevent). Seats are given back by the edges, from their threads.
- * Limits     limits.connections, limits.connections_per_address. At EMFILE the listener rests for a moment. */
+ * Limits     limits.connections, limits.connections_per_address. Out of descriptors: door.h. */
 #pragma once
 #include "hub/base/mail.h"
 

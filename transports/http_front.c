@@ -9,14 +9,11 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <event2/listener.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
-
-static const struct timeval accept_rest = { 0, 200 * 1000 };
 
 /* ---- requests, used again and again ---- */
 
@@ -125,21 +122,10 @@ static void end_turn(struct http_front *f)
         buf_fini(&f->out);
 }
 
-static void stop_accepting(struct http_front *f)
-{
-    for (int i = 0; i < f->listener.n; i++)
-        if (f->accepting[i])
-            evconnlistener_free(f->accepting[i]);
-    memset(f->accepting, 0, sizeof f->accepting);
-    if (f->accept_again)
-        event_del(f->accept_again);
-    listen_close(&f->listener);
-}
-
 static void begin_drain(struct http_front *f)
 {
     f->draining = true;
-    stop_accepting(f);
+    door_close(&f->door);
     list_each(item, following, &f->conns)
         http_conn_drain(link_of(item, struct http_conn, link));
 }
@@ -194,7 +180,7 @@ static void *run_thread(void *arg)
         event_base_loop(f->base, EVLOOP_ONCE);
         end_turn(f);
     }
-    stop_accepting(f);
+    door_close(&f->door);
     close_all(f);
     atomic_store(&f->ended, true);
     return NULL;
@@ -202,30 +188,13 @@ static void *run_thread(void *arg)
 
 /* ---- accepting ---- */
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len, void *arg)
+static void on_socket(void *arg, int fd, const struct sockaddr *from, socklen_t len)
 {
     struct http_front *f = arg;
-    (void)listener, (void)from, (void)len;
+    (void)from, (void)len;
     f->now_ms = clock_mono_ms(f->clock);
     if (!http_conn_new(f, fd))
         close(fd);
-}
-
-static void on_accept_again(evutil_socket_t fd, short what, void *arg)
-{
-    struct http_front *f = arg;
-    (void)fd, (void)what;
-    for (int i = 0; i < f->listener.n; i++)
-        evconnlistener_enable(f->accepting[i]);
-}
-
-/* Out of descriptors: the socket stays readable, so the loop would spin on it. */
-static void on_accept_error(struct evconnlistener *listener, void *arg)
-{
-    struct http_front *f = arg;
-    log_warn("api", "cannot accept: %s", strerror(errno));
-    evconnlistener_disable(listener);
-    event_add(f->accept_again, &accept_rest);
 }
 
 /* ---- life ---- */
@@ -242,23 +211,10 @@ static int open_loop(struct http_front *f)
     if (!f->in || !f->base || mailbox_init(&f->box, true))
         return ERR_MEMORY;
     f->mail = event_new(f->base, f->box.fd, EV_READ | EV_PERSIST, on_mail, f);
-    f->accept_again = evtimer_new(f->base, on_accept_again, f);
-    if (!f->mail || !f->accept_again)
+    if (!f->mail)
         return ERR_MEMORY;
     event_add(f->mail, NULL);
     return 0;
-}
-
-static int open_listeners(struct http_front *f, char *why, size_t why_size)
-{
-    int err = listen_open(&f->config->api_listen, f->config->dev, &f->listener, why, why_size);
-    for (int i = 0; !err && i < f->listener.n; i++) {
-        f->accepting[i] = evconnlistener_new(f->base, on_accept, f, LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, f->listener.fds[i]);
-        if (!f->accepting[i])
-            return ERR_MEMORY;
-        evconnlistener_set_error_cb(f->accepting[i], on_accept_error);
-    }
-    return err;
 }
 
 int http_front_new(const struct config *config, const struct clock *clock, struct http_front **ret_front, char *why, size_t why_size)
@@ -267,6 +223,7 @@ int http_front_new(const struct config *config, const struct clock *clock, struc
     if (!f)
         return ERR_MEMORY;
     *f = (struct http_front){ .config = config, .clock = clock, .box = { .fd = -1 } };
+    f->door = (struct door){ .name = "api", .on_socket = on_socket, .arg = f };
     f->api = (struct api){ .config = config, .clock = clock, .to_hub = &f->to_hub };
     link_init(&f->conns);
     link_init(&f->touched);
@@ -276,7 +233,7 @@ int http_front_new(const struct config *config, const struct clock *clock, struc
         f->id_seed = (uint64_t)clock_wall_ms(clock);
     int err = open_loop(f);
     if (!err)
-        err = open_listeners(f, why, why_size);
+        err = door_open(&f->door, f->base, &config->api_listen, config->dev, why, why_size);
     if (err) {
         if (err == ERR_MEMORY)
             snprintf(why, why_size, "%s", err_text(err));
@@ -294,12 +251,11 @@ void http_front_connect(struct http_front *f, struct mailbox *hub, uint8_t peer)
 }
 
 struct mailbox *http_front_mailbox(struct http_front *f) { return &f->box; }
-const char     *http_front_address(const struct http_front *f) { return f->listener.text; }
+const char     *http_front_address(const struct http_front *f) { return f->door.listener.text; }
 
 int http_front_start(struct http_front *f)
 {
-    for (int i = 0; i < f->listener.n; i++)
-        evconnlistener_enable(f->accepting[i]);
+    door_start(&f->door);
     int failed = thread_start(&f->thread, "api", run_thread, f);
     f->started = !failed;
     return failed ? ERR_MEMORY : 0;
@@ -358,11 +314,9 @@ void http_front_free(struct http_front *f)
     if (!f)
         return;
     free_requests(f);
-    stop_accepting(f);
+    door_close(&f->door);
     if (f->mail)
         event_free(f->mail);
-    if (f->accept_again)
-        event_free(f->accept_again);
     if (f->base)
         event_base_free(f->base);
     mailbox_fini(&f->box);

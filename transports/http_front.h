@@ -8,17 +8,16 @@
  * Lifetime   http_front_new binds; http_front_start begins the thread; http_front_stop ends and joins it; http_front_free after
  *            the hub has answered or forgotten everything (its last turn).
  * Threading  new, start, address, drain, done, stop, free: the hub thread. Everything else: the API thread.
- * Limits     FRONT_MAIL_BYTES under way to the hub; beyond it connections are not read until answers come back. At EMFILE
- *            accepting rests for a moment (it would spin otherwise). */
+ * Limits     FRONT_MAIL_BYTES under way to the hub; beyond it connections are not read until answers come back. Out of
+ *            descriptors: door.h. */
 #pragma once
 #include "hub/api.h"
 #include "hub/base/list.h"
-#include "transports/listen.h"
+#include "transports/door.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct evconnlistener;
 struct event;
 struct event_base;
 struct http_conn;
@@ -33,10 +32,9 @@ struct http_front {
     struct api             api;
     struct mailbox         box;            /* answers of the hub */
     struct post            to_hub;
-    struct listener        listener;
+    struct door            door;
     struct event_base     *base;
-    struct evconnlistener *accepting[LISTEN_MAX];
-    struct event          *mail, *accept_again;
+    struct event          *mail;
     pthread_t              thread;
     bool                   started, draining;
     bool                   starved;        /* a connection waits for room in the hub's mailbox */

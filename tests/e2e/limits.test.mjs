@@ -1,13 +1,25 @@
 // What the machine has at most: memory (limits.memory) and descriptors (RLIMIT_NOFILE). The hub says no in time, goes on serving
 // those it has, tells what is the matter, and is well again by itself.
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { scenario } from './lib/scope.mjs';
 import { post, publish, request } from './lib/http.mjs';
-import { metricsOf, total } from './lib/metrics.mjs';
+import { metricsOf, parseMetrics, total } from './lib/metrics.mjs';
 import { Pipeline } from './lib/pipeline.mjs';
+import { cpuShare, openFiles } from './lib/proc.mjs';
+import { RawConnection, publishBytes } from './lib/raw.mjs';
 import { eventually } from './lib/wait.mjs';
 import { WsClient } from './lib/ws.mjs';
 import { cannotBeScarce } from './lib/scarce.mjs';
+
+// Connections that say nothing, as many as asked; `gone` counts those the hub has closed.
+function crowd(scope, where, count) {
+    const sockets = Array.from({ length: count }, () => net.connect(where));
+    const one = { gone: 0, leave: () => sockets.forEach((socket) => socket.destroy()) };
+    for (const socket of sockets) socket.on('error', () => {}).on('close', () => { one.gone++; });
+    scope.defer(one.leave);
+    return one;
+}
 
 const MiB = 1024 * 1024;
 const KEEP_ALL = ['--history.size=100000', '--history.bytes=1GiB', '--history.max_bytes=1GiB'];
@@ -73,3 +85,37 @@ scenario('what history would not keep is published even when memory is short', a
     const without = await scope.hub({ args: ['--history.size=0', '--limits.memory=1MiB'] });
     await publish(without, 'a', 'x');
 });
+
+const FILES = 100;
+const POOR = { ulimit: `-n ${FILES}`, args: ['--limits.connections=1000', '--limits.handshake_timeout=10m', '--edge.threads=1'] };
+
+for (const port of ['public', 'api'])
+    scenario(`a hub without descriptors serves those it has, turns others away, does not spin, and takes new ones when some have left: ${port}`, async (scope) => {
+        const hub = await scope.hub(POOR);
+        const reader = await scope.ws(hub, '/ws?channel=a');
+        const stream = await scope.sse(hub, '/sse?channel=a');
+        const backend = new RawConnection(hub.api);
+        scope.defer(() => backend.close());
+        await Promise.all([reader.get('subscribed'), stream.ready()]);
+        await backend.write(publishBytes('a', 'before')).take(1);
+
+        const idle = crowd(scope, hub[port], 2 * FILES);
+        await eventually(() => idle.gone >= FILES, 'those who find no room to be turned away');
+        assert.ok(openFiles(hub.pid) >= FILES - 2, 'it has no descriptors left');
+        const share = await cpuShare(hub.pid);
+        assert.ok(share < 0.2, `${(share * 100).toFixed(0)} % of a core with nothing to do`);
+
+        await backend.write(publishBytes('a', 'while')).take(2);
+        await Promise.all([reader.take(2), stream.take(2)]);
+        const [, , { body }] = await backend.write('GET /metrics HTTP/1.1\r\nHost: e2e\r\n\r\n').take(3);
+        assert.ok(total(parseMetrics(body.toString()), 'carillon_connections_refused_total', { reason: 'files' }) >= FILES);
+        assert.equal(times(hub.log, `${port}: cannot accept`), 1, 'logged once');
+
+        idle.leave();
+        await eventually(() => openFiles(hub.pid) < FILES / 2, 'descriptors to be free');
+        const late = await scope.ws(hub, '/ws?channel=a');
+        await late.get('subscribed');
+        await publish(hub, 'a', 'after');
+        await Promise.all([late.take(1), reader.take(3), stream.take(3)]);
+        assert.deepEqual(reader.data, ['before', 'while', 'after']);
+    });

@@ -98,7 +98,7 @@ scenario('neither payloads nor keys are in the log', async (scope) => {
 
 // A limit on the size of files is the full disk that needs no rights: every write beyond it fails.
 scenario('a full disk: publishes are 503 with the reason, readiness is red, readers stay; and it recovers by itself', async (scope) => {
-    const hub = await scope.hub({ args: ['--history.bytes=100MiB', '--history.size=10000'], fileLimitKiB: 2048 });
+    const hub = await scope.hub({ args: ['--history.bytes=100MiB', '--history.size=10000'], ulimit: '-S -f 2048' });
     const socket = await scope.ws(hub, '/ws?channel=a');
     await socket.get('subscribed');
     const accepted = [];

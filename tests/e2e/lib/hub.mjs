@@ -44,11 +44,12 @@ export class Run extends Watched {
     stderr = '';
     ended = null;      // { code, signal } once it has
 
-    // fileLimitKiB: no file may grow larger (the shell sets the limit and becomes the binary, so the pid is the hub's).
-    constructor(args, { env = {}, cwd, input, fileLimitKiB } = {}) {
+    // ulimit: options of the shell's ulimit, which sets the limit and becomes the binary, so the pid is the hub's: '-n 100' (descriptors),
+    // '-S -f 1024' (no file may grow larger, KiB).
+    constructor(args, { env = {}, cwd, input, ulimit } = {}) {
         super();
         this.args = args;
-        const limited = fileLimitKiB && ['-c', `trap '' XFSZ; ulimit -S -f ${fileLimitKiB}; exec "$0" "$@"`, BINARY, ...args];
+        const limited = ulimit && ['-c', `trap '' XFSZ; ulimit ${ulimit}; exec "$0" "$@"`, BINARY, ...args];
         this.child = spawn(limited ? 'bash' : BINARY, limited || args, { env: cleanEnv(env), cwd, stdio: ['pipe', 'pipe', 'pipe'] });
         running.add(this.child);
         this.pid = this.child.pid;
@@ -91,9 +92,9 @@ export class Hub {
     }
 
     async #run(publicListen, apiListen) {
-        const { dev, args, env, fileLimitKiB } = this.#options;
+        const { dev, args, env, ulimit } = this.#options;
         this.run = new Run(['serve', ...(dev ? ['--dev'] : []), `--public.listen=${publicListen}`, `--api.listen=${apiListen}`,
-            `--store.dir=${this.dir}`, ...args], { env, fileLimitKiB });
+            `--store.dir=${this.dir}`, ...args], { env, ulimit });
         const line = await this.run.waitFor((run) => {
             if (run.ended) throw new Error(`the hub ended before it was ready: ${run.state()}`);
             return READY.exec(run.stdout);
@@ -123,7 +124,7 @@ export class Hub {
     async restart({ args } = {}) {
         if (!this.run.ended) throw new Error('restart() of a hub that still runs');
         if (args) this.#options.args = args;
-        this.#options.fileLimitKiB = undefined;
+        this.#options.ulimit = undefined;
         this.logs += `${this.run.stderr}\n---- restarted ----\n`;
         return this.#run(`${this.public.host}:${this.public.port}`, `${this.api.host}:${this.api.port}`);
     }

@@ -1,0 +1,47 @@
+/* door.h — where sockets come in: the listeners of one port on a libevent loop, and what happens when no more can come in.
+ *
+ * At EMFILE and ENFILE a listener stays readable, so a loop that goes on accepting takes a whole core, while those who wait are
+ * left hanging. Instead the door keeps a spare descriptor: it is given up, one who waits is accepted with it and closed at once,
+ * and it is opened again, until nobody waits; then the listeners rest for a moment. Who is connected is served on, and the first
+ * descriptor that comes free lets the next one in.
+ *
+ *   OPEN ─accept fails─> turn away who waits ─> RESTING ─100 ms─> OPEN
+ *
+ * It is logged once, and again only when it had been well for DOOR_QUIET_MS. carillon_connections_refused_total{reason="files"}
+ * counts the sockets.
+ *
+ * Lifetime   embedded; door_open binds, nobody comes in before door_start; door_close closes the listeners, twice is fine.
+ *            What came in lives on.
+ * Threading  that of its loop; door_open and door_start before the loop runs.
+ * Limits     one spare descriptor, AWAY_MAX sockets turned away in one round. */
+#pragma once
+#include "transports/listen.h"
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct address;
+struct event;
+struct event_base;
+struct evconnlistener;
+
+enum { DOOR_REST_MS = 100, DOOR_QUIET_MS = 10000 };
+
+/* The descriptor is the receiver's; it does not block. */
+typedef void door_socket_fn(void *arg, int fd, const struct sockaddr *address, socklen_t len);
+
+struct door {
+    const char            *name;                  /* for logs: "public", "api" */
+    door_socket_fn        *on_socket;
+    void                  *arg;
+    struct listener        listener;
+    struct evconnlistener *listeners[LISTEN_MAX];
+    struct event          *rest;
+    int                    spare;                 /* -1: given up */
+    int64_t                failed_ms;             /* when accepting failed last, on the mono clock; 0: never */
+};
+
+/* `door` is zero but for name, on_socket and arg. 0, or ERR_ADDRESS, ERR_MEMORY with one sentence in `why`. */
+int  door_open(struct door *door, struct event_base *base, const struct address *address, bool dev, char *why, size_t why_size);
+void door_start(struct door *door);
+void door_close(struct door *door);
