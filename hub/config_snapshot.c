@@ -1,5 +1,6 @@
 #include "hub/config_snapshot.h"
 
+#include <openssl/ssl.h>
 #include <stdlib.h>
 
 struct config_block {
@@ -24,7 +25,7 @@ struct config_snapshot *snapshot_of(const struct config *config)
 void snapshot_free(struct config_snapshot *snapshot)
 {
     struct config_block *next;
-    config_tls_free(&snapshot->config);
+    SSL_CTX_free(snapshot->config.tls);
     for (struct config_block *block = snapshot->blocks; block; block = next) {
         next = block->next;
         free(block);

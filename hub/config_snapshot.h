@@ -20,7 +20,6 @@ struct config_snapshot {
 struct config_snapshot *snapshot_new(void);                       /* one hold, every member zero */
 struct config_snapshot *snapshot_of(const struct config *config); /* of one that was handed out by config_load */
 void                    snapshot_free(struct config_snapshot *snapshot);
-void                    config_tls_free(struct config *config);   /* config_tls.c */
 void                   *snapshot_alloc(struct config_snapshot *snapshot, size_t bytes);             /* zeroed */
 char                   *snapshot_copy(struct config_snapshot *snapshot, struct slice text);         /* NUL-terminated */
 /* Splits at blanks and commas. */

@@ -99,5 +99,3 @@ void config_tls_read(struct config_loader *loader)
     else if (read_certificate(loader, config->tls) && read_key(loader, config->tls))
         note_expiry(loader, config->tls);
 }
-
-void config_tls_free(struct config *config) { SSL_CTX_free(config->tls); }

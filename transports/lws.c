@@ -11,7 +11,6 @@
 #include "transports/stream_request.h"
 #include "transports/wire.h"
 #include "transports/ws.h"
-#include "transports/tunnel.h"
 #include "transports/websocket.h"
 
 #include <libwebsockets.h>
@@ -73,7 +72,16 @@ static const struct line_kind ws_kind = {
     .holds = ws_holds, .keep = ws_keep, .want_writable = ws_want_writable, .read = ws_read, .shut = ws_shut, .close = ws_close,
 };
 
-void websocket_kill(struct websocket *websocket)
+/* lws had the client's socket, and has closed it. */
+static void ws_gone(struct websocket *websocket)
+{
+    line_fini(websocket->line);
+    free(websocket->line);
+}
+
+static const struct websocket_use ws_use = { .gone = ws_gone };
+
+void lws_side_kill(struct websocket *websocket)
 {
     lws_set_timeout(websocket->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
@@ -86,8 +94,8 @@ static int on_open(struct websocket *websocket)
     struct lws_side *side = side_of(websocket->wsi);
     if (side->arrival.websocket != websocket)
         return -1;      /* lws had no memory for it when it came; the request is no more */
-    if (websocket->tunneled)
-        tunnel_pump((struct tunnel *)(void *)line);
+    if (websocket->use->upgraded)
+        websocket->use->upgraded(websocket);
     line->conn = ws_open(edge_of(websocket), line, side->arrival.request);
     line_log_opened(line, side->arrival.request);
     return line->conn ? 0 : -1;
@@ -167,17 +175,12 @@ static void on_drop(struct websocket *websocket)
     line_lose_conn(websocket->line);
 }
 
-/* lws has closed its descriptor. In the clear that was the client's; a tunnel goes on until all has left. */
 static void on_destroy(struct websocket *websocket)
 {
-    struct line *line = websocket->line;
-    line_lose_conn(line);
+    line_lose_conn(websocket->line);
     ws_input_done(&websocket->input);
     websocket->wsi = NULL;
-    if (websocket->tunneled)
-        return;
-    line_fini(line);
-    free(line);
+    websocket->use->gone(websocket);
 }
 
 /* ---- what lws calls: unpacked here, done above ---- */
@@ -225,54 +228,36 @@ static void write_head(struct buf *out, const struct head *request_head, struct 
     buf_add_slice(out, early);
 }
 
-/* The websocket of a new line, and the descriptor lws is to have; NULL: everything has been closed. */
-static struct websocket *websocket_new(struct lws_side *side, struct socket socket, struct seats seats, int *ret_fd)
-{
-    if (socket.tls) {
-        struct tunnel *tunnel = tunnel_new(side->lines, socket, seats, ret_fd);
-        if (tunnel)
-            tunnel->websocket = (struct websocket){ .line = &tunnel->direct.line, .tunneled = true };
-        return tunnel ? &tunnel->websocket : NULL;
-    }
-    struct ws_line *line = calloc(1, sizeof *line);
-    if (!line) {
-        socket_close(&socket);
-        seats_leave(&seats);
-        return NULL;
-    }
-    line_init(&line->line, side->lines, &ws_kind, socket, seats);
-    line->websocket.line = &line->line;
-    *ret_fd = socket.fd;
-    return &line->websocket;
-}
-
-/* lws has closed the descriptor it was given. */
-static void adoption_failed(struct websocket *websocket)
-{
-    log_warn("lws", "a socket could not be taken: out of memory or descriptors");
-    if (websocket->tunneled)
-        line_die(websocket->line);
-    else
-        on_destroy(websocket);
-}
-
-void lws_side_ws(struct lws_side *side, struct socket socket, struct seats seats, const struct stream_request *request,
-                 const struct head *request_head, struct slice early)
+bool lws_side_adopt(struct lws_side *side, int fd, struct websocket *websocket, const struct stream_request *request,
+                    const struct head *request_head, struct slice early)
 {
     struct buf head = { 0 };
-    int fd;
-    struct websocket *websocket = websocket_new(side, socket, seats, &fd);
-    if (!websocket)
-        return;
     write_head(&head, request_head, early);
     side->arrival = (struct arrival){ .websocket = websocket, .request = request };
     if (head.failed)
         close(fd);
     struct lws *wsi = head.failed ? NULL : lws_adopt_socket_vhost_readbuf(side->vhost, fd, head.at, head.len);
-    if (!wsi && side->arrival.websocket)
-        adoption_failed(websocket);
+    bool never_known = !wsi && side->arrival.websocket;
     side->arrival = (struct arrival){ 0 };
     buf_fini(&head);
+    if (never_known)
+        log_warn("lws", "a socket could not be taken: out of memory or descriptors");
+    return !never_known;
+}
+
+void lws_side_ws(struct lws_side *side, struct socket socket, struct seats seats, const struct stream_request *request,
+                 const struct head *request_head, struct slice early)
+{
+    struct ws_line *line = calloc(1, sizeof *line);
+    if (!line) {
+        socket_close(&socket);
+        seats_leave(&seats);
+        return;
+    }
+    line_init(&line->line, side->lines, &ws_kind, socket, seats);
+    line->websocket = (struct websocket){ .line = &line->line, .use = &ws_use };
+    if (!lws_side_adopt(side, socket.fd, &line->websocket, request, request_head, early))
+        ws_gone(&line->websocket);
 }
 
 /* ---- the side ---- */

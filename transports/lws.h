@@ -20,11 +20,17 @@
 struct head;
 struct lws_side;
 struct stream_request;
+struct websocket;
 
 int  lws_side_new(struct lines *lines, struct lws_side **ret_side);
 void lws_side_free(struct lws_side *side);            /* NULL is fine */
 void lws_side_tick(struct lws_side *side);            /* once a second while there are lines: lws's own timers, which do not fire on a quiet loop */
 
-/* Takes over the socket and the seats, whatever happens. `early`: what the client sent behind its head. */
+/* A WebSocket in the clear. Takes over the socket and the seats, whatever happens. `early`: what the client sent behind its head. */
 void lws_side_ws(struct lws_side *side, struct socket socket, struct seats seats, const struct stream_request *request,
                  const struct head *request_head, struct slice early);
+/* For a line that has a websocket and its descriptor ready (tunnel.h). lws takes the descriptor over, whatever happens. False: it
+ * found no memory and does not know the websocket; else websocket->use->gone is called in the end, perhaps within this call. */
+bool lws_side_adopt(struct lws_side *side, int fd, struct websocket *websocket, const struct stream_request *request,
+                    const struct head *request_head, struct slice early);
+void lws_side_kill(struct websocket *websocket);      /* lws destroys it at once: use->gone comes inside */

@@ -17,6 +17,7 @@
 #include "transports/socket.h"
 #include "transports/sse.h"
 #include "transports/stream_request.h"
+#include "transports/tunnel.h"
 
 #include <ev.h>
 #include <stdlib.h>
@@ -208,7 +209,11 @@ static void enter_ws(struct visit *visit, const struct stream_request *request)
     }
     if (is_refused_for_memory(visit, false))
         return;
-    lws_side_ws(newcomer->reception->lws, let_in(newcomer), newcomer->seats, request, head, visit->early);
+    struct reception *reception = newcomer->reception;
+    if (newcomer->socket.tls)
+        tunnel_ws(reception->lws, reception->lines, let_in(newcomer), newcomer->seats, request, head, visit->early);
+    else
+        lws_side_ws(reception->lws, let_in(newcomer), newcomer->seats, request, head, visit->early);
     newcomer_free(newcomer);
 }
 

@@ -1,6 +1,9 @@
 #include "transports/tunnel.h"
 
 #include "hub/base/log.h"
+#include "transports/direct.h"
+#include "transports/lws.h"
+#include "transports/websocket.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,6 +11,15 @@
 #include <unistd.h>
 
 enum { FROM_LWS = 4096, END_MS = 3000 };
+
+struct tunnel {
+    struct direct    direct;         /* first: the outside */
+    struct websocket websocket;      /* of lws, on the other end of the pair */
+    ev_io            inside;         /* our end of the pair */
+    struct buf      *waiting;        /* decrypted, not taken by lws yet; NULL: nothing */
+    bool             client_ended;   /* its side of TLS; lws is told when it has read all */
+    bool             paused;         /* the connection wants no more input now */
+};
 
 static struct tunnel *tunnel_of(const struct line *line) { return (struct tunnel *)(uintptr_t)line; }
 
@@ -120,7 +132,8 @@ static void on_lws_end(struct tunnel *tunnel)
         line_end(&tunnel->direct.line, END_MS);
 }
 
-void tunnel_pump(struct tunnel *tunnel)
+/* What lws has written so far leaves now, as far as it can. */
+static void pump(struct tunnel *tunnel)
 {
     char bytes[FROM_LWS];
     while (tunnel->inside.fd >= 0 && !direct_holds(&tunnel->direct.line)) {
@@ -144,7 +157,7 @@ static void on_inside(struct ev_loop *loop, ev_io *watcher, int events)
     if ((events & EV_WRITE) && tunnel->waiting)
         push_waiting(tunnel);
     if ((events & EV_READ) && tunnel->direct.line.state != LINE_DEAD)
-        tunnel_pump(tunnel);
+        pump(tunnel);
 }
 
 static void on_left(struct direct *direct) { watch_inside(tunnel_of(&direct->line)); }
@@ -162,7 +175,7 @@ static void tunnel_close(struct line *line)
 {
     struct tunnel *tunnel = tunnel_of(line);
     if (tunnel->websocket.wsi)
-        websocket_kill(&tunnel->websocket);
+        lws_side_kill(&tunnel->websocket);
     close_inside(tunnel);
     drop_waiting(tunnel);
     direct_fini(&tunnel->direct);
@@ -174,7 +187,15 @@ static const struct line_kind tunnel_line = {
 };
 static const struct direct_use tunnel_use = { .on_readable = on_readable, .on_left = on_left };
 
-struct tunnel *tunnel_new(struct lines *lines, struct socket socket, struct seats seats, int *ret_fd)
+/* The upgrade's answer goes before our first frame. */
+static void on_upgraded(struct websocket *websocket) { pump(tunnel_of(websocket->line)); }
+/* lws has closed its end: what it wrote before is read from ours, then its end. */
+static void on_gone(struct websocket *websocket)     { (void)websocket; }
+
+static const struct websocket_use websocket_use = { .upgraded = on_upgraded, .gone = on_gone };
+
+/* NULL: all is closed. *ret_fd is lws's end. */
+static struct tunnel *tunnel_new(struct lines *lines, struct socket socket, struct seats seats, int *ret_fd)
 {
     int pair[2];
     struct tunnel *tunnel = calloc(1, sizeof *tunnel);
@@ -185,10 +206,20 @@ struct tunnel *tunnel_new(struct lines *lines, struct socket socket, struct seat
         seats_leave(&seats);
         return NULL;
     }
+    direct_init(&tunnel->direct, lines, &tunnel_line, &tunnel_use, socket, seats);
+    tunnel->websocket = (struct websocket){ .line = &tunnel->direct.line, .use = &websocket_use };
     ev_io_init(&tunnel->inside, on_inside, pair[0], EV_READ);
     tunnel->inside.data = tunnel;
-    direct_init(&tunnel->direct, lines, &tunnel_line, &tunnel_use, socket, seats);
     watch_inside(tunnel);
     *ret_fd = pair[1];
     return tunnel;
+}
+
+void tunnel_ws(struct lws_side *side, struct lines *lines, struct socket socket, struct seats seats, const struct stream_request *request,
+               const struct head *request_head, struct slice early)
+{
+    int fd;
+    struct tunnel *tunnel = tunnel_new(lines, socket, seats, &fd);
+    if (tunnel && !lws_side_adopt(side, fd, &tunnel->websocket, request, request_head, early))
+        line_die(&tunnel->direct.line);
 }

@@ -12,19 +12,13 @@
  * Limits     three descriptors per WebSocket. While the client takes nothing, lws is not read; while lws takes nothing, the
  *            client is not read: 16 KiB and what the kernel keeps for the pair. */
 #pragma once
-#include "transports/direct.h"
-#include "transports/websocket.h"
+#include "hub/base/buf.h"
+#include "transports/line.h"
 
-struct tunnel {
-    struct direct    direct;         /* first: the outside */
-    struct websocket websocket;      /* of lws, on the other end of the pair */
-    ev_io            inside;         /* our end of the pair */
-    struct buf      *waiting;        /* decrypted, not taken by lws yet; NULL: nothing */
-    bool             client_ended;   /* its side of TLS; lws is told when it has read all */
-    bool             paused;         /* the connection wants no more input now */
-};
+struct head;
+struct lws_side;
+struct stream_request;
 
-/* Takes over the socket and the seats. NULL: no memory or descriptors, all is closed then. *ret_fd is lws's end. */
-struct tunnel *tunnel_new(struct lines *lines, struct socket socket, struct seats seats, int *ret_fd);
-/* What lws has written so far leaves now: the upgrade's answer goes before our first frame. */
-void           tunnel_pump(struct tunnel *tunnel);
+/* Takes over the socket and the seats, whatever happens. `early`: what the client sent behind its head. */
+void tunnel_ws(struct lws_side *side, struct lines *lines, struct socket socket, struct seats seats, const struct stream_request *request,
+               const struct head *request_head, struct slice early);

@@ -1,4 +1,5 @@
-/* websocket.h — what libwebsockets reads for one connection: frames in, whole messages out; private to lws.c and tunnel.c.
+/* websocket.h — what libwebsockets reads for one connection: frames in, whole messages out. Two kinds of lines have one: a
+ * WebSocket in the clear (lws.c), where lws has the client's socket, and a tunnel (tunnel.c), where it has a pair's end.
  *
  * Lifetime   embedded in its line. `wsi` is there from adoption until lws destroys it. Threading: its edge's thread. */
 #pragma once
@@ -6,13 +7,17 @@
 
 struct line;
 struct lws;
+struct websocket;
 
-struct websocket {
-    struct lws     *wsi;           /* NULL: not adopted yet, or gone */
-    struct line    *line;
-    struct ws_input input;
-    bool            said_close;    /* a close frame has left, or was handed to lws */
-    bool            tunneled;      /* lws has no socket of the client's but a pair's end (tunnel.h) */
+struct websocket_use {
+    void (*upgraded)(struct websocket *websocket);      /* lws has written its answer to the upgrade; NULL: of no interest */
+    void (*gone)(struct websocket *websocket);          /* lws has closed its descriptor and forgotten it; its last call */
 };
 
-void websocket_kill(struct websocket *websocket);      /* lws destroys it at once; its last callbacks come inside */
+struct websocket {
+    struct lws                 *wsi;           /* NULL: not adopted yet, or gone */
+    struct line                *line;
+    const struct websocket_use *use;
+    struct ws_input             input;
+    bool                        said_close;    /* a close frame has left, or was handed to lws */
+};

@@ -22,7 +22,7 @@ while read -r header where; do
 done <<'T'
 libwebsockets.h  transports/lws
 ev.h             transports/
-openssl/ssl.h    hub/config_tls|transports/socket
+openssl/ssl.h    hub/config_|transports/socket
 http_parser.h    transports/
 curl/            webhooks/|clients/
 hiredis          redis/
