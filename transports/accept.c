@@ -9,6 +9,7 @@
 #include "hub/metrics.h"
 #include "transports/door.h"
 #include "transports/edge.h"
+#include "transports/tunnel.h"
 
 #include <event2/event.h>
 #include <netdb.h>
@@ -70,7 +71,8 @@ static size_t most_in_all(const struct acceptor *acceptor)
         return acceptor->config->limits_connections;
     if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur == RLIM_INFINITY)
         return SIZE_MAX;
-    return files.rlim_cur > 2 * SPARE_FILES ? files.rlim_cur - SPARE_FILES : files.rlim_cur / 2;
+    size_t for_connections = files.rlim_cur > 2 * SPARE_FILES ? files.rlim_cur - SPARE_FILES : files.rlim_cur / 2;
+    return acceptor->config->tls ? for_connections / TUNNEL_FILES : for_connections;
 }
 
 static void key_of(const struct sockaddr *address, uint8_t key[16])

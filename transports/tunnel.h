@@ -9,11 +9,13 @@
  *
  * Lifetime   see line.h. When lws goes first, what it wrote before leaves and the line ends as any other.
  * Threading  its edge's thread.
- * Limits     three descriptors per WebSocket. While the client takes nothing, lws is not read; while lws takes nothing, the
+ * Limits     TUNNEL_FILES descriptors per WebSocket. While the client takes nothing, lws is not read; while lws takes nothing, the
  *            client is not read: 16 KiB and what the kernel keeps for the pair. */
 #pragma once
 #include "hub/base/buf.h"
 #include "transports/line.h"
+
+enum { TUNNEL_FILES = 3 };      /* descriptors of one */
 
 struct head;
 struct lws_side;
