@@ -9,6 +9,7 @@
 #include "transports/line.h"
 #include "transports/lws.h"
 #include "transports/newcomer.h"
+#include "transports/pace.h"
 
 #include <ev.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@ struct edge_thread {
     ev_io             mail;
     ev_prepare        turn;          /* before the loop sleeps: everything that is pending leaves */
     ev_timer          tick;          /* a second, while there is a connection */
+    ev_timer          rest;          /* the rest of a burst is waited for, and `mail` is not watched */
+    struct pace       pace;
     pthread_t         thread;
     atomic_bool       done;
     bool              stopping;
@@ -64,11 +67,31 @@ static void on_letter(struct edge *edge, struct letter *letter)
 
 /* ---- the loop ---- */
 
+static void take_mail(struct edge_thread *thread)
+{
+    pace_begin(&thread->pace, clock_mono_us(), thread->edge->arrivals);
+    edge_mail(thread->edge);
+}
+
 static void on_mail(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct edge_thread *thread = watcher->data;
-    (void)loop, (void)events;
-    edge_mail(thread->edge);
+    (void)events;
+    if (thread->pace.wait_us == 0) {
+        take_mail(thread);
+        return;
+    }
+    ev_io_stop(loop, watcher);
+    ev_timer_set(&thread->rest, (double)thread->pace.wait_us / 1e6, 0.);
+    ev_timer_start(loop, &thread->rest);
+}
+
+static void on_rest(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct edge_thread *thread = watcher->data;
+    (void)events;
+    ev_io_start(loop, &thread->mail);
+    take_mail(thread);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -98,6 +121,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
     do
         edge_flush(thread->edge);
     while (lines_bury(&thread->lines));
+    pace_end(&thread->pace, clock_mono_us(), thread->edge->arrivals);
     keep_time(thread);
     if (thread->stopping || (thread->edge->draining && is_empty(thread)))
         ev_break(loop, EVBREAK_ALL);
@@ -129,7 +153,8 @@ static void watch(struct edge_thread *thread)
     ev_io_init(&thread->mail, on_mail, thread->edge->box.fd, EV_READ);
     ev_prepare_init(&thread->turn, on_turn);
     ev_init(&thread->tick, on_tick);
-    thread->mail.data = thread->turn.data = thread->tick.data = thread;
+    ev_init(&thread->rest, on_rest);
+    thread->mail.data = thread->turn.data = thread->tick.data = thread->rest.data = thread;
     ev_io_start(thread->loop, &thread->mail);
     ev_prepare_start(thread->loop, &thread->turn);
 }
