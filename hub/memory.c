@@ -7,21 +7,12 @@
 #include "hub/health.h"
 #include "hub/metrics.h"
 
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 
-enum {
-    TRIM_BYTES = 32 * 1024 * 1024,       /* so much less than at its highest is "a lot was freed" */
-    TRIM_EVERY = 10,                     /* checks between two trims while memory is short */
-    CONN_BYTES = 4096,                   /* what a connection counts for in that */
-};
-
 static _Atomic(enum memory_level) level;
 static size_t limit, kept_at_check;
-static int64_t counted_highest;
-static unsigned checks_short;
 
 enum memory_level memory_level(void) { return atomic_load_explicit(&level, memory_order_relaxed); }
 
@@ -63,28 +54,9 @@ static void tell(size_t used, enum memory_level next)
     health_set(HEALTH_MEMORY, why);
 }
 
-/* What grows and shrinks most, as far as it is counted anyway. */
-static int64_t counted_bytes(void)
-{
-    return metric_sum(METRIC_history_bytes) + metric_sum(METRIC_ring_bytes) +
-           CONN_BYTES * (metric_sum(METRIC_conns_ws) + metric_sum(METRIC_conns_sse));
-}
-
-static void trim_if_freed(void)
-{
-    int64_t counted = counted_bytes();
-    bool freed = counted + TRIM_BYTES < counted_highest;
-    checks_short = memory_level() == MEMORY_ENOUGH ? 0 : checks_short + 1;
-    if (freed || checks_short % TRIM_EVERY == 1)
-        malloc_trim(0);
-    if (freed || counted > counted_highest)
-        counted_highest = counted;
-}
-
 void memory_check(const struct config *config)
 {
     limit = limit_of(config);
-    trim_if_freed();
     size_t used = machine_resident();
     enum memory_level next = level_of(used);
     kept_at_check = (size_t)metric_sum(METRIC_history_bytes);

@@ -12,8 +12,8 @@
  *           `busy`, readiness is red. Whoever is connected is served on.
  *   OUT     new public sockets are closed at accept as well.
  *
- * Each change is logged once. When a lot was freed (by our own counters), or memory is short, what malloc holds on to is given
- * back to the kernel, else memory would stay short for ever.
+ * Each change is logged once. What malloc holds on to is given back by tidy.c, which is less patient while memory is short, else it
+ * would stay short for ever.
  *
  * The kernel's socket buffers are not resident memory of the process: limits.memory should leave room for them, and the default
  * does.

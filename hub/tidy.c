@@ -3,15 +3,14 @@
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
+#include "hub/base/machine.h"
 #include "hub/base/thread.h"
+#include "hub/memory.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { LOOK_EVERY_S = 3, MIB = 1024 * 1024 };
 enum { OWN_MAPPING_BYTES = 128 * 1024, KEPT_FREE_BYTES = 4 * MIB, WORTH_BYTES = 16 * MIB };
@@ -24,35 +23,27 @@ static struct {
     size_t          in_vain;       /* what was resident when the last look released next to nothing; 0: it did */
 } tidy = { .mutex = PTHREAD_MUTEX_INITIALIZER, .stop = PTHREAD_COND_INITIALIZER };
 
-/* The second number of /proc/self/statm, in pages. 0: it cannot be read. */
-static size_t resident_bytes(void)
-{
-    char text[128];
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    if (n <= 0)
-        return 0;
-    text[n] = '\0';
-    char *second;
-    strtoull(text, &second, 10);
-    return strtoull(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static size_t distance(size_t a, size_t b) { return a > b ? a - b : b - a; }
+
+/* Far more is resident than in use; while memory is short, any more. */
+static bool is_worth_it(size_t resident, size_t *ret_used)
+{
+    bool is_short = memory_level() != MEMORY_ENOUGH;
+    size_t worth = is_short ? MIB : WORTH_BYTES;
+    if (tidy.in_vain && distance(resident, tidy.in_vain) < worth)
+        return false;
+    struct mallinfo2 heap = mallinfo2();
+    *ret_used = heap.uordblks + heap.hblkhd;
+    return is_short || resident > *ret_used + *ret_used / 4 + WORTH_BYTES;
+}
 
 static void look(void)
 {
-    size_t resident = resident_bytes();
-    if (resident < WORTH_BYTES * 2 || (tidy.in_vain && distance(resident, tidy.in_vain) < WORTH_BYTES))
-        return;
-    struct mallinfo2 heap = mallinfo2();
-    size_t used = heap.uordblks + heap.hblkhd;
-    if (resident < used + used / 4 + WORTH_BYTES)
+    size_t resident = machine_resident(), used;
+    if (resident < 2 * WORTH_BYTES || !is_worth_it(resident, &used))
         return;
     malloc_trim(KEPT_FREE_BYTES);
-    size_t left = resident_bytes();
+    size_t left = machine_resident();
     bool much = left + MIB < resident;
     tidy.in_vain = much ? 0 : left;
     if (much)

@@ -1,6 +1,7 @@
 #include "hub/base/machine.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -56,14 +57,17 @@ size_t machine_memory(void)
 }
 
 /* proc(5), /proc/pid/statm: size and resident, in pages. */
+/* Open for good, so that it can be read when there are no descriptors left. */
+static int statm;
+static void open_statm(void) { statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC); }
+
 size_t machine_resident(void)
 {
-    static int fd = -2;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     char text[128];
     unsigned long long size, resident;
-    if (fd == -2)
-        fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? pread(fd, text, sizeof text - 1, 0) : -1;
+    pthread_once(&once, open_statm);
+    ssize_t n = statm >= 0 ? pread(statm, text, sizeof text - 1, 0) : -1;
     if (n <= 0)
         return 0;
     text[n] = '\0';

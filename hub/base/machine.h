@@ -1,5 +1,5 @@
 /* machine.h — what the machine gives this process: memory, and how much of it is taken.
- * Threading: the hub thread (machine_resident keeps its file open). */
+ * Threading: any thread. */
 #pragma once
 #include <stddef.h>
 
