@@ -1,6 +1,7 @@
 #include "transports/accept.h"
 
 #include "hub/base/err.h"
+#include "hub/base/hash.h"
 #include "hub/base/log.h"
 #include "hub/call.h"
 #include "hub/config.h"
@@ -29,7 +30,7 @@ enum {
 
 struct address_seats {
     atomic_uint    taken;
-    uint8_t        key[16];      /* IPv6, or IPv4 mapped into it */
+    uint8_t        key[16];      /* seats_key */
     UT_hash_handle hh;
 };
 
@@ -75,14 +76,15 @@ static size_t most_in_all(const struct acceptor *acceptor)
     return acceptor->config->tls ? for_connections / TUNNEL_FILES : for_connections;
 }
 
-static void key_of(const struct sockaddr *address, uint8_t key[16])
+void seats_key(const struct sockaddr *address, uint8_t ret_key[16])
 {
-    memset(key, 0, 16);
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+    memset(ret_key, 0, 16);
     if (address->sa_family == AF_INET6) {
-        memcpy(key, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16);
+        memcpy(ret_key, v6, IN6_IS_ADDR_V4MAPPED(v6) ? 16 : 8);
     } else {
-        key[10] = key[11] = 0xff;
-        memcpy(key + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+        ret_key[10] = ret_key[11] = 0xff;
+        memcpy(ret_key + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
     }
 }
 
@@ -107,13 +109,14 @@ static bool take_address(struct acceptor *acceptor, const struct sockaddr *addre
         return true;
     if (HASH_COUNT(acceptor->addresses) >= acceptor->sweep_at)
         forget_addresses(acceptor, false);
-    key_of(address, key);
-    HASH_FIND(hh, acceptor->addresses, key, sizeof key, found);
+    seats_key(address, key);
+    unsigned hash = (unsigned)hash_bytes(slice((const char *)key, sizeof key));
+    HASH_FIND_BYHASHVALUE(hh, acceptor->addresses, key, sizeof key, hash, found);
     if (!found) {
         if (!(found = calloc(1, sizeof *found)))
             return false;
         memcpy(found->key, key, sizeof key);
-        HASH_ADD(hh, acceptor->addresses, key, sizeof found->key, found);
+        HASH_ADD_BYHASHVALUE(hh, acceptor->addresses, key, sizeof found->key, hash, found);
         if (!found->hh.tbl) {
             free(found);
             return false;

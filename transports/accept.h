@@ -11,6 +11,7 @@ struct config;
 struct edge;
 struct event_base;
 struct hub;
+struct sockaddr;
 struct acceptor;
 
 /* What a connection counts in: its edge and, when there is a limit per address, its address. Whoever closes the socket
@@ -20,6 +21,10 @@ struct seats {
     atomic_uint *address;        /* NULL: addresses are not limited */
 };
 void seats_leave(struct seats *seats);          /* any thread; zeroes them */
+
+/* Who counts as one for limits.connections_per_address: an IPv4 address, also one mapped into IPv6; of IPv6 the network of 64
+ * bits, the least that one customer is given (RFC 6177), or the limit would be 2^64 times as high for him. */
+void seats_key(const struct sockaddr *address, uint8_t ret_key[16]);
 
 /* LETTER_SOCKET: hub to edge. The edge owns the descriptor and the seats, and frees the letter. */
 struct socket_letter {
