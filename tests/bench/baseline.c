@@ -239,26 +239,33 @@ static size_t take(struct conn *c, char *at, size_t len)
     return c->what == NEW ? take_subscriber(c, at, len) : c->what == PUB ? take_post(at, len) : c->form == WS ? take_frame(at, len) : len;
 }
 
-static void readable(struct conn *c)
+/* Reads once and takes what is complete; false when there is nothing more to read, or the connection is no more. */
+static bool read_once(struct conn *c)
 {
     static char in[IN_BYTES];
     size_t have = c->part_len, used = 0, took;
     if (have > 0)
         memcpy(in, c->part, have);
     ssize_t n = sock_recv(&c->sock, in + have, sizeof in - have);
-    if (n == 0 || (n < 0 && errno != EAGAIN)) {
+    if (n == 0 || (n < 0 && errno != EAGAIN))
         drop(c);
-        return;
-    }
-    if (n < 0)
-        return;
+    if (n <= 0)
+        return false;
     have += (size_t)n;
     while (used < have && (took = take(c, in + used, have - used)) > 0)
         used += took;
     free(c->part);
     c->part_len = have - used;
     c->part = c->part_len > 0 ? memcpy(malloc(c->part_len), in + used, c->part_len) : NULL;
-    if (out_len > 0)
+    return have == sizeof in;
+}
+
+static void readable(struct conn *c)
+{
+    int fd = c->sock.fd;
+    while (read_once(c))
+        ;
+    if (conns[fd] && out_len > 0)
         say(c, out_bytes, out_len);
     out_len = 0;
 }

@@ -193,5 +193,5 @@ void peer_read(struct peer *peer, peer_data_fn *on_data, void *arg)
             peer->gone = true;
         if (n > 0)
             consume(peer, bytes, peer->part_len + (size_t)n, on_data, arg);
-    } while (peer->sock.ssl && n > 0 && !peer->gone);
+    } while (n == READ_BYTES && !peer->gone);
 }

@@ -127,7 +127,13 @@ static int at_most_int(size_t n) { return n < 1 << 30 ? (int)n : 1 << 30; }
 
 ssize_t sock_send(struct sock *sock, const char *bytes, size_t n)
 {
-    return sock->ssl ? tls_result(sock, SSL_write(sock->ssl, bytes, at_most_int(n))) : send(sock->fd, bytes, n, MSG_NOSIGNAL);
+    if (!sock->ssl)
+        return send(sock->fd, bytes, n, MSG_NOSIGNAL);
+    size_t gone = 0;
+    ssize_t more = 1;
+    while (gone < n && (more = tls_result(sock, SSL_write(sock->ssl, bytes + gone, at_most_int(n - gone)))) > 0)
+        gone += (size_t)more;
+    return gone > 0 ? (ssize_t)gone : more;
 }
 
 ssize_t sock_recv(struct sock *sock, char *bytes, size_t n)
@@ -140,7 +146,11 @@ ssize_t sock_recv(struct sock *sock, char *bytes, size_t n)
             return shaken;
         sock->shaking = false;
     }
-    return tls_result(sock, SSL_read(sock->ssl, bytes, at_most_int(n)));
+    size_t got = 0;
+    ssize_t more = 1;
+    while (got < n && (more = tls_result(sock, SSL_read(sock->ssl, bytes + got, at_most_int(n - got)))) > 0)
+        got += (size_t)more;
+    return got > 0 ? (ssize_t)got : more;
 }
 
 unsigned long sock_segments_in(const struct sock *sock)

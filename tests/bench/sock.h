@@ -33,7 +33,8 @@ bool sock_accept(int listening, struct sock *ret_sock);
 void sock_close(struct sock *sock);
 
 /* Like send() and recv() on a non-blocking socket: -1 with errno EAGAIN when it has to wait, 0 from sock_recv() at the end.
- * A TLS connection may hold bytes that epoll does not see: read until EAGAIN. */
+ * sock_recv() takes all there is, from as many TLS records as there are; a TLS connection may hold more that epoll does not see, so a
+ * buffer that was filled is followed by another read. */
 ssize_t sock_send(struct sock *sock, const char *bytes, size_t n);
 ssize_t sock_recv(struct sock *sock, char *bytes, size_t n);
 
