@@ -2,7 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
-#include "hub/name.h"
+#include "hub/store_block.h"
 #include "hub/store_meta.h"
 #include "hub/store_schema.h"
 
@@ -15,15 +15,18 @@
 enum {
     BUSY_MS = 1000,        /* how long a commit waits for another program that writes to the file */
     CACHE_KIB = 8192,
-    TRIM_SLICE = 512,      /* rows deleted with a transaction, or twice what it adds when that is more */
+    BLOCK_KEPT = 2 * STORE_BLOCK_BYTES,
+    TRIM_SLICE = 64,       /* rows deleted with a transaction, or twice what it adds when that is more */
 };
 
-enum statement { ADD, NUMBERS, TRIM, PROBE, STATEMENTS };
+enum statement { BEGIN, COMMIT, ADD, NUMBERS, TRIM, PROBE, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
-    [ADD] = "INSERT INTO log VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ADD] = "INSERT INTO log VALUES (?1, ?2)",
     [NUMBERS] = "UPDATE meta SET reserved = ?1, floor = ?2, trim = ?3",
-    [TRIM] = "DELETE FROM log WHERE seq < min(?1, coalesce((SELECT seq FROM log ORDER BY seq LIMIT 1 OFFSET ?2), ?1))",
+    [TRIM] = "DELETE FROM log WHERE last < min(?1, coalesce((SELECT last FROM log ORDER BY last LIMIT 1 OFFSET ?2), ?1))",
     [PROBE] = "UPDATE meta SET probes = probes + 1",      /* the same value again would write nothing */
 };
 
@@ -33,6 +36,9 @@ struct store_db {
     sqlite3_stmt     *statements[STATEMENTS];
     int               wal_fd;                /* for store_db_sync; nobody holds locks on this file */
     struct store_meta now, then;             /* committed; what the open transaction makes of it */
+    struct buf        block;                 /* messages of the open transaction that have no row yet */
+    uint64_t          last, then_last;       /* highest number there is: committed; with the open transaction */
+    const char       *fault;                 /* why the open transaction fails, when that is not for SQLite to say */
     size_t            added;                 /* rows of the open transaction */
     bool              trimming, trim_ends;   /* rows below now.trim may be left; the open transaction deletes the last */
     atomic_size_t     wal_pages;
@@ -95,6 +101,7 @@ static void disconnect(struct store_db *db)
     if (db->wal_fd >= 0)
         close(db->wal_fd);
     store_dir_close(&db->dir);
+    buf_fini(&db->block);
     free(db);
 }
 
@@ -121,6 +128,7 @@ int store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_d
         return err;
     }
     db->trimming = db->now.trim > 0;
+    db->last = db->now.reserved - 1;
     *ret_db = db;
     *ret_start = (struct hub_start){
         .epoch = db->now.epoch, .next = db->now.reserved, .reserved = db->now.reserved, .floor = db->now.floor,
@@ -140,49 +148,43 @@ void store_db_close(struct store_db *db, bool clean)
 
 /* ---- loading ---- */
 
-static struct slice blob(sqlite3_stmt *stmt, int column)
-{
-    const void *at = sqlite3_column_blob(stmt, column);
-    return slice(at ? at : "", (size_t)sqlite3_column_bytes(stmt, column));
-}
+typedef int row_fn(void *arg, struct msg *m);
 
-static struct msg *read_row(sqlite3_stmt *stmt, uint64_t epoch, int *ret_err)
+/* One row. What is trimmed does not exist, also when its row still does because of a later message in it. */
+static int load_block(const struct store_db *db, sqlite3_stmt *stmt, uint64_t *highest, row_fn *row, void *arg)
 {
-    int64_t kind = sqlite3_column_int64(stmt, 3);
-    struct slice channel = store_sql_text(stmt, 4), event = store_sql_text(stmt, 5), client = store_sql_text(stmt, 6);
-    *ret_err = ERR_STORE_OPEN;
-    if (kind < MSG_JSON || kind > MSG_BINARY || channel_name_check(channel) || event.len > EVENT_NAME_MAX || client.len > CLIENT_ID_MAX)
-        return NULL;
-    *ret_err = ERR_MEMORY;
-    struct msg *m = msg_new(channel, event, client, (enum msg_kind)kind, blob(stmt, 7));
-    if (!m)
-        return NULL;
-    m->epoch = epoch;
-    m->seq = (uint64_t)sqlite3_column_int64(stmt, 0);
-    m->prev = (uint64_t)sqlite3_column_int64(stmt, 1);
-    m->time_ms = sqlite3_column_int64(stmt, 2);
-    return m;
-}
-
-int store_db_load(struct store_db *db, int (*row)(void *arg, struct msg *m), void *arg)
-{
-    sqlite3_stmt *stmt = NULL;
-    int err = 0, rc = sqlite3_prepare_v2(db->writer, "SELECT seq, prev, time, kind, channel, event, client, data FROM log"
-                                                     " WHERE seq >= ?1 ORDER BY seq", -1, &stmt, NULL);
-    if (rc != SQLITE_OK || !store_sql_bind_u64(stmt, 1, db->now.trim))
-        err = ERR_STORE_OPEN;
-    while (!err && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        struct msg *m = read_row(stmt, db->now.epoch, &err);
-        if (!m)
-            break;
-        err = row(arg, m);
+    uint64_t last = (uint64_t)sqlite3_column_int64(stmt, 0);
+    struct slice block = store_sql_blob(stmt, 1);
+    int err = block.len > 0 ? 0 : ERR_STORE_OPEN;
+    while (!err && block.len > 0) {
+        struct msg *m;
+        err = store_block_take(&block, db->now.epoch, &m);
+        if (err)
+            return err;
+        if (m->seq <= *highest || m->seq > last)
+            err = ERR_STORE_OPEN;
+        else if (m->seq >= db->now.trim)
+            err = row(arg, m);
+        *highest = m->seq;
         msg_unref(m);
     }
+    return err || *highest == last ? err : ERR_STORE_OPEN;
+}
+
+int store_db_load(struct store_db *db, row_fn *row, void *arg)
+{
+    sqlite3_stmt *stmt = NULL;
+    uint64_t highest = 0;
+    int err = 0, rc = sqlite3_prepare_v2(db->writer, "SELECT last, messages FROM log WHERE last >= ?1 ORDER BY last", -1, &stmt, NULL);
+    if (rc != SQLITE_OK || !store_sql_bind_u64(stmt, 1, db->now.trim))
+        err = ERR_STORE_OPEN;
+    while (!err && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        err = load_block(db, stmt, &highest, row, arg);
     if (!err && rc != SQLITE_DONE)
         err = ERR_STORE_OPEN;
     if (err == ERR_STORE_OPEN)
         log_error("store", "%s: row %lld cannot be read: %s", db->dir.db_path, (long long)sqlite3_column_int64(stmt, 0),
-                  rc == SQLITE_ROW ? "not a message" : sqlite3_errmsg(db->writer));
+                  rc == SQLITE_ROW ? "not messages" : sqlite3_errmsg(db->writer));
     sqlite3_finalize(stmt);
     return err;
 }
@@ -193,7 +195,7 @@ static int undo(struct store_db *db)
 {
     char reason[256];
     store_sql_reason(db->writer, reason, sizeof reason);
-    snprintf(db->reason, sizeof db->reason, "the store cannot write: %s", reason);
+    snprintf(db->reason, sizeof db->reason, "the store cannot write: %s", db->fault ? db->fault : reason);
     if (!sqlite3_get_autocommit(db->writer))
         store_sql_run(db->writer, "ROLLBACK");
     return ERR_STORE_FAILED;
@@ -210,18 +212,39 @@ int store_db_begin(struct store_db *db)
     db->then = db->now;
     db->added = 0;
     db->trim_ends = false;
-    return store_sql_run(db->writer, "BEGIN IMMEDIATE") ? 0 : undo(db);
+    db->then_last = db->last;
+    db->fault = NULL;
+    buf_reset(&db->block);
+    return run(db, BEGIN) ? 0 : undo(db);
 }
 
-static bool add_row(struct store_db *db, const struct msg *m)
+/* What has been collected becomes a row. */
+static bool add_block(struct store_db *db)
 {
     sqlite3_stmt *stmt = db->statements[ADD];
-    struct slice data = msg_data(m);
-    return store_sql_bind_u64(stmt, 1, m->seq) && store_sql_bind_u64(stmt, 2, m->prev) &&
-           sqlite3_bind_int64(stmt, 3, m->time_ms) == SQLITE_OK && sqlite3_bind_int(stmt, 4, m->kind) == SQLITE_OK &&
-           store_sql_bind_text(stmt, 5, msg_channel(m)) && store_sql_bind_text(stmt, 6, msg_event(m)) &&
-           store_sql_bind_text(stmt, 7, msg_client(m)) &&
-           sqlite3_bind_blob64(stmt, 8, data.at, data.len, SQLITE_STATIC) == SQLITE_OK && run(db, ADD);
+    if (db->block.len == 0)
+        return true;
+    bool done = store_sql_bind_u64(stmt, 1, db->then_last) && store_sql_bind_blob(stmt, 2, buf_slice(&db->block)) && run(db, ADD);
+    db->added++;
+    if (db->block.cap > BLOCK_KEPT)
+        buf_fini(&db->block);
+    buf_reset(&db->block);
+    return done;
+}
+
+static bool add_message(struct store_db *db, const struct msg *m)
+{
+    if (m->seq <= db->then_last) {
+        db->fault = "a number comes again";
+        return false;
+    }
+    store_block_add(&db->block, m);
+    if (db->block.failed) {
+        db->fault = "out of memory";
+        return false;
+    }
+    db->then_last = m->seq;
+    return db->block.len < STORE_BLOCK_BYTES || add_block(db);
 }
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
@@ -229,9 +252,8 @@ static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 int store_db_add(struct store_db *db, const struct store_group *group)
 {
     for (size_t i = 0; i < group->n; i++)
-        if (!add_row(db, group->msgs[i]))
+        if (!add_message(db, group->msgs[i]))
             return undo(db);
-    db->added += group->n;
     db->then.reserved = larger(db->then.reserved, group->reserve);
     db->then.trim = larger(db->then.trim, group->trim);
     db->then.floor = larger(db->then.floor, group->floor);
@@ -270,12 +292,13 @@ static int undo_commit(struct store_db *db)
 
 int store_db_commit(struct store_db *db)
 {
-    if (!write_numbers(db) || !trim_some(db))
+    if (!add_block(db) || !write_numbers(db) || !trim_some(db))
         return undo(db);
-    if (!store_sql_run(db->writer, "COMMIT"))
+    if (!run(db, COMMIT))
         return undo_commit(db);
     db->trimming = (db->trimming || db->then.trim != db->now.trim) && !db->trim_ends;
     db->now = db->then;
+    db->last = db->then_last;
     return 0;
 }
 

@@ -21,7 +21,7 @@ static void copy_text(char *to, size_t size, struct slice s)
 }
 
 /* A number that a row has is used, whatever was reserved: the file may have been mended by hand. */
-static const char ask_meta[] = "SELECT epoch, max(reserved, coalesce((SELECT max(seq) FROM log) + 1, 1)), floor, trim, stamp,"
+static const char ask_meta[] = "SELECT epoch, max(reserved, coalesce((SELECT max(last) FROM log) + 1, 1)), floor, trim, stamp,"
                                " clean, sync, boot, inode, born FROM meta";
 
 static int read_meta(sqlite3 *conn, const char *path, struct store_meta *ret_meta, struct last_run *ret_last,

@@ -1,6 +1,6 @@
 /* store_schema.h — what the database looks like, and how an older one becomes that.
  *
- *   log    seq (primary key), prev, time, kind, channel, event, client, data
+ *   log    last (primary key), messages: a block (store_block.h) and the number of its last message
  *          append-only; no index by channel: histories are rebuilt in memory at start, and commits are ten times as fast
  *   meta   one row: epoch, reserved, floor, trim · how the last run ended: clean, sync, boot · is it a copy: stamp, inode, born
  *          · probes, counted only to be written

@@ -18,12 +18,17 @@ static inline bool store_sql_bind_u64(sqlite3_stmt *stmt, int at, uint64_t n)
 {
     return sqlite3_bind_int64(stmt, at, (sqlite3_int64)n) == SQLITE_OK;
 }
-static inline bool store_sql_bind_text(sqlite3_stmt *stmt, int at, struct slice s)
+static inline bool store_sql_bind_blob(sqlite3_stmt *stmt, int at, struct slice s)      /* the bytes must stay where they are */
 {
-    return sqlite3_bind_text(stmt, at, s.at, (int)s.len, SQLITE_STATIC) == SQLITE_OK;
+    return sqlite3_bind_blob64(stmt, at, s.at, s.len, SQLITE_STATIC) == SQLITE_OK;
 }
 static inline struct slice store_sql_text(sqlite3_stmt *stmt, int column)      /* valid until the statement moves on */
 {
     const char *at = (const char *)sqlite3_column_text(stmt, column);
+    return slice(at ? at : "", (size_t)sqlite3_column_bytes(stmt, column));
+}
+static inline struct slice store_sql_blob(sqlite3_stmt *stmt, int column)      /* likewise */
+{
+    const void *at = sqlite3_column_blob(stmt, column);
     return slice(at ? at : "", (size_t)sqlite3_column_bytes(stmt, column));
 }

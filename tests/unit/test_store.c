@@ -508,43 +508,102 @@ static void a_wal_that_was_torn_anywhere_opens_with_a_beginning_of_what_was_writ
     assert_true(fewest < 200);
 }
 
+/* ---- a file of schema 1: a row for each message ---- */
+
+static const char schema_1[] =
+    "PRAGMA journal_mode = WAL; PRAGMA application_id = 1130459756; PRAGMA user_version = 1;"
+    "CREATE TABLE log (seq INTEGER PRIMARY KEY, prev INTEGER NOT NULL, time INTEGER NOT NULL, kind INTEGER NOT NULL,"
+    " channel TEXT NOT NULL, event TEXT NOT NULL, client TEXT NOT NULL, data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, reserved INTEGER NOT NULL,"
+    " floor INTEGER NOT NULL, trim INTEGER NOT NULL, clean INTEGER NOT NULL, sync TEXT NOT NULL, boot TEXT NOT NULL,"
+    " stamp INTEGER NOT NULL, inode INTEGER NOT NULL, born INTEGER NOT NULL, probes INTEGER NOT NULL) STRICT;"
+    "INSERT INTO meta VALUES (1, 77, 401, 5, 31, 1, 'batch', '', 0, 0, 0, 0);";
+
+static void bind_text(sqlite3_stmt *stmt, int at, struct slice s) { sqlite3_bind_text(stmt, at, s.at, (int)s.len, SQLITE_TRANSIENT); }
+
+static void insert_row(sqlite3_stmt *stmt, const struct msg *m)
+{
+    sqlite3_bind_int64(stmt, 1, (sqlite3_int64)m->seq);
+    sqlite3_bind_int64(stmt, 2, (sqlite3_int64)m->prev);
+    sqlite3_bind_int64(stmt, 3, m->time_ms);
+    sqlite3_bind_int(stmt, 4, m->kind);
+    bind_text(stmt, 5, msg_channel(m));
+    bind_text(stmt, 6, msg_event(m));
+    bind_text(stmt, 7, msg_client(m));
+    sqlite3_bind_blob(stmt, 8, msg_data(m).at, (int)msg_data(m).len, SQLITE_TRANSIENT);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_DONE);
+    sqlite3_reset(stmt);
+}
+
+static void make_schema_1(const struct rig *rig, uint64_t from, uint64_t to)
+{
+    sqlite3 *conn = NULL;
+    sqlite3_stmt *stmt = NULL;
+    assert_int_equal(mkdir(rig->dir, 0700), 0);
+    assert_int_equal(sqlite3_open(rig_path(rig, "carillon.db"), &conn), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(conn, schema_1, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(conn, "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)", -1, &stmt, NULL), SQLITE_OK);
+    for (uint64_t seq = from; seq <= to; seq++) {
+        struct msg *m = msg_of(seq, seq - 1);
+        insert_row(stmt, m);
+        msg_unref(m);
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_close(conn);
+}
+
+static void a_store_with_a_row_for_each_message_is_taken_over_with_all_of_them(void **state)
+{
+    struct rig *rig = *state;
+    make_schema_1(rig, 21, 400);                    /* trimmed below 31 */
+    rig_open(rig, STORE_SYNC_BATCH);
+    assert_true(rig->start.next == 401 && rig->start.floor == 5);
+    assert_int_equal(rig_commit(rig, group_of(rig, 401, 410)), 0);
+    rig_close(rig);
+    assert_kept(rig, 31, 410);
+}
+
 /* ---- trims, and the size of files ---- */
 
-static int64_t rows_in_file(const struct rig *rig)
+static int64_t ask_file(const struct rig *rig, const char *sql)
 {
     sqlite3 *conn = NULL;
     sqlite3_stmt *stmt = NULL;
     int64_t rows = -1;
     if (sqlite3_open_v2(rig_path(rig, "carillon.db"), &conn, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-        sqlite3_prepare_v2(conn, "SELECT count(*) FROM log", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+        sqlite3_prepare_v2(conn, sql, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
         rows = sqlite3_column_int64(stmt, 0);
     sqlite3_finalize(stmt);
     sqlite3_close(conn);
     return rows;
 }
 
-static bool only_1000_rows(void *arg) { return rows_in_file(arg) == 1000; }
+enum { TRIM = 5021 };      /* in the middle of a row */
+
+static int64_t trimmed_rows(const struct rig *rig) { return ask_file(rig, "SELECT count(*) FROM log WHERE last < 5021"); }
+static bool    none_trimmed(void *arg)             { return trimmed_rows(arg) == 0; }
 
 static void trimmed_rows_are_gone_at_once_and_deleted_little_by_little(void **state)
 {
     struct rig *rig = *state;
     rig_open(rig, STORE_SYNC_BATCH);
-    for (uint64_t seq = 1; seq < 6000; seq += 1000)
-        assert_int_equal(rig_commit(rig, group_of(rig, seq, seq + 999)), 0);
+    for (uint64_t seq = 1; seq < 6000; seq += 50)      /* a row each */
+        assert_int_equal(rig_commit(rig, group_of(rig, seq, seq + 49)), 0);
+    assert_int_equal(trimmed_rows(rig), 100);
     struct store_group *group = group_new(rig);
-    group->trim = 5001;
+    group->trim = TRIM;
     group->floor = 4711;
     assert_int_equal(rig_commit(rig, group), 0);
     rig_close(rig);
-    int64_t left = rows_in_file(rig);
-    if (left <= 1000)
+    if (trimmed_rows(rig) == 0)
         print_message("all slices were done before the stop\n");
-    assert_kept(rig, 5001, 6000);
+    assert_kept(rig, TRIM, 6000);
     assert_int_equal(rig->start.floor, 4711);
     rig_open(rig, STORE_SYNC_BATCH);
-    wait_until(only_1000_rows, rig, "the trimmed rows are deleted, also by the next run");
+    wait_until(none_trimmed, rig, "the trimmed rows are deleted, also by the next run");
     rig_close(rig);
-    assert_kept(rig, 5001, 6000);
+    assert_kept(rig, TRIM, 6000);
+    assert_int_equal(ask_file(rig, "SELECT count(*) FROM log"), 20);
 }
 
 static void a_trim_of_everything_leaves_an_empty_store_with_its_numbers(void **state)
@@ -626,6 +685,7 @@ int main(void)
         TEST(half_a_commit_behind_the_last_does_no_harm),
         TEST(a_wal_that_was_torn_anywhere_opens_with_a_beginning_of_what_was_written),
         TEST(trimmed_rows_are_gone_at_once_and_deleted_little_by_little),
+        TEST(a_store_with_a_row_for_each_message_is_taken_over_with_all_of_them),
         TEST(a_trim_of_everything_leaves_an_empty_store_with_its_numbers),
         TEST(the_wal_is_bounded_under_constant_load_and_emptied_at_rest),
     };
