@@ -9,7 +9,7 @@ NODE ?= node
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
-DEPS_TEST  := clang libcmocka-dev libjansson-dev chromium curl slowhttptest
+DEPS_TEST  := clang clang-tidy libcmocka-dev libjansson-dev chromium curl slowhttptest
 DEPS_FUZZ  := clang libclang-rt-dev libjansson-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
@@ -102,12 +102,21 @@ attacks: all                                ## what must not harm it: the tables
 	$(node_tests) attacks/*.test.mjs
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
 	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi
-lint: all                                   ## layers, circles, long functions, hardening; clang, warnings as errors
+lint: all                                   ## layers, circles, long functions, hardening; clang and clang-tidy
 	@tests/lint/layers.sh
 	@tests/lint/circles.sh
 	@tests/lint/functions.sh
 	@tests/lint/hardened.sh $(B)/carillon
-	@$(MAKE) --no-print-directory B=$(B)/clang CC=$(CLANG) OPT=-O0 HARD= $(CORE:%.c=$(B)/clang/obj/%.o) $(B)/clang/obj/hub/main.o >/dev/null
+	@$(MAKE) --no-print-directory -k -j2 B=$(B)/clang CC=$(CLANG) OPT=-O0 HARD= $(LINTED:%.c=$(B)/clang/tidy/%) >/dev/null
+LINTED := $(SRC) $(SIM_SRC) $(sort $(wildcard tests/fuzz/*.c))
+# Each source is compiled by clang and read by clang-tidy when it, a header or .clang-tidy has changed. TIDY_NODES bounds how far
+# the analyzer follows the paths of one function; make soak lets it go to the end.
+TIDY_NODES ?= 75000
+$(B)/tidy/%: %.c $(B)/obj/%.o .clang-tidy
+	@mkdir -p $(@D)
+	$(call say,TIDY,$<)
+	$(Q)$(CLANG)-tidy --quiet $< -- -std=gnu11 -Itests/lint/analyzer -I. -Xclang -analyzer-config -Xclang max-nodes=$(TIDY_NODES) >$@.log 2>&1 || { cat $@.log >&2; exit 1; }
+	@mv $@.log $@
 # ---- sanitizers: everything built once more, under build/asan and build/tsan ----
 # Every process writes what it finds into build/asan/reports, so a fault counts also in a hub that a test kills, or a subcommand nobody
 # looks at. What a sanitizer says about libraries, and why that is not ours, is in tests/sanitizers/*.supp.

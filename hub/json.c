@@ -314,7 +314,7 @@ static char unescaped(char c)
 int json_unquote(struct slice value, struct buf *out)
 {
     const char *p = value.at, *end = value.at + value.len;
-    unsigned c;
+    unsigned c = 0;
     if (value.len < 2 || *p != '"' || skip_string(p + 1, end) != end)
         return ERR_BAD_FIELD;
     p++;

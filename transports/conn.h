@@ -196,7 +196,7 @@ struct catchup {
     bool            begun;        /* protocol->began has been called, or needs not be: its subscriptions had been live */
 };
 /* The channel names of a catch-up, in the order of the subscribe: calls each(arg, name). */
-void catchup_each_channel(const struct catchup *catchup, void (*each)(void *arg, struct slice channel), void *arg);
+void catchup_each_channel(const struct catchup *cu, void (*each)(void *arg, struct slice channel), void *arg);
 
 /* ---- for the edge's own modules, not for protocols and lines ---- */
 void conn_drain(struct conn *conn);            /* closes with ERR_DRAINING and a retry time of its own */

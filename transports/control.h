@@ -11,7 +11,7 @@ struct conn;
 void control_ready(struct buf *out, const struct conn *conn, const struct fetch_call *answer, bool resumed);
 void control_gap(struct buf *out, const struct fetch_call *answer, bool replay);
 void control_welcome(struct buf *out, const struct conn *conn, struct position position);
-void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position begin, bool resumed);
+void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position from, bool resumed);
 void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel);
 void control_position(struct buf *out, struct slice channel, struct position position);   /* channel empty: the connection's */
 void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer);

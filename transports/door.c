@@ -1,3 +1,4 @@
+#define _GNU_SOURCE      /* accept4 */
 #include "transports/door.h"
 
 #include "hub/base/clock.h"
@@ -27,7 +28,7 @@ static void turn_away_waiting(struct door *door, int listening)
     for (int i = 0; i < AWAY_MAX && door->spare >= 0; i++) {
         close(door->spare);
         door->spare = -1;
-        int fd = accept(listening, NULL, NULL);
+        int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
             close(fd);
             metric_add(METRIC_away_files, 1);

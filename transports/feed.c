@@ -86,8 +86,8 @@ void feed_release(struct feed *feed)
 
 /* ---- watching ---- */
 
-static void on_watched(struct call *call);
-static void on_unwatched(struct call *call);
+static void on_watched(struct call *answer);
+static void on_unwatched(struct call *answer);
 
 static void send_watch(struct feed *feed, struct watch_call *call, enum letter_kind kind)
 {
@@ -312,7 +312,7 @@ bool feed_message(struct feed *feed, const struct msg *m)
     feed->last = m->seq;
     feed->seen++;
     feed->seen_bytes += msg_size(m);
-    for (uint8_t format = 0; format < WIRE_FORMATS; format++) {
+    for (int format = 0; format < WIRE_FORMATS; format++) {
         if (!feed->rings[format] || !ring_wanted(feed->rings[format]))
             continue;
         size_t fresh = append(feed, format, m);

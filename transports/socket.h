@@ -25,8 +25,8 @@ struct socket {
     struct socket_tls *tls;      /* NULL: plain */
 };
 
-/* With the certificate of `tls` (config->tls), or plain when it is NULL. 0; or ERR_MEMORY: the descriptor is the caller's still. */
-int     socket_open(int fd, struct ssl_ctx_st *tls, struct socket *ret_socket);
+/* With the certificate of `context` (config->tls), or plain when it is NULL. 0; or ERR_MEMORY: the descriptor is the caller's still. */
+int     socket_open(int fd, struct ssl_ctx_st *context, struct socket *ret_socket);
 void    socket_close(struct socket *socket);
 /* > 0 bytes; SOCKET_ENDED: the other side sends no more; SOCKET_LATER; SOCKET_BROKEN; SOCKET_SPEAKS_HTTP: no TLS came but an
  * HTTP request in the clear (the socket is plain from then on, so that it can be told). */
