@@ -1,5 +1,6 @@
 #include "hub/api.h"
 
+#include "hub/api_caller.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config.h"
@@ -110,6 +111,7 @@ void api_session_fini(struct api_session *session)
     buf_fini(&session->key);
     principal_unref(session->principal);
     session->principal = NULL;
+    session->caller = NULL;
 }
 
 /* The key that the request carries; empty: none. ERR_UNAUTHENTICATED: credentials of another kind. */
@@ -152,8 +154,9 @@ static int find_principal(struct api_request *r)
     api_session_fini(session);
     session->principal = principal;
     session->config = config;
+    session->caller = api_caller_get(&r->api->callers, principal_name(principal));
     buf_add_slice(&session->key, key);
-    if (session->key.failed)
+    if (session->key.failed || !session->caller)
         api_session_fini(session);
     return session->principal ? 0 : ERR_MEMORY;
 }
@@ -163,6 +166,7 @@ static int authorise(struct api_request *r)
     if (r->route->op == OP_OPEN)
         return 0;
     int err = find_principal(r);
+    r->caller = err ? NULL : r->session->caller;
     return err ? err : principal_may(r->session->principal, (enum access_op)r->route->op, r->channel);
 }
 

@@ -38,6 +38,7 @@ struct api_session {
     const struct config *config;       /* the settings it was found with */
     struct buf        key;             /* the credentials that `principal` came from; empty: none */
     struct principal *principal;       /* NULL: not asked yet */
+    struct api_caller *caller;         /* whose requests these are; with the principal */
 };
 void api_session_fini(struct api_session *session);
 

@@ -5,6 +5,7 @@
  * No value is built: the payload is a slice of the body (JSON: the exact bytes of the member `data`), copied once, into the
  * message. All that is wrong is collected before it is told. */
 #include "hub/api.h"
+#include "hub/api_caller.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config.h"
@@ -217,6 +218,7 @@ static void published(struct call *call)
 {
     struct api_request *r = call->owner;
     struct msg *m = r->publish.msg;
+    api_caller_give_back(r->caller, msg_size(m));
     metric_publish_us(clock_mono_us() - r->arrived_us);
     if (call->err)
         problem_answer_one(r, NULL, call->err, NULL);
@@ -245,6 +247,11 @@ void api_publish(struct api_request *r)
     struct msg *m = msg_new(r->channel, wish.event, SLICE(""), wish.kind, wish.data);
     if (!m) {
         problem_answer_one(r, NULL, ERR_MEMORY, NULL);
+        return;
+    }
+    if (!api_caller_take(r->caller, msg_size(m), r->api->config->limits_caller_bytes)) {
+        msg_unref(m);
+        problem_answer_one(r, NULL, ERR_TOO_MANY, "this caller has too many publishes under way (limits.caller_bytes)");
         return;
     }
     r->publish.msg = m;

@@ -20,6 +20,7 @@ void api_request_reset(struct api_request *r)
     r->body = r->path = r->query = r->channel = slice("", 0);
     r->body_max = 0;
     r->channel_err = 0;
+    r->caller = NULL;
     r->status = 0;
     r->head_only = false;
 }

@@ -7,6 +7,7 @@
 #include "hub/call.h"
 #include "hub/name.h"
 
+struct api_caller;
 struct api_route;
 struct api_session;
 struct clock;
@@ -17,6 +18,7 @@ struct api {                           /* one per API thread */
     const struct clock  *clock;
     struct post         *to_hub;       /* flushed by the front, once per turn of its loop */
     uint8_t              peer;         /* its number at the hub */
+    struct api_caller   *callers;      /* table by name (api_caller.h) */
 };
 
 struct api_header { struct slice name, value; };
@@ -41,6 +43,7 @@ struct api_request {
     char                     channel_bytes[CHANNEL_NAME_MAX];
     struct slice             channel;        /* decoded {channel}; to be checked by the handler */
     int                      channel_err;    /* ERR_BAD_CHANNEL: not a channel name */
+    struct api_caller       *caller;         /* not of open routes */
     /* the handler's */
     struct buf               scratch;        /* decoded values */
     union {

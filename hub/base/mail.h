@@ -10,7 +10,19 @@
  *
  * Bounds     a post counts the bytes of its letters that have not been taken and marked done yet. post_has_room() says
  *            whether more should be sent; the post itself never refuses, because answers and control letters must
- *            always get through. What a sender does without room is said at the sender (EXACT.md 15).
+ *            always get through: each of them was asked for by something that is bounded itself. Without room:
+ *
+ *            from, to     bound                  what happens when it is full
+ *            edge, hub    4 MiB per edge         WebSockets are not read until answers come back (conn_pause_if_busy); each has
+ *                                                one call under way even then. The edge's own calls go through: one watch per
+ *                                                feed, one fetch per reader that catches up
+ *            API, hub     16 MiB                 API connections are not read (http_front_has_room); before that a caller that
+ *                                                has limits.caller_bytes under way gets 429
+ *            hub, edge    edge.mail_bytes        messages are dropped until the edge, told by LETTER_LOST, has put its readers to
+ *                                                catching up from history (EXACT.md 15). Sockets go through: limits.connections
+ *            hub, API     none needed            nothing but answers
+ *            hub, store   store.queue_bytes      publishes get 503 `busy`; two groups are under way, the next one grows (publish.c)
+ *            store, hub   none needed            nothing but answers
  * Threading  mailbox_take: the receiver. post_*: the sender; post_has_room may be asked by the sender only.
  *            letter_done: the receiver.
  * Lifetime   mailboxes live until all threads have ended; a post until its receiver has taken everything. */

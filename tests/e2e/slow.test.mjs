@@ -141,3 +141,42 @@ scenario('pings under a burst are answered between frames, never inside one', as
     await socket.waitFor(() => socket.lastPong?.toString() === 'last', 'the last pong');
     assert.equal(socket.closed, null);
 });
+
+scenario('a reader of several channels that falls behind gets them in one order, each whole', async (scope) => {
+    const hub = await scope.hub({ args: DEEP });
+    const stream = await scope.sse(hub, '/sse?channel=a&channel=b&channel=c');
+    const socket = await scope.ws(hub, '/ws?channel=a&channel=b&channel=c');
+    await Promise.all([stream.ready(), socket.get('subscribed')]);
+    stream.pause();
+    socket.pause();
+    await Promise.all(['a', 'b', 'c'].map((channel) => flood(scope, hub, channel, 150)));
+    stream.resume();
+    socket.resume();
+    await Promise.all([stream.take(450, 60_000), socket.take(450, 60_000)]);
+    const all = Array.from({ length: 150 }, (_, i) => i);
+    for (const messages of [stream.messages.map((m) => JSON.parse(m.data)), socket.messages]) {
+        for (const channel of ['a', 'b', 'c']) assert.deepEqual(numbersOf(messages.filter((m) => m.channel === channel).map((m) => m.data)), all);
+        const numbers = messages.map((m) => Number(m.id.split('.')[1]));
+        assert.deepEqual(numbers, [...numbers].sort((a, b) => a - b), 'by number over all channels');
+    }
+    assert.deepEqual([...stream.control('gap'), ...socket.of('gap')], []);
+});
+
+scenario('a reader that stops in the middle of its resume is never closed for it: when history has moved on it is told a gap', async (scope) => {
+    const hub = await scope.hub({ args: ['--history.size=300', '--history.bytes=1GiB', '--edge.ring_bytes=256KiB'] });
+    const { id } = await publish(hub, 'a', 'first');
+    await flood(scope, hub, 'a', 290);
+    const stream = await scope.sse(hub, '/sse?channel=a', { lastEventId: id });
+    const socket = await scope.ws(hub, `/ws?channel=a&last_event_id=${id}`);
+    stream.pause();
+    socket.pause();
+    await flood(scope, hub, 'a', 400);      // more than is kept: what they have not been sent is gone
+    stream.resume();
+    socket.resume();
+    await publish(hub, 'a', '400');
+    await Promise.all([stream.waitFor(() => stream.data.at(-1) === '400', 'the newest', 60_000), socket.waitFor(() => socket.data.at(-1) === '400', 'the newest', 60_000)]);
+    assert.equal(JSON.parse(stream.control('gap')[0].data).reason, 'history');
+    assert.equal(socket.of('gap')[0].reason, 'history');
+    assert.equal(await slowOf(hub, 'disconnect'), 0);
+    assert.deepEqual([stream.ended, socket.closed], [null, null]);
+});

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE /* memmem, strcasestr */
 /* The API's front over loopback, with a hub that is played by the test: it sees each call and answers when it likes. */
+#include "hub/api_key.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config.h"
@@ -449,6 +450,49 @@ static void more_requests_than_limits_pipeline_are_not_read_until_earlier_ones_a
     for (int i = 0; i < 30; i++)
         expect_status(&c, 201);
     hang_up(&c);
+}
+
+static void a_caller_with_too_much_under_way_gets_429_on_every_connection_and_others_do_not(void **state)
+{
+    struct stage *s = *state;
+    char body[1001];
+    struct publish_call *calls[3];
+    memset(body, 'x', 1000);
+    body[1000] = '\0';
+    s->config.limits_caller_bytes = 2500;
+    s->config.dev = false;
+    static const char *const everything[] = { "**" };
+    static struct api_key key = { .name = "other" };
+    s->config.access_publish = (struct words){ .at = everything, .count = 1 };
+    api_key_digest(slice_of("secret"), key.sha256);
+    s->config.keys = &key;
+    s->config.key_count = 1;
+    raise_curtain(s);
+    struct client a = connect_client(s), b = connect_client(s), other = connect_client(s);
+    say_publish(&a, "", body);
+    calls[0] = must_publish(s);
+    say_publish(&b, "", body);
+    calls[1] = must_publish(s);
+    say_publish(&b, "", body);      /* the third of the same caller, behind one that is under way */
+    say_publish(&other, "X-API-Key: secret\r\n", body);
+    calls[2] = must_publish(s);
+    answer_publish(s, calls[1]);
+    expect_status(&b, 201);
+    struct answer refused = take(&b, false);
+    assert_int_equal(refused.status, 429);
+    assert_non_null(strstr(refused.body, "\"code\":\"too_many_requests\""));
+    assert_non_null(strstr(refused.head, "\r\nRetry-After: 1\r\n"));
+    answer_free(&refused);
+    say_publish(&b, "", body);      /* there is room again */
+    answer_publish(s, must_publish(s));
+    expect_status(&b, 201);
+    answer_publish(s, calls[0]);
+    answer_publish(s, calls[2]);
+    expect_status(&a, 201);
+    expect_status(&other, 201);
+    hang_up(&a);
+    hang_up(&b);
+    hang_up(&other);
 }
 
 static void large_bodies_under_way_are_bounded_too(void **state)
@@ -1224,6 +1268,7 @@ int main(void)
         ON_STAGE(good_and_bad_requests_are_answered_in_the_order_they_were_sent),
         ON_STAGE(a_read_waits_for_the_writes_before_it_and_no_write_waits_for_a_read),
         ON_STAGE(more_requests_than_limits_pipeline_are_not_read_until_earlier_ones_are_answered),
+        ON_STAGE(a_caller_with_too_much_under_way_gets_429_on_every_connection_and_others_do_not),
         ON_STAGE(large_bodies_under_way_are_bounded_too),
         ON_STAGE(a_request_that_comes_byte_by_byte_is_understood),
         ON_STAGE(a_chunked_body_must_be_chunked_exactly),

@@ -1,0 +1,66 @@
+#include "hub/api_caller.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static void a_name_is_one_caller_whoever_asks(void **state)
+{
+    struct api_caller *callers = NULL;
+    (void)state;
+    struct api_caller *a = api_caller_get(&callers, SLICE("key a"));
+    assert_non_null(a);
+    assert_ptr_equal(api_caller_get(&callers, SLICE("key a")), a);
+    for (int i = 0; i < 1000; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "key %d", i);
+        assert_ptr_not_equal(api_caller_get(&callers, slice_of(name)), a);
+    }
+    assert_ptr_equal(api_caller_get(&callers, SLICE("key a")), a);
+    api_callers_free(&callers);
+    assert_null(callers);
+    api_callers_free(&callers);
+}
+
+static void a_caller_may_have_the_most_under_way_and_not_a_byte_more(void **state)
+{
+    struct api_caller *callers = NULL;
+    (void)state;
+    struct api_caller *a = api_caller_get(&callers, SLICE("a")), *b = api_caller_get(&callers, SLICE("b"));
+    assert_true(api_caller_take(a, 60, 100));
+    assert_true(api_caller_take(a, 40, 100));
+    assert_false(api_caller_take(a, 1, 100));
+    assert_false(api_caller_take(a, SIZE_MAX, 100));
+    assert_true(api_caller_take(b, 100, 100));
+    api_caller_give_back(a, 60);
+    assert_false(api_caller_take(a, 61, 100));
+    assert_true(api_caller_take(a, 60, 100));
+    assert_false(api_caller_take(a, 1, 50));      /* the limit was lowered */
+    api_callers_free(&callers);
+}
+
+static void one_publish_alone_is_never_too_much(void **state)
+{
+    struct api_caller *callers = NULL;
+    (void)state;
+    struct api_caller *a = api_caller_get(&callers, SLICE("a"));
+    assert_true(api_caller_take(a, 1000, 100));
+    assert_false(api_caller_take(a, 1, 100));
+    api_caller_give_back(a, 1000);
+    assert_true(api_caller_take(a, 1000, 100));
+    api_callers_free(&callers);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_name_is_one_caller_whoever_asks),
+        cmocka_unit_test(a_caller_may_have_the_most_under_way_and_not_a_byte_more),
+        cmocka_unit_test(one_publish_alone_is_never_too_much),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
