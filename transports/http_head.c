@@ -9,7 +9,7 @@ enum { HEAD_KEPT = 16 * 1024 };
 /* While the parser runs. */
 struct reading {
     struct http_head *head;
-    unsigned          hosts, lengths, encodings;
+    unsigned          hosts, lengths, encodings, credentials[2];
     int               err;
 };
 
@@ -100,11 +100,23 @@ static void add_expect(struct reading *r, struct slice value)
     r->head->expect = slice_is_nocase(value, SLICE("100-continue")) ? EXPECT_CONTINUE : EXPECT_OTHER;
 }
 
+/* Two of a kind: of two readers each might believe another. */
+static void count_once(struct reading *r, unsigned *count)
+{
+    if ((*count)++ > 0)
+        r->err = ERR_BAD_REQUEST;
+}
+
+static void add_authorization(struct reading *r, struct slice value) { (void)value; count_once(r, &r->credentials[0]); }
+static void add_api_key(struct reading *r, struct slice value)       { (void)value; count_once(r, &r->credentials[1]); }
+
+/* Headers that decide where a request ends, for whom it is, or who sends it. */
 static const struct {
     struct slice name;
     void       (*add)(struct reading *r, struct slice value);
-} framing[] = {
+} checked[] = {
     { SLICE("host"), add_host }, { SLICE("content-length"), add_length }, { SLICE("transfer-encoding"), add_encoding }, { SLICE("expect"), add_expect },
+    { SLICE("authorization"), add_authorization }, { SLICE("x-api-key"), add_api_key },
 };
 
 static struct slice trim_end(struct slice s)
@@ -138,9 +150,9 @@ static int on_value(http_parser *parser, const char *at, size_t len)
     struct reading *r = parser->data;
     struct api_header *header = &r->head->headers[r->head->n_headers++];
     header->value = trim_end(slice(at, len));
-    for (size_t i = 0; i < sizeof framing / sizeof *framing; i++)
-        if (slice_is_nocase(header->name, framing[i].name))
-            framing[i].add(r, header->value);
+    for (size_t i = 0; i < sizeof checked / sizeof *checked; i++)
+        if (slice_is_nocase(header->name, checked[i].name))
+            checked[i].add(r, header->value);
     return r->err;
 }
 

@@ -668,6 +668,8 @@ static void nothing_that_two_readers_might_read_differently_is_read(void **state
         { P "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n" INSIDE, 400 },
         { P "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n" INSIDE, 400 },
         { P "X: a\r\n Content-Length: 5\r\n\r\n" INSIDE, 400 },
+        { P "Authorization: Bearer a\r\nauthorization: Bearer b\r\n\r\n" INSIDE, 400 },
+        { P "X-API-Key: a\r\nX-Api-Key: b\r\n\r\n" INSIDE, 400 },
         { P "X: a\r\n\tb\r\n\r\n" INSIDE, 400 },
         { P "X: a\nContent-Length: 5\r\n\r\n" INSIDE, 400 },
         { P "X: a\rContent-Length: 5\r\n\r\n" INSIDE, 400 },

@@ -38,12 +38,13 @@ export function residentMiB(pid) {
 export class Watch {
     #n = 0;
 
-    static async over(scope, hub) {
+    // headers: credentials that open everything, where the hub asks for some
+    static async over(scope, hub, headers = {}) {
         const watch = new Watch();
-        Object.assign(watch, { scope, hub, agent: new http.Agent({ keepAlive: true, maxSockets: 1 }) });
+        Object.assign(watch, { scope, hub, headers, agent: new http.Agent({ keepAlive: true, maxSockets: 1 }) });
         scope.defer(() => watch.agent.destroy());
-        watch.stream = await scope.sse(hub, '/sse?channel=neighbour');
-        watch.socket = await scope.ws(hub, '/ws?channel=neighbour');
+        watch.stream = await scope.sse(hub, '/sse?channel=neighbour', { headers });
+        watch.socket = await scope.ws(hub, '/ws?channel=neighbour', { headers });
         await Promise.all([watch.stream.ready(), watch.socket.get('subscribed')]);
         await watch.answers();
         watch.files = openFiles(hub.pid);
@@ -54,11 +55,11 @@ export class Watch {
     // A neighbour's connections go on, and newcomers are served on both ports.
     async answers() {
         const text = `still here ${++this.#n}`;
-        await publish(this.hub, 'neighbour', text, { agent: this.agent });
+        await publish(this.hub, 'neighbour', text, { agent: this.agent, headers: this.headers });
         await this.stream.waitFor(() => this.stream.data.at(-1) === text, `${text} on SSE`);
         await this.socket.waitFor(() => this.socket.data.at(-1) === text, `${text} on WebSocket`);
         assert.equal((await request(this.hub, '/health/ready')).status, 200);
-        const newcomer = await this.scope.sse(this.hub, '/sse?channel=newcomer');
+        const newcomer = await this.scope.sse(this.hub, '/sse?channel=newcomer', { headers: this.headers });
         await newcomer.ready();
         newcomer.close();
     }
@@ -73,7 +74,7 @@ export class Watch {
         try {
             assert.ok(this.hub.alive, 'the hub runs');
             await this.answers();
-            assert.equal((await request(this.hub, `/v1/channels/${SMUGGLED}`, { agent: this.agent })).status, 404, 'nothing was smuggled');
+            assert.equal((await request(this.hub, `/v1/channels/${SMUGGLED}`, { agent: this.agent, headers: this.headers })).status, 404, 'nothing was smuggled');
             await this.idles();
         } catch (error) { throw new Error(`after "${what}": ${error.message}`, { cause: error }); }
     }
