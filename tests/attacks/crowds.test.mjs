@@ -91,6 +91,27 @@ scenario('commands without end from clients that do not read cost bounded memory
     await watch.over('commands without end', 48, t);
 });
 
+// Each is 60 bytes or less, and asks for up to 2 MiB.
+const CALLS_FOR_MORE = [
+    ['history', '{"type":"history","channel":"big","limit":1000}'],
+    ['a replay and no replay', '{"type":"subscribe","channels":["big"],"since":"POSITION"}', '{"type":"unsubscribe","channels":["big"]}'],
+    ['500 channels and none', `{"type":"subscribe","channels":[${Array.from({ length: 500 }, (_, i) => `"c${i}"`)}],"since":"x"}`, `{"type":"unsubscribe","channels":[${Array.from({ length: 500 }, (_, i) => `"c${i}"`)}]}`],
+];
+
+scenario('small commands with large answers, and 500 streams that resume 2 MiB and do not read, cost bounded memory', async (scope, t) => {
+    const { hub, watch } = await watched(scope, ['--history.bytes=2MiB']);
+    const { id } = await publish(hub, 'big', 'first');
+    for (let i = 0; i < 30; i++) await publish(hub, 'big', `${i}`.padEnd(60000, '.'));
+    const floods = CALLS_FOR_MORE.map(([, ...calls]) => handshaken(...Array(200).fill(Buffer.concat(calls.map((call) => text(call.replace('POSITION', id)))))));
+    const peers = [...await crowd(scope, hub.public, 60, (i) => floods[i % floods.length], { reads: false }),
+        ...await crowd(scope, hub.public, 500, `GET /sse?channel=big&last_event_id=${id} HTTP/1.1\r\n${H}\r\n`, { reads: false })];
+    await counted(hub, 'carillon_connections', 500);
+    await watch.unharmed('calls for more than is taken');
+    watch.uses(128, '60 clients that ask for 10 GB and 500 that resume 1 GB');
+    dropAll(peers);
+    await watch.over('calls for more than is taken', 32, t);
+});
+
 scenario('requests without end from clients that do not read cost bounded memory', async (scope, t) => {
     const { hub, watch } = await watched(scope);
     const requests = [`GET / HTTP/1.1\r\n${H}X-Request-Id: ${'r'.repeat(128)}\r\n\r\n`, publishBytes('flood', 'x'.repeat(200)), `GET /nothing HTTP/1.1\r\n${H}\r\n`, `GET /metrics HTTP/1.1\r\n${H}\r\n`];
