@@ -4,24 +4,27 @@ export const median = values => {
   return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 };
 const range = values => [Math.min(...values), Math.max(...values)];
+export const BUSY = 0.1;                             // others' share of the machine beyond which it is told
 const reaches = (goal, value) => goal.more ? value >= goal.limit : value <= goal.limit;
 
-// hub, base: one object of figures per round; the rounds are pairs, taken one after the other.
-export function summarise(figure, hub, base) {
+// hub, base: one object of figures per round; the rounds are pairs, taken one after the other. others: what other processes used of the machine.
+export function summarise(figure, hub, base, others) {
   const ours = hub.map(r => r[figure.key]), theirs = base.map(r => r[figure.key]);
   const ratios = ours.map((value, i) => value / theirs[i]).filter(Number.isFinite);
   const it = { ...figure, hub: ours, base: theirs, median: median(ours), range: range(ours) };
   if (theirs.length > 0) Object.assign(it, { base_median: median(theirs), base_range: range(theirs), ratio: median(ours) / median(theirs), ratio_range: range(ratios) });
-  return { ...it, verdict: verdict(it) };
+  return { ...it, verdict: verdict(it, others) };
 }
 
 // A goal is reached or missed when the rounds agree about it; when some reach it and some do not, the noise is larger than the difference.
-function verdict({ goal, hub, median: ours, ratio, ratio_range, range: own }) {
+// What is measured by the clock says little while others use the machine.
+function verdict({ goal, wall, ratio_range: pairs, range: own, ratio, median: ours }, others) {
   if (!goal) return '';
-  const value = goal.ratio ? ratio : ours, [low, high] = goal.ratio ? ratio_range : own;
-  const met = reaches(goal, value) ? 'reached' : 'MISSED';
+  const [low, high] = goal.ratio ? pairs : own;
+  const met = reaches(goal, goal.ratio ? ratio : ours) ? 'reached' : 'MISSED';
   if (reaches(goal, low) !== reaches(goal, high)) return `${met}, but the rounds disagree`;
-  return hub.length > 1 && high > 2 * low ? `${met}, though the rounds differ by × ${(high / low).toFixed(1)}` : met;
+  if (high > 2 * low) return `${met}, but the rounds differ by × ${(high / low).toFixed(1)}`;
+  return wall && others > BUSY ? `${met}, but others were busy` : met;
 }
 
 export const figure = n => n === undefined || !Number.isFinite(n) ? '' : Math.abs(n) >= 1000 ? Math.round(n).toLocaleString('en') : Math.abs(n) >= 100 ? n.toFixed(0) : n.toPrecision(3);

@@ -2,6 +2,7 @@
  *
  *   load fanout   --kind ws|sse --sub H:P --pub H:P --pid N --n 1000 --window 200 --messages M [--size 128]
  *                 publishes with at most `window` messages not yet received by all. --window 1: one at a time
+ *                 --bursts: `window` messages in one send(), the next when all have got these
  *   load latency  --kind … --n 100 --rate 1000 --messages M     time from publish to receipt
  *   load publish  --conns 64 --window W --messages M [--by ws] [--channels C] [--kind ws --subscribed]
  *                 publishes to one channel per connection, or to C in turn; --subscribed: each channel has a subscriber
@@ -149,7 +150,8 @@ static void parse(int argc, char **argv, struct options *o)
         { "kind", 1, NULL, 'k' }, { "sub", 1, NULL, 's' }, { "pub", 1, NULL, 'p' }, { "pid", 1, NULL, 'i' }, { "n", 1, NULL, 'n' },
         { "conns", 1, NULL, 'c' }, { "window", 1, NULL, 'w' }, { "messages", 1, NULL, 'm' }, { "size", 1, NULL, 'b' },
         { "rate", 1, NULL, 'r' }, { "since", 1, NULL, 'S' }, { "expect", 1, NULL, 'e' }, { "channels", 1, NULL, 'C' },
-        { "by", 1, NULL, 'y' }, { "subscribed", 0, NULL, 'u' }, { "tls", 0, NULL, 't' }, { NULL, 0, NULL, 0 },
+        { "by", 1, NULL, 'y' }, { "subscribed", 0, NULL, 'u' }, { "tls", 0, NULL, 't' },
+        { "bursts", 0, NULL, 'B' }, { NULL, 0, NULL, 0 },
     };
     bool subscribed = false;
     *o = (struct options){ .kind = PEER_WS, .size = 128, .window = 1, .conns = 1, .messages = 1000, .rate = 1000 };
@@ -171,6 +173,7 @@ static void parse(int argc, char **argv, struct options *o)
         case 'y': o->by_websocket = !strcmp(optarg, "ws"); break;
         case 'u': subscribed = true; break;
         case 't': o->tls = true; break;
+        case 'B': o->bursts = true; break;
         default: exit(2);
         }
     }

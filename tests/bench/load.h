@@ -20,6 +20,7 @@ struct options {
     size_t         channels;      /* channels altogether (publish: 0 = one per publisher), channels of each connection (hold) */
     uint64_t       messages, rate;
     bool           by_websocket;  /* publishers send commands on the public port instead of requests to the API */
+    bool           bursts;        /* fanout: o.window messages in one send(), and the next when all have got these */
     bool           tls;
 };
 
@@ -60,6 +61,8 @@ void load_watch(struct load *l, struct peer *peer);
 void load_open_pubs(struct load *l, size_t n);
 /* One publish by `pub`; the payload begins with `text` and is filled up to o.size. Waits (and reads) when the socket is full. */
 void load_publish(struct load *l, struct peer *pub, const char *channel, const char *text);
+/* n publishes in one send(), as far as the socket takes it. */
+void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n);
 int  mode_publish(struct load *l);
 
 /* subscribers.c, holders.c */

@@ -49,13 +49,30 @@ static size_t write_command(char *out, const char *channel, const char *payload,
     return peer_frame(out, json, (size_t)n);
 }
 
-void load_publish(struct load *l, struct peer *pub, const char *channel, const char *text)
+/* `out` has OUT_BYTES; the payload begins with `text` and is filled up to o.size. */
+static size_t write_publish(const struct load *l, const struct peer *pub, char *out, const char *channel, const char *text)
 {
-    char payload[OUT_BYTES / 2], out[OUT_BYTES];
+    char payload[OUT_BYTES / 2];
     size_t len = strlen(text), size = l->o.size > len ? l->o.size : len;
     memcpy(payload, text, len);
     memset(payload + len, 'x', size - len);
-    send_all(l, pub, out, pub->kind == PEER_POST ? write_request(out, channel, payload, size) : write_command(out, channel, payload, size));
+    return pub->kind == PEER_POST ? write_request(out, channel, payload, size) : write_command(out, channel, payload, size);
+}
+
+void load_publish(struct load *l, struct peer *pub, const char *channel, const char *text)
+{
+    char out[OUT_BYTES];
+    send_all(l, pub, out, write_publish(l, pub, out, channel, text));
+}
+
+void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n)
+{
+    char *out = malloc(n * OUT_BYTES);
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += write_publish(l, pub, out + len, channel, "");
+    send_all(l, pub, out, len);
+    free(out);
 }
 
 /* The k-th publish of publisher i, of those that go to o.channels in turn, or each to the publisher's own. */

@@ -4,11 +4,10 @@
 //   --only=TEXT    only rows whose name contains it
 //   --rounds=N     3 when not given
 //   --json=FILE    every figure of every round;  --markdown=FILE  the table as in the README
-import { writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { cells, figure, heads, line, markdown, summarise } from './figures.mjs';
+import { BUSY, cells, figure, heads, line, markdown, summarise } from './figures.mjs';
 import { allRows } from './rows.mjs';
 import { sameBytes } from './same_bytes.mjs';
 import { server, ticks } from './server.mjs';
@@ -46,10 +45,10 @@ console.log(line(heads));
 for (const row of allRows(args.quick).filter(r => !args.only || r.name.includes(args.only))) {
   try {
     const { hub, base, others } = await alternate(row);
-    const figures = row.figures.map(f => summarise(f, hub, base));
+    const figures = row.figures.map(f => summarise(f, hub, base, others));
     results.push({ name: row.name, baseline: baseName(row), others, figures, rounds: { hub, base } });
     figures.forEach((f, i) => show(cells(row, f, i === 0)));
-    if (others > 0.1) console.log(`  (others used ${figure(others * 100)} % of the machine meanwhile)`);
+    if (others > BUSY) console.log(`  (others used ${figure(others * 100)} % of the machine meanwhile)`);
   } catch (error) {
     results.push({ name: row.name, baseline: baseName(row), failed: error.message });
     show([row.name, `FAILED: ${error.message.split('\n')[0]}`, '', '', '', '', '', '', '']);

@@ -15,14 +15,31 @@ static unsigned long segments_in(const struct load *l)
     return sum;
 }
 
-/* Publishes `messages`, at most o.window of them not yet received by all, and waits until all are. */
+/* How many may be published now, of `left`, with `under_way` not yet received by all. */
+static uint64_t room(const struct load *l, uint64_t left, uint64_t under_way)
+{
+    if (l->o.bursts && under_way > 0)
+        return 0;
+    uint64_t free_now = l->o.window > under_way ? l->o.window - under_way : 0;
+    return left < free_now ? left : free_now;
+}
+
+static void publish_some(struct load *l, uint64_t n)
+{
+    if (l->o.bursts && n > 0)
+        load_publish_together(l, &l->pubs[0], "bench", n);
+    for (uint64_t i = 0; !l->o.bursts && i < n; i++)
+        load_publish(l, &l->pubs[0], "bench", "");
+}
+
+/* Publishes `messages` as the options tell, and waits until all have got all of them. */
 static void run_window(struct load *l, uint64_t messages)
 {
     uint64_t sent = 0, before = l->received;
     while (l->received - before < messages * l->o.n) {
-        uint64_t through = (l->received - before) / l->o.n;
-        for (; sent < messages && sent < through + l->o.window; sent++)
-            load_publish(l, &l->pubs[0], "bench", "");
+        uint64_t n = room(l, messages - sent, sent - (l->received - before) / l->o.n);
+        publish_some(l, n);
+        sent += n;
         load_must_pump(l, "messages are missing");
     }
     if (l->pubs[0].refused > 0)
