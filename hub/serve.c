@@ -1,5 +1,6 @@
 #include "hub/serve.h"
 
+#include "hub/access.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
@@ -186,6 +187,7 @@ static void reload(struct serve *s)
         log_lines(LOG_ERROR, buf_slice(&report.errors));
     } else {
         s->serving.config = config;
+        principal_unref(principal_anonymous(config));
         log_setup(config->log_level, config->log_format);
         log_lines(LOG_WARN, buf_slice(&report.notes));
         hub_reconfigure(s->serving.hub, config);
@@ -327,6 +329,7 @@ int serve_run(const struct config *config, const struct spoke *const *spokes, si
 {
     struct serve s = { .serving = { .config = config, .clock = clock_real() }, .spokes = spokes, .n_spokes = n_spokes };
     reserve_setup();
+    principal_unref(principal_anonymous(config));      /* made while there is memory: connections only share it */
     hash_setup();
     log_setup(config->log_level, config->log_format);
     limit_files(config);

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { messagesPath, publish, request } from './lib/http.mjs';
 import { Scarce, cannotBeScarce } from './lib/scarce.mjs';
+import { RawConnection, publishBytes } from './lib/raw.mjs';
+import { SseReader, WsReader } from './lib/reader.mjs';
 import { SseStream } from './lib/sse.mjs';
-import { TimedOut } from './lib/wait.mjs';
+import { TimedOut, eventually } from './lib/wait.mjs';
 import { WsClient } from './lib/ws.mjs';
 
 class Paid extends Error {}      // the client's connection was ended: that is what memory may cost it
@@ -58,7 +60,7 @@ const REQUESTS = [
     ['POST', messagesPath('a'), 'x'.repeat(70_000)], ['GET', '/v1/channels'], ['GET', '/v1/channels/a'], ['GET', messagesPath('a')], ['GET', '/metrics'],
     ['GET', '/health/ready'], ['GET', '/nowhere'],
 ];
-async function backend(hub) {
+async function backendSession(hub) {
     let paid;
     for (const one of REQUESTS) await asked(hub, ...one).catch((error) => { if (!(error instanceof Paid)) throw error; paid = error; });
     if (paid) throw paid;
@@ -98,9 +100,39 @@ async function oneByOne(scope, session, many, hubOptions) {
 }
 
 const skip = cannotBeScarce();
-for (const [name, session] of Object.entries({ 'a WebSocket': webSocket, 'an SSE stream': sseStream, 'a backend': backend }))
-    for (const many of [1, 8])
-        scenario(`${name} whose every allocation fails once (${many} in a row) ends alone`, { skip }, async (scope, t) => {
-            const seen = await oneByOne(scope, session, many, { memory: true });
+for (const [name, session] of Object.entries({ 'a WebSocket': webSocket, 'an SSE stream': sseStream, 'a backend': backendSession }))
+    for (const [many, memory] of [[1, false], [1, true], [8, true]])
+        scenario(`${name} whose every allocation fails once (${many} in a row, ${memory ? 'in memory only' : 'with a store'}) ends alone`, { skip }, async (scope, t) => {
+            const seen = await oneByOne(scope, session, many, { memory });
             t.diagnostic(JSON.stringify(seen));
         });
+
+scenario('a hub without any memory at all lives on, and when there is some again its readers miss nothing that was acknowledged', { skip }, async (scope, t) => {
+    const memory = new Scarce(scope);
+    const hub = await scope.hub({ env: memory.env, args: ['--edge.threads=1', '--sse.heartbeat=1s', '--ws.ping=1s'] });
+    const readers = [new WsReader(hub, ['a']), new SseReader(hub, ['a'])];
+    readers.forEach((reader) => scope.defer(() => reader.close()));
+    await Promise.all(readers.map((reader) => reader.ready()));
+    await publish(hub, 'a', '0');
+    const backend = new RawConnection(hub.api);
+    scope.defer(() => backend.close());
+    await backend.write(publishBytes('a', '1')).take(1);
+
+    memory.fail({ first: 1, many: 2 ** 52 });
+    backend.write(publishBytes('a', '2'));
+    await backend.waitFor(() => backend.answers.length > 1 || backend.ended, 'an answer or an end');
+    for (let i = 0; i < 20; i++) await runs(i % 2 ? webSocket : sseStream, hub).then((whole) => assert.ok(!whole, 'nobody can be served'));
+    await eventually(() => memory.failed > 50, 'it to ask for memory again and again');
+    const { failed } = memory.stop();
+    assert.ok(hub.alive, JSON.stringify(hub.run.ended));
+    t.diagnostic(JSON.stringify({ failed, answers: backend.answers.map((a) => a.status), connections: readers.map((reader) => reader.connections) }));
+
+    await eventually(() => publish(hub, 'a', 'end').catch(() => null), 'a publish that is taken');
+    const acknowledged = ['0', '1', ...(backend.answers[1]?.status === 201 ? ['2'] : [])];
+    for (const reader of readers) {
+        await reader.waitFor(() => reader.texts.at(-1) === 'end', 'the last message');
+        assert.deepEqual(reader.texts.slice(0, -1), acknowledged);
+        assert.deepEqual(reader.gaps, []);
+    }
+    assert.ok(await runs(webSocket, hub) && await runs(sseStream, hub) && await runs(backendSession, hub), 'everybody is served again');
+});
