@@ -26,7 +26,7 @@
 enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20, MEMORY_CHECK_S = 1 };
 
 struct serve {
-    struct serving             serving;
+    struct serving             serving;        /* first */
     struct store              *store;          /* NULL: memory only */
     const struct spoke *const *spokes;
     void                      *selves[SPOKES_MAX];
@@ -106,6 +106,12 @@ static void turn(struct serve *s)
     hub_turn(s->serving.hub);
     start_when_ready(s);
     arm_due(s);
+}
+
+static void turn_for_spoke(struct serving *serving)
+{
+    hub_turn(serving->hub);
+    arm_due((struct serve *)(void *)serving);
 }
 
 static void on_mail(evutil_socket_t fd, short what, void *arg)
@@ -327,7 +333,7 @@ static void limit_files(const struct config *config)
 
 int serve_run(const struct config *config, const struct spoke *const *spokes, size_t n_spokes)
 {
-    struct serve s = { .serving = { .config = config, .clock = clock_real() }, .spokes = spokes, .n_spokes = n_spokes };
+    struct serve s = { .serving = { .config = config, .clock = clock_real(), .turn = turn_for_spoke }, .spokes = spokes, .n_spokes = n_spokes };
     reserve_setup();
     principal_unref(principal_anonymous(config));      /* made while there is memory: connections only share it */
     hash_setup();

@@ -20,6 +20,9 @@ struct serving {                       /* what a spoke is given; lives as long a
     const struct clock  *clock;
     struct hub          *hub;
     struct event_base   *base;         /* the hub thread's loop */
+    /* After hub_send() on the hub thread, once for all that was sent: it leaves, and the hub's timer is set to what is due
+     * next. Not inside a call of the hub. */
+    void               (*turn)(struct serving *serving);
     char                 why[256];     /* open failed: one sentence for the operator */
 };
 

@@ -8,6 +8,7 @@
 #include "hub/hub.h"
 #include "hub/memory.h"
 #include "hub/metrics.h"
+#include "hub/spoke.h"
 #include "transports/door.h"
 #include "transports/edge.h"
 #include "transports/tunnel.h"
@@ -37,7 +38,7 @@ struct address_seats {
 
 struct acceptor {
     const struct config   *config;
-    struct hub            *hub;
+    struct serving        *serving;
     struct edge          **edges;        /* borrowed */
     size_t                 n_edges;
     atomic_uint           *edge_seats;   /* of n_edges */
@@ -191,7 +192,7 @@ static void hand_over(struct acceptor *acceptor, int fd, struct seats seats, con
     letter->fd = fd;
     letter->seats = seats;
     print_peer(letter->peer, address, len);
-    hub_send(acceptor->hub, acceptor->edges[edge]->peer, &letter->letter);
+    hub_send(acceptor->serving->hub, acceptor->edges[edge]->peer, &letter->letter);
     event_active(acceptor->send, EV_TIMEOUT, 0);
 }
 
@@ -217,28 +218,27 @@ static void on_send(evutil_socket_t fd, short what, void *arg)
 {
     struct acceptor *acceptor = arg;
     (void)fd, (void)what;
-    hub_turn(acceptor->hub);
+    acceptor->serving->turn(acceptor->serving);
 }
 
 /* ---- life ---- */
 
 void accept_reconfigure(struct acceptor *acceptor, const struct config *config) { acceptor->config = config; }
 
-int accept_new(const struct config *config, struct event_base *base, struct hub *hub, struct edge **edges, size_t n_edges,
-               struct acceptor **ret_acceptor, const char **ret_why)
+int accept_new(struct serving *serving, struct edge **edges, size_t n_edges, struct acceptor **ret_acceptor, const char **ret_why)
 {
     struct acceptor *acceptor = calloc(1, sizeof *acceptor);
     if (!acceptor)
         return ERR_MEMORY;
     static char why[256];
     *acceptor = (struct acceptor){
-        .config = config, .hub = hub, .edges = edges, .n_edges = n_edges, .sweep_at = SWEEP_AT,
+        .config = serving->config, .serving = serving, .edges = edges, .n_edges = n_edges, .sweep_at = SWEEP_AT,
         .door = { .name = "public", .on_socket = on_socket, .arg = acceptor },
     };
     acceptor->edge_seats = calloc(n_edges, sizeof *acceptor->edge_seats);
-    acceptor->send = event_new(base, -1, 0, on_send, acceptor);
+    acceptor->send = event_new(serving->base, -1, 0, on_send, acceptor);
     int err = acceptor->edge_seats && acceptor->send ? 0 : ERR_MEMORY;
-    if (!err && (err = door_open(&acceptor->door, base, &config->public_listen, config->dev, why, sizeof why)))
+    if (!err && (err = door_open(&acceptor->door, serving->base, &serving->config->public_listen, serving->config->dev, why, sizeof why)))
         *ret_why = why;
     if (err) {
         accept_free(acceptor);

@@ -9,8 +9,7 @@
 
 struct config;
 struct edge;
-struct event_base;
-struct hub;
+struct serving;
 struct sockaddr;
 struct acceptor;
 
@@ -35,8 +34,7 @@ struct socket_letter {
 };
 
 /* 0, or ERR_ADDRESS with one sentence in *ret_why (a static buffer). */
-int  accept_new(const struct config *config, struct event_base *base, struct hub *hub, struct edge **edges, size_t n_edges,
-                struct acceptor **ret_acceptor, const char **ret_why);
+int  accept_new(struct serving *serving, struct edge **edges, size_t n_edges, struct acceptor **ret_acceptor, const char **ret_why);
 const char *accept_address(const struct acceptor *acceptor);     /* "127.0.0.1:8000", the real port */
 void accept_reconfigure(struct acceptor *acceptor, const struct config *config);   /* new limits from now on */
 void accept_stop(struct acceptor *acceptor);                     /* closes the listeners; connections live on */

@@ -225,7 +225,7 @@ static struct batch *batch_new(struct catchup *cu, size_t n, struct position aft
     b->fetch.channels = channels;
     b->fetch.from = cu->from;
     b->fetch.after = after;
-    b->fetch.max_bytes = BATCH_BYTES;
+    b->fetch.max_bytes = cu->probe ? 1 : BATCH_BYTES;
     link_init(&b->edge_link);
     link_init(&b->feed_link);
     link_init(&b->waiters);
@@ -258,7 +258,7 @@ int batch_ask(struct catchup *cu)
     size_t n = 0;
     if (single && cu->from == FETCH_AFTER && after.epoch == cu->conn->edge->head.epoch && after.seq < only->after)
         after.seq = only->after;
-    if (single)
+    if (single && !cu->probe)
         b = find_like(only->feed, format_of(cu), cu->from, after);
     if (b) {
         b->refs++;

@@ -109,6 +109,15 @@ struct catchup *catchup_in_hand(const struct conn *conn)
     return NULL;
 }
 
+struct catchup *catchup_beginning_with(const struct conn *conn, const struct sub *sub)
+{
+    each_catchup(l, conn)
+        list_each(s, following, &catchup_of(l)->subs)
+            if (sub_of(s) == sub)
+                return catchup_of(l)->begun ? NULL : catchup_of(l);
+    return NULL;
+}
+
 bool catchups_let_rings(const struct conn *conn)
 {
     return link_alone(&conn->catchups) || (!catchup_resume(conn) && !catchup_in_hand(conn));
@@ -341,7 +350,8 @@ void catchup_take(struct catchup *cu)
     const struct batch *b = cu->batch;
     struct fetch_call answer = b->fetch;
     struct fetch_channel only;
-    bool complete = batch_is_complete(b);
+    bool complete = batch_is_complete(b), probe = cu->probe;
+    cu->probe = false;
     if (conn->conn_state != CONN_OPEN)
         return;
     if (answer.call.err == ERR_MEMORY) {
@@ -377,8 +387,11 @@ void catchup_take(struct catchup *cu)
         if (answer.gap)
             tell_gap(cu, &answer);
     }
-    if (conn->conn_state == CONN_OPEN)
-        take(cu, &answer, complete);
+    if (conn->conn_state != CONN_OPEN)
+        return;
+    take(cu, &answer, complete);
+    if (probe)
+        catchup_put_back(cu);
 }
 
 void catchup_written(struct catchup *cu)
@@ -445,4 +458,14 @@ void conn_fell_behind(struct conn *conn, struct slice channel)
     struct catchup *resume = catchup_resume(conn);
     if (resume)
         resume->from = FETCH_NOW;      /* the policy is applied when the answer tells where it goes on */
+}
+
+void catchup_probe(struct conn *conn)
+{
+    struct catchup *resume = catchup_resume(conn);
+    if (!resume || resume->stage != CATCHUP_WANTS || !conn->was_live || conn->edge->config->lag_policy != LAG_DISCONNECT)
+        return;
+    resume->probe = true;
+    catchups_ask(conn);
+    conn_dirty(conn);      /* to the end of the turn, if that closed it */
 }

@@ -33,6 +33,8 @@ void catchup_put_back(struct catchup *cu);
 struct catchup *catchup_resume(const struct conn *conn);      /* the RESUME, or NULL */
 struct catchup *catchup_in_hand(const struct conn *conn);     /* the one whose batch is to be written next, or NULL */
 bool            catchups_let_rings(const struct conn *conn);  /* the rings may be read */
+/* The one that has this subscription and has not begun yet, or NULL. */
+struct catchup *catchup_beginning_with(const struct conn *conn, const struct sub *sub);
 
 /* The connection has lost its place in a ring, or was told of a loss: all that is live is parked and caught up from its position. */
 void conn_fall_back(struct conn *conn);
@@ -41,5 +43,8 @@ void conn_fall_back(struct conn *conn);
 int64_t conn_lag(const struct conn *conn);
 /* lag.bytes was passed: lag.policy at once. */
 void conn_fell_behind(struct conn *conn, struct slice channel);
+/* Its line takes nothing. If it has fallen out of a ring and is to be closed when history cannot serve it any more (lag.policy
+ * disconnect), the hub is asked whether that is so: it is closed then, not when it reads on some day. */
+void catchup_probe(struct conn *conn);
 /* A channel was unsubscribed: what batches in hand have of it is not sent. */
 void catchups_skip(struct conn *conn, const struct feed *feed);

@@ -65,7 +65,7 @@ static int64_t spread_retry_ms(const struct conn *conn)
 }
 
 static bool is_crowded(const struct conn *conn)      { return conn->outbox && conn->outbox->len > OUTBOX_MAX; }
-static bool nobody_takes_it(const struct conn *conn) { return conn->choked && is_crowded(conn); }
+bool conn_is_stuck(const struct conn *conn)          { return conn->choked && is_crowded(conn); }
 
 void conn_close_for(struct conn *conn, int err, int64_t retry_ms)
 {
@@ -75,7 +75,7 @@ void conn_close_for(struct conn *conn, int err, int64_t retry_ms)
     log_closed(conn, LOG_INFO, err);
     conn->conn_state = CONN_CLOSING;
     link_remove(&conn->due_link);
-    if (err == ERR_MEMORY || nobody_takes_it(conn))
+    if (err == ERR_MEMORY || conn_is_stuck(conn))
         conn_drop_outbox(conn);      /* nobody takes it; what must be said now is why it ends */
     edge->farewell = conn;
     conn->protocol->farewell(conn, err, retry_ms);
@@ -165,7 +165,7 @@ struct buf *conn_say_begin(struct conn *conn)
     nowhere->failed = true;
     if (!may_speak(conn))
         return nowhere;
-    if (nobody_takes_it(conn)) {
+    if (conn_is_stuck(conn)) {
         conn_close(conn, ERR_SLOW);
         return nowhere;
     }
@@ -184,6 +184,7 @@ void conn_say_end(struct conn *conn)
         return;
     }
     conn->edge->crowded |= is_crowded(conn);
+    conn_mind_input(conn);
     conn_dirty(conn);
 }
 
@@ -266,7 +267,7 @@ int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum 
         return ERR_MEMORY;
     }
     cu->tag = tag;
-    conn_pause_if_busy(conn);
+    conn_mind_input(conn);
     conn_dirty(conn);
     return 0;
 }
@@ -276,6 +277,9 @@ int conn_unsubscribe(struct conn *conn, struct slice name)
     struct sub *sub = find_sub(conn, name);
     if (!sub)
         return ERR_NOT_SUBSCRIBED;
+    struct catchup *beginning = link_alone(&sub->catchup_link) ? NULL : catchup_beginning_with(conn, sub);
+    if (beginning)
+        conn->protocol->withdrawn(conn, beginning, feed_name(sub->feed));
     catchups_skip(conn, sub->feed);
     feed_unsubscribe(sub);
     conn_dirty(conn);
@@ -286,15 +290,26 @@ bool conn_is_subscribed(const struct conn *conn, struct slice name) { return fin
 
 /* ---- calls ---- */
 
-/* Too many calls of this connection are under way, or more mail to the hub than it can take: reading stops until some came back. */
-void conn_pause_if_busy(struct conn *conn)
+/* Too many calls of this connection are under way, more mail to the hub than it can take, or nobody takes the answers. */
+static bool must_pause(const struct conn *conn)
 {
-    if (conn->paused || conn->conn_state != CONN_OPEN || conn->calls == 0)
+    return conn->held || conn_is_stuck(conn) ||
+           (conn->calls > 0 && (conn->calls >= conn->edge->config->limits_commands || !post_has_room(&conn->edge->to_hub)));
+}
+
+void conn_mind_input(struct conn *conn)
+{
+    bool pause = must_pause(conn);
+    if (conn->conn_state != CONN_OPEN || conn->paused == pause)
         return;
-    if (conn->calls < conn->edge->config->limits_commands && post_has_room(&conn->edge->to_hub))
-        return;
-    conn->paused = true;
-    conn->edge->line->pause(conn, true);
+    conn->paused = pause;
+    conn->edge->line->pause(conn, pause);
+}
+
+void conn_hold(struct conn *conn, bool held)
+{
+    conn->held = held;
+    conn_mind_input(conn);
 }
 
 int conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op op, struct slice channel)
@@ -305,19 +320,14 @@ int conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op
     call->from = conn->edge->peer;
     conn->calls++;
     call_submit(&conn->edge->to_hub, call, bytes);
-    conn_pause_if_busy(conn);
+    conn_mind_input(conn);
     return 0;
 }
 
 void conn_call_done(struct conn *conn)
 {
     conn->calls--;
-    if (!conn->paused || conn->conn_state != CONN_OPEN)
-        return;
-    if (conn->calls > 0 && (conn->calls >= conn->edge->config->limits_commands || !post_has_room(&conn->edge->to_hub)))
-        return;
-    conn->paused = false;
-    conn->edge->line->pause(conn, false);
+    conn_mind_input(conn);
 }
 
 /* ---- time and position ---- */
@@ -380,5 +390,6 @@ void conn_on_head(struct conn *conn)
     conn->wants_head = false;
     if (conn->due_s)
         to_wheel(conn);
-    conn->protocol->position(conn);
+    if (!conn_is_stuck(conn))
+        conn->protocol->position(conn);
 }

@@ -35,7 +35,8 @@
  *            inside a callback.
  * Threading  its edge's thread.
  * Limits     limits.channels subscriptions, limits.commands calls under way (input pauses above), outbox 256 KiB + what is
- *            said at once (above, when its line takes nothing: closed, ERR_SLOW). */
+ *            said at once. While more than that waits and the line takes nothing, input pauses, so what a client asked for
+ *            never closes it; what is said all the same does (ERR_SLOW). */
 #pragma once
 #include "hub/access.h"
 #include "hub/base/list.h"
@@ -82,6 +83,8 @@ struct protocol {
     void (*gap)(struct conn *conn, const struct catchup *catchup, const struct fetch_call *answer);
     /* A marked replay has been written completely. */
     void (*replayed)(struct conn *conn, struct catchup *catchup, struct position upto);
+    /* A channel was unsubscribed before its catch-up has begun: it will not be named in `began`. */
+    void (*withdrawn)(struct conn *conn, const struct catchup *catchup, struct slice channel);
     /* Something is due (heartbeat, ping, missed pongs). Returns seconds until it is due again. To say a position that is
      * fresh, it calls conn_want_head and says it in `position`. */
     int  (*due)(struct conn *conn);
@@ -118,7 +121,8 @@ struct conn {
     uint8_t                format;        /* enum wire_format */
     uint8_t                conn_state;    /* enum conn_state */
     bool                   choked;        /* waits for conn_on_writable */
-    bool                   paused;        /* input is paused */
+    bool                   paused;        /* input is not read, for whatever reason (conn_mind_input) */
+    bool                   held;          /* one of the reasons: the protocol's (conn_hold) */
     bool                   was_live;      /* has reached the head once (EXACT.md 16) */
     bool                   starved;       /* a catch-up found no memory: asks again at the next tick */
     bool                   wants_head;    /* waits for protocol->position; due_link is in edge->head_wanted then */
@@ -158,6 +162,10 @@ bool conn_is_subscribed(const struct conn *conn, struct slice name);
  * conn->conn_state before it says anything. ERR_FORBIDDEN/ERR_UNAUTHENTICATED (nothing submitted); input pauses at limits.commands. */
 int  conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op op, struct slice channel);
 void conn_call_done(struct conn *conn);
+/* Input is not read until it is released, whatever else: for what must come first, or what is large. */
+void conn_hold(struct conn *conn, bool held);
+/* Much of its own waits and its line takes nothing. Whatever is said now closes it (ERR_SLOW). */
+bool conn_is_stuck(const struct conn *conn);
 
 void         conn_move_to(struct conn *conn, struct position p);   /* its position, but never back */
 void         conn_dirty(struct conn *conn);                         /* it is looked at when the turn ends (nothing is sent before) */
@@ -193,6 +201,7 @@ struct catchup {
     uint8_t         kind;         /* enum catchup_kind */
     uint8_t         stage;        /* enum catchup_stage */
     bool            marked;       /* its messages say replay:true (kind REPLAY) */
+    bool            probe;        /* asks only whether history still has what it needs: its line takes nothing */
     bool            begun;        /* protocol->began has been called, or needs not be: its subscriptions had been live */
 };
 /* The channel names of a catch-up, in the order of the subscribe: calls each(arg, name). */
@@ -203,5 +212,5 @@ void conn_drain(struct conn *conn);            /* closes with ERR_DRAINING and a
 void conn_leave(struct conn *conn);            /* out of all feeds and catch-ups; not inside a callback */
 void conn_free(struct conn *conn);             /* gone, and no call under way */
 void conn_drop_outbox(struct conn *conn);
-void conn_pause_if_busy(struct conn *conn);
+void conn_mind_input(struct conn *conn);       /* input is read while nothing is against it */
 void conn_on_head(struct conn *conn);          /* the head it wanted has come */

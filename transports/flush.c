@@ -302,8 +302,10 @@ static void took_part(struct conn *conn, struct load *load, const struct run *ru
             end = frame_end(load, run, n);
     if (len == 0)
         return;
-    if (end > len)
+    if (end > len) {
         conn->edge->line->keep(conn, run->at + len, end - len);
+        conn->edge->bytes_out += end - len;
+    }
     took(conn, load, run, n);
 }
 
@@ -381,12 +383,14 @@ void conn_flush(struct conn *conn)
         if (conn->conn_state != CONN_OPEN || (load.n == 0 && !catchup_in_hand(conn)))
             break;
         if (!send_load(conn, &load))
-            return;
+            break;
         if ((cu = catchup_in_hand(conn)) && cu->batch_at == cu->batch->n)
             catchup_written(cu);
     }
     if (conn->conn_state != CONN_OPEN)
         conn_leave(conn);
+    else if (conn->paused)
+        conn_mind_input(conn);
     if (conn->conn_state == CONN_CLOSING)
         finish(conn);
 }

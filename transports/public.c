@@ -60,7 +60,7 @@ static int public_open(struct serving *serving, void **ret_self)
     port->serving = serving;
     int err = open_edges(port);
     if (!err)
-        err = accept_new(serving->config, serving->base, serving->hub, port->edges, port->n_edges, &port->acceptor, &why);
+        err = accept_new(serving, port->edges, port->n_edges, &port->acceptor, &why);
     if (err) {
         snprintf(serving->why, sizeof serving->why, "%s", why ? why : err_text(err));
         public_free(port);
@@ -110,7 +110,7 @@ static void tell_edges(struct public_port *port, enum letter_kind kind)
         letter->kind = kind;
         hub_send(port->serving->hub, port->edges[i]->peer, letter);
     }
-    hub_turn(port->serving->hub);
+    port->serving->turn(port->serving);
 }
 
 static void public_drain(void *self)

@@ -4,6 +4,7 @@
 #include "hub/config.h"
 #include "hub/metrics.h"
 #include "hub/name.h"
+#include "transports/catchup.h"
 #include "transports/control.h"
 #include "transports/edge.h"
 #include "transports/stream.h"
@@ -52,9 +53,19 @@ static void sse_replayed(struct conn *conn, struct catchup *catchup, struct posi
     (void)conn, (void)catchup, (void)upto;
 }
 
+/* Nothing is unsubscribed from a stream. */
+static void sse_withdrawn(struct conn *conn, const struct catchup *catchup, struct slice channel)
+{
+    (void)conn, (void)catchup, (void)channel;
+}
+
+/* A line that takes nothing gets no heartbeats: they would pile up. */
 static int sse_due(struct conn *conn)
 {
-    conn_want_head(conn);
+    if (conn->choked)
+        catchup_probe(conn);
+    else
+        conn_want_head(conn);
     return stream_seconds(conn->edge->config->sse_heartbeat_ms);
 }
 
@@ -83,7 +94,7 @@ static void sse_fini(struct conn *conn) { (void)conn; }
 
 const struct protocol sse_protocol = {
     .name = "sse", .gauge = METRIC_conns_sse, .format = WIRE_SSE_BARE, .replay_format = WIRE_SSE,
-    .began = sse_began, .gap = sse_gap, .replayed = sse_replayed, .due = sse_due, .position = sse_position,
+    .began = sse_began, .gap = sse_gap, .replayed = sse_replayed, .withdrawn = sse_withdrawn, .due = sse_due, .position = sse_position,
     .farewell = sse_farewell, .fini = sse_fini,
 };
 

@@ -4,6 +4,7 @@
 #include "hub/config.h"
 #include "hub/metrics.h"
 #include "hub/name.h"
+#include "transports/catchup.h"
 #include "transports/control.h"
 #include "transports/edge.h"
 #include "transports/stream.h"
@@ -24,11 +25,7 @@ void ws_say(struct conn *conn, struct buf *object)
 }
 
 /* Until the welcome has been said nothing is read, so that it is the first frame whatever the client sends. */
-static void hold_input(struct conn *conn)
-{
-    conn->paused = true;
-    conn->edge->line->pause(conn, true);
-}
+static void hold_input(struct conn *conn) { conn_hold(conn, true); }
 
 static void welcome(struct conn *conn, struct position position)
 {
@@ -37,10 +34,7 @@ static void welcome(struct conn *conn, struct position position)
     conn->told = position.seq;
     control_welcome(&object, conn, position);
     ws_say(conn, &object);
-    if (conn->paused && conn->conn_state == CONN_OPEN) {
-        conn->paused = false;
-        conn->edge->line->pause(conn, false);
-    }
+    conn_hold(conn, false);
 }
 
 static void ws_gap(struct conn *conn, const struct catchup *catchup, const struct fetch_call *answer)
@@ -86,6 +80,13 @@ static void ws_replayed(struct conn *conn, struct catchup *catchup, struct posit
     catchup_each_channel(catchup, say_replay_end, &replay);
 }
 
+static void ws_withdrawn(struct conn *conn, const struct catchup *catchup, struct slice channel)
+{
+    struct buf object = { 0 };
+    control_unsubscribed(&object, catchup->tag ? slice_of(catchup->tag) : SLICE(""), channel);
+    ws_say(conn, &object);
+}
+
 static int ws_due(struct conn *conn)
 {
     if (conn->missed >= PINGS_MISSED_MAX) {
@@ -93,6 +94,10 @@ static int ws_due(struct conn *conn)
         return 0;
     }
     conn->missed++;
+    if (conn->choked)
+        catchup_probe(conn);
+    if (conn->conn_state != CONN_OPEN || conn_is_stuck(conn))
+        return stream_seconds(conn->edge->config->ws_ping_ms);
     wire_add_ws(conn_say_begin(conn), WS_PING, SLICE("?"));      /* not empty: lws does not tell of an empty pong */
     conn_say_end(conn);
     conn_want_head(conn);
@@ -146,7 +151,7 @@ static void ws_fini(struct conn *conn) { (void)conn; }
 
 const struct protocol ws_protocol = {
     .name = "websocket", .gauge = METRIC_conns_ws, .format = WIRE_WS, .replay_format = WIRE_WS_REPLAY,
-    .began = ws_began, .gap = ws_gap, .replayed = ws_replayed, .due = ws_due, .position = ws_position,
+    .began = ws_began, .gap = ws_gap, .replayed = ws_replayed, .withdrawn = ws_withdrawn, .due = ws_due, .position = ws_position,
     .farewell = ws_farewell, .fini = ws_fini,
 };
 

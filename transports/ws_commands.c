@@ -258,6 +258,7 @@ static void history_answered(struct call *call)
     }
     fetch_answer_fini(&reading->fetch);
     free(reading);
+    conn_hold(conn, false);
     conn_call_done(conn);
 }
 
@@ -290,6 +291,7 @@ static int limit_member(const struct command *command, size_t *ret_limit)
     return 0;
 }
 
+/* An answer may be large, so nothing more is read before it has been said: a client that asks for many has one in memory. */
 static int read_history(struct command *command, struct slice channel)
 {
     struct reading *reading = reading_new(command, channel);
@@ -302,6 +304,8 @@ static int read_history(struct command *command, struct slice channel)
         err = conn_call(command->conn, &reading->fetch.call, sizeof *reading, OP_HISTORY, reading->channel.name);
     if (err)
         free(reading);
+    else
+        conn_hold(command->conn, true);
     return err;
 }
 

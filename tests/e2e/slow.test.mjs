@@ -71,6 +71,37 @@ scenario('a reader that history can no longer serve is closed with 4008 and told
     assert.equal(JSON.parse((await back.gap()).data).reason, 'history');
 });
 
+scenario('a stream that reads nothing any more is closed as soon as history has moved on, without having to read', async (scope) => {
+    const hub = await scope.hub({ args: [...SHALLOW, '--sse.heartbeat=1s'] });
+    const stuck = await scope.sse(hub, '/sse?channel=a');
+    const waiting = await scope.sse(hub, '/sse?channel=b');
+    await Promise.all([stuck.ready(), waiting.ready()]);
+    stuck.pause();
+    waiting.pause();
+    await flood(scope, hub, 'a', 600);
+    await eventually(async () => (await slowOf(hub, 'disconnect')) === 1, 'the policy to apply while it is stuck');
+    await eventually(async () => total(await metricsOf(hub), 'carillon_connections', { transport: 'sse' }) === 1, 'its connection to be gone');
+    waiting.resume();
+    await publish(hub, 'b', '0');
+    await waiting.take(1);
+});
+
+scenario('large answers that a client asked for faster than it reads wait for it and never close it', async (scope) => {
+    const hub = await scope.hub({ args: DEEP });
+    const socket = await scope.ws(hub, '/ws');
+    await socket.get('welcome');
+    await flood(scope, hub, 'a', 20);
+    socket.pause();
+    for (let ref = 0; ref < 30; ref++) socket.send({ type: 'history', channel: 'a', ref });
+    await new Promise((done) => setImmediate(done));
+    await publishAll(hub, 'other', ['1', '2', '3']);
+    socket.resume();
+    await socket.waitFor(() => socket.of('history').length === 30, 'all answers', 60_000);
+    assert.deepEqual(socket.of('history').map((f) => f.ref), Array.from({ length: 30 }, (_, i) => i));
+    for (const answer of socket.of('history')) assert.equal(answer.messages.length, 17, 'a MiB of messages');
+    assert.equal(socket.closed, null);
+});
+
 scenario('under lag.policy=skip the slow reader is told a gap and its stream goes on', async (scope) => {
     const hub = await scope.hub({ args: [...SHALLOW, '--lag.policy=skip'] });
     const stream = await scope.sse(hub, '/sse?channel=a');

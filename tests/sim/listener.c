@@ -365,8 +365,13 @@ void on_unsubscribed(struct listener *r, int ref, int c, const char *code)
 {
     sim_trace(r->sim, "listener %d: unsubscribed from %s", r->number, channel_names[c]);
     check(r, r->parts[c].state == PART_LEAVING && !strcmp(code, "normal"), "unsubscribed from %s: %s", channel_names[c], code);
-    if (r->parts[c].was_asked)
-        listener_answered(r, r->parts[c].ref, 1);      /* PROTOCOL.md leaves it open whether `subscribed` still comes */
+    if (r->parts[c].was_asked) {      /* before it was subscribed: that subscribe is answered first */
+        check(r, ref == r->parts[c].ref, "unsubscribed from %s with ref %d, not %d first", channel_names[c], ref, r->parts[c].ref);
+        r->parts[c].was_asked = false;
+        listener_answered(r, ref, 1);
+        happened(withdrawn);
+        return;
+    }
     r->parts[c] = (struct part){ .state = PART_OUT };
     r->gap_open = false;      /* what followed the gap may have been of this channel */
     listener_answered(r, ref, 1);

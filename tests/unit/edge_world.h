@@ -299,7 +299,7 @@ static void got_gap(struct client *c, char *channels, uint64_t begin, bool marke
 }
 
 /* Control frames are words: "sub[N|A|R]:<channel>:<begin>:<resumable>", "gap:<channels>:<begin>", "rgap:…", "done:<channel>:<upto>",
- * "pos:<seq>", "bye:<err>:<retry_ms>". */
+ * "pos:<seq>", "never:<channel>" (withdrawn), "bye:<err>:<retry_ms>". */
 static void got_control(struct client *c, const char *text)
 {
     char name[CHANNELS + 1], kind;
@@ -330,7 +330,7 @@ static void got_control(struct client *c, const char *text)
     } else if (sscanf(text, "bye:%d:%lld", &c->bye, &retry) == 2) {
         c->retry_ms = retry;
         c->deaf = true;      /* nothing may come after it */
-    } else {
+    } else if (sscanf(text, "never:%1[a-h]", name) != 1) {
         assert_string_equal(text, "note");
     }
 }
@@ -497,13 +497,18 @@ static void test_replayed(struct conn *conn, struct catchup *cu, struct position
 {
     catchup_each_channel(cu, say_done, &(struct done){ conn, upto.seq });
 }
+static void test_withdrawn(struct conn *conn, const struct catchup *cu, struct slice name)
+{
+    (void)cu;
+    say(conn, "never:%c", name.at[0]);
+}
 static int  test_due(struct conn *conn)      { conn_want_head(conn); return 15; }
 static void test_position(struct conn *conn) { say(conn, "pos:%llu", (unsigned long long)conn->position.seq); }
 static void test_farewell(struct conn *conn, int err, int64_t retry_ms) { say(conn, "bye:%d:%lld", err, (long long)retry_ms); }
 static void test_fini(struct conn *conn)     { free(conn->state); }
 
 #define TEST_PROTOCOL(f) { .name = "test", .gauge = METRIC_conns_ws, .format = f, .replay_format = WIRE_WS_REPLAY, .began = test_began, \
-    .gap = test_gap, .replayed = test_replayed, .due = test_due, .position = test_position, .farewell = test_farewell, .fini = test_fini }
+    .gap = test_gap, .replayed = test_replayed, .withdrawn = test_withdrawn, .due = test_due, .position = test_position, .farewell = test_farewell, .fini = test_fini }
 static const struct protocol test_ws = TEST_PROTOCOL(WIRE_WS), test_sse = TEST_PROTOCOL(WIRE_SSE);
 
 /* ---- the world ---- */

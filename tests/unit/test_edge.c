@@ -145,6 +145,25 @@ static void a_frame_that_is_cut_anywhere_is_finished_first(void **state)
     }
 }
 
+static void every_byte_that_leaves_is_counted_also_the_rest_of_a_frame_that_was_cut(void **state)
+{
+    (void)state;
+    int64_t before = metric_sum(METRIC_bytes_out);
+    struct client *c = subscriber(&test_ws, "a");
+    settle();
+    c->budget = 50;
+    for (int i = 0; i < 5; i++)
+        publish('a');
+    settle();
+    assert_true(c->kept.len > 0);
+    client_reads(c, 30);
+    settle();
+    client_reads(c, SIZE_MAX);
+    settle();
+    check_complete(c);
+    assert_int_equal(metric_sum(METRIC_bytes_out) - before, c->in.len);
+}
+
 static void what_was_unsubscribed_is_not_sent_any_more_however_much_is_pending(void **state)
 {
     (void)state;
@@ -160,6 +179,19 @@ static void what_was_unsubscribed_is_not_sent_any_more_however_much_is_pending(v
     expect_log(c, "subN:a:0:1 subN:b:0:1 b2 b4 b6 ");
     assert_int_equal(conn_unsubscribe(c->conn, SLICE("a")), ERR_NOT_SUBSCRIBED);
     assert_null(world->channels[0].subscribers);
+}
+
+static void who_unsubscribes_before_the_answer_is_told_that_it_will_not_begin(void **state)
+{
+    (void)state;
+    struct client *c = subscriber(&test_ws, "ab");
+    edge_turn();
+    unsubscribe(c, 'a');
+    settle();
+    expect_log(c, "never:a subN:b:0:1 ");
+    unsubscribe(c, 'b');
+    settle();
+    expect_log(c, "");
 }
 
 static void a_batch_in_hand_skips_what_was_unsubscribed(void **state)
@@ -483,6 +515,55 @@ static void a_reader_that_history_cannot_serve_is_closed_as_slow(void **state)
     assert_true(c->finished);
 }
 
+static void one_that_reads_nothing_any_more_is_closed_as_soon_as_history_has_moved_on(void **state)
+{
+    (void)state;
+    world->config.edge_ring_bytes = 16 * 1024;
+    struct client *stuck = subscriber(&test_ws, "a"), *good = subscriber(&test_ws, "a");
+    settle();
+    stuck->budget = 0;
+    for (int i = 0; i < 100; i++) {
+        publish_len('a', 1000, true);
+        settle();
+    }
+    for (int i = 0; i < 3; i++) {
+        catchup_probe(stuck->conn);
+        settle();
+        assert_int_equal(stuck->conn->conn_state, CONN_OPEN);      /* history still has all of it */
+        world->now_ms += 5000;
+        edge_tick(world->edge);
+        assert_int_equal(world->edge->batch_bytes, 0);             /* and nothing is held for it */
+    }
+    forget('a', 10);
+    catchup_probe(stuck->conn);
+    settle();
+    assert_int_equal(stuck->conn->conn_state, CONN_CLOSING);
+    client_reads(stuck, SIZE_MAX);
+    assert_int_equal(stuck->bye, ERR_SLOW);
+    catchup_probe(good->conn);
+    settle();
+    check_complete(good);
+}
+
+static void one_that_was_probed_reads_on_and_misses_nothing(void **state)
+{
+    (void)state;
+    world->config.edge_ring_bytes = 16 * 1024;
+    struct client *c = subscriber(&test_ws, "ab");
+    settle();
+    c->budget = 700;
+    for (int i = 0; i < 60; i++) {
+        publish_len(i % 3 ? 'a' : 'b', 1000, true);
+        settle();
+    }
+    catchup_probe(c->conn);
+    settle();
+    publish('a');
+    client_reads(c, SIZE_MAX);
+    settle();
+    check_complete(c);
+}
+
 static void or_it_is_told_a_gap_and_goes_on_when_the_policy_is_skip(void **state)
 {
     (void)state;
@@ -753,6 +834,46 @@ static void large_answers_that_come_together_do_not_pile_up(void **state)
     settle();
     assert_int_equal(c->conn->conn_state, CONN_OPEN);
     assert_int_equal(c->sends, 5);
+}
+
+static void ask_for_a_large_answer(struct client *c)
+{
+    struct head_call *call = calloc(1, sizeof *call);
+    call->call = (struct call){ .letter.kind = CALL_HEAD, .owner = c->conn, .answered = on_large_answer };
+    assert_int_equal(conn_call(c->conn, &call->call, 0, OP_PUBLISH, SLICE("a")), 0);
+}
+
+/* What it asked for never closes it: nothing more is read from it until it has taken what waits. */
+static void a_client_that_takes_no_answers_is_not_read_until_it_does(void **state)
+{
+    (void)state;
+    struct client *c = connect_as(&test_ws);
+    c->budget = 1000;
+    int asked = 0;
+    for (; asked < 10 && !c->paused; asked++) {
+        ask_for_a_large_answer(c);
+        settle();
+    }
+    assert_int_equal(asked, 3);      /* the rest of one is kept by the line, two wait */
+    assert_int_equal(c->conn->conn_state, CONN_OPEN);
+    client_reads(c, SIZE_MAX);
+    settle();
+    assert_false(c->paused);
+    assert_int_equal(c->bye, 0);
+    assert_true(c->in.len >= 3 * 200 * 1024);
+}
+
+static void input_that_is_held_is_not_read_however_many_calls_come_back(void **state)
+{
+    (void)state;
+    struct client *c = connect_as(&test_ws);
+    conn_hold(c->conn, true);
+    assert_true(c->paused);
+    ask_for_a_large_answer(c);
+    settle();
+    assert_true(c->paused);
+    conn_hold(c->conn, false);
+    assert_false(c->paused);
 }
 
 /* ---- calls, time, end ---- */
@@ -1068,7 +1189,9 @@ int main(void)
         TEST(what_is_pending_can_leave_in_the_middle_of_a_turn),
         TEST(a_reader_that_falls_in_the_middle_of_a_turn_misses_nothing),
         TEST(a_frame_that_is_cut_anywhere_is_finished_first),
+        TEST(every_byte_that_leaves_is_counted_also_the_rest_of_a_frame_that_was_cut),
         TEST(what_was_unsubscribed_is_not_sent_any_more_however_much_is_pending),
+        TEST(who_unsubscribes_before_the_answer_is_told_that_it_will_not_begin),
         TEST(a_batch_in_hand_skips_what_was_unsubscribed),
         TEST(the_last_words_of_a_stuck_connection_follow_the_frame_that_was_cut),
         TEST(those_who_come_back_together_share_one_fetch),
@@ -1087,6 +1210,8 @@ int main(void)
         TEST(a_kept_answer_is_not_used_after_the_channel_was_not_watched_for_a_while),
         TEST(a_reader_that_fell_out_of_its_ring_catches_up_from_history),
         TEST(a_reader_that_history_cannot_serve_is_closed_as_slow),
+        TEST(one_that_reads_nothing_any_more_is_closed_as_soon_as_history_has_moved_on),
+        TEST(one_that_was_probed_reads_on_and_misses_nothing),
         TEST(or_it_is_told_a_gap_and_goes_on_when_the_policy_is_skip),
         TEST(a_reader_that_passes_lag_bytes_is_closed_although_history_could_serve_it),
         TEST(or_it_skips_to_now_when_the_policy_says_so),
@@ -1101,6 +1226,8 @@ int main(void)
         TEST(a_client_that_lets_answers_pile_up_is_closed),
         TEST(much_may_be_said_at_once_to_a_client_that_reads),
         TEST(large_answers_that_come_together_do_not_pile_up),
+        TEST(a_client_that_takes_no_answers_is_not_read_until_it_does),
+        TEST(input_that_is_held_is_not_read_however_many_calls_come_back),
         TEST(reading_stops_at_limits_commands_and_a_connection_outlives_its_calls),
         TEST(who_may_not_is_told_and_nothing_is_submitted),
         TEST(heartbeats_carry_a_fresh_head_and_cost_one_call_for_all),
