@@ -9,7 +9,7 @@ NODE ?= node
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
-DEPS_TEST  := clang clang-tidy libcmocka-dev libjansson-dev chromium curl slowhttptest
+DEPS_TEST  := clang clang-tidy libcmocka-dev libjansson-dev chromium curl openssl slowhttptest
 DEPS_FUZZ  := clang libclang-rt-dev libjansson-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
@@ -88,8 +88,8 @@ run: deps                                   ## build and serve in --dev mode: pu
 	@$(MAKE) --no-print-directory all
 	@exec $(B)/carillon serve --dev
 
-test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e, attacks
-	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e attacks
+test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e (plain and over TLS), attacks
+	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e e2e-tls attacks
 unit: $(UNIT)                               ## unit tests (cmocka)
 	@set -e; for t in $(UNIT); do echo "== $$(basename $$t)"; $$t; done
 SEEDS ?= 2000
@@ -98,6 +98,10 @@ sim: $(SIM)                                 ## simulated hub and edges, thousand
 node_tests = @cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)')
 e2e: all $(B)/tests/scarce.so               ## the real binary with real clients; make e2e T=pattern for some
 	$(node_tests) e2e/*.test.mjs
+# A certificate for this run; Node's own clients and curl are told to trust it, the others by tests/e2e/lib/line.mjs.
+e2e-tls: all $(B)/tests/scarce.so           ## the same with TLS on both ports
+	@rm -rf $(B)/e2e-tls && $(NODE) tests/e2e/lib/certificate.mjs $(B)/e2e-tls
+	@$(eval CA := $(abspath $(B)/e2e-tls/ca.pem))export E2E_TLS=$(dir $(CA)) NODE_EXTRA_CA_CERTS=$(CA) CURL_CA_BUNDLE=$(CA); $(node_tests:@%=%) e2e/*.test.mjs
 attacks: all                                ## what must not harm it: the tables of tests/attacks, over raw sockets
 	$(node_tests) attacks/*.test.mjs
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
@@ -177,6 +181,6 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run test unit sim e2e attacks check lint asan tsan fuzz fuzz-corpus deps-fuzz bench install clean help
+.PHONY: all deps deps-test run test unit sim e2e e2e-tls attacks check lint asan tsan fuzz fuzz-corpus deps-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,6 +1,7 @@
 /* main.c — the composition root: which subcommands there are, and which spokes a serving hub has. */
 #include "clients/cli/cli.h"
 #include "hub/base/log.h"
+#include "hub/base/reserve.h"
 #include "hub/commands.h"
 #include "hub/config.h"
 #include "hub/serve.h"
@@ -39,6 +40,7 @@ static int cmd_serve(int argc, char **argv)
         config_help(stdout);
         return COMMAND_OK;
     }
+    reserve_setup();
     if (config_load(argc - 1, argv + 1, &report, &config)) {
         fprintf(stderr, "%.*s", (int)report.errors.len, buf_slice(&report.errors).at);
         config_report_fini(&report);

@@ -5,7 +5,6 @@
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
 #include "hub/base/log.h"
-#include "hub/base/reserve.h"
 #include "hub/config.h"
 #include "hub/health.h"
 #include "hub/hub.h"
@@ -334,7 +333,6 @@ static void limit_files(const struct config *config)
 int serve_run(const struct config *config, const struct spoke *const *spokes, size_t n_spokes)
 {
     struct serve s = { .serving = { .config = config, .clock = clock_real(), .turn = turn_for_spoke }, .spokes = spokes, .n_spokes = n_spokes };
-    reserve_setup();
     principal_unref(principal_anonymous(config));      /* made while there is memory: connections only share it */
     hash_setup();
     log_setup(config->log_level, config->log_format);

@@ -123,12 +123,13 @@ int cli_pub(int argc, char **argv)
 {
     struct pub pub = { .target.url = "http://127.0.0.1:8001" };
     const struct cli_option options[] = {
-        { "url",   CLI_TEXT, &pub.target.url,       "URL",  "the hub's API listener (http://127.0.0.1:8001)" },
-        { "unix",  CLI_TEXT, &pub.target.unix_path, "PATH", "connect to this unix socket instead" },
-        { "key",   CLI_TEXT, &pub.target.key,       "KEY",  "API key; CARILLON_KEY in the environment does the same unseen" },
-        { "event", CLI_TEXT, &pub.event,            "NAME", "event name of the message" },
-        { "json",  CLI_FLAG, &pub.json,             NULL,   "DATA is a JSON value" },
-        { "text",  CLI_FLAG, &pub.text,             NULL,   "DATA is text, whatever it looks like" },
+        { "url",    CLI_TEXT, &pub.target.url,       "URL",  "the hub's API listener (http://127.0.0.1:8001)" },
+        { "unix",   CLI_TEXT, &pub.target.unix_path, "PATH", "connect to this unix socket instead" },
+        { "key",    CLI_TEXT, &pub.target.key,       "KEY",  "API key; CARILLON_KEY in the environment does the same unseen" },
+        { "cacert", CLI_TEXT, &pub.target.cacert,    "FILE", "trust only whom this file names (PEM), for https://; or CARILLON_CACERT" },
+        { "event",  CLI_TEXT, &pub.event,            "NAME", "event name of the message" },
+        { "json",   CLI_FLAG, &pub.json,             NULL,   "DATA is a JSON value" },
+        { "text",   CLI_FLAG, &pub.text,             NULL,   "DATA is text, whatever it looks like" },
         { 0 }
     };
     const struct cli_command command = { "pub", "CHANNEL [DATA|-]", help, 1, 2, options };

@@ -1,5 +1,6 @@
 #include "clients/cli/request.h"
 
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,6 +54,16 @@ void cli_request_clear_headers(struct cli_request *r, const struct cli_target *t
         cli_request_add_header(r, "X-API-Key", key);
 }
 
+/* With --cacert that file alone counts: libcurl would go on trusting the machine's folder beside it. */
+static void set_trust(struct cli_request *r, const struct cli_target *target)
+{
+    const char *cacert = target->cacert ? target->cacert : getenv("CARILLON_CACERT");
+    if (!cacert || !*cacert)
+        return;
+    curl_easy_setopt(r->curl, CURLOPT_CAINFO, cacert);
+    curl_easy_setopt(r->curl, CURLOPT_CAPATH, NULL);
+}
+
 int cli_request_init(struct cli_request *r, const struct cli_target *target)
 {
     *r = (struct cli_request){ .curl = curl_easy_init() };
@@ -68,6 +79,7 @@ int cli_request_init(struct cli_request *r, const struct cli_target *target)
         len--;
     buf_add(&r->url, target->url, len);
     cli_request_clear_headers(r, target);
+    set_trust(r, target);
     curl_easy_setopt(r->curl, CURLOPT_ERRORBUFFER, r->error);
     curl_easy_setopt(r->curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(r->curl, CURLOPT_WRITEDATA, r);
@@ -141,9 +153,31 @@ long cli_request_status(const struct cli_request *r)
     return status;
 }
 
-const char *cli_request_error(const struct cli_request *r, CURLcode code)
+bool cli_request_is_untrusted(CURLcode code) { return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE; }
+
+/* A certificate may also be of another host, or have expired: then nobody who vouches for it would help. */
+static bool is_unknown_authority(const struct cli_request *r)
 {
-    return r->error[0] ? r->error : curl_easy_strerror(code);
+    long result = X509_V_OK;
+    curl_easy_getinfo(r->curl, CURLINFO_SSL_VERIFYRESULT, &result);
+    return result == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT || result == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+           result == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY || result == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
+}
+
+static const char *advice(const struct cli_request *r, CURLcode code)
+{
+    switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION: return is_unknown_authority(r) ? "; --cacert FILE (or CARILLON_CACERT) names whom to trust" : "";
+    case CURLE_SSL_CACERT_BADFILE:       return "; --cacert and CARILLON_CACERT name a file of certificates in PEM form";
+    case CURLE_SSL_CONNECT_ERROR:        return "; does the hub speak TLS there? without it the URL begins with http://";
+    default:                             return "";
+    }
+}
+
+const char *cli_request_error(struct cli_request *r, CURLcode code)
+{
+    snprintf(r->told, sizeof r->told, "%s%s", r->error[0] ? r->error : curl_easy_strerror(code), advice(r, code));
+    return r->told;
 }
 
 /* One line of a refusal: the members' texts, with ": " between them. */

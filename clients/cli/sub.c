@@ -6,7 +6,8 @@
  *   twice and nothing is missed without a gap being told.
  * - A stream that ended, a hub that is away, 429 and 5xx: wait as long as the hub asked (`retry:`, `hub.bye`), longer after
  *   each failure in a row up to 30 s, each wait spread by chance, so that many of us do not come back at once.
- * - Any other refusal, and a bye that says not to come back (4100–4199): the hub's words, and the end.
+ * - A certificate that is not trusted from the beginning, any other refusal, and a bye that says not to come back (4100–4199):
+ *   the words for it, and the end.
  * - A stream without a byte for SILENCE_S is dead, whatever TCP thinks: the hub's heartbeats are more frequent. */
 #include <errno.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ struct sub {
     int64_t            bye_ms;          /* wait that a bye asked for, -1: none */
     unsigned           failures;        /* streams in a row that never became ready */
     bool               ready;           /* this stream has become ready */
+    bool               was_ready;       /* some stream has: what is wrong now is no misuse */
     bool               away;            /* that it was lost has been told */
 };
 
@@ -128,7 +130,7 @@ static void on_ready(struct sub *sub)
 {
     if (sub->away)
         cli_tell(sub->command, "connected again");
-    sub->ready = true;
+    sub->ready = sub->was_ready = true;
     sub->away = false;
 }
 
@@ -215,9 +217,10 @@ static int stream(struct sub *sub)
         cli_request_tell_problem(&sub->request, sub->command);
         return status == 429 || status >= 500 ? CLI_GO_ON : CLI_FAILED;
     }
-    if (!sub->away)
+    bool for_good = cli_request_is_untrusted(code) && !sub->was_ready;
+    if (for_good || !sub->away)
         cli_tell(sub->command, "%s", code == CURLE_OK ? "the stream ended" : cli_request_error(&sub->request, code));
-    return CLI_GO_ON;
+    return for_good ? CLI_FAILED : CLI_GO_ON;
 }
 
 /* ---- coming back ---- */
@@ -281,12 +284,13 @@ int cli_sub(int argc, char **argv)
     struct sub sub = { .target.url = "http://127.0.0.1:8000" };
     const char *since = NULL;
     const struct cli_option options[] = {
-        { "url",   CLI_TEXT,  &sub.target.url,       "URL",      "the hub's public listener (http://127.0.0.1:8000)" },
-        { "unix",  CLI_TEXT,  &sub.target.unix_path, "PATH",     "connect to this unix socket instead" },
-        { "key",   CLI_TEXT,  &sub.target.key,       "KEY",      "API key; CARILLON_KEY in the environment does the same unseen" },
-        { "since", CLI_TEXT,  &since,                "POSITION", "begin after this position: an id of a message, as --json or pub prints it" },
-        { "json",  CLI_FLAG,  &sub.json,             NULL,       "print each message as one JSON object: channel, id, event, data, time" },
-        { "count", CLI_COUNT, &sub.count,            "N",        "end after N messages" },
+        { "url",    CLI_TEXT,  &sub.target.url,       "URL",      "the hub's public listener (http://127.0.0.1:8000)" },
+        { "unix",   CLI_TEXT,  &sub.target.unix_path, "PATH",     "connect to this unix socket instead" },
+        { "key",    CLI_TEXT,  &sub.target.key,       "KEY",      "API key; CARILLON_KEY in the environment does the same unseen" },
+        { "cacert", CLI_TEXT,  &sub.target.cacert,    "FILE",     "trust only whom this file names (PEM), for https://; or CARILLON_CACERT" },
+        { "since",  CLI_TEXT,  &since,                "POSITION", "begin after this position: an id of a message, as --json or pub prints it" },
+        { "json",   CLI_FLAG,  &sub.json,             NULL,       "print each message as one JSON object: channel, id, event, data, time" },
+        { "count",  CLI_COUNT, &sub.count,            "N",        "end after N messages" },
         { 0 }
     };
     const struct cli_command command = { "sub", "CHANNEL...", help, 1, -1, options };

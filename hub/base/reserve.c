@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@ struct head {
     size_t used;         /* bytes asked for; 0: free */
 };
 
-enum { ALIGN = sizeof(struct head) };
+enum { ALIGN = sizeof(struct head), TLS_RECORD_BYTES = 16 * 1024 };
 
 static _Alignas(16) char bytes[RESERVE_BYTES];
 static pthread_mutex_t   lock = PTHREAD_MUTEX_INITIALIZER;
@@ -125,4 +126,28 @@ void *reserve_realloc(void *p, size_t n)
 
 bool reserve_in_use(void) { return atomic_load_explicit(&blocks_used, memory_order_relaxed) > 0; }
 
-void reserve_setup(void) { event_set_mem_functions(reserve_malloc, reserve_realloc, reserve_free); }
+/* ---- OpenSSL, which tells where in its source it asks ---- */
+
+static void *malloc_for_tls(size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return n < TLS_RECORD_BYTES ? malloc(n) : reserve_malloc(n);
+}
+
+static void *realloc_for_tls(void *p, size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return n == 0 || is_ours(p) ? reserve_realloc(p, n) : realloc(p, n);
+}
+
+static void free_for_tls(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    reserve_free(p);
+}
+
+void reserve_setup(void)
+{
+    event_set_mem_functions(reserve_malloc, reserve_realloc, reserve_free);
+    CRYPTO_set_mem_functions(malloc_for_tls, realloc_for_tls, free_for_tls);
+}

@@ -5,6 +5,9 @@
  * set aside at start. While any of it is in use the hub takes no new connections (memory.h), so it is not used up by
  * those who come, and is whole again when some have left.
  *
+ * OpenSSL can be told no, but takes a buffer for every record, and gives it back when the record has been read or has left:
+ * a connection that does nothing but listen would pay. So records have the reserve; a handshake that finds no memory ends.
+ *
  * Our own code uses it only where somebody would pay who did not ask (catchup.c); else who asks for memory that is not
  * there is told so, and pays.
  *
@@ -17,7 +20,7 @@
 
 enum { RESERVE_BYTES = 4 * 1024 * 1024 };
 
-void  reserve_setup(void);                    /* gives libevent its allocator; libev and libwebsockets get it where they are set up */
+void  reserve_setup(void);                    /* gives libevent and OpenSSL their allocators; libev and libwebsockets get it where they are set up */
 void *reserve_malloc(size_t n);
 void *reserve_realloc(void *p, size_t n);     /* n 0: frees, NULL (what libev and libwebsockets ask of an allocator) */
 void  reserve_free(void *p);

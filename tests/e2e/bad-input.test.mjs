@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { apiProblemOf, messagesPath, post, publish, request } from './lib/http.mjs';
+import { reset } from './lib/line.mjs';
 import { RawConnection } from './lib/raw.mjs';
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
@@ -195,7 +196,7 @@ scenario('clients that leave in the middle of a request, or never finish one, di
     for (const text of ['', 'POST /v1/chan', `${HEAD}Content-Length: 10\r\n\r\nhalf`, `${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nhe`]) {
         for (let i = 0; i < 20; i++) {
             const connection = raw(scope, hub, text);
-            connection.socket.once('connect', () => connection.socket.resetAndDestroy());
+            connection.socket.once('opened', () => reset(connection.socket));
         }
         const waiting = raw(scope, hub, text);
         await waiting.end();

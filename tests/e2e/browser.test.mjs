@@ -34,7 +34,7 @@ scenario('a plain EventSource and a plain WebSocket of a page miss nothing over 
         bare.addEventListener('hub.ready', () => got.bareReady = (got.bareReady ?? 0) + 1);
         let last = '';
         (function connect() {
-            const ws = new WebSocket('ws://' + location.host + '/ws?channel=t.a&channel=t.b' + (last && '&last_event_id=' + last));
+            const ws = new WebSocket(location.origin.replace(/^http/, 'ws') + '/ws?channel=t.a&channel=t.b' + (last && '&last_event_id=' + last));
             ws.onmessage = (e) => {
                 const f = JSON.parse(e.data);
                 if (f.type === 'welcome') last = f.position;

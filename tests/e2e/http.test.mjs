@@ -1,10 +1,10 @@
 // The API as an HTTP server: pipelining, keep-alive, chunked bodies, 100-continue, unix socket, headers of every answer.
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { apiProblemOf, messagesPath, post, publish, request } from './lib/http.mjs';
+import { KeepAlive } from './lib/line.mjs';
 import { RawConnection, publishBytes } from './lib/raw.mjs';
 
 function raw(scope, hub) {
@@ -61,7 +61,7 @@ scenario('a request that comes byte by byte is understood', async (scope) => {
 
 scenario('a connection is kept alive, and closed when the client asks for it', async (scope) => {
     const hub = await scope.hub();
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const agent = new KeepAlive();
     scope.defer(() => agent.destroy());
     for (let i = 0; i < 5; i++) await publish(hub, 'a', `${i}`, { agent });
     assert.equal(Object.values(agent.freeSockets).flat().length, 1);
@@ -192,7 +192,7 @@ scenario('HEAD is GET without the body, OPTIONS names the methods, and / lists t
 
 scenario('100 connections that publish at once are all served', async (scope) => {
     const hub = await scope.hub({ args: ['--history.size=2000'] });
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 100 });
+    const agent = new KeepAlive(100);
     scope.defer(() => agent.destroy());
     const answers = await Promise.all(Array.from({ length: 1000 }, (_, i) => publish(hub, 'many', `${i}`, { agent })));
     assert.equal(new Set(answers.map((a) => a.id)).size, 1000);

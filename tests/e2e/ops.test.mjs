@@ -141,7 +141,7 @@ scenario('readiness is red while the hub drains, for who is still being answered
     const asking = new RawConnection(hub.api);
     scope.defer(() => asking.close());
     asking.write('GET /health/ready HTTP/1.1\r\nHost: e');       // a request under way keeps its connection
-    await asking.waitFor(() => asking.socket.readyState === 'open', 'the connection');
+    await asking.waitFor(() => asking.open, 'the connection');
     await request(hub, '/health/live');                          // and by now the hub has accepted it
     hub.run.signal('SIGTERM');
     await eventually(() => request(hub, '/health/live').then(() => false, () => true), 'new connections to be refused');

@@ -1,8 +1,8 @@
 // The public port meets untrusted clients: whatever they send is answered or closed, costs nothing, and leaves nothing.
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { scenario } from './lib/scope.mjs';
 import { publish } from './lib/http.mjs';
+import { connect, reset } from './lib/line.mjs';
 import { RawConnection } from './lib/raw.mjs';
 import { metricsOf, total } from './lib/metrics.mjs';
 import { cpuShare, openFiles } from './lib/proc.mjs';
@@ -120,7 +120,7 @@ scenario('clients that leave are closed at once: no spin, and connections and de
     assert.ok(openFiles(hub.pid) >= before + 50);
     for (const [i, client] of clients.entries()) {
         const socket = client.socket._socket ?? client.socket;
-        if (i % 4 < 2) socket.resetAndDestroy(); else socket.end();
+        if (i % 4 < 2) reset(socket); else socket.end();
         if (i % 4 >= 2) socket.destroySoon();
     }
     await eventually(async () => (await openOf(hub, 'sse')) === 0 && (await openOf(hub, 'websocket')) === 0, 'none of them in the metrics');
@@ -143,7 +143,7 @@ scenario('a head that never ends, is too long or is no HTTP is closed without ha
 scenario('hundreds of half-sent heads keep nobody else waiting', async (scope) => {
     const hub = await scope.hub();
     const half = Array.from({ length: 300 }, () => raw(scope, hub, 'GET /sse?channel=a HTTP/1.1\r\nHost: e'));
-    await Promise.all(half.map((c) => c.waitFor(() => c.socket.readyState === 'open' || c.ended, 'a connection')));
+    await Promise.all(half.map((c) => c.waitFor(() => c.open || c.ended, 'a connection')));
     await stillServes(scope, hub);
     for (const connection of half) connection.close();
 });
@@ -180,7 +180,7 @@ scenario('limits.connections_per_address closes one connection too many and keep
     const hub = await scope.hub({ args: ['--limits.connections_per_address=5'] });
     const streams = [];
     for (let i = 0; i < 5; i++) { streams.push(await scope.sse(hub, '/sse?channel=a')); await streams[i].ready(); }
-    const sixth = net.connect(hub.public.port, hub.public.host);
+    const sixth = connect(hub.public);
     scope.defer(() => sixth.destroy());
     const end = new Promise((resolve) => { sixth.on('close', resolve); sixth.on('error', () => {}); sixth.resume(); });
     sixth.write('GET /sse?channel=a HTTP/1.1\r\nHost: e2e\r\n\r\n');

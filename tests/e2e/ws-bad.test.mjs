@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { publish, request } from './lib/http.mjs';
+import { reset } from './lib/line.mjs';
 import { eventually } from './lib/wait.mjs';
 
 // A neighbour on the same hub that must not notice anything.
@@ -186,7 +187,7 @@ scenario('clients that vanish in the middle of a frame leave nothing behind', as
         const socket = await scope.ws(hub, `/ws?channel=gone`);
         await socket.get('subscribed');
         socket.socket._socket.write(Buffer.from([0x81, 0xfe, 0x10, 0x00, 1, 2, 3, 4, 9, 9]));
-        if (i % 2) socket.socket._socket.resetAndDestroy(); else socket.socket._socket.end();
+        if (i % 2) reset(socket.socket._socket); else socket.socket._socket.end();
     }
     await eventually(async () => (await request(hub, '/v1/channels')).json.data.length === 0, 'the channel to have no subscriber');
     await publish(hub, 'gone', 'x');

@@ -6,11 +6,11 @@
 //   watch.uses(96, 'what it is for');               // while it lasts: at most 96 MiB more than at the beginning
 //   await watch.over('what was done', 24, t);       // at the end: connections are gone, all is well, at most 24 MiB more are left
 import assert from 'node:assert/strict';
-import http from 'node:http';
 import { readFileSync, readdirSync } from 'node:fs';
 import { publish, request } from '../../e2e/lib/http.mjs';
+import { KeepAlive } from '../../e2e/lib/line.mjs';
 import { metricsOf, total } from '../../e2e/lib/metrics.mjs';
-import { openFiles } from '../../e2e/lib/proc.mjs';
+import { openFiles, residentMiB } from '../../e2e/lib/proc.mjs';
 import { unmeasured } from '../../e2e/lib/sanitized.mjs';
 import { eventually, windowOf } from '../../e2e/lib/wait.mjs';
 
@@ -31,17 +31,13 @@ async function shareOver(pid, ms) {
     return (cpuNanoseconds(pid) - cpu) / Number(process.hrtime.bigint() - begun);
 }
 
-export function residentMiB(pid) {
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))[1]) / 1024;
-}
-
 export class Watch {
     #n = 0;
 
     // headers: credentials that open everything, where the hub asks for some
     static async over(scope, hub, headers = {}) {
         const watch = new Watch();
-        Object.assign(watch, { scope, hub, headers, agent: new http.Agent({ keepAlive: true, maxSockets: 1 }) });
+        Object.assign(watch, { scope, hub, headers, agent: new KeepAlive() });
         scope.defer(() => watch.agent.destroy());
         watch.stream = await scope.sse(hub, '/sse?channel=neighbour', { headers });
         watch.socket = await scope.ws(hub, '/ws?channel=neighbour', { headers });

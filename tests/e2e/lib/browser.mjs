@@ -9,6 +9,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import WebSocket from 'ws';
+import { SUITE_TLS } from './line.mjs';
 import { DEADLINE_MS, eventually, within } from './wait.mjs';
 
 const START_MS = 60_000;      // a browser that starts beside other tests on two cores
@@ -29,7 +30,7 @@ export class Browser {
         // A group of its own, because Chromium is many processes.
         browser.child = spawn(findChromium(), ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-extensions',
             '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-proxy-server', '--mute-audio',
-            '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+            ...(SUITE_TLS ? [`--ignore-certificate-errors-spki-list=${SUITE_TLS.pin}`] : []), '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
         browser.child.on('exit', () => { browser.exited = true; });
         process.once('exit', browser.killNow = () => browser.#kill());
         const devtools = new Promise((resolve, reject) => {

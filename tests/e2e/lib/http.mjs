@@ -1,10 +1,11 @@
 // http.mjs — requests to the hub as a backend would send them (node:http), and publish() on top.
 import http from 'node:http';
+import { KeepAlive, to } from './line.mjs';
 import { within } from './wait.mjs';
 
 // options: method, headers, body (string, Buffer or object = JSON), agent.
 // Resolves with { status, headers, body (Buffer), text, json } whatever the status is.
-export function request(where, path, { method = 'GET', headers = {}, body, agent = false } = {}) {
+export function request(where, path, { method = 'GET', headers = {}, body, agent } = {}) {
     const target = where.api ?? where;
     const sent = { ...headers };
     let bytes = body;
@@ -14,7 +15,7 @@ export function request(where, path, { method = 'GET', headers = {}, body, agent
     }
     if (bytes !== undefined) sent['Content-Length'] ??= Buffer.byteLength(bytes);
     return within(new Promise((resolve, reject) => {
-        const req = http.request({ ...target, path, method, headers: sent, agent }, (response) => {
+        const req = http.request({ ...(agent ? { ...target, where: target, agent } : to(target)), path, method, headers: sent }, (response) => {
             const chunks = [];
             response.on('data', (chunk) => chunks.push(chunk));
             response.on('error', reject);
@@ -53,7 +54,7 @@ export async function publish(where, channel, data, { headers = {}, query = '', 
 
 // Several one after the other on one keep-alive connection; resolves with their ids.
 export async function publishAll(where, channel, texts) {
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const agent = new KeepAlive();
     try {
         const ids = [];
         for (const text of texts) ids.push((await publish(where, channel, text, { agent })).id);

@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { SUITE_TLS } from './line.mjs';
 import { Watched } from './wait.mjs';
 import { isAlive } from './proc.mjs';
 import { SANITIZER } from './sanitized.mjs';
@@ -25,10 +26,10 @@ export function ownDir() {
     return mkdtempSync(path.join(tmpdir(), 'carillon-e2e-'));
 }
 
-// The environment of this machine without any CARILLON_ setting of the person who runs the tests.
+// The environment of this machine without any CARILLON_ setting of the person who runs the tests; pub and sub trust the suite's hubs.
 function cleanEnv(extra) {
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON')));
-    return { ...env, ...extra };
+    return { ...env, ...(SUITE_TLS && { CARILLON_CACERT: SUITE_TLS.caFile }), ...extra };
 }
 
 // "127.0.0.1:8000" -> { host, port };  "unix:/path" -> { socketPath }
@@ -37,6 +38,8 @@ function address(text) {
     const colon = text.lastIndexOf(':');
     return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
 }
+
+const url = (scheme, { host, port, tls }, where) => `${scheme}${tls ? 's' : ''}://${host}:${port}${where}`;
 
 // One run of the binary: its output as it comes, and how it ended. Used for hubs and for every other subcommand.
 export class Run extends Watched {
@@ -84,7 +87,7 @@ export class Hub {
 
     static async start(options = {}) {
         const hub = new Hub();
-        hub.#options = { dev: true, args: [], env: {}, memory: false, ...options };
+        hub.#options = { dev: true, args: [], env: {}, memory: false, tls: SUITE_TLS, ...options };
         hub.ownsDir = !options.dir && !options.memory;
         hub.dir = options.memory ? '' : options.dir ?? ownDir();
         try { await hub.#run('127.0.0.1:0', '127.0.0.1:0'); } catch (error) { await hub.dispose(); throw error; }
@@ -92,15 +95,16 @@ export class Hub {
     }
 
     async #run(publicListen, apiListen) {
-        const { dev, args, env, ulimit } = this.#options;
+        const { dev, args, env, ulimit, tls } = this.#options;
         this.run = new Run(['serve', ...(dev ? ['--dev'] : []), `--public.listen=${publicListen}`, `--api.listen=${apiListen}`,
-            `--store.dir=${this.dir}`, ...args], { env, ulimit });
+            `--store.dir=${this.dir}`, ...(tls ? [`--tls.cert=${tls.cert}`, `--tls.key=${tls.key}`] : []), ...args], { env, ulimit });
         const line = await this.run.waitFor((run) => {
             if (run.ended) throw new Error(`the hub ended before it was ready: ${run.state()}`);
             return READY.exec(run.stdout);
         }, 'the ready line');
-        this.public = address(line[1]);
-        this.api = address(line[2]);
+        this.public = { ...address(line[1]), ...(tls && { tls }) };
+        this.api = { ...address(line[2]), ...(tls && !args.includes('--tls.api=no') && { tls }) };
+        if (this.api.socketPath) delete this.api.tls;
         this.readyPid = Number(line[3]);
         return this;
     }
@@ -108,9 +112,9 @@ export class Hub {
     get pid() { return this.run.pid; }
     get log() { return this.logs + this.run.stderr; }
     get alive() { return !this.run.ended && isAlive(this.pid); }
-    publicUrl(where, scheme = 'http') { return `${scheme}://${this.public.host}:${this.public.port}${where}`; }
-    apiUrl(where) { return `http://${this.api.host}:${this.api.port}${where}`; }
-    wsUrl(where) { return this.publicUrl(where, 'ws'); }
+    publicUrl(where, scheme = 'http') { return url(scheme, this.public, where); }
+    apiUrl(where) { return url('http', this.api, where); }
+    wsUrl(where) { return url('ws', this.public, where); }
 
     kill9() { return this.run.kill9(); }
 

@@ -1,4 +1,4 @@
-// proc.mjs — what /proc tells about a hub: CPU time, open descriptors, listening state of a slow reader.
+// proc.mjs — what /proc tells about a hub: CPU time, memory, open descriptors, listening state of a slow reader.
 import { readFileSync, readdirSync } from 'node:fs';
 import { windowOf } from './wait.mjs';
 
@@ -22,6 +22,10 @@ export async function cpuShare(pid, ms = 2000) {
 
 export function openFiles(pid) {
     return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+export function residentMiB(pid) {
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))[1]) / 1024;
 }
 
 export function isAlive(pid) {

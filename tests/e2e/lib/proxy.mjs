@@ -1,4 +1,4 @@
-// proxy.mjs — a TCP line between a client and a hub that a test can cut.
+// proxy.mjs — a TCP line between a client and a hub that a test can cut; TLS goes through it as it is.
 import net from 'node:net';
 import { Watched } from './wait.mjs';
 
@@ -9,7 +9,7 @@ export class CutProxy extends Watched {
 
     constructor(target) {
         super();
-        this.target = target;       // { host, port }, may be changed
+        this.target = target;       // { host, port, tls }, may be changed
         this.server = net.createServer((client) => this.#onClient(client));
     }
 
@@ -18,6 +18,8 @@ export class CutProxy extends Watched {
         this.host = '127.0.0.1';
         this.port = this.server.address().port;
     }
+
+    get tls() { return this.target.tls; }
 
     #onClient(client) {
         if (this.refusing) { client.resetAndDestroy(); return; }

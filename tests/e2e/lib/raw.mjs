@@ -1,19 +1,19 @@
-// raw.mjs — a bare TCP connection that speaks HTTP/1.1 exactly as a test types it: pipelining, broken requests, slow
+// raw.mjs — a bare connection that speaks HTTP/1.1 exactly as a test types it: pipelining, broken requests, slow
 // bodies, answers in order.
-import net from 'node:net';
+import { connect } from './line.mjs';
 import { Watched } from './wait.mjs';
 
 export class RawConnection extends Watched {
     answers = [];        // complete answers in order: { status, headers, body: Buffer }
+    open = false;        // connected, and the handshake of TLS is done
     ended = false;       // the hub has closed
     #rest = Buffer.alloc(0);
 
     constructor(where) {
         super();
-        const { socketPath, ...target } = where;
-        this.socket = net.connect(socketPath ? { path: socketPath } : target);
+        this.socket = connect(where);
         this.socket.setNoDelay(true);
-        this.socket.on('connect', () => this.changed());
+        this.socket.on('opened', () => { this.open = true; this.changed(); });
         this.socket.on('data', (chunk) => this.#onBytes(chunk));
         this.socket.on('error', (error) => { this.error = error; });
         this.socket.on('close', () => this.#onEnd());

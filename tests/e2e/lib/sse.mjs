@@ -1,6 +1,7 @@
 // sse.mjs — an SSE client that hides nothing: every byte is kept, every block parsed as the WHATWG rules say, and no
 // reconnect happens by itself.
 import http from 'node:http';
+import { to } from './line.mjs';
 import { Watched, DEADLINE_MS } from './wait.mjs';
 
 // One block of a stream. A block without data is not an event for a browser, but its id counts.
@@ -37,7 +38,7 @@ export class SseStream extends Watched {
         this.path = path;
         const sent = { Accept: 'text/event-stream', ...headers };
         if (lastEventId !== undefined) sent['Last-Event-ID'] = lastEventId;
-        this.request = http.request({ host: where.host, port: where.port, path, method, headers: sent, agent: false });
+        this.request = http.request({ ...to(where), path, method, headers: sent });
         this.request.on('response', (response) => this.#onResponse(response));
         this.request.on('error', (error) => { this.error = error; this.#onEnd('cut'); });
         this.request.on('socket', (socket) => { this.socket = socket; });

@@ -1,5 +1,6 @@
 // ws.mjs — a WebSocket client (npm ws) that keeps every frame and lets a test wait for one.
 import WebSocket from 'ws';
+import { connect } from './line.mjs';
 import { Watched, DEADLINE_MS } from './wait.mjs';
 
 let nextRef = 1;
@@ -14,7 +15,8 @@ export class WsClient extends Watched {
 
     constructor(where, path = '/ws', { protocols = [], headers = {}, ...rest } = {}) {
         super();
-        this.socket = new WebSocket(`ws://${where.host}:${where.port}${path}`, protocols, { headers, perMessageDeflate: false, ...rest });
+        this.socket = new WebSocket(`${where.tls ? 'wss' : 'ws'}://${where.host}:${where.port}${path}`, protocols,
+            { headers, perMessageDeflate: false, createConnection: () => connect(where).setNoDelay(true), ...rest });
         this.socket.on('open', () => this.changed());
         this.socket.on('message', (bytes, isBinary) => this.#onFrame(bytes, isBinary));
         this.socket.on('ping', () => { this.pings++; this.changed(); });
