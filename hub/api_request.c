@@ -97,4 +97,5 @@ void api_submit(struct api_request *r, enum letter_kind kind, size_t bytes, void
     r->call.answered = answered;
     r->call.owner = r;
     call_submit(r->api->to_hub, &r->call, bytes);
+    r->api->submitted++;
 }

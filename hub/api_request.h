@@ -17,8 +17,10 @@ struct api {                           /* one per API thread */
     const struct config *config;
     const struct clock  *clock;
     struct post         *to_hub;       /* flushed by the front, once per turn of its loop */
+    unsigned             submitted;    /* calls since the front last looked */
     uint8_t              peer;         /* its number at the hub */
     struct api_caller   *callers;      /* table by name (api_caller.h) */
+    int64_t              now_us;       /* clock_mono_us() when the callback began that is running */
 };
 
 struct api_header { struct slice name, value; };

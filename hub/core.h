@@ -30,6 +30,7 @@ struct flight {
 struct hub {
     const struct config *config;
     const struct clock  *clock;
+    int64_t              now_ms, wall_ms;    /* what it said when the turn began */
     struct store        *store;              /* NULL: memory only */
     struct mailbox       box;
     struct peer          peers[PEERS_MAX];
@@ -58,7 +59,9 @@ struct hub {
     int64_t              store_retry_ms;     /* after a failure: the hub's own groups (numbers, trims) wait until then */
 };
 
-static inline int64_t hub_now_ms(const struct hub *hub) { return clock_mono_ms(hub->clock); }
+/* Of this turn, or of the tick before it: a publish would ask the clock five times. */
+static inline int64_t hub_now_ms(const struct hub *hub)  { return hub->now_ms; }
+static inline int64_t hub_wall_ms(const struct hub *hub) { return hub->wall_ms; }
 
 /* peers.c */
 void hub_answer(struct hub *hub, struct call *call, int err);        /* mails the call back to its origin */

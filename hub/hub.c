@@ -25,6 +25,12 @@ static run_fn *const calls[CALL_KINDS] = {
     [CALL_UNWATCH] = run_unwatch, [CALL_HEAD] = run_head,       [CALL_LOSS_SEEN] = run_loss_seen,
 };
 
+static void look_at_clock(struct hub *hub)
+{
+    hub->now_ms = clock_mono_ms(hub->clock);
+    hub->wall_ms = clock_wall_ms(hub->clock);
+}
+
 struct hub *hub_new(const struct config *config, const struct clock *clock, struct store *store, struct hub_start start)
 {
     struct hub *hub = calloc(1, sizeof *hub);
@@ -34,6 +40,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     }
     hub->config = config;
     hub->clock = clock;
+    look_at_clock(hub);
     hub->store = store;
     hub->epoch = start.epoch;
     hub->next = start.next;
@@ -86,7 +93,8 @@ static void run_letter(struct hub *hub, struct letter *letter)
 
 void hub_turn(struct hub *hub)
 {
-    history_age(&hub->history, clock_wall_ms(hub->clock), hub_now_ms(hub));
+    look_at_clock(hub);
+    history_age(&hub->history, hub_wall_ms(hub), hub_now_ms(hub));
     for (struct letter *letter = mailbox_take(&hub->box), *next; letter; letter = next) {
         next = letter->next;
         run_letter(hub, letter);
@@ -97,7 +105,7 @@ void hub_turn(struct hub *hub)
 
 int64_t hub_due_ms(const struct hub *hub)
 {
-    int64_t now = hub_now_ms(hub), wall = clock_wall_ms(hub->clock);
+    int64_t now = clock_mono_ms(hub->clock), wall = clock_wall_ms(hub->clock);
     int64_t aged = history_due_ms(&hub->history), quiet = channels_due_ms(&hub->channels, hub->config->history_ttl_ms);
     int64_t due = quiet;
     if (publish_wants_numbers(hub) && hub->store_retry_ms < due)
@@ -110,7 +118,8 @@ int64_t hub_due_ms(const struct hub *hub)
 
 void hub_tick(struct hub *hub)
 {
-    history_age(&hub->history, clock_wall_ms(hub->clock), hub_now_ms(hub));
+    look_at_clock(hub);
+    history_age(&hub->history, hub_wall_ms(hub), hub_now_ms(hub));
     channels_forget_quiet(&hub->channels, hub_now_ms(hub), hub->config->history_ttl_ms);
     publish_trim(hub);
 }

@@ -86,7 +86,7 @@ static struct flight flights_take(struct hub *hub)
 
 static void number(struct hub *hub, struct channel *ch, struct msg *m)
 {
-    int64_t now = clock_wall_ms(hub->clock);
+    int64_t now = hub_wall_ms(hub);
     hub->newest_ms = now > hub->newest_ms ? now : hub->newest_ms;
     m->time_ms = hub->newest_ms;
     m->epoch = hub->epoch;

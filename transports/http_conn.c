@@ -99,7 +99,7 @@ static struct http_request *enqueue(struct http_conn *c)
     r->api.api = &c->front->api;
     r->api.session = &c->session;
     r->api.finished = on_finished;
-    r->api.arrived_us = clock_mono_us();
+    r->api.arrived_us = c->front->api.now_us;
     r->api.headers = r->head.headers;
     r->api.n_headers = r->head.n_headers;
     choose_id(r);
@@ -467,7 +467,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct http_conn *c = arg;
     (void)fd, (void)what;
-    c->front->now_ms = clock_mono_ms(c->front->clock);
+    http_front_look_at_clock(c->front);
     c->timer_ms = INT64_MAX;
     if (c->state != HTTP_STATE_CLOSED && deadline(c) <= c->front->now_ms)
         on_late(c);
@@ -496,7 +496,7 @@ static void on_readable(void *arg)
 {
     struct http_conn *c = arg;
     char *into = c->front->in;
-    c->front->now_ms = clock_mono_ms(c->front->clock);
+    http_front_look_at_clock(c->front);
     ssize_t n = http_line_read(&c->line, into, FRONT_READ_BYTES);
     if (n > 0)
         take_input(c, slice(into, (size_t)n));
@@ -512,7 +512,7 @@ static void on_readable(void *arg)
 static void on_written(void *arg, int err)
 {
     struct http_conn *c = arg;
-    c->front->now_ms = clock_mono_ms(c->front->clock);
+    http_front_look_at_clock(c->front);
     if (err)
         http_conn_close(c, "the connection broke");
     http_conn_touch(c);

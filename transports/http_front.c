@@ -85,6 +85,12 @@ bool http_front_has_room(struct http_front *f)
 
 /* ---- one turn ---- */
 
+void http_front_look_at_clock(struct http_front *f)
+{
+    f->now_ms = clock_mono_ms(f->clock);
+    f->api.now_us = clock_mono_us();
+}
+
 static void touch_all(struct http_front *f)
 {
     list_each(item, following, &f->conns)
@@ -123,6 +129,14 @@ static void end_turn(struct http_front *f)
         buf_fini(&f->out);
 }
 
+static void rest_after_burst(struct http_front *f)
+{
+    bool burst = f->api.submitted >= FRONT_BURST_CALLS;
+    f->api.submitted = 0;
+    if (burst)
+        nanosleep(&(struct timespec){ 0, FRONT_REST_US * 1000 }, NULL);
+}
+
 static void begin_drain(struct http_front *f)
 {
     f->draining = true;
@@ -154,7 +168,7 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
     struct http_front *f = arg;
     (void)fd, (void)what;
-    f->now_ms = clock_mono_ms(f->clock);
+    http_front_look_at_clock(f);
     take_answers(f);
     if (atomic_load(&f->wish) >= FRONT_DRAIN && !f->draining)
         begin_drain(f);
@@ -175,11 +189,12 @@ static void close_all(struct http_front *f)
 static void *run_thread(void *arg)
 {
     struct http_front *f = arg;
-    f->now_ms = clock_mono_ms(f->clock);
+    http_front_look_at_clock(f);
     tell_date(f);
     while (!has_ended(f)) {
         event_base_loop(f->base, EVLOOP_ONCE);
         end_turn(f);
+        rest_after_burst(f);
     }
     door_close(&f->door);
     close_all(f);
@@ -193,7 +208,7 @@ static void on_socket(void *arg, int fd, const struct sockaddr *from, socklen_t 
 {
     struct http_front *f = arg;
     (void)from, (void)len;
-    f->now_ms = clock_mono_ms(f->clock);
+    http_front_look_at_clock(f);
     if (!http_conn_new(f, fd))
         close(fd);
 }

@@ -4,6 +4,13 @@
  *              end of turn ─> each touched connection sends all its finished answers with one send()
  *                          ─> all calls to the hub leave with one post_flush
  *                          ─> what was closed is freed
+ *                          ─> after a burst: a moment's rest
+ *
+ * Bursts     a turn costs the same for one request as for many: here, in the hub, and most of all in the store's transaction.
+ *            Who sends many at once sends them one after the other, and a thread that takes each the moment it comes makes many
+ *            small turns of them. So after a turn that passed FRONT_BURST_CALLS or more on to the hub, what comes next has
+ *            FRONT_REST_US to gather (pipelined publishes: a third of the transactions, a fifth less CPU). Lone requests
+ *            never wait.
  *
  * Lifetime   http_front_new binds; http_front_start begins the thread; http_front_stop ends and joins it; http_front_free after
  *            the hub has answered or forgotten everything (its last turn).
@@ -23,7 +30,13 @@ struct event_base;
 struct http_conn;
 struct http_request;
 
-enum { FRONT_MAIL_BYTES = 16 * 1024 * 1024, FRONT_SPARE_REQUESTS = 1024, FRONT_READ_BYTES = 64 * 1024 };
+enum {
+    FRONT_MAIL_BYTES = 16 * 1024 * 1024,
+    FRONT_SPARE_REQUESTS = 1024,
+    FRONT_READ_BYTES = 64 * 1024,
+    FRONT_BURST_CALLS = 8,
+    FRONT_REST_US = 200,
+};
 enum front_wish { FRONT_RUN, FRONT_DRAIN, FRONT_STOP };
 
 struct http_front {
@@ -73,4 +86,5 @@ struct http_request *http_front_request(struct http_front *front);        /* a c
 void http_front_give_back(struct http_front *front, struct http_request *request);
 bool http_front_has_room(struct http_front *front);                      /* false: it will be touched when there is */
 struct ssl_ctx_st *http_front_tls(const struct http_front *front);       /* what connections speak TLS with; NULL: in the clear */
+void http_front_look_at_clock(struct http_front *front);                 /* each callback begins with it */
 void http_front_request_id(struct http_front *front, char out[129]);

@@ -11,12 +11,10 @@ bool slice_begins(struct slice s, struct slice prefix)
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
-bool slice_is_nocase(struct slice a, struct slice b)
+bool slice_same_letters(struct slice a, struct slice b)
 {
-    if (a.len != b.len)
-        return false;
     for (size_t i = 0; i < a.len; i++)
-        if (lower(a.at[i]) != lower(b.at[i]))
+        if (a.at[i] != b.at[i] && lower(a.at[i]) != lower(b.at[i]))
             return false;
     return true;
 }
@@ -88,18 +86,14 @@ char *buf_room(struct buf *b, size_t n)
 
 void buf_advance(struct buf *b, size_t n) { b->len += n; }
 
-void buf_add(struct buf *b, const void *bytes, size_t n)
+void buf_add_slowly(struct buf *b, const void *bytes, size_t n)
 {
     char *room = buf_room(b, n);
-    if (!room || n == 0)
+    if (!room)
         return;
     memcpy(room, bytes, n);
     b->len += n;
 }
-
-void buf_add_slice(struct buf *b, struct slice s)      { buf_add(b, s.at, s.len); }
-void buf_add_str(struct buf *b, const char *s)         { buf_add(b, s, strlen(s)); }
-void buf_add_char(struct buf *b, char c)               { buf_add(b, &c, 1); }
 
 void buf_add_u64(struct buf *b, uint64_t n)
 {

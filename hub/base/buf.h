@@ -20,7 +20,11 @@ static inline struct slice slice_of(const char *s)           { return (struct sl
 static inline struct slice slice(const char *at, size_t len) { return (struct slice){ at, len }; }
 static inline bool slice_is(struct slice a, struct slice b)  { return a.len == b.len && (a.len == 0 || !memcmp(a.at, b.at, a.len)); }
 bool slice_begins(struct slice s, struct slice prefix);
-bool slice_is_nocase(struct slice a, struct slice b);        /* ASCII letters only */
+bool slice_same_letters(struct slice a, struct slice b);     /* of slices of one length */
+static inline bool slice_is_nocase(struct slice a, struct slice b)   /* ASCII letters only */
+{
+    return a.len == b.len && slice_same_letters(a, b);
+}
 /* Digits only, no sign, no overflow: true and *ret set, else false and *ret untouched. */
 bool slice_u64(struct slice s, uint64_t *ret);
 char *slice_copy(struct slice s);                            /* malloc'ed, NUL-terminated; NULL: no memory */
@@ -36,10 +40,19 @@ void  buf_fini(struct buf *b);                                  /* frees; empty 
 void  buf_reset(struct buf *b);                                 /* empty, keeps the memory */
 char *buf_room(struct buf *b, size_t n);                        /* n writable bytes at the end, or NULL; then buf_advance */
 void  buf_advance(struct buf *b, size_t n);
-void  buf_add(struct buf *b, const void *bytes, size_t n);
-void  buf_add_slice(struct buf *b, struct slice s);
-void  buf_add_str(struct buf *b, const char *s);
-void  buf_add_char(struct buf *b, char c);
+void  buf_add_slowly(struct buf *b, const void *bytes, size_t n);   /* buf_add, when there may be no room yet */
+static inline void buf_add(struct buf *b, const void *bytes, size_t n)
+{
+    if (b->failed || n > b->cap - b->len) {
+        buf_add_slowly(b, bytes, n);
+    } else if (n > 0) {
+        memcpy(b->at + b->len, bytes, n);
+        b->len += n;
+    }
+}
+static inline void buf_add_slice(struct buf *b, struct slice s)    { buf_add(b, s.at, s.len); }
+static inline void buf_add_str(struct buf *b, const char *s)       { buf_add(b, s, strlen(s)); }
+static inline void buf_add_char(struct buf *b, char c)             { buf_add(b, &c, 1); }
 void  buf_add_u64(struct buf *b, uint64_t n);                   /* decimal */
 void  buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void  buf_drop_front(struct buf *b, size_t n);
