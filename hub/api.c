@@ -155,7 +155,8 @@ static int find_principal(struct api_request *r)
     session->principal = principal;
     session->config = config;
     session->caller = api_caller_get(&r->api->callers, principal_name(principal));
-    buf_add_slice(&session->key, key);
+    if (key.at)
+        buf_add_slice(&session->key, key);
     if (session->key.failed || !session->caller)
         api_session_fini(session);
     return session->principal ? 0 : ERR_MEMORY;

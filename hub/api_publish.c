@@ -6,7 +6,6 @@
  * message. All that is wrong is collected before it is told. */
 #include "hub/api.h"
 #include "hub/api_caller.h"
-#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config.h"
 #include "hub/duration.h"
