@@ -93,8 +93,9 @@ test: deps-test                             ## everything: lint, unit, sim, fuzz
 unit: $(UNIT)                               ## unit tests (cmocka)
 	@set -e; for t in $(UNIT); do echo "== $$(basename $$t)"; $$t; done
 SEEDS ?= 2000
-sim: $(SIM)                                 ## simulated hub and edges, thousands of random schedules
-	@if [ -n "$(SIM)" ]; then $(SIM) --seeds $(SEEDS); fi
+FROM  ?= 1
+sim: $(SIM)                                 ## simulated hub and edges, thousands of random schedules: SEEDS=2000 FROM=1
+	@if [ -n "$(SIM)" ]; then $(SIM) --seeds $(SEEDS) --from $(FROM); fi
 node_tests = @cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)')
 e2e: all $(B)/tests/scarce.so               ## the real binary with real clients; make e2e T=pattern for some
 	$(node_tests) e2e/*.test.mjs
@@ -162,6 +163,24 @@ $(B)/fuzz-%: tests/fuzz/%.c tests/fuzz/fuzz.h $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -ljansson
+# ---- soak: the tests that draw by chance, for longer and with other chances each time; everything runs to its end, then it is told what failed ----
+# On two cores the default takes about an hour and a half: half an hour of fuzzing (two targets at a time: an hour in all), the attacks.
+SOAK_MINUTES ?= 60
+soak_share = $(shell echo $$(( ($(1) * $(SOAK_MINUTES) + 59) / 60 )))
+soak: deps-test deps-fuzz                   ## long: random seeds, kill -9, attacks, fuzzing; SOAK_MINUTES=60 of it, the rest likewise
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -k soak-sim soak-kills soak-attacks soak-lint soak-fuzz
+soak-sim: $(SIM)
+	@$(MAKE) --no-print-directory sim SEEDS=$(call soak_share,200000) FROM=$$(date +%s%N | cut -c1-15)
+soak-kills:
+	@KILLS=$(call soak_share,300) $(MAKE) --no-print-directory e2e T='kill -9'
+soak-attacks:
+	@SEED=$$(date +%s) ROUNDS=$(call soak_share,3000) $(MAKE) --no-print-directory attacks T=mangled
+	@for i in $$(seq $(call soak_share,15)); do $(MAKE) --no-print-directory attacks >$(B)/attacks.log 2>&1 || { cat $(B)/attacks.log; exit 1; }; echo "== attacks, round $$i"; done
+soak-lint:
+	@$(MAKE) --no-print-directory lint B=$(B)/thorough TIDY_NODES=225000
+soak-fuzz:
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$$(( 60 * $(SOAK_MINUTES) / $(words $(FUZZ)) ))
 ARGS ?=
 bench: all $(B)/bench/load $(B)/bench/baseline ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
@@ -181,6 +200,7 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run test unit sim e2e e2e-tls attacks check lint asan tsan fuzz fuzz-corpus deps-fuzz bench install clean help
+.PHONY: all deps deps-test run test unit sim e2e e2e-tls attacks check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim soak-kills soak-attacks \
+        soak-lint soak-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -3,9 +3,10 @@
 //
 //   SEED=7 ROUNDS=500 make attacks T=mangled        // a round is 40 connections; a failure prints the seed of its round
 import assert from 'node:assert/strict';
+import { Chance } from '../e2e/lib/chance.mjs';
 import { scenario } from '../e2e/lib/scope.mjs';
 import { RawWs, OP, handshake } from './lib/raw_ws.mjs';
-import { Chance, inPieces, mangled } from './lib/mangle.mjs';
+import { inPieces, mangled } from './lib/mangle.mjs';
 import { Peer } from './lib/crowd.mjs';
 import { SMUGGLED, Watch } from './lib/watch.mjs';
 import { http } from './tables/http.mjs';

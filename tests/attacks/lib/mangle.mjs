@@ -4,15 +4,6 @@
 //   mangled(chance, bytes, others)     // one to four changes: flipped bits, cuts, repeats, words that matter, a piece of another case
 //   inPieces(chance, bytes)            // the same bytes in one to six pieces
 
-// xorshift32 (Marsaglia 2003). below(n): 0 … n - 1.
-export class Chance {
-    #x;
-    constructor(seed) { this.#x = (Math.imul(seed, 2654435761) >>> 0) || 1; }
-    next() { this.#x ^= this.#x << 13; this.#x ^= this.#x >>> 17; this.#x ^= this.#x << 5; return this.#x >>> 0; }
-    below(n) { return this.next() % n; }
-    one(list) { return list[this.below(list.length)]; }
-}
-
 const WORDS = ['\r\n', '\n', '\r', '\r\n\r\n', '\0', ' ', '\t', ':', ',', '%', '%00', '"', '\\', '{', '[', '0', '-1', '18446744073709551616', 'chunked', '\xff', '\x81\xfe', '\x88\x80',
     'Content-Length: 5\r\n', 'Transfer-Encoding: chunked\r\n', 'Host: other\r\n', 'Connection: close\r\n', 'Expect: 100-continue\r\n', 'Upgrade: websocket\r\n', 'HTTP/1.0', '0\r\n\r\n'].map((word) => Buffer.from(word, 'latin1'));
 const LONGEST = 256 * 1024;
