@@ -10,6 +10,7 @@ NODE ?= node
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
 DEPS_TEST  := clang clang-tidy libcmocka-dev libjansson-dev chromium curl openssl slowhttptest
+DEPS_BENCH := openssl
 DEPS_FUZZ  := clang libclang-rt-dev libjansson-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
@@ -17,6 +18,12 @@ define need
 	@missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then echo "installing:" $$missing; \
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+endef
+
+# a node that is not Debian's does as well
+define need_node
+	@command -v $(NODE) >/dev/null && command -v npm >/dev/null || { $(SUDO) apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
 endef
 
 # ---- how it is compiled ----
@@ -51,8 +58,7 @@ deps:                                       ## install the Debian packages that 
 	$(call need,$(DEPS_BUILD))
 deps-test: deps                             ## install what the tests need on top (Debian packages, npm modules)
 	$(call need,$(DEPS_TEST))
-	@command -v $(NODE) >/dev/null && command -v npm >/dev/null || { $(SUDO) apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
+	$(need_node)
 	@if [ -f tests/package.json ]; then cd tests && { [ node_modules -nt package-lock.json ] || { npm ci --no-audit --no-fund --silent && touch node_modules; }; }; fi
 
 # One short line per file; make V=1 shows the commands.
@@ -182,7 +188,10 @@ soak-lint:
 soak-fuzz:
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=$$(( 60 * $(SOAK_MINUTES) / $(words $(FUZZ)) ))
 ARGS ?=
-bench: all $(B)/bench/load $(B)/bench/baseline ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
+bench: deps                                 ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
+	$(call need,$(DEPS_BENCH))
+	$(need_node)
+	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
 $(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders sock)
 $(B)/bench/baseline: $(patsubst %,$(B)/bench/obj/%.o,baseline mimic sock)

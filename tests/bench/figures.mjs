@@ -31,14 +31,23 @@ export const figure = n => n === undefined || !Number.isFinite(n) ? '' : Math.ab
 const spread = r => r ? `${figure(r[0])} … ${figure(r[1])}` : '';
 const times = n => n === undefined || !Number.isFinite(n) ? '' : `× ${n.toFixed(2)}`;
 
-// The cells of one line: name, hub, its range, baseline, its range, ratio, range of ratios, goal, verdict.
+// The cells of one line: what, hub, its range, baseline, its range, ratio, range of ratios, goal, verdict.
+const nameOf = (row, f, first) => first ? `${row.name}${f.label ? `: ${f.label}` : ''}` : `– ${f.label}`;
+const pairs = f => f.ratio_range && f.hub.length > 1 ? f.ratio_range.map(r => r.toFixed(2)).join(' … ') : '';
 export function cells(row, f, first) {
-  const name = first ? `${row.name}${f.label ? `: ${f.label}` : ''}` : `– ${f.label}`;
-  return [name, `${figure(f.median)} ${f.unit}`, spread(f.range), f.base_median === undefined ? '' : figure(f.base_median), spread(f.base_range),
-    times(f.ratio), f.ratio_range && f.hub.length > 1 ? f.ratio_range.map(r => r.toFixed(2)).join(' … ') : '', f.goal?.text ?? '', f.verdict];
+  return [nameOf(row, f, first), `${figure(f.median)} ${f.unit}`, spread(f.range), f.base_median === undefined ? '' : figure(f.base_median), spread(f.base_range),
+    times(f.ratio), pairs(f), f.goal?.text ?? '', f.verdict];
 }
 export const heads = ['', 'hub', 'range', 'baseline', 'range', 'ratio', 'range', 'goal', ''];
 
-const widths = [60, 16, 21, 9, 21, 8, 13, 11, 0];
+// The same for a page: ranges in brackets.
+const bracketed = (text, range) => range ? `${text} (${range})` : text;
+export function pageCells(row, f, first) {
+  const [name, ours, own, theirs, their, ratio, both, goal, verdict] = cells(row, f, first);
+  return [name, bracketed(ours.trim(), f.hub.length > 1 && own), bracketed(theirs, f.base.length > 1 && their), bracketed(ratio, both), goal, verdict];
+}
+export const pageHeads = ['what', 'hub: median (range)', 'baseline', 'ratio', 'goal', ''];
+
+const widths = [66, 16, 21, 9, 21, 8, 13, 11, 0];
 export const line = texts => texts.map((t, i) => t.padEnd(widths[i])).join(' ').trimEnd();
 export const markdown = texts => `| ${texts.join(' | ')} |`;

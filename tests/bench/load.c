@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-enum { PATIENCE_MS = 20000 };
+enum { PATIENCE_MS = 20000, SIZE_AT_MOST = 1500 };      /* a message fits into what a peer keeps of one that is not complete */
 
 void die(const char *what)
 {
@@ -47,17 +48,17 @@ uint64_t now_ns(void)
 }
 
 /* The first number of /proc/PID/task/TID/schedstat is user and system time together, in ns; /proc/PID/stat has only ticks. */
-static uint64_t cpu_ns(int pid)
+static uint64_t cpu_ns(uint64_t pid)
 {
     char path[300];
     uint64_t sum = 0, ns;
     struct dirent *entry;
-    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    snprintf(path, sizeof path, "/proc/%lu/task", pid);
     DIR *dir = opendir(path);
     if (!dir)
         die(path);
     while ((entry = readdir(dir))) {
-        snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", pid, entry->d_name);
+        snprintf(path, sizeof path, "/proc/%lu/task/%s/schedstat", pid, entry->d_name);
         FILE *file = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
         if (file && fscanf(file, "%lu", &ns) == 1)
             sum += ns;
@@ -144,43 +145,47 @@ static const struct {
     { "hold", mode_hold },     { "accept", mode_accept },   { "resume", mode_resume },
 };
 
+enum type { NUMBER, TEXT, FLAG };
+#define OPTION(name, type) { #name, type, offsetof(struct options, name) }
+static const struct {
+    const char *name;
+    enum type   type;
+    size_t      at;
+} options[] = {
+    { "kind", TEXT, offsetof(struct options, kind_name) },
+    OPTION(by, TEXT),       OPTION(sub, TEXT),      OPTION(pub, TEXT),      OPTION(since, TEXT),    OPTION(pid, NUMBER),
+    OPTION(n, NUMBER),      OPTION(conns, NUMBER),  OPTION(window, NUMBER), OPTION(size, NUMBER),   OPTION(expect, NUMBER),
+    OPTION(channels, NUMBER), OPTION(messages, NUMBER), OPTION(rate, NUMBER), OPTION(subscribed, FLAG), OPTION(bursts, FLAG), OPTION(tls, FLAG),
+};
+enum { OPTIONS = sizeof options / sizeof *options };
+
+static void take_option(struct options *o, size_t i, const char *value)
+{
+    void *at = (char *)o + options[i].at;
+    if (options[i].type == NUMBER)
+        *(uint64_t *)at = strtoull(value, NULL, 10);
+    else if (options[i].type == TEXT)
+        *(const char **)at = value;
+    else
+        *(bool *)at = true;
+}
+
 static void parse(int argc, char **argv, struct options *o)
 {
-    static const struct option longs[] = {
-        { "kind", 1, NULL, 'k' }, { "sub", 1, NULL, 's' }, { "pub", 1, NULL, 'p' }, { "pid", 1, NULL, 'i' }, { "n", 1, NULL, 'n' },
-        { "conns", 1, NULL, 'c' }, { "window", 1, NULL, 'w' }, { "messages", 1, NULL, 'm' }, { "size", 1, NULL, 'b' },
-        { "rate", 1, NULL, 'r' }, { "since", 1, NULL, 'S' }, { "expect", 1, NULL, 'e' }, { "channels", 1, NULL, 'C' },
-        { "by", 1, NULL, 'y' }, { "subscribed", 0, NULL, 'u' }, { "tls", 0, NULL, 't' },
-        { "bursts", 0, NULL, 'B' }, { NULL, 0, NULL, 0 },
-    };
-    bool subscribed = false;
-    *o = (struct options){ .kind = PEER_WS, .size = 128, .window = 1, .conns = 1, .messages = 1000, .rate = 1000 };
+    struct option longs[OPTIONS + 1] = { 0 };
+    for (size_t i = 0; i < OPTIONS; i++)
+        longs[i] = (struct option){ options[i].name, options[i].type != FLAG, NULL, (int)i };
+    *o = (struct options){ .kind_name = "ws", .by = "http", .size = 128, .window = 1, .conns = 1, .messages = 1000, .rate = 1000 };
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        switch (c) {
-        case 'k': o->kind = strcmp(optarg, "sse") ? PEER_WS : PEER_SSE; break;
-        case 's': o->sub = optarg; break;
-        case 'p': o->pub = optarg; break;
-        case 'i': o->pid = atoi(optarg); break;
-        case 'n': o->n = strtoull(optarg, NULL, 10); break;
-        case 'c': o->conns = strtoull(optarg, NULL, 10); break;
-        case 'w': o->window = strtoull(optarg, NULL, 10); break;
-        case 'm': o->messages = strtoull(optarg, NULL, 10); break;
-        case 'b': o->size = strtoull(optarg, NULL, 10); break;
-        case 'r': o->rate = strtoull(optarg, NULL, 10); break;
-        case 'S': o->since = optarg; break;
-        case 'e': o->expect = strtoull(optarg, NULL, 10); break;
-        case 'C': o->channels = strtoull(optarg, NULL, 10); break;
-        case 'y': o->by_websocket = !strcmp(optarg, "ws"); break;
-        case 'u': subscribed = true; break;
-        case 't': o->tls = true; break;
-        case 'B': o->bursts = true; break;
-        default: exit(2);
-        }
+        if (c == '?')
+            exit(2);
+        take_option(o, (size_t)c, optarg);
     }
-    if (subscribed)
+    o->kind = strcmp(o->kind_name, "sse") ? PEER_WS : PEER_SSE;
+    if (o->subscribed)
         o->n = o->conns;
-    if (o->size > 1500)
-        o->size = 1500;           /* a message fits into what a peer keeps of one that is not complete */
+    if (o->size > SIZE_AT_MOST)
+        o->size = SIZE_AT_MOST;
 }
 
 int main(int argc, char **argv)

@@ -8,20 +8,21 @@
 #include "peer.h"
 
 struct options {
-    enum peer_kind kind;          /* of subscribers */
+    const char    *kind_name, *by;                /* ws or sse; http or ws */
     const char    *sub, *pub;     /* HOST:PORT of the public port and of the API */
     const char    *since;         /* last_event_id of subscribers, or NULL */
-    int            pid;           /* the server whose CPU time counts */
-    size_t         n;             /* subscribers */
-    size_t         conns;         /* publishers; of mode accept: connections at a time */
-    size_t         window;        /* messages under way */
-    size_t         size;          /* bytes of a payload */
-    size_t         expect;        /* messages each subscriber must get */
-    size_t         channels;      /* channels altogether (publish: 0 = one per publisher), channels of each connection (hold) */
+    uint64_t       pid;           /* the server whose CPU time counts */
+    uint64_t       n;             /* subscribers */
+    uint64_t       conns;         /* publishers; of mode accept: connections at a time */
+    uint64_t       window;        /* messages under way */
+    uint64_t       size;          /* bytes of a payload */
+    uint64_t       expect;        /* messages each subscriber must get */
+    uint64_t       channels;      /* channels altogether (publish: 0 = one per publisher), channels of each connection (hold) */
     uint64_t       messages, rate;
-    bool           by_websocket;  /* publishers send commands on the public port instead of requests to the API */
+    bool           subscribed;    /* publish: each channel has a subscriber */
     bool           bursts;        /* fanout: o.window messages in one send(), and the next when all have got these */
     bool           tls;
+    enum peer_kind kind;          /* of subscribers, from kind_name */
 };
 
 struct load {

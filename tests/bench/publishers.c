@@ -10,10 +10,11 @@ enum { OUT_BYTES = 4096 };        /* one publish with all around it */
 
 void load_open_pubs(struct load *l, size_t n)
 {
+    bool by_websocket = !strcmp(l->o.by, "ws");
     l->pubs = calloc(n, sizeof *l->pubs);
     for (size_t i = 0; i < n; i++) {
         struct peer *pub = &l->pubs[i];
-        if (l->o.by_websocket ? peer_open(pub, PEER_WS_PUBLISH, &l->sub_to, "/ws") : peer_open(pub, PEER_POST, &l->pub_to, ""))
+        if (by_websocket ? peer_open(pub, PEER_WS_PUBLISH, &l->sub_to, "/ws") : peer_open(pub, PEER_POST, &l->pub_to, ""))
             die("connect");
         load_watch(l, pub);
         while (!pub->subscribed)

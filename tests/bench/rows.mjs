@@ -18,6 +18,11 @@ const history = ['--history.size=1000', '--history.ttl=1h', '--history.bytes=16M
 const quiet = ['--ws.ping=1h', '--sse.heartbeat=1h'];
 const inMemory = ['--store.dir='];
 
+async function until(holds, what) {
+  for (const end = Date.now() + 60_000; !await holds(); await wait(50))
+    if (Date.now() > end) throw new Error(`${what}, for a minute`);
+}
+
 export function allRows(quick) {
   const scale = n => quick ? Math.max(1, Math.round(n / 10)) : n;
 
@@ -58,7 +63,7 @@ export function allRows(quick) {
   async function keptMessages(s) {
     const channels = scale(100000), messages = channels * 10, before = memory(s);
     await load(s, 'publish', { conns: 8, window: 64, channels, messages });
-    while (await metric(s, 'carillon_store_queue_messages') > 0) await wait(50);
+    await until(async () => await metric(s, 'carillon_store_queue_messages') === 0, 'the store is still writing');
     const kept = await metric(s, 'carillon_history_messages');
     if (kept !== messages) throw new Error(`only ${kept} of ${messages} messages are kept`);
     const bytes = (memory(s) - before) / messages;
@@ -70,7 +75,7 @@ export function allRows(quick) {
     const held = await hold(s, { kind: 'ws', n, channels });
     const bytes = (memory(s) - before) / all;
     await load(s, 'publish', { conns: 4, window: 64, channels: all, messages: all });
-    while (await held.received() < all) await wait(50);
+    await until(async () => await held.received() === all, 'not all messages have come');
     const used_bytes = (memory(s) - before) / all;
     await held.end();
     return { bytes, used_bytes };

@@ -7,7 +7,7 @@
 import { cpus, release } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { BUSY, cells, figure, heads, line, markdown, summarise } from './figures.mjs';
+import { BUSY, cells, figure, heads, line, markdown, pageCells, pageHeads, summarise } from './figures.mjs';
 import { allRows } from './rows.mjs';
 import { sameBytes } from './same_bytes.mjs';
 import { server, ticks } from './server.mjs';
@@ -34,11 +34,10 @@ async function alternate(row) {
   return { hub, base, others: (after.others - before.others) / (after.all - before.all) };
 }
 
-const results = [], table = [markdown(heads), markdown(heads.map(() => '---'))];
-const show = texts => { console.log(line(texts)); table.push(markdown(texts)); };
+const results = [], page = [markdown(pageHeads), markdown(pageHeads.map(() => '---'))];
 const baseName = row => typeof row.base === 'object' ? row.base.name : row.base;
 
-console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Debian ${debian}, ${machine.when}; ${rounds} rounds`);
+console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Debian ${debian}, ${machine.when}; ${rounds} rounds${args.quick ? ", a tenth of the load" : ""}`);
 const bytes = await sameBytes();
 console.log(bytes.length === 0 ? 'Hub and baseline send the same bytes.' : `Hub and baseline do NOT send the same bytes: ${bytes.join('; ')}`);
 console.log(line(heads));
@@ -47,13 +46,17 @@ for (const row of allRows(args.quick).filter(r => !args.only || r.name.includes(
     const { hub, base, others } = await alternate(row);
     const figures = row.figures.map(f => summarise(f, hub, base, others));
     results.push({ name: row.name, baseline: baseName(row), others, figures, rounds: { hub, base } });
-    figures.forEach((f, i) => show(cells(row, f, i === 0)));
+    figures.forEach((f, i) => {
+      console.log(line(cells(row, f, i === 0)));
+      page.push(markdown(pageCells(row, f, i === 0)));
+    });
     if (others > BUSY) console.log(`  (others used ${figure(others * 100)} % of the machine meanwhile)`);
   } catch (error) {
     results.push({ name: row.name, baseline: baseName(row), failed: error.message });
-    show([row.name, `FAILED: ${error.message.split('\n')[0]}`, '', '', '', '', '', '', '']);
+    console.log(`${row.name}: FAILED: ${error.message}`);
+    page.push(markdown([row.name, `failed: ${error.message.split('\n')[0]}`, '', '', '', '']));
   }
 }
 if (args.json) writeFileSync(args.json, `${JSON.stringify({ ...machine, rounds, quick: !!args.quick, different_bytes: bytes, results }, null, 1)}\n`);
-if (args.markdown) writeFileSync(args.markdown, `${table.join('\n')}\n`);
+if (args.markdown) writeFileSync(args.markdown, `${page.join('\n')}\n`);
 process.exit(0);
