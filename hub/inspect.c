@@ -77,9 +77,13 @@ static int page(struct hub *hub, struct channels_call *call)
             describe(hub, heap_pop(&heap), &call->infos[last]);
         }
     }
-    int err = heap.at && call->infos ? 0 : ERR_MEMORY;
+    bool done = heap.at && call->infos;
     free(heap.at);
-    return err;
+    if (done)
+        return 0;
+    free(call->infos);
+    call->infos = NULL;
+    return ERR_MEMORY;
 }
 
 void channels_run(struct hub *hub, struct channels_call *call)

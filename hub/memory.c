@@ -30,7 +30,7 @@ static size_t limit_of(const struct config *config)
 static enum memory_level level_of(size_t used)
 {
     size_t eighth = limit / 8;
-    if (reserve_in_use() || used > limit + eighth)
+    if (reserve_used() > RESERVE_BYTES / 2 || used > limit + eighth)
         return MEMORY_OUT;
     if (used > limit)
         return MEMORY_SHORT;
@@ -48,8 +48,8 @@ static void tell(size_t used, enum memory_level next)
         health_set(HEALTH_MEMORY, NULL);
         return;
     }
-    snprintf(why, sizeof why, "%zu MiB used of %zu MiB (limits.memory): no new streams, no publishes that history would keep", used >> 20,
-             limit >> 20);
+    snprintf(why, sizeof why, "%zu MiB used of %zu MiB (limits.memory)%s: no new streams, no publishes that history would keep", used >> 20,
+             limit >> 20, used > limit ? "" : ", and the machine gives no more");
     log_warn("memory", "%s", why);
     health_set(HEALTH_MEMORY, why);
 }

@@ -4,7 +4,7 @@
  * once a second, and whenever history has grown by a thirty-second of the limit, the resident memory of the process is
  * looked up (a read of /proc/self/statm, some microseconds). There are three levels:
  *
- *   ENOUGH ─above limits.memory─> SHORT ─above it by an eighth, or malloc has failed (reserve.h)─> OUT
+ *   ENOUGH ─above limits.memory─> SHORT ─above it by an eighth, or half of the reserve used (reserve.h)─> OUT
  *      └<──below it by an eighth──┘                                                                 │
  *      └<──────────────────────────below again──────────────────────────────────────────────────────┘
  *

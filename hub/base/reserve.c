@@ -5,6 +5,7 @@
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,7 @@ enum { ALIGN = sizeof(struct head), TLS_RECORD_BYTES = 16 * 1024 };
 
 static _Alignas(16) char bytes[RESERVE_BYTES];
 static pthread_mutex_t   lock = PTHREAD_MUTEX_INITIALIZER;
-static atomic_size_t     blocks_used;
+static atomic_size_t     bytes_used;
 
 static struct head *first_head(void)             { return (struct head *)(void *)bytes; }
 static struct head *next_head(struct head *head)  { return (struct head *)(void *)((char *)head + head->size); }
@@ -41,7 +42,7 @@ static void *use(struct head *head, size_t n, size_t size)
         *next_head(head) = (struct head){ .size = rest };
     }
     head->used = n;
-    atomic_fetch_add(&blocks_used, 1);
+    atomic_fetch_add(&bytes_used, head->size);
     return head + 1;
 }
 
@@ -68,8 +69,8 @@ static void give_back(void *p)
 {
     pthread_mutex_lock(&lock);
     head_of(p)->used = 0;
+    atomic_fetch_sub(&bytes_used, head_of(p)->size);
     pthread_mutex_unlock(&lock);
-    atomic_fetch_sub(&blocks_used, 1);
 }
 
 void *reserve_malloc(size_t n)
@@ -124,7 +125,7 @@ void *reserve_realloc(void *p, size_t n)
     return to ? to : move_in(p, n);
 }
 
-bool reserve_in_use(void) { return atomic_load_explicit(&blocks_used, memory_order_relaxed) > 0; }
+size_t reserve_used(void) { return atomic_load_explicit(&bytes_used, memory_order_relaxed); }
 
 /* ---- OpenSSL, which tells where in its source it asks ---- */
 

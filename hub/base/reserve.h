@@ -2,8 +2,7 @@
  *
  * libev ends the process when it finds no memory, libevent (bufferevent_setwatermark) and libwebsockets (a WebSocket that
  * begins) follow a null pointer. They get their memory here: from malloc and, when that has none, from a piece that was
- * set aside at start. While any of it is in use the hub takes no new connections (memory.h), so it is not used up by
- * those who come, and is whole again when some have left.
+ * set aside at start. While half of it is used the hub takes no new connections (memory.h): the other half is for those it has.
  *
  * OpenSSL can be told no, but takes a buffer for every record, and gives it back when the record has been read or has left:
  * a connection that does nothing but listen would pay. So records have the reserve; a handshake that finds no memory ends.
@@ -15,13 +14,12 @@
  * Threading  any thread; one lock, taken only when malloc has failed or a piece of the reserve comes back.
  * Limits     RESERVE_BYTES, untouched (so not resident) until needed. Beyond it: NULL. */
 #pragma once
-#include <stdbool.h>
 #include <stddef.h>
 
 enum { RESERVE_BYTES = 4 * 1024 * 1024 };
 
-void  reserve_setup(void);                    /* gives libevent and OpenSSL their allocators; libev and libwebsockets get it where they are set up */
-void *reserve_malloc(size_t n);
-void *reserve_realloc(void *p, size_t n);     /* n 0: frees, NULL (what libev and libwebsockets ask of an allocator) */
-void  reserve_free(void *p);
-bool  reserve_in_use(void);                   /* malloc has failed, and what was given instead has not come back */
+void     reserve_setup(void);                 /* gives libevent and OpenSSL their allocators; libev and libwebsockets get it where they are set up */
+void    *reserve_malloc(size_t n);
+void    *reserve_realloc(void *p, size_t n);  /* n 0: frees, NULL (what libev and libwebsockets ask of an allocator) */
+void     reserve_free(void *p);
+size_t   reserve_used(void);                  /* bytes that have not come back; long-lived arrays of a library may stay for ever */

@@ -10,7 +10,7 @@ import { cpuShare, openFiles } from './lib/proc.mjs';
 import { RawConnection, publishBytes } from './lib/raw.mjs';
 import { eventually } from './lib/wait.mjs';
 import { WsClient } from './lib/ws.mjs';
-import { cannotBeScarce } from './lib/scarce.mjs';
+import { sanitizer } from './lib/scarce.mjs';
 
 // Connections that say nothing, as many as asked; `gone` counts those the hub has closed.
 function crowd(scope, where, count) {
@@ -34,8 +34,7 @@ async function fillMemory(scope, hub, channel) {
     return publisher;
 }
 
-// A sanitizer's allocator keeps what is freed.
-scenario('when memory is short, new streams and publishes are refused, those who are there are served, and it recovers by itself', { skip: cannotBeScarce() }, async (scope) => {
+scenario('when memory is short, new streams and publishes are refused, those who are there are served, and it recovers by itself', { skip: sanitizer() && 'its allocator keeps what is freed' }, async (scope) => {
     const hub = await scope.hub({ args: [...KEEP_ALL, '--limits.memory=64MiB', '--history.ttl=10s', '--edge.threads=1'] });
     const reader = await scope.ws(hub, '/ws?channel=small');
     await reader.get('subscribed');

@@ -6,7 +6,7 @@ import { scenario } from './lib/scope.mjs';
 import { publish } from './lib/http.mjs';
 import { metricsOf, total } from './lib/metrics.mjs';
 import { Pipeline } from './lib/pipeline.mjs';
-import { cannotBeScarce } from './lib/scarce.mjs';
+import { sanitizer } from './lib/scarce.mjs';
 import { cpuTicks } from './lib/proc.mjs';
 import { Watched, eventually } from './lib/wait.mjs';
 
@@ -18,7 +18,7 @@ const HEADS = [
     `GET /ws?channel=a HTTP/1.1\r\nHost: e2e\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n\r\n`,
 ];
 const residentOf = async (hub) => total(await metricsOf(hub), 'process_resident_memory_bytes');
-const MEASURED = !cannotBeScarce();      // a sanitizer's memory tells nothing about ours
+const MEASURED = !sanitizer();      // a sanitizer's memory tells nothing about ours
 
 // Readers at the lowest price, SSE and WebSocket by turns: of what comes only the numbers are looked at. They must come in order.
 class Readers extends Watched {

@@ -5,6 +5,7 @@
  * Allocations are counted while `armed` is not 0; those with first <= number < first + many and at least min_bytes long fail.
  * What is freed is freed. Allocations of the loader, before the file is there, are not counted. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -14,11 +15,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* glibc's own, under the names that cannot be interposed. */
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-void *__libc_memalign(size_t align, size_t n);
+typedef void *one_fn(size_t n);
+typedef void *two_fn(size_t a, size_t b);
+typedef void *again_fn(void *p, size_t n);
 
 struct orders {
     _Atomic uint64_t armed, count, first, many, min_bytes, failed;
@@ -49,15 +48,26 @@ static int refused(size_t bytes)
     return 1;
 }
 
-void *malloc(size_t n)              { return refused(n) ? NULL : __libc_malloc(n); }
-void *calloc(size_t n, size_t size) { return refused(n * size) ? NULL : __libc_calloc(n, size); }
-void *realloc(void *p, size_t n)    { return refused(n) ? NULL : __libc_realloc(p, n); }
-void *memalign(size_t a, size_t n)  { return refused(n) ? NULL : __libc_memalign(a, n); }
-void *aligned_alloc(size_t a, size_t n) { return refused(n) ? NULL : __libc_memalign(a, n); }
+/* The one behind this one: libc's, or a sanitizer's. Looked up at its first use, which is earlier than any constructor. */
+static void *behind(_Atomic(void *) *found, const char *name)
+{
+    void *fn = atomic_load(found);
+    if (!fn)
+        atomic_store(found, fn = dlsym(RTLD_NEXT, name));
+    return fn;
+}
+
+#define BEHIND(type, name) ({ static _Atomic(void *) found; (type *)behind(&found, name); })
+
+void *malloc(size_t n)                  { return refused(n) ? NULL : BEHIND(one_fn, "malloc")(n); }
+void *calloc(size_t n, size_t size)     { return refused(n * size) ? NULL : BEHIND(two_fn, "calloc")(n, size); }
+void *realloc(void *p, size_t n)        { return refused(n) ? NULL : BEHIND(again_fn, "realloc")(p, n); }
+void *memalign(size_t align, size_t n)  { return refused(n) ? NULL : BEHIND(two_fn, "memalign")(align, n); }
+void *aligned_alloc(size_t align, size_t n) { return refused(n) ? NULL : BEHIND(two_fn, "memalign")(align, n); }
 
 int posix_memalign(void **ret, size_t align, size_t n)
 {
-    void *p = refused(n) ? NULL : __libc_memalign(align, n);
+    void *p = memalign(align, n);
     if (!p)
         return ENOMEM;
     *ret = p;
