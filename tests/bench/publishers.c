@@ -66,24 +66,49 @@ void load_publish(struct load *l, struct peer *pub, const char *channel, const c
     send_all(l, pub, out, write_publish(l, pub, out, channel, text));
 }
 
-void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n)
+/* ---- many together ---- */
+
+/* Publishes that go out in one send(); the memory grows to what was needed once. */
+static struct {
+    char  *at;
+    size_t len, cap;
+} together;
+
+static void add_publish(const struct load *l, const struct peer *pub, const char *channel)
 {
-    char *out = malloc(n * OUT_BYTES);
-    size_t len = 0;
-    for (size_t i = 0; i < n; i++)
-        len += write_publish(l, pub, out + len, channel, "");
-    send_all(l, pub, out, len);
-    free(out);
+    if (together.cap - together.len < OUT_BYTES) {
+        together.cap = 2 * together.cap + OUT_BYTES;
+        together.at = realloc(together.at, together.cap);
+        if (!together.at)
+            die("realloc");
+    }
+    together.len += write_publish(l, pub, together.at + together.len, channel, "");
 }
 
-/* The k-th publish of publisher i, of those that go to o.channels in turn, or each to the publisher's own. */
-static void publish_next(struct load *l, size_t i)
+static void send_together(struct load *l, struct peer *pub)
+{
+    size_t len = together.len;
+    together.len = 0;
+    send_all(l, pub, together.at, len);
+}
+
+void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        add_publish(l, pub, channel);
+    send_together(l, pub);
+}
+
+/* All that publisher i may have under way now, of `each` altogether: to o.channels in turn, or to its own channel. */
+static void publish_allowed(struct load *l, size_t i, uint64_t each)
 {
     struct peer *pub = &l->pubs[i];
-    char channel[40];
-    snprintf(channel, sizeof channel, "b%lu", l->o.channels > 0 ? (pub->next * l->o.conns + i) % l->o.channels : i);
-    load_publish(l, pub, channel, "");
-    pub->next++;
+    for (char channel[40]; pub->next < each && pub->next < pub->messages + l->o.window; pub->next++) {
+        snprintf(channel, sizeof channel, "b%lu", l->o.channels > 0 ? (pub->next * l->o.conns + i) % l->o.channels : i);
+        add_publish(l, pub, channel);
+    }
+    if (together.len > 0)
+        send_together(l, pub);
 }
 
 int mode_publish(struct load *l)
@@ -95,10 +120,8 @@ int mode_publish(struct load *l)
     struct measured began = measure_begin(l);
     while (l->answered < total) {
         for (size_t i = 0; i < l->o.conns; i++) {
-            struct peer *pub = &l->pubs[i];
-            while (pub->next < each && pub->next < pub->messages + l->o.window)
-                publish_next(l, i);
-            if (pub->refused > 0)
+            publish_allowed(l, i, each);
+            if (l->pubs[i].refused > 0)
                 die_saying("a publish was refused");
         }
         load_must_pump(l, "answers are missing");
