@@ -254,8 +254,9 @@ static void tell_gap(struct catchup *cu, const struct fetch_call *answer)
 /* There is nothing yet that its position could run ahead of. */
 static bool nothing_delivered(const struct conn *conn)
 {
-    for (struct link *l = conn->subs.next; l != &conn->subs; l = l->next)
-        if (!sub_is_parked(link_of(l, struct sub, conn_link)))
+    uint32_t at = 0;
+    for (const struct sub *sub; (sub = sub_set_next(&conn->subs, &at));)
+        if (!sub_is_parked(sub))
             return false;
     return !conn->was_live && !catchup_resume(conn);
 }
@@ -419,8 +420,8 @@ void conn_fall_back(struct conn *conn)
     each_catchup(l, conn)
         if (catchup_of(l)->stage == CATCHUP_LAST)
             catchup_of(l)->stage = CATCHUP_WRITING;
-    list_each(l, following, &conn->subs) {
-        struct sub *sub = link_of(l, struct sub, conn_link);
+    uint32_t at = 0;
+    for (struct sub *sub; (sub = sub_set_next(&conn->subs, &at));) {
         if (sub_is_parked(sub))
             continue;
         uint64_t behind = reader_lag(&sub->reader);

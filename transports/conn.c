@@ -33,7 +33,6 @@ struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *
     link_init(&conn->link);
     link_init(&conn->dirty_link);
     link_init(&conn->due_link);
-    link_init(&conn->subs);
     link_init(&conn->pending);
     link_init(&conn->catchups);
     list_add_last(&edge->conns, &conn->link);
@@ -106,14 +105,14 @@ void conn_leave(struct conn *conn)
 {
     while (!link_alone(&conn->catchups))
         catchup_free(link_of(conn->catchups.next, struct catchup, link));
-    while (!link_alone(&conn->subs))
-        feed_unsubscribe(link_of(conn->subs.next, struct sub, conn_link));
+    uint32_t at = 0;
+    for (struct sub *sub; (sub = sub_set_next(&conn->subs, &at)); sub_set_again(&at))
+        feed_unsubscribe(sub);
 }
 
 void conn_free(struct conn *conn)
 {
     conn_leave(conn);
-    conn->protocol->fini(conn);
     conn_drop_outbox(conn);
     link_remove(&conn->link);
     link_remove(&conn->dirty_link);
@@ -199,33 +198,25 @@ void conn_say(struct conn *conn, const void *frames, size_t n)
 static struct sub *find_sub(const struct conn *conn, struct slice name)
 {
     const struct feed *feed = feed_find(conn->edge, name, hash_bytes(name));
-    for (struct link *l = conn->subs.next; feed && l != &conn->subs; l = l->next)
-        if (link_of(l, struct sub, conn_link)->feed == feed)
-            return link_of(l, struct sub, conn_link);
-    return NULL;
+    return feed ? sub_set_find(&conn->subs, feed) : NULL;
 }
 
-/* Feeds that this connection has are marked, so that many names are looked up in one walk over its subscriptions. */
+/* Feeds that are there already are unmarked: add_subs marks them. */
 static int check_names(struct conn *conn, const struct slice *names, size_t n)
 {
     int err;
-    if (n > conn->edge->config->limits_channels || conn->n_subs + n > conn->edge->config->limits_channels)
+    if (n > conn->edge->config->limits_channels || conn->subs.n + n > conn->edge->config->limits_channels)
         return ERR_TOO_MANY_CHANNELS;
     for (size_t i = 0; i < n; i++) {
         if ((err = channel_name_check(names[i])))
             return err;
         struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
-        if (feed)
-            feed->mark = 0;
-    }
-    list_each(l, following, &conn->subs)
-        link_of(l, struct sub, conn_link)->feed->mark = 1;
-    for (size_t i = 0; i < n; i++) {
-        struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
-        if (feed && feed->mark == 1)
+        if (feed && sub_set_find(&conn->subs, feed))
             return ERR_ALREADY_SUBSCRIBED;
         if ((err = principal_may(conn->principal, OP_SUBSCRIBE, names[i])))
             return err;
+        if (feed)
+            feed->mark = 0;
     }
     return 0;
 }
@@ -236,11 +227,11 @@ static int add_subs(struct conn *conn, const struct slice *names, size_t n, stru
     struct sub *sub;
     for (size_t i = 0; i < n; i++) {
         struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
-        if (feed && feed->mark == 2)
+        if (feed && feed->mark == 1)
             continue;
         if (feed_subscribe(conn, names[i], &sub))
             return ERR_MEMORY;
-        sub->feed->mark = 2;
+        sub->feed->mark = 1;
         catchup_add(cu, sub);
     }
     return 0;
@@ -334,8 +325,10 @@ void conn_call_done(struct conn *conn)
 
 void conn_move_to(struct conn *conn, struct position p)
 {
-    if (p.epoch != conn->position.epoch || p.seq > conn->position.seq)
-        conn->position = p;
+    if (p.epoch == conn->position.epoch && p.seq <= conn->position.seq)
+        return;
+    conn->position = p;
+    conn->told = false;
 }
 
 bool conn_at_end(const struct conn *conn)
@@ -381,7 +374,7 @@ void conn_want_head(struct conn *conn)
 void conn_on_head(struct conn *conn)
 {
     link_remove(&conn->due_link);
-    if (conn_at_end(conn) && (conn->position.epoch || conn->n_subs == 0))      /* not before `ready` has told where it begins */
+    if (conn_at_end(conn) && (conn->position.epoch || conn->subs.n == 0))      /* not before `ready` has told where it begins */
         conn_move_to(conn, conn->edge->head);
     if (conn->position.epoch == 0) {
         list_add_last(&conn->edge->head_wanted, &conn->due_link);

@@ -41,6 +41,7 @@
 #include "hub/access.h"
 #include "hub/base/list.h"
 #include "hub/call.h"
+#include "transports/sub_set.h"
 
 #include <sys/uio.h>
 
@@ -93,7 +94,6 @@ struct protocol {
     void (*position)(struct conn *conn);
     /* The last words: bye or error, close frame. `retry_ms` 0: none to tell. */
     void (*farewell)(struct conn *conn, int err, int64_t retry_ms);
-    void (*fini)(struct conn *conn);  /* frees conn->state */
 };
 
 enum conn_state { CONN_OPEN, CONN_CLOSING, CONN_GONE };
@@ -104,31 +104,30 @@ struct conn {
     struct link            due_link;      /* in a slot of edge->wheel */
     struct edge           *edge;
     const struct protocol *protocol;
-    void                  *line;          /* the line's own (struct lws *) */
-    void                  *state;         /* the protocol's own (struct ws *), or NULL */
+    void                  *line;          /* the line's own (struct line *) */
     struct principal      *principal;     /* one reference */
     char                  *client;        /* chosen client id, or NULL: the connection's own id */
-    struct link            subs;          /* all of them (struct sub) */
+    struct sub_set         subs;          /* all of them */
     struct link            pending;       /* live ones whose ring has something for them */
     struct link            catchups;      /* struct catchup, oldest first */
     struct buf            *outbox;        /* whole frames, none of which has left; NULL: empty */
     struct position        position;      /* everything of its live subscriptions up to here has been sent; epoch 0: none yet */
-    uint64_t               told;          /* the seq of the last position its reader was told (id or position frame) */
     uint64_t               id;            /* printed as conn_name() */
     uint32_t               due_s;         /* second on the mono clock in which something is due */
-    uint32_t               n_subs;
     uint32_t               calls;         /* calls under way on its behalf; limits.commands is at most 100,000 */
     uint8_t                format;        /* enum wire_format */
     uint8_t                conn_state;    /* enum conn_state */
-    bool                   choked;        /* waits for conn_on_writable */
-    bool                   paused;        /* input is not read, for whatever reason (conn_mind_input) */
-    bool                   held;          /* one of the reasons: the protocol's (conn_hold) */
-    bool                   was_live;      /* has reached the head once (EXACT.md 16) */
-    bool                   starved;       /* a catch-up found no memory: asks again at the next tick */
-    bool                   wants_head;    /* waits for protocol->position; due_link is in edge->head_wanted then */
-    bool                   finished;      /* line->finish has been called */
     uint8_t                missed;        /* the protocol's: pings without an answer */
-    bool                   greeted;       /* the protocol's: its first words have been said */
+    /* One byte: an idle connection is 184 bytes, and malloc's next step is 200. */
+    bool                   told     : 1;  /* the reader has been told `position`, by an id or a position frame */
+    bool                   choked   : 1;  /* waits for conn_on_writable */
+    bool                   paused   : 1;  /* input is not read, for whatever reason (conn_mind_input) */
+    bool                   held     : 1;  /* one of the reasons: the protocol's (conn_hold) */
+    bool                   was_live : 1;  /* has reached the head once (EXACT.md 16) */
+    bool                   starved  : 1;  /* a catch-up found no memory: asks again at the next tick */
+    bool                   wants_head : 1;   /* waits for protocol->position; due_link is in edge->head_wanted then */
+    bool                   finished : 1;  /* line->finish has been called */
+    bool                   greeted  : 1;  /* the protocol's: its first words have been said */
 };
 
 /* Protocol callbacks may say and close, but not subscribe or unsubscribe. */

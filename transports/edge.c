@@ -333,7 +333,7 @@ static void check_catching_up(struct edge *edge)
         struct conn *conn = link_of(l, struct conn, link);
         if (conn->was_live && conn->conn_state == CONN_OPEN && !link_alone(&conn->catchups) &&
             conn_lag(conn) > (int64_t)edge->config->lag_bytes)
-            conn_fell_behind(conn, feed_name(link_of(conn->subs.next, struct sub, conn_link)->feed));
+            conn_fell_behind(conn, feed_name(sub_set_next(&conn->subs, &(uint32_t){ 0 })->feed));
     }
 }
 

@@ -126,11 +126,8 @@ static void close_subscribers(struct feed *feed)
 {
     list_each(l, following, &feed->edge->conns) {
         struct conn *conn = link_of(l, struct conn, link);
-        list_each(s, after, &conn->subs)
-            if (link_of(s, struct sub, conn_link)->feed == feed) {
-                conn_close(conn, ERR_MEMORY);
-                break;
-            }
+        if (sub_set_find(&conn->subs, feed))
+            conn_close(conn, ERR_MEMORY);
     }
 }
 
@@ -193,25 +190,32 @@ static void count(struct feed *feed, uint8_t format, int change)
     metric_add(METRIC_subscriptions, change);
 }
 
+/* What was made for a subscription that did not come about. */
+static void give_up(struct feed *feed, uint8_t format)
+{
+    if (!feed)
+        return;
+    ring_drop_unused(feed, format);
+    feed_try_free(feed);
+}
+
 int feed_subscribe(struct conn *conn, struct slice name, struct sub **ret_sub)
 {
     struct feed *feed = feed_get(conn->edge, name);
     struct sub *sub = malloc(sizeof *sub);
-    if (!feed || !sub || !ring_get(feed, conn->format) || feed_watch(feed)) {
+    if (sub)
+        *sub = (struct sub){ .conn = conn, .feed = feed };
+    bool added = feed && sub && ring_get(feed, conn->format) && !sub_set_add(&conn->subs, sub);
+    if (!added || feed_watch(feed)) {
+        if (added)
+            sub_set_remove(&conn->subs, sub);
         free(sub);
-        if (feed) {
-            ring_drop_unused(feed, conn->format);
-            feed_try_free(feed);
-        }
+        give_up(feed, conn->format);
         return ERR_MEMORY;
     }
-    *sub = (struct sub){ .conn = conn, .feed = feed };
     reader_init(&sub->reader);
-    link_init(&sub->conn_link);
     link_init(&sub->pending_link);
     link_init(&sub->catchup_link);
-    list_add_last(&conn->subs, &sub->conn_link);
-    conn->n_subs++;
     count(feed, conn->format, +1);
     *ret_sub = sub;
     return 0;
@@ -223,8 +227,7 @@ void feed_unsubscribe(struct sub *sub)
     struct conn *conn = sub->conn;
     sub_park(sub);
     link_remove(&sub->catchup_link);
-    link_remove(&sub->conn_link);
-    conn->n_subs--;
+    sub_set_remove(&conn->subs, sub);
     count(feed, conn->format, -1);
     free(sub);
     ring_drop_unused(feed, conn->format);

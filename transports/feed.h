@@ -49,7 +49,6 @@ struct feed {
 /* One subscription: a connection's reader in a feed. */
 struct sub {
     struct reader reader;          /* READER_OUT: parked */
-    struct link   conn_link;       /* in conn->subs */
     struct link   pending_link;    /* in conn->pending while its ring has something for it */
     struct link   catchup_link;    /* in catchup->subs, from the beginning of that catch-up to its end */
     struct conn  *conn;

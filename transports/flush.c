@@ -246,7 +246,7 @@ static void load_conn(struct load *load, struct conn *conn)
 static void told(struct conn *conn, uint64_t seq)
 {
     conn->position.seq = seq;
-    conn->told = seq;
+    conn->told = true;
 }
 
 static size_t frame_end(const struct load *load, const struct run *run, uint32_t i)

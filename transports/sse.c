@@ -76,7 +76,7 @@ static void sse_position(struct conn *conn)
     buf_add_str(out, "id: ");
     buf_add_position(out, conn->position);
     buf_add_str(out, "\n\n");
-    conn->told = conn->position.seq;
+    conn->told = true;
     conn_say_end(conn);
 }
 
@@ -90,12 +90,10 @@ static void sse_farewell(struct conn *conn, int err, int64_t retry_ms)
     say(conn, SLICE("hub.bye"), NULL, &object);
 }
 
-static void sse_fini(struct conn *conn) { (void)conn; }
-
 const struct protocol sse_protocol = {
     .name = "sse", .gauge = METRIC_conns_sse, .format = WIRE_SSE_BARE, .replay_format = WIRE_SSE,
     .began = sse_began, .gap = sse_gap, .replayed = sse_replayed, .withdrawn = sse_withdrawn, .due = sse_due, .position = sse_position,
-    .farewell = sse_farewell, .fini = sse_fini,
+    .farewell = sse_farewell,
 };
 
 static int find_format(const struct stream_request *request, enum wire_format *ret_format)

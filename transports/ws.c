@@ -31,7 +31,7 @@ static void welcome(struct conn *conn, struct position position)
 {
     struct buf object = { 0 };
     conn->greeted = true;
-    conn->told = position.seq;
+    conn->told = position.seq == conn->position.seq;
     control_welcome(&object, conn, position);
     ws_say(conn, &object);
     conn_hold(conn, false);
@@ -41,7 +41,7 @@ static void ws_gap(struct conn *conn, const struct catchup *catchup, const struc
 {
     struct buf object = { 0 };
     if (!catchup->marked)
-        conn->told = answer->begin.seq;
+        conn->told = answer->begin.seq == conn->position.seq;
     control_gap(&object, answer, catchup->marked);
     ws_say(conn, &object);
 }
@@ -107,11 +107,11 @@ static int ws_due(struct conn *conn)
 static void ws_position(struct conn *conn)
 {
     struct buf object = { 0 };
-    if (!conn->greeted && conn->n_subs == 0) {
+    if (!conn->greeted && conn->subs.n == 0) {
         conn_move_to(conn, conn->edge->head);
         welcome(conn, conn->edge->head);
-    } else if (conn->greeted && conn->position.seq > conn->told) {
-        conn->told = conn->position.seq;
+    } else if (conn->greeted && !conn->told) {
+        conn->told = true;
         control_position(&object, SLICE(""), conn->position);
         ws_say(conn, &object);
     }
@@ -147,12 +147,10 @@ static void ws_farewell(struct conn *conn, int err, int64_t retry_ms)
     say_close(conn, err);
 }
 
-static void ws_fini(struct conn *conn) { (void)conn; }
-
 const struct protocol ws_protocol = {
     .name = "websocket", .gauge = METRIC_conns_ws, .format = WIRE_WS, .replay_format = WIRE_WS_REPLAY,
     .began = ws_began, .gap = ws_gap, .replayed = ws_replayed, .withdrawn = ws_withdrawn, .due = ws_due, .position = ws_position,
-    .farewell = ws_farewell, .fini = ws_fini,
+    .farewell = ws_farewell,
 };
 
 void ws_on_pong(struct conn *conn) { conn->missed = 0; }

@@ -505,10 +505,9 @@ static void test_withdrawn(struct conn *conn, const struct catchup *cu, struct s
 static int  test_due(struct conn *conn)      { conn_want_head(conn); return 15; }
 static void test_position(struct conn *conn) { say(conn, "pos:%llu", (unsigned long long)conn->position.seq); }
 static void test_farewell(struct conn *conn, int err, int64_t retry_ms) { say(conn, "bye:%d:%lld", err, (long long)retry_ms); }
-static void test_fini(struct conn *conn)     { free(conn->state); }
 
 #define TEST_PROTOCOL(f) { .name = "test", .gauge = METRIC_conns_ws, .format = f, .replay_format = WIRE_WS_REPLAY, .began = test_began, \
-    .gap = test_gap, .replayed = test_replayed, .withdrawn = test_withdrawn, .due = test_due, .position = test_position, .farewell = test_farewell, .fini = test_fini }
+    .gap = test_gap, .replayed = test_replayed, .withdrawn = test_withdrawn, .due = test_due, .position = test_position, .farewell = test_farewell }
 static const struct protocol test_ws = TEST_PROTOCOL(WIRE_WS), test_sse = TEST_PROTOCOL(WIRE_SSE);
 
 /* ---- the world ---- */
