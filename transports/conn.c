@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { OUTBOX_MAX = 256 * 1024, RETRY_MIN_MS = 500, RETRY_SPREAD_MS = 2000, RETRY_PER_CONN_MS = 2 };
+enum { OUTBOX_MAX = 256 * 1024, OPENED_AT_ONCE = 64, RETRY_MIN_MS = 500, RETRY_SPREAD_MS = 2000, RETRY_PER_CONN_MS = 2 };
 
 /* ---- life ---- */
 
@@ -37,6 +37,7 @@ struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *
     link_init(&conn->catchups);
     list_add_last(&edge->conns, &conn->link);
     edge->n_conns++;
+    edge->crowded |= ++edge->opened % OPENED_AT_ONCE == 0;
     metric_add((enum metric)protocol->gauge, +1);
     if (edge->draining)
         conn_dirty(conn);

@@ -57,9 +57,10 @@ struct edge {
     uint64_t               next_id;
     size_t                 n_conns;      /* open ones */
     uint32_t               calls;        /* of the edge itself, under way: watches, batches, head, loss */
+    uint32_t               opened;       /* connections so far; after some of them, what they are told first leaves before more come */
     uint32_t               msgs_out;     /* of this turn, for the metrics */
     uint64_t               bytes_out;
-    bool                   crowded;      /* an outbox is full, or batches take too much: send before more mail is taken */
+    bool                   crowded;      /* an outbox is full, batches take too much, or many have come: send before more mail is taken */
     bool                   starved;      /* some connections are (conn.h) */
     bool                   head_asked;   /* a CALL_HEAD is under way (at most one, at most once a second) */
     bool                   head_fresh;   /* its answer has come in this turn */

@@ -51,6 +51,7 @@ struct line {
     struct seats            seats;
     int64_t                 deadline_ms;     /* ENDING, SHUT: mono clock */
     uint8_t                 state;           /* enum line_state */
+    bool                    said_close;      /* of a WebSocket: its close frame has left, outside of what its connection said */
 };
 
 extern const struct line_ops line_ops;       /* for the edge: dispatches to the kind */

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum {
-    RX_BUFFER = 256,                     /* per WebSocket, for ever: the price of an idle one */
+    RX_BUFFER = 244,                     /* per WebSocket, for ever: the price of an idle one; with what lws adds, a step of malloc */
     TX_PACKET = 16 * 1024 * 1024,        /* lws cuts its own writes to rx_buffer_size otherwise */
     HEADER_DATA = 4096,                  /* our own heads only */
 };
@@ -130,9 +130,9 @@ static void send_close(struct websocket *websocket, struct slice payload)
 {
     struct line *line = websocket->line;
     struct buf frame = { 0 };
-    if (websocket->said_close || line->state != LINE_OPEN || line->kind->holds(line))
+    if (line->said_close || line->state != LINE_OPEN || line->kind->holds(line))
         return;
-    websocket->said_close = true;
+    line->said_close = true;
     wire_add_ws(&frame, WS_CLOSE, payload);
     if (!frame.failed && socket_write_bytes(&line->socket, frame.at, frame.len) < 0)
         log_debug("lws", "the other side did not take the close frame");

@@ -341,6 +341,7 @@ void reception_init(struct reception *reception, struct lines *lines, struct lws
     link_init(&reception->newcomers);
 }
 
+/* What a client has to say has mostly come by now: then it never waits, and a crowd is not in memory all at once. */
 void reception_welcome(struct reception *reception, const struct socket_letter *letter)
 {
     struct newcomer *newcomer = calloc(1, sizeof *newcomer);
@@ -361,6 +362,7 @@ void reception_welcome(struct reception *reception, const struct socket_letter *
     ev_init(&newcomer->deadline, on_deadline);
     newcomer->io.data = newcomer->deadline.data = newcomer;
     wait_for(newcomer, EV_READ, reception->edge->config->limits_handshake_timeout_ms);
+    read_more(newcomer);
 }
 
 void reception_close(struct reception *reception)

@@ -19,5 +19,4 @@ struct websocket {
     struct line                *line;
     const struct websocket_use *use;
     struct ws_input             input;
-    bool                        said_close;    /* a close frame has left, or was handed to lws */
 };
