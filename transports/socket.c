@@ -2,6 +2,7 @@
 
 #include "hub/base/buf.h"
 #include "hub/base/err.h"
+#include "hub/base/reserve.h"
 #include "hub/metrics.h"
 
 #include <errno.h>
@@ -16,8 +17,9 @@ enum { RECORD_MAX = SSL3_RT_MAX_PLAIN_LENGTH };
 
 struct socket_tls {
     SSL       *ssl;
-    struct buf held;       /* a record that OpenSSL has encrypted and the kernel has not taken: to be offered again (SSL_write(3)) */
-    bool       stuck;      /* the handshake waits for room to write */
+    struct buf held;             /* a record that OpenSSL has encrypted and the kernel has not taken: to be offered again (SSL_write(3)) */
+    bool       stuck;            /* the handshake waits for room to write */
+    bool       established;      /* the handshake was done when OpenSSL was called last; it forgets that after an error */
 };
 
 static bool must_wait(int number) { return number == EAGAIN || number == EINTR || number == ENOBUFS; }
@@ -47,15 +49,23 @@ static int tls_reason(struct socket_tls *tls, int result)
     case SSL_ERROR_ZERO_RETURN: return SOCKET_ENDED;
     default:                    break;
     }
-    if (SSL_is_init_finished(tls->ssl))
+    if (tls->established)
         return SOCKET_BROKEN;
     metric_add(METRIC_tls_failed, 1);
     return ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_HTTP_REQUEST ? SOCKET_SPEAKS_HTTP : SOCKET_BROKEN;
 }
 
+/* To be read from or written to: a handshake that finds no memory ends, who is established does not pay for others (reserve.h). */
+static SSL *tls_in_use(struct socket_tls *tls)
+{
+    tls->established = SSL_is_init_finished(tls->ssl);
+    reserve_for_tls(tls->established);
+    return tls->ssl;
+}
+
 static ssize_t tls_read(struct socket *socket, void *at, size_t n)
 {
-    int got = SSL_read(socket->tls->ssl, at, n > INT_MAX ? INT_MAX : (int)n);
+    int got = SSL_read(tls_in_use(socket->tls), at, n > INT_MAX ? INT_MAX : (int)n);
     if (got > 0)
         return got;
     int reason = tls_reason(socket->tls, got);
@@ -69,7 +79,7 @@ static ssize_t tls_read(struct socket *socket, void *at, size_t n)
 /* One record: all of it is taken, or it is broken. A copy is kept of what could not leave: SSL_write wants to see it again. */
 static int tls_write_record(struct socket_tls *tls, const void *at, size_t n)
 {
-    int written = SSL_write(tls->ssl, at, (int)n);
+    int written = SSL_write(tls_in_use(tls), at, (int)n);
     if (written > 0)
         return 0;
     if (tls_reason(tls, written) != SOCKET_LATER)
@@ -133,6 +143,7 @@ int socket_open(int fd, struct ssl_ctx_st *context, struct socket *ret_socket)
     *ret_socket = (struct socket){ .fd = fd, .tls = tls };
     if (!context)
         return 0;
+    reserve_for_tls(false);
     if (!tls || !(tls->ssl = SSL_new(context)) || !SSL_set_fd(tls->ssl, fd)) {
         ERR_clear_error();
         tls_free(tls);
@@ -190,7 +201,7 @@ int socket_flush(struct socket *socket)
     struct socket_tls *tls = socket->tls;
     if (!tls || !tls->held.len)
         return 0;
-    int written = SSL_write(tls->ssl, tls->held.at, (int)tls->held.len);
+    int written = SSL_write(tls_in_use(tls), tls->held.at, (int)tls->held.len);
     if (written <= 0)
         return tls_reason(tls, written) == SOCKET_LATER ? SOCKET_LATER : SOCKET_BROKEN;
     buf_fini(&tls->held);

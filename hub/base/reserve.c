@@ -16,7 +16,7 @@ struct head {
     size_t used;         /* bytes asked for; 0: free */
 };
 
-enum { ALIGN = sizeof(struct head), TLS_RECORD_BYTES = 16 * 1024 };
+enum { ALIGN = sizeof(struct head) };
 
 static _Alignas(16) char bytes[RESERVE_BYTES];
 static pthread_mutex_t   lock = PTHREAD_MUTEX_INITIALIZER;
@@ -129,11 +129,17 @@ size_t reserve_used(void) { return atomic_load_explicit(&bytes_used, memory_orde
 
 /* ---- OpenSSL, which tells where in its source it asks ---- */
 
+static _Thread_local bool tls_is_established;
+
+void reserve_for_tls(bool established) { tls_is_established = established; }
+
 static void *malloc_for_tls(size_t n, const char *file, int line)
 {
     (void)file, (void)line;
-    return n < TLS_RECORD_BYTES ? malloc(n) : reserve_malloc(n);
+    return tls_is_established ? reserve_malloc(n) : malloc(n);
 }
+
+/* What grows (texts of errors, messages of a handshake) may stay long: only what is here already is moved. */
 
 static void *realloc_for_tls(void *p, size_t n, const char *file, int line)
 {

@@ -1,6 +1,6 @@
-#include "hub/base/query.h"
+#include "hub/query.h"
 
-#include "hub/base/duration.h"
+#include "hub/duration.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

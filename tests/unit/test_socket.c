@@ -1,4 +1,17 @@
-/* Sockets that are read and written without waiting: plain and TLS behave alike, whatever the kernel takes at a time. */
+/* Sockets that are read and written without waiting: plain and TLS behave alike, whatever the kernel takes at a time, and
+ * with a malloc that has nothing when the test says so. */
+#include <stdlib.h>
+static int have_memory = 1;
+static void *test_malloc(size_t n)           { return have_memory ? malloc(n) : NULL; }
+static void *test_realloc(void *p, size_t n) { return have_memory ? realloc(p, n) : NULL; }
+#define malloc test_malloc
+#define realloc test_realloc
+#define bytes reserve_bytes
+#include "hub/base/reserve.c"
+#undef bytes
+#undef malloc
+#undef realloc
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -6,12 +19,12 @@
 #include <cmocka.h>
 
 #include "tests/unit/own_certificate.h"
+#include "hub/base/err.h"
 #include "transports/socket.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -206,8 +219,33 @@ static void rubbish_instead_of_a_handshake_is_broken(void **state)
     pair_close(&p);
 }
 
+static void without_memory_an_established_connection_goes_on_and_a_new_one_is_refused(void **state)
+{
+    struct pair p;
+    struct socket other;
+    char bytes[SOCKET_READ_MIN];
+    (void)state;
+    pair_open(&p, true);
+    shake_hands(&p);
+    for (int i = 0; i < 10; i++) {
+        have_memory = 0;
+        assert_int_equal(socket_write_bytes(&p.ours, "hello", 5), 5);
+        assert_int_equal(socket_open(-1, p.server, &other), ERR_MEMORY);
+        have_memory = 1;
+        assert_int_equal(client_read(&p, bytes, sizeof bytes), 5);
+        assert_int_equal(client_write(&p, "how are you", 11), 11);
+        have_memory = 0;
+        assert_int_equal(socket_read(&p.ours, bytes, sizeof bytes), 11);
+        assert_int_equal(socket_read(&p.ours, bytes, sizeof bytes), SOCKET_LATER);
+        have_memory = 1;
+        assert_int_equal(reserve_used(), 0);
+    }
+    pair_close(&p);
+}
+
 int main(void)
 {
+    reserve_setup();
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_arrives_whole_and_in_order_in_the_clear),
@@ -217,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_client_that_is_gone_is_told_of_once),
         cmocka_unit_test(http_in_the_clear_is_recognized_and_can_be_answered),
         cmocka_unit_test(rubbish_instead_of_a_handshake_is_broken),
+        cmocka_unit_test(without_memory_an_established_connection_goes_on_and_a_new_one_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,159 @@
+#include "hub/access.h"
+
+#include "hub/base/err.h"
+#include "hub/config.h"
+#include "hub/name.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum principal_kind { NOBODY, DEV, KEY };
+
+/* What is granted is looked up in the config when it is asked for: lists of patterns are short, and a principal of an idle
+ * connection then costs a few dozen bytes. */
+struct principal {
+    atomic_uint          refs;
+    enum principal_kind  kind;
+    const struct config *config;
+    const struct api_key *key;      /* of KEY */
+    uint8_t              name_len, user_len;
+    char                 bytes[];   /* name, user */
+};
+
+const char *const access_op_names[ACCESS_OPS] = {
+    [OP_SUBSCRIBE] = "subscribe", [OP_PUBLISH] = "publish", [OP_HISTORY] = "history", [OP_PRESENCE] = "presence", [OP_ADMIN] = "admin",
+};
+
+static struct principal *principal_new(enum principal_kind kind, const struct config *config, const struct api_key *key,
+                                       struct slice prefix, struct slice name, struct slice user)
+{
+    size_t name_len = name.len > UINT8_MAX - prefix.len ? UINT8_MAX - prefix.len : name.len;
+    struct principal *p = malloc(sizeof *p + prefix.len + name_len + user.len);
+    if (!p)
+        return NULL;
+    *p = (struct principal){ .kind = kind, .config = config, .key = key, .name_len = (uint8_t)(prefix.len + name_len),
+                             .user_len = (uint8_t)user.len };
+    atomic_init(&p->refs, 1);
+    memcpy(p->bytes, prefix.at, prefix.len);
+    memcpy(p->bytes + prefix.len, name.at, name_len);
+    memcpy(p->bytes + p->name_len, user.at, user.len);
+    return p;
+}
+
+/* One for all connections of a config. Only the newest config's is kept here; those of older ones live with their holders. */
+struct principal *principal_anonymous(const struct config *config)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct principal *shared;
+    enum principal_kind kind = config->dev ? DEV : NOBODY;
+    pthread_mutex_lock(&lock);
+    if (!shared || shared->config != config || shared->kind != kind) {
+        principal_unref(shared);
+        shared = principal_new(kind, config, NULL, config->dev ? SLICE("dev") : SLICE("anonymous"), SLICE(""), SLICE(""));
+        if (!shared)
+            abort();     /* 64 bytes, once per config */
+    }
+    struct principal *p = principal_ref(shared);
+    pthread_mutex_unlock(&lock);
+    return p;
+}
+
+int principal_dev_user(const struct config *config, struct slice user, struct principal **ret_principal)
+{
+    int err = client_id_check(user);
+    if (err)
+        return err;
+    if (!config->dev)
+        return ERR_UNAUTHENTICATED;
+    struct principal *p = principal_new(DEV, config, NULL, SLICE("dev"), SLICE(""), user);
+    if (!p)
+        return ERR_MEMORY;
+    *ret_principal = p;
+    return 0;
+}
+
+int principal_by_key(const struct config *config, struct slice key, struct principal **ret_principal)
+{
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    const struct api_key *found = NULL;
+    SHA256((const unsigned char *)key.at, key.len, digest);
+    for (size_t i = 0; i < config->key_count; i++)     /* all of them, always: time tells nothing about which */
+        if (!CRYPTO_memcmp(digest, config->keys[i].sha256, sizeof digest))
+            found = &config->keys[i];
+    if (!found)
+        return ERR_UNAUTHENTICATED;
+    struct principal *p = principal_new(KEY, config, found, SLICE("key "), slice_of(found->name), SLICE(""));
+    if (!p)
+        return ERR_MEMORY;
+    *ret_principal = p;
+    return 0;
+}
+
+struct principal *principal_ref(struct principal *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return p;
+}
+
+void principal_unref(struct principal *p)
+{
+    if (p && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
+        free(p);
+}
+
+static bool any_matches(struct words patterns, struct slice channel)
+{
+    for (size_t i = 0; i < patterns.count; i++)
+        if (pattern_matches(slice_of(patterns.at[i]), channel))
+            return true;
+    return false;
+}
+
+static bool nobody_may(const struct config *config, enum access_op op, struct slice channel)
+{
+    switch (op) {
+    case OP_SUBSCRIBE: return any_matches(config->access_subscribe, channel);
+    case OP_PUBLISH:   return any_matches(config->access_publish, channel);
+    case OP_HISTORY:   return any_matches(config->access_history, channel);
+    case OP_PRESENCE:  return any_matches(config->access_presence, channel);
+    case OP_ADMIN:     return false;
+    default:           return false;
+    }
+}
+
+/* `OPERATION` or `OPERATION:PATTERN`, where `*` is every operation. Without a channel only what covers all channels will do. */
+static bool scope_grants(struct slice scope, enum access_op op, struct slice channel)
+{
+    const char *colon = memchr(scope.at, ':', scope.len);
+    struct slice name = slice(scope.at, colon ? (size_t)(colon - scope.at) : scope.len);
+    if (!slice_is(name, SLICE("*")) && !slice_is(name, slice_of(access_op_names[op])))
+        return false;
+    if (!colon)
+        return true;
+    struct slice pattern = slice(colon + 1, scope.len - name.len - 1);
+    return channel.len > 0 ? pattern_matches(pattern, channel) : slice_is(pattern, SLICE("**"));
+}
+
+static bool key_may(const struct api_key *key, enum access_op op, struct slice channel)
+{
+    for (size_t i = 0; i < key->scopes.count; i++)
+        if (scope_grants(slice_of(key->scopes.at[i]), op, channel))
+            return true;
+    return key->scopes.count == 0;
+}
+
+int principal_may(const struct principal *p, enum access_op op, struct slice channel)
+{
+    switch (p->kind) {
+    case DEV:    return 0;
+    case KEY:    return key_may(p->key, op, channel) ? 0 : ERR_FORBIDDEN;
+    case NOBODY: return nobody_may(p->config, op, channel) ? 0 : ERR_UNAUTHENTICATED;
+    default:     return ERR_FORBIDDEN;
+    }
+}
+
+struct slice principal_user(const struct principal *p) { return slice(p->bytes + p->name_len, p->user_len); }
+struct slice principal_name(const struct principal *p) { return slice(p->bytes, p->name_len); }

@@ -1,0 +1,31 @@
+/* access.h — who may do what. Every connection and every API call has a principal, made once when it begins.
+ *
+ * A principal is {name, user, grants}: grants are patterns per operation. Today they come from --dev (everything), from an
+ * API key of the config's [keys], or from [access] (what anonymous may do). What is granted is asked once per command, on
+ * the thread where the command came in, before it is submitted to the hub.
+ *
+ * Lifetime   reference-counted; the config it was made from must outlive it. Anonymous and dev principals without a user are
+ *            shared, so an idle anonymous connection costs no principal of its own.
+ * Threading  immutable after it is made; references are atomic. */
+#pragma once
+#include "hub/base/buf.h"
+
+struct config;
+struct principal;
+
+enum access_op { OP_SUBSCRIBE, OP_PUBLISH, OP_HISTORY, OP_PRESENCE, OP_ADMIN, ACCESS_OPS };
+extern const char *const access_op_names[ACCESS_OPS];     /* "subscribe", …: what scopes of keys are made of */
+
+/* Nobody in particular: with --dev all operations, else what [access] opens. */
+struct principal *principal_anonymous(const struct config *config);
+/* A user that --dev believes (?user=); ERR_BAD_CLIENT. */
+int principal_dev_user(const struct config *config, struct slice user, struct principal **ret_principal);
+/* The holder of an API key; compares SHA-256 in constant time; ERR_UNAUTHENTICATED. */
+int principal_by_key(const struct config *config, struct slice key, struct principal **ret_principal);
+struct principal *principal_ref(struct principal *p);
+void              principal_unref(struct principal *p);     /* NULL is fine */
+
+/* 0; ERR_UNAUTHENTICATED when nobody in particular asks; ERR_FORBIDDEN. `channel` may be empty for OP_ADMIN. */
+int          principal_may(const struct principal *p, enum access_op op, struct slice channel);
+struct slice principal_user(const struct principal *p);     /* empty: no user */
+struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend" */

@@ -1,0 +1,246 @@
+#include "hub/api.h"
+
+#include "hub/api_caller.h"
+#include "hub/base/clock.h"
+#include "hub/base/err.h"
+#include "hub/config.h"
+#include "hub/problem.h"
+#include "hub/query.h"
+
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+const struct api_route api_routes[] = {
+#define ROUTE(method, path, op, body, run, deprecated, sunset, summary) { #method, path, op, body, run, deprecated, sunset, summary },
+#include "hub/api_routes.def"
+#undef ROUTE
+};
+const size_t api_route_count = sizeof api_routes / sizeof *api_routes;
+
+/* Bytes of a message body that are not its payload: names and punctuation of JSON, fields of a form. */
+enum { BODY_BESIDE_DATA = 4096 };
+
+/* ---- which route ---- */
+
+/* Takes the segment after the next slash off the front; false: none left. */
+static bool next_segment(struct slice *path, struct slice *ret_segment)
+{
+    if (path->len == 0 || *path->at != '/')
+        return false;
+    const char *start = path->at + 1, *end = memchr(start, '/', path->len - 1);
+    *ret_segment = slice(start, end ? (size_t)(end - start) : path->len - 1);
+    *path = slice(start + ret_segment->len, path->len - 1 - ret_segment->len);
+    return true;
+}
+
+static bool path_matches(struct slice wanted, struct slice path, struct slice *ret_channel)
+{
+    struct slice name, segment;
+    while (next_segment(&wanted, &name)) {
+        if (!next_segment(&path, &segment))
+            return false;
+        if (slice_is(name, SLICE("{channel}"))) {
+            if (segment.len == 0)
+                return false;
+            *ret_channel = segment;
+        } else if (!slice_is(name, segment)) {
+            return false;
+        }
+    }
+    return path.len == 0;
+}
+
+/* RFC 9112 §3.2: origin-form, absolute-form (whose authority is not looked at), or * for OPTIONS. */
+static int split_target(struct api_request *r)
+{
+    struct slice t = r->target;
+    if (slice_begins(t, SLICE("http://")) || slice_begins(t, SLICE("https://"))) {
+        const char *authority = (const char *)memchr(t.at, '/', t.len) + 2;
+        const char *path = memchr(authority, '/', t.len - (size_t)(authority - t.at));
+        t = path ? slice(path, t.len - (size_t)(path - t.at)) : SLICE("/");
+    }
+    if (t.len == 0 || (*t.at != '/' && !(slice_is(t, SLICE("*")) && slice_is(r->method, SLICE("OPTIONS")))))
+        return ERR_BAD_REQUEST;
+    const char *mark = memchr(t.at, '?', t.len);
+    r->path = slice(t.at, mark ? (size_t)(mark - t.at) : t.len);
+    r->query = mark ? slice(mark + 1, t.len - r->path.len - 1) : slice(t.at + t.len, 0);
+    return 0;
+}
+
+static void add_method(struct buf *allow, const char *method)
+{
+    if (allow->len > 0)
+        buf_add_str(allow, ", ");
+    buf_add_str(allow, method);
+    if (!strcmp(method, "GET"))
+        buf_add_str(allow, ", HEAD");
+}
+
+/* The methods that the path knows go into request->scratch; empty: it is no path of ours. */
+static void find_route(struct api_request *r, struct slice *ret_channel)
+{
+    struct slice method = r->head_only ? SLICE("GET") : r->method;
+    bool any = slice_is(r->path, SLICE("*"));
+    for (size_t i = 0; i < api_route_count && !r->route; i++) {
+        const struct api_route *route = &api_routes[i];
+        if (!any && !path_matches(slice_of(route->path), r->path, ret_channel))
+            continue;
+        if (slice_is(method, slice_of(route->method)))
+            r->route = route;
+        else if (!any)
+            add_method(&r->scratch, route->method);
+    }
+}
+
+/* Nothing beyond here knows an escape: %2F is a slash of the name, %00 a byte that no name may have. */
+static void take_channel(struct api_request *r, struct slice segment)
+{
+    buf_reset(&r->scratch);
+    bool good = percent_decode(segment, false, &r->scratch) && !r->scratch.failed && channel_name_check(buf_slice(&r->scratch)) == 0;
+    r->channel_err = good ? 0 : ERR_BAD_CHANNEL;
+    r->channel = slice(r->channel_bytes, good ? r->scratch.len : 0);
+    if (good)
+        memcpy(r->channel_bytes, r->scratch.at, r->scratch.len);
+    buf_reset(&r->scratch);
+}
+
+/* ---- who may ---- */
+
+void api_session_fini(struct api_session *session)
+{
+    buf_fini(&session->key);
+    principal_unref(session->principal);
+    session->principal = NULL;
+    session->caller = NULL;
+}
+
+/* The key that the request carries; empty: none. ERR_UNAUTHENTICATED: credentials of another kind. */
+static int find_key(const struct api_request *r, struct slice *ret_key)
+{
+    struct slice authorization = api_header_find(r, "authorization");
+    *ret_key = api_header_find(r, "x-api-key");
+    if (!authorization.at)
+        return 0;
+    if (authorization.len <= 7 || !slice_is_nocase(slice(authorization.at, 7), SLICE("Bearer ")))
+        return ERR_UNAUTHENTICATED;
+    *ret_key = slice(authorization.at + 7, authorization.len - 7);
+    while (ret_key->len > 0 && *ret_key->at == ' ')
+        *ret_key = slice(ret_key->at + 1, ret_key->len - 1);
+    return 0;
+}
+
+static bool same_key(const struct api_session *session, const struct config *config, struct slice key)
+{
+    return session->principal && session->config == config && session->key.len == key.len && (key.len == 0 || !CRYPTO_memcmp(session->key.at, key.at, key.len));
+}
+
+/* With --dev nobody needs credentials, so whatever a client sends along does no harm. */
+static int find_principal(struct api_request *r)
+{
+    struct api_session *session = r->session;
+    const struct config *config = r->api->config;
+    struct slice key = { 0 };
+    int err = config->dev ? 0 : find_key(r, &key);
+    if (err)
+        return err;
+    if (same_key(session, config, key))
+        return 0;
+    struct principal *principal = NULL;
+    err = key.at ? principal_by_key(config, key, &principal) : 0;
+    if (err)
+        return err;
+    if (!key.at)
+        principal = principal_anonymous(config);
+    api_session_fini(session);
+    session->principal = principal;
+    session->config = config;
+    session->caller = api_caller_get(&r->api->callers, principal_name(principal));
+    if (key.at)
+        buf_add_slice(&session->key, key);
+    if (session->key.failed || !session->caller)
+        api_session_fini(session);
+    return session->principal ? 0 : ERR_MEMORY;
+}
+
+static int authorise(struct api_request *r)
+{
+    if (r->route->op == OP_OPEN)
+        return 0;
+    int err = find_principal(r);
+    r->caller = err ? NULL : r->session->caller;
+    return err ? err : principal_may(r->session->principal, (enum access_op)r->route->op, r->channel);
+}
+
+/* ---- the life of a request ---- */
+
+static size_t body_max(const struct api_request *r)
+{
+    if (r->route->body == BODY_NONE)
+        return 0;
+    struct slice type = api_header_find(r, "content-type");
+    /* a form may escape every byte of its data */
+    size_t times = slice_begins(type, SLICE("application/x-www-form")) ? 3 : 1;
+    return r->api->config->limits_message * times + BODY_BESIDE_DATA;
+}
+
+static void answer_options(struct api_request *r, bool known)
+{
+    if (known)
+        add_method(&r->scratch, "OPTIONS");
+    else
+        buf_add_str(&r->scratch, "GET, HEAD, POST, OPTIONS");
+    buf_add_char(&r->scratch, '\0');
+    api_answer_begin(r, 204, NULL);
+    if (!r->scratch.failed)
+        api_answer_header(r, "Allow", r->scratch.at);
+    api_answer_end(r);
+}
+
+static void refuse_method(struct api_request *r)
+{
+    add_method(&r->scratch, "OPTIONS");
+    buf_add_char(&r->scratch, '\0');
+    if (!r->scratch.failed)
+        api_answer_header(r, "Allow", r->scratch.at);
+    problem_answer_one(r, NULL, ERR_METHOD_NOT_ALLOWED, NULL);
+}
+
+static int refuse(struct api_request *r, int err)
+{
+    problem_answer_one(r, NULL, err, NULL);
+    return err;
+}
+
+int api_begin(struct api_request *r)
+{
+    struct slice channel = { 0 };
+    int err = split_target(r);
+    if (err)
+        return refuse(r, err);
+    find_route(r, &channel);
+    if (slice_is(r->method, SLICE("OPTIONS")) && (r->scratch.len > 0 || *r->path.at == '*')) {
+        answer_options(r, r->scratch.len > 0);
+        return ERR_NORMAL;
+    }
+    if (!r->route && r->scratch.len == 0)
+        return refuse(r, ERR_NOT_FOUND);
+    if (!r->route) {
+        refuse_method(r);
+        return ERR_METHOD_NOT_ALLOWED;
+    }
+    take_channel(r, channel);
+    err = authorise(r);
+    if (err)
+        return refuse(r, err);
+    r->body_max = body_max(r);
+    if (r->route->deprecated[0])
+        api_answer_header(r, "Deprecation", r->route->deprecated);
+    if (r->route->sunset[0])
+        api_answer_header(r, "Sunset", r->route->sunset);
+    return 0;
+}
+
+void api_run(struct api_request *r)
+{
+    r->route->run(r);
+}

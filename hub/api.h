@@ -1,0 +1,57 @@
+/* api.h — the API without its transport: which routes there are, who may use them, and what they answer.
+ *
+ * The front (transports/http*) parses HTTP and owns the requests; here a request is authorised when its head is complete and
+ * run when its body is. A handler answers at once, or submits a call to the hub (call.h) and answers when that comes back:
+ *
+ *   head complete ─> api_begin ──refused──> answered (problem+json)
+ *                        └─ body may come, at most body_max ─> api_run ─> handler ─> api_answer_end
+ *                                                                           └─ call ~~hub~~> answered ─> api_answer_end
+ *
+ * api_answer_end calls request->finished once per request, possibly from inside api_begin or api_run; a request whose call has
+ * come back may be gone after it.
+ *
+ * Threading  API thread. Hub state is reached by calls only.
+ * Limits     body_max per route; a page of messages is cut at API_PAGE_BYTES. */
+#pragma once
+#include "hub/access.h"
+#include "hub/api_request.h"
+
+enum { API_PAGE_DEFAULT = 100, API_PAGE_MAX = 1000, API_PAGE_BYTES = 1024 * 1024 };
+enum api_body { BODY_NONE, BODY_MESSAGE };
+enum { OP_OPEN = ACCESS_OPS };         /* a route that needs no grant */
+
+/* One line of api_routes.def. */
+struct api_route {
+    const char   *method, *path;       /* "{channel}" in a path is one segment */
+    int           op;                  /* enum access_op, or OP_OPEN */
+    enum api_body body;
+    void        (*run)(struct api_request *request);
+    const char   *deprecated, *sunset; /* values of the headers of that name (RFC 9745, RFC 8594); "" : not */
+    const char   *summary;             /* one line for people */
+};
+extern const struct api_route api_routes[];
+extern const size_t           api_route_count;
+
+/* What one connection was found to be, so that a key is hashed once and not with every request. New settings end it: a key that
+ * was taken out of them opens nothing any more, also on a connection that stays. */
+struct api_session {
+    const struct config *config;       /* the settings it was found with */
+    struct buf        key;             /* the credentials that `principal` came from; empty: none */
+    struct principal *principal;       /* NULL: not asked yet */
+    struct api_caller *caller;         /* whose requests these are; with the principal */
+};
+void api_session_fini(struct api_session *session);
+
+/* 0: a body of at most body_max may come, then api_run. Otherwise an error, and it is answered already. */
+int  api_begin(struct api_request *request);
+void api_run(struct api_request *request);
+
+/* The handlers (api_publish.c, api_channels.c, api_ops.c). */
+void api_publish(struct api_request *request);
+void api_list_channels(struct api_request *request);
+void api_inspect_channel(struct api_request *request);
+void api_read_messages(struct api_request *request);
+void api_live(struct api_request *request);
+void api_ready(struct api_request *request);
+void api_metrics(struct api_request *request);
+void api_root(struct api_request *request);

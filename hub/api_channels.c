@@ -1,0 +1,220 @@
+/* api_channels.c — which channels there are, one of them, and what it keeps; in pages that can be followed. */
+#include "hub/api.h"
+#include "hub/base/err.h"
+#include "hub/config.h"
+#include "hub/envelope.h"
+#include "hub/problem.h"
+#include "hub/query.h"
+
+#include <stdlib.h>
+
+/* ?limit=, 1 … API_PAGE_MAX. */
+static void read_limit(struct api_request *r, struct problem *problem)
+{
+    uint64_t limit = API_PAGE_DEFAULT;
+    size_t before = r->scratch.len;
+    enum query_found found = query_find(r->query, "limit", &r->scratch);
+    struct slice text = slice(r->scratch.at + before, r->scratch.len - before);
+    if (found == QUERY_BROKEN || (found == QUERY_FOUND && (!slice_u64(text, &limit) || limit == 0 || limit > API_PAGE_MAX)))
+        problem_add(problem, "limit", ERR_BAD_FIELD, "limit is a number from 1 to 1000");
+    r->limit = (size_t)limit;
+}
+
+/* A value of the query, decoded into scratch, which must have room for it. An empty one is as if absent. */
+static struct slice read_value(struct api_request *r, const char *name, struct problem *problem)
+{
+    size_t before = r->scratch.len;
+    if (query_find(r->query, name, &r->scratch) == QUERY_BROKEN)
+        problem_add(problem, name, ERR_BAD_FIELD, "a % is followed by two hexadecimal digits");
+    return slice(r->scratch.at + before, r->scratch.len - before);
+}
+
+/* Decoded values are slices of scratch: it gets its size before the first of them. */
+static bool begin_values(struct api_request *r)
+{
+    buf_reset(&r->scratch);
+    if (buf_room(&r->scratch, r->query.len * 3 + 1))
+        return true;
+    problem_answer_one(r, NULL, ERR_MEMORY, NULL);
+    return false;
+}
+
+/* Link: <path?…>; rel="next" (RFC 8288), with what the page was asked for and where it goes on. */
+static void add_link(struct api_request *r, struct slice prefix, struct slice cursor)
+{
+    struct buf *out = &r->headers_out;
+    buf_add_str(out, "Link: <");
+    buf_add_slice(out, r->path);
+    buf_addf(out, "?limit=%zu", r->limit);
+    if (prefix.len > 0) {
+        buf_add_str(out, "&prefix=");
+        percent_encode(prefix, out);
+    }
+    buf_add_str(out, "&cursor=");
+    percent_encode(cursor, out);
+    buf_add_str(out, ">; rel=\"next\"\r\n");
+}
+
+/* ---- channels ---- */
+
+static void add_channel(struct buf *out, const struct channel_info *info)
+{
+    buf_add_str(out, "{\"channel\":");
+    buf_add_json(out, slice(info->name, info->name_len));
+    buf_addf(out, ",\"subscribers\":%u,\"messages\":%u,\"bytes\":%zu,\"position\":", info->subscribers, info->kept, info->kept_bytes);
+    if (info->last.seq > 0) {
+        buf_add_char(out, '"');
+        buf_add_position(out, info->last);
+        buf_add_char(out, '"');
+    } else {
+        buf_add_str(out, "null");
+    }
+    buf_add_str(out, info->resumable ? ",\"resumable\":true}" : ",\"resumable\":false}");
+}
+
+static void listed(struct call *call)
+{
+    struct api_request *r = call->owner;
+    struct channels_call *channels = &r->channels;
+    if (call->err) {
+        problem_answer_one(r, NULL, call->err, NULL);
+        return;
+    }
+    struct channel_info *infos = channels->infos;
+    size_t n = channels->n_infos;
+    struct buf *out = api_answer_begin(r, 200, "application/json");
+    buf_add_str(out, "{\"data\":[");
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        add_channel(out, &infos[i]);
+    }
+    buf_add_str(out, "],\"next_cursor\":");
+    if (channels->more && n > 0) {
+        struct slice last = slice(infos[n - 1].name, infos[n - 1].name_len);
+        buf_add_json(out, last);
+        add_link(r, channels->prefix, last);
+    } else {
+        buf_add_str(out, "null");
+    }
+    buf_add_str(out, "}\n");
+    free(infos);
+    api_answer_end(r);
+}
+
+void api_list_channels(struct api_request *r)
+{
+    struct problem problem = { 0 };
+    if (!begin_values(r))
+        return;
+    read_limit(r, &problem);
+    struct slice prefix = read_value(r, "prefix", &problem), cursor = read_value(r, "cursor", &problem);
+    if (cursor.len > 0 && channel_name_check(cursor))
+        problem_add(&problem, "cursor", ERR_BAD_POSITION, "not a cursor of this list");
+    if (problem.n > 0) {
+        problem_answer(r, &problem);
+        return;
+    }
+    r->channels = (struct channels_call){ .prefix = prefix, .after = cursor, .limit = r->limit };
+    api_submit(r, CALL_CHANNELS, prefix.len + cursor.len, listed);
+}
+
+static void inspected(struct call *call)
+{
+    struct api_request *r = call->owner;
+    if (call->err) {
+        problem_answer_one(r, NULL, call->err, call->err == ERR_NOT_FOUND ? "this channel has no subscribers and keeps no messages" : NULL);
+        return;
+    }
+    struct channel_info *info = r->channels.infos;
+    struct buf *out = api_answer_begin(r, 200, "application/json");
+    add_channel(out, info);
+    buf_add_char(out, '\n');
+    free(info);
+    api_answer_end(r);
+}
+
+static bool refuse_bad_channel(struct api_request *r)
+{
+    if (r->channel_err)
+        problem_answer_one(r, "channel", r->channel_err, NULL);
+    return r->channel_err != 0;
+}
+
+void api_inspect_channel(struct api_request *r)
+{
+    if (refuse_bad_channel(r))
+        return;
+    r->channels = (struct channels_call){ .exact = r->channel, .limit = 1 };
+    api_submit(r, CALL_CHANNELS, r->channel.len, inspected);
+}
+
+/* ---- messages ---- */
+
+static const char *const gap_names[] = { [GAP_HISTORY] = "history", [GAP_EPOCH] = "epoch" };
+
+/* Where to ask from next: the last message shown, or on an empty page where the next ones will come after. */
+static struct position page_end(const struct fetch_call *fetch)
+{
+    if (fetch->n_msgs == 0)
+        return fetch->upto;
+    const struct msg *last = fetch->msgs[fetch->n_msgs - 1];
+    return (struct position){ last->epoch, last->seq };
+}
+
+static void add_page(struct api_request *r, struct buf *out, const struct fetch_call *fetch)
+{
+    char end[POSITION_TEXT];
+    size_t end_len = position_print(end, page_end(fetch));
+    buf_add_str(out, "{\"data\":[");
+    for (size_t i = 0; i < fetch->n_msgs; i++) {
+        if (i > 0)
+            buf_add_char(out, ',');
+        envelope_add(out, fetch->msgs[i], SLICE("message"), false);
+    }
+    buf_addf(out, "],\"position\":\"%s\"", end);
+    if (fetch->gap != GAP_NONE)
+        buf_addf(out, ",\"gap\":{\"reason\":\"%s\"}", gap_names[fetch->gap]);
+    if (fetch->more) {
+        buf_addf(out, ",\"next_cursor\":\"%s\"}\n", end);
+        add_link(r, slice("", 0), slice(end, end_len));
+    } else {
+        buf_add_str(out, ",\"next_cursor\":null}\n");
+    }
+}
+
+static void messages_fetched(struct call *call)
+{
+    struct api_request *r = call->owner;
+    if (call->err) {
+        problem_answer_one(r, NULL, call->err, NULL);
+        return;
+    }
+    add_page(r, api_answer_begin(r, 200, "application/json"), &r->fetch);
+    fetch_answer_fini(&r->fetch);
+    api_answer_end(r);
+}
+
+void api_read_messages(struct api_request *r)
+{
+    struct problem problem = { 0 };
+    if (!begin_values(r))
+        return;
+    if (r->channel_err)
+        problem_add(&problem, "channel", r->channel_err, NULL);
+    read_limit(r, &problem);
+    struct slice cursor = read_value(r, "cursor", &problem), since = read_value(r, "since", &problem);
+    struct position after = position_parse(cursor.len > 0 ? cursor : since);
+    if (cursor.len > 0 && after.epoch == 0)
+        problem_add(&problem, "cursor", ERR_BAD_POSITION, "not a cursor of this list");
+    if (problem.n > 0) {
+        problem_answer(r, &problem);
+        return;
+    }
+    r->fetch_channel = (struct fetch_channel){ .name = r->channel };
+    r->fetch = (struct fetch_call){
+        .channels = &r->fetch_channel, .n_channels = 1, .from = cursor.len + since.len > 0 ? FETCH_AFTER : FETCH_ALL, .after = after,
+        .max_bytes = API_PAGE_BYTES, .max_count = r->limit,
+    };
+    api_submit(r, CALL_FETCH, r->channel.len, messages_fetched);
+}

@@ -1,0 +1,101 @@
+#include "hub/api_request.h"
+
+#include "hub/base/err.h"
+
+enum { SCRATCH_KEPT = 16 * 1024 };
+
+static void buf_reuse(struct buf *b)
+{
+    if (b->cap > SCRATCH_KEPT)
+        buf_fini(b);
+    buf_reset(b);
+}
+
+void api_request_reset(struct api_request *r)
+{
+    buf_reuse(&r->scratch);
+    buf_reuse(&r->answer);
+    buf_reuse(&r->headers_out);
+    r->route = NULL;
+    r->body = r->path = r->query = r->channel = slice("", 0);
+    r->body_max = 0;
+    r->channel_err = 0;
+    r->caller = NULL;
+    r->status = 0;
+    r->head_only = false;
+}
+
+void api_request_fini(struct api_request *r)
+{
+    buf_fini(&r->scratch);
+    buf_fini(&r->answer);
+    buf_fini(&r->headers_out);
+}
+
+struct slice api_header_find(const struct api_request *r, const char *name)
+{
+    struct slice wanted = slice_of(name);
+    for (size_t i = 0; i < r->n_headers; i++)
+        if (slice_is_nocase(r->headers[i].name, wanted))
+            return r->headers[i].value;
+    return slice(NULL, 0);
+}
+
+/* ---- the answer ---- */
+
+struct buf *api_answer_begin(struct api_request *r, int status, const char *content_type)
+{
+    r->status = status;
+    r->content_type = content_type;
+    buf_reset(&r->answer);
+    return &r->answer;
+}
+
+void api_answer_header(struct api_request *r, const char *name, const char *value)
+{
+    buf_add_str(&r->headers_out, name);
+    buf_add(&r->headers_out, ": ", 2);
+    buf_add_str(&r->headers_out, value);
+    buf_add(&r->headers_out, "\r\n", 2);
+}
+
+/* What can still be said when there was no memory for the answer. */
+static void answer_without_memory(struct api_request *r)
+{
+    buf_fini(&r->answer);
+    buf_fini(&r->headers_out);
+    r->status = err_status(ERR_MEMORY);
+    r->content_type = NULL;
+}
+
+void api_answer_end(struct api_request *r)
+{
+    if (r->answer.failed || r->headers_out.failed)
+        answer_without_memory(r);
+    r->finished(r);
+}
+
+const char *api_reason(int status)
+{
+    static const struct { int status; const char *reason; } reasons[] = {
+        { 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
+        { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 413, "Content Too Large" },
+        { 417, "Expectation Failed" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
+        { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },
+    };
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    return "Unknown";
+}
+
+void api_submit(struct api_request *r, enum letter_kind kind, size_t bytes, void (*answered)(struct call *call))
+{
+    r->call.letter.kind = kind;
+    r->call.from = r->api->peer;
+    r->call.err = 0;
+    r->call.answered = answered;
+    r->call.owner = r;
+    call_submit(r->api->to_hub, &r->call, bytes);
+    r->api->submitted++;
+}

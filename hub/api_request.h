@@ -1,0 +1,79 @@
+/* api_request.h — one request to the API and the answer to it: what the front, api.c and the handlers hand one another.
+ *
+ * Lifetime   requests are the front's: memory is reused from one to the next (api_request_reset). What a handler borrows from
+ *            head and body is valid until finished; a connection that is gone does not end its requests.
+ * Threading  API thread. Hub state is reached by calls only. */
+#pragma once
+#include "hub/call.h"
+#include "hub/name.h"
+
+struct api_caller;
+struct api_route;
+struct api_session;
+struct clock;
+struct config;
+
+struct api {                           /* one per API thread */
+    const struct config *config;
+    const struct clock  *clock;
+    struct post         *to_hub;       /* flushed by the front, once per turn of its loop */
+    unsigned             submitted;    /* calls since the front last looked */
+    uint8_t              peer;         /* its number at the hub */
+    struct api_caller   *callers;      /* table by name (api_caller.h) */
+    int64_t              now_us;       /* clock_mono_us() when the callback began that is running */
+};
+
+struct api_header { struct slice name, value; };
+
+struct api_request {
+    /* the front's, before api_begin */
+    struct api              *api;
+    struct api_session      *session;  /* used inside api_begin only */
+    void                   (*finished)(struct api_request *request);
+    int64_t                  arrived_us;     /* mono clock */
+    struct slice             method, target; /* target as sent: origin-form, absolute-form or * */
+    const struct api_header *headers;
+    size_t                   n_headers;
+    char                     id[129];        /* X-Request-Id, terminated */
+    bool                     head_only;      /* HEAD: runs as GET; the answer's body is counted, not sent */
+    /* the front's, before api_run */
+    struct slice             body;
+    /* from api_begin */
+    const struct api_route  *route;
+    struct slice             path, query;
+    size_t                   body_max;       /* 0: this request has no body */
+    char                     channel_bytes[CHANNEL_NAME_MAX];
+    struct slice             channel;        /* decoded {channel}; to be checked by the handler */
+    int                      channel_err;    /* ERR_BAD_CHANNEL: not a channel name */
+    struct api_caller       *caller;         /* not of open routes */
+    /* the handler's */
+    struct buf               scratch;        /* decoded values */
+    union {
+        struct call          call;
+        struct publish_call  publish;
+        struct fetch_call    fetch;
+        struct channels_call channels;
+    };
+    struct fetch_channel     fetch_channel;
+    size_t                   limit;          /* of the page that was asked for */
+    /* the answer */
+    int                      status;
+    const char              *content_type;   /* NULL: no body */
+    struct buf               answer;         /* its body */
+    struct buf               headers_out;    /* further header lines, each with its CRLF */
+};
+
+/* Ready for the next one; keeps memory, but not much of it. */
+void api_request_reset(struct api_request *request);
+void api_request_fini(struct api_request *request);
+
+struct slice api_header_find(const struct api_request *request, const char *name);   /* {NULL,0}: not there */
+
+/* The answer: begin, append to the buf, end. A buf that found no memory becomes a problem. */
+struct buf *api_answer_begin(struct api_request *request, int status, const char *content_type);
+void        api_answer_header(struct api_request *request, const char *name, const char *value);
+void        api_answer_end(struct api_request *request);
+const char *api_reason(int status);    /* "Not Found" */
+
+/* Mails request->call to the hub; `answered` runs on this thread when it is back and finds the request in call->owner. */
+void api_submit(struct api_request *request, enum letter_kind kind, size_t bytes, void (*answered)(struct call *call));

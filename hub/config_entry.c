@@ -1,0 +1,42 @@
+/* config_entry.c — the lines of sections whose names are the user's own: one check per section, and what is made of them. */
+#include "hub/api_key.h"
+#include "hub/config_load.h"
+
+static void read_key(struct config_loader *loader, const struct config_entry *entry, struct api_key *ret_key)
+{
+    struct buf why = { 0 };
+    struct slice rest;
+
+    ret_key->name = entry->name;
+    if (api_key_read_digest(slice_of(entry->value), ret_key->sha256, &rest)) {
+        loader_error(loader, entry->where, "keys.%s: a line is NAME = sha256:HEX [SCOPE...], with 64 hexadecimal digits; "
+                     "carillon key new --name %s makes one", entry->name, entry->name);
+        return;
+    }
+    ret_key->scopes = snapshot_words(loader->snapshot, rest);
+    for (size_t i = 0; i < ret_key->scopes.count; i++)
+        if (api_key_scope_check(slice_of(ret_key->scopes.at[i]), &why)) {
+            loader_error(loader, entry->where, "keys.%s: \"%.100s\" %.*s", entry->name, ret_key->scopes.at[i], (int)why.len,
+                         buf_slice(&why).at);
+            buf_reset(&why);
+        }
+    buf_fini(&why);
+}
+
+static void read_keys(struct config_loader *loader)
+{
+    struct api_key *keys = snapshot_alloc(loader->snapshot, (loader->entry_count + 1) * sizeof *keys);
+    size_t count = 0;
+    for (size_t i = 0; i < loader->entry_count; i++)
+        if (!strcmp(loader->entries[i].section, "keys"))
+            read_key(loader, &loader->entries[i], &keys[count++]);
+    loader->snapshot->config.keys = keys;
+    loader->snapshot->config.key_count = count;
+}
+
+void config_entries_read(struct config_loader *loader)
+{
+    loader->snapshot->config.entries = loader->entries;
+    loader->snapshot->config.entry_count = loader->entry_count;
+    read_keys(loader);
+}

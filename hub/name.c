@@ -1,0 +1,86 @@
+#include "hub/name.h"
+
+#include "hub/base/err.h"
+
+static bool channel_byte(char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '*'; }
+
+static bool id_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == ':' || c == '-';
+}
+
+static bool all(struct slice s, size_t max, bool (*byte)(char c))
+{
+    if (s.len == 0 || s.len > max)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (!byte(s.at[i]))
+            return false;
+    return true;
+}
+
+int channel_name_check(struct slice name)
+{
+    return all(name, CHANNEL_NAME_MAX, channel_byte) ? 0 : ERR_BAD_CHANNEL;
+}
+
+int event_name_check(struct slice name)
+{
+    return all(name, EVENT_NAME_MAX, id_byte) && !slice_begins(name, SLICE("hub.")) ? 0 : ERR_BAD_EVENT;
+}
+
+int client_id_check(struct slice id)
+{
+    return all(id, CLIENT_ID_MAX, id_byte) ? 0 : ERR_BAD_CLIENT;
+}
+
+/* Takes the segment before the next dot off the front of `rest`; false: there is none left. A name that ends in a dot has
+ * an empty last segment, which is why "no segment left" is a NULL and not an empty rest. */
+static bool next_segment(struct slice *rest, struct slice *ret_segment)
+{
+    if (!rest->at)
+        return false;
+    const char *dot = memchr(rest->at, '.', rest->len);
+    if (!dot) {
+        *ret_segment = *rest;
+        *rest = slice(NULL, 0);
+        return true;
+    }
+    *ret_segment = slice(rest->at, (size_t)(dot - rest->at));
+    *rest = slice(dot + 1, rest->len - ret_segment->len - 1);
+    return true;
+}
+
+int pattern_check(struct slice pattern)
+{
+    struct slice rest = pattern, segment;
+    if (pattern.len == 0 || pattern.len > CHANNEL_NAME_MAX)
+        return ERR_BAD_CHANNEL;
+    while (next_segment(&rest, &segment)) {
+        if (slice_is(segment, SLICE("*")))
+            continue;
+        if (slice_is(segment, SLICE("**"))) {
+            if (rest.at)
+                return ERR_BAD_CHANNEL;
+            continue;
+        }
+        for (size_t i = 0; i < segment.len; i++)
+            if (!channel_byte(segment.at[i]))
+                return ERR_BAD_CHANNEL;
+    }
+    return 0;
+}
+
+bool pattern_matches(struct slice pattern, struct slice name)
+{
+    struct slice wanted, segment;
+    while (next_segment(&pattern, &wanted)) {
+        if (!next_segment(&name, &segment))
+            return false;
+        if (slice_is(wanted, SLICE("**")))
+            return true;
+        if (!slice_is(wanted, SLICE("*")) && !slice_is(wanted, segment))
+            return false;
+    }
+    return !name.at;
+}

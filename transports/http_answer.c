@@ -1,0 +1,49 @@
+#include "transports/http_answer.h"
+
+/* On every answer (DESIGN §4, §8): nothing here is a page, is to be framed, or is to be kept. */
+static const char always[] =
+    "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n"
+    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+
+static void add_status(struct buf *out, int status)
+{
+    if (status == 201) {     /* nearly all of them */
+        buf_add(out, "HTTP/1.1 201 Created\r\n", 22);
+        return;
+    }
+    buf_addf(out, "HTTP/1.1 %d %s\r\n", status, api_reason(status));
+}
+
+static void add_type(struct buf *out, const struct api_request *api)
+{
+    if (api->status == 204)
+        return;
+    if (api->content_type) {
+        buf_add(out, "Content-Type: ", 14);
+        buf_add_str(out, api->content_type);
+        buf_add(out, "\r\n", 2);
+    }
+    buf_add(out, "Content-Length: ", 16);
+    buf_add_u64(out, api->content_type ? api->answer.len : 0);
+    buf_add(out, "\r\n", 2);
+}
+
+void http_answer_add(struct buf *out, const struct http_request *request, const char *date_line)
+{
+    const struct api_request *api = &request->api;
+    add_status(out, api->status);
+    buf_add_str(out, date_line);
+    add_type(out, api);
+    buf_add(out, "X-Request-Id: ", 14);
+    buf_add_str(out, api->id);
+    buf_add(out, "\r\n", 2);
+    buf_add(out, always, sizeof always - 1);
+    buf_add_slice(out, buf_slice(&api->headers_out));
+    if (request->last)
+        buf_add(out, "Connection: close\r\n", 19);
+    else if (request->http10)
+        buf_add(out, "Connection: keep-alive\r\n", 24);
+    buf_add(out, "\r\n", 2);
+    if (api->content_type && !api->head_only)
+        buf_add_slice(out, buf_slice(&api->answer));
+}
