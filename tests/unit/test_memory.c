@@ -1,7 +1,7 @@
 /* The guard of memory, with a machine and a reserve that say what the test wants. */
 #include "hub/base/machine.h"
 #include "hub/base/reserve.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/health.h"
 #include "hub/memory.h"
 #include "hub/metrics.h"
