@@ -105,12 +105,17 @@ sim: $(SIM)                                 ## simulated hub and edges, thousand
 node_tests = @cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)')
 e2e: all $(B)/tests/scarce.so               ## the real binary with real clients; make e2e T=pattern for some
 	$(node_tests) e2e/*.test.mjs
-# A certificate for this run; Node's own clients and curl are told to trust it, the others by tests/e2e/lib/line.mjs.
+# $(1) = test files. A certificate for this run; Node's own clients and curl are told to trust it, the others by tests/e2e/lib/line.mjs.
+define over_tls
+	@rm -rf $(B)/$@ && $(NODE) tests/e2e/lib/certificate.mjs $(B)/$@
+	@$(eval CA := $(abspath $(B)/$@/ca.pem))export E2E_TLS=$(dir $(CA)) NODE_EXTRA_CA_CERTS=$(CA) CURL_CA_BUNDLE=$(CA); $(node_tests:@%=%) $(1)
+endef
 e2e-tls: all $(B)/tests/scarce.so           ## the same with TLS on both ports
-	@rm -rf $(B)/e2e-tls && $(NODE) tests/e2e/lib/certificate.mjs $(B)/e2e-tls
-	@$(eval CA := $(abspath $(B)/e2e-tls/ca.pem))export E2E_TLS=$(dir $(CA)) NODE_EXTRA_CA_CERTS=$(CA) CURL_CA_BUNDLE=$(CA); $(node_tests:@%=%) e2e/*.test.mjs
+	$(call over_tls,e2e/*.test.mjs)
 attacks: all                                ## what must not harm it: the tables of tests/attacks, over raw sockets
 	$(node_tests) attacks/*.test.mjs
+attacks-tls: all                            ## the tables that are single exchanges, over TLS
+	$(call over_tls,$(patsubst %,attacks/%.test.mjs,http websocket payloads credentials))
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
 	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi
 lint: all                                   ## layers, circles, long functions, hardening; clang and clang-tidy
@@ -182,6 +187,7 @@ soak-kills:
 	@KILLS=$(call soak_share,300) $(MAKE) --no-print-directory e2e T='kill -9'
 soak-attacks:
 	@SEED=$$(date +%s) ROUNDS=$(call soak_share,3000) $(MAKE) --no-print-directory attacks T=mangled
+	@$(MAKE) --no-print-directory attacks-tls
 	@for i in $$(seq $(call soak_share,15)); do $(MAKE) --no-print-directory attacks >$(B)/attacks.log 2>&1 || { cat $(B)/attacks.log; exit 1; }; echo "== attacks, round $$i"; done
 soak-lint:
 	@$(MAKE) --no-print-directory lint B=$(B)/thorough TIDY_NODES=225000
@@ -209,7 +215,7 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run test unit sim e2e e2e-tls attacks check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim soak-kills soak-attacks \
+.PHONY: all deps deps-test run test unit sim e2e e2e-tls attacks attacks-tls check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim soak-kills soak-attacks \
         soak-lint soak-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -6,6 +6,7 @@ import { scenario } from '../e2e/lib/scope.mjs';
 import { publish } from '../e2e/lib/http.mjs';
 import { patient, unmeasured } from '../e2e/lib/sanitized.mjs';
 import { eventually, within } from '../e2e/lib/wait.mjs';
+import { chosen } from './lib/chosen.mjs';
 import { Peer, crowd } from './lib/crowd.mjs';
 import { RawWs, OP, begin, frame, handshake, pong, text } from './lib/raw_ws.mjs';
 import { Watch } from './lib/watch.mjs';
@@ -30,7 +31,7 @@ const statuses = (seen) => [...seen.matchAll(/HTTP\/1\.1 (\d{3})/g)].map((found)
 
 scenario('slow heads, bodies and handshakes are answered, and closed when their time is over', { concurrency: true }, async (scope, t) => {
     const { hub, watch } = await watched(scope, SHORT);
-    await Promise.all(slow.map(([port, what, first, rest, expected]) => t.test(`${port}: ${what}`, async () => {
+    await Promise.all(chosen(slow).map(([port, what, first, rest, expected]) => t.test(`${port}: ${what}`, async () => {
         const peer = new Peer(hub[port], Buffer.from(first, 'latin1'));
         scope.defer(() => peer.drop());
         if (rest) peer.dribble(Buffer.from(rest));
@@ -95,34 +96,35 @@ scenario('silent WebSockets, half frames and a close without an answer end in ti
 // ---- slowhttptest, https://github.com/shekyan/slowhttptest ----
 
 // What it says: its kind of attack, and whether a probe of its own was still answered (-p) while it lasted.
-async function slowHttpTest(scope, url, options) {
-    const tool = spawn('slowhttptest', [...options, '-u', url, '-c', '200', '-r', '100', '-i', '1', '-l', '10', '-p', `${patient(5)}`, '-v', '1'], { stdio: ['ignore', 'pipe', 'pipe'] });
+async function slowHttpTest(scope, url, options, seconds) {
+    const tool = spawn('slowhttptest', [...options, '-u', url, '-c', '200', '-r', '100', '-i', '1', '-l', `${seconds}`, '-p', `${patient(8)}`, '-v', '1'], { stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     scope.defer(() => tool.kill('SIGKILL'));
     for (const pipe of [tool.stdout, tool.stderr]) pipe.on('data', (chunk) => { said += chunk; });
-    await within(new Promise((resolve, reject) => { tool.on('close', resolve); tool.on('error', reject); }), `the end of slowhttptest ${options.join(' ')}`, 60000);
+    await within(new Promise((resolve, reject) => { tool.on('close', resolve); tool.on('error', reject); }), `the end of slowhttptest ${options.join(' ')}`, 90000);
     return said.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '');
 }
 
-// [what, port, path, options, how it ends: every connection was ended by the hub, or it gave up by itself]
-const GONE = /No open connections left/, GIVES_UP = /No open connections left|Hit test time limit/;
+// [what, port, path, options, how it ends, after at most so many seconds]
+// GONE: every connection was ended by the hub, whose time for each is 2 s; a hub that is slow because the machine is has more.
+const GONE = /No open connections left/, GIVES_UP = /No open connections left|Hit test time limit/, PAGE = '/v1/channels/big/messages?limit=8';
 const tools = [
-    ['slow headers', 'public', '/', ['-H'], GONE],
-    ['slow headers', 'api', '/v1/channels', ['-H'], GONE],
-    ['slow body', 'public', '/sse?channel=a', ['-B'], GONE],
-    ['slow body', 'api', '/v1/channels/a/messages', ['-B', '-f', 'text/plain', '-s', '8192'], GONE],
-    ['ranges (Apache killer)', 'public', '/', ['-R'], GONE],
-    ['ranges (Apache killer)', 'api', BIG_PAGE, ['-R'], GONE],
-    ['slow read of a stream', 'public', '/sse?channel=a', ['-X'], GIVES_UP],
-    ['slow read of pages', 'api', BIG_PAGE, ['-X', '-k', '3'], GIVES_UP],
+    ['slow headers', 'public', '/', ['-H'], GONE, 30],
+    ['slow headers', 'api', '/v1/channels', ['-H'], GONE, 30],
+    ['slow body', 'public', '/sse?channel=a', ['-B'], GONE, 30],
+    ['slow body', 'api', '/v1/channels/a/messages', ['-B', '-f', 'text/plain', '-s', '8192'], GONE, 30],
+    ['ranges (Apache killer)', 'public', '/', ['-R'], GONE, 30],
+    ['ranges (Apache killer)', 'api', PAGE, ['-R'], GONE, 30],
+    ['slow read of a stream', 'public', '/sse?channel=a', ['-X'], GIVES_UP, 8],
+    ['slow read of pages', 'api', PAGE, ['-X', '-k', '3'], GIVES_UP, 8],
 ];
 
 scenario('slowhttptest on both ports: all its attacks at once, and the hub serves everybody else', { concurrency: true }, async (scope, t) => {
     const { hub, watch } = await watched(scope, ['--limits.handshake_timeout=2s', '--limits.request_timeout=2s', '--history.bytes=2MiB']);
     await fillBig(hub);
     let left = tools.length;
-    const attacks = tools.map(([what, port, path, options, ending]) => t.test(`${port}: ${what}`, async () => {
-        const said = await slowHttpTest(scope, port === 'api' ? hub.apiUrl(path) : hub.publicUrl(path), options).finally(() => left--);
+    const attacks = tools.map(([what, port, path, options, ending, seconds]) => t.test(`${port}: ${what}`, async () => {
+        const said = await slowHttpTest(scope, port === 'api' ? hub.apiUrl(path) : hub.publicUrl(path), options, seconds).finally(() => left--);
         assert.match(said, /service available: +YES/, said);
         assert.doesNotMatch(said, /service available: +NO/, said);
         assert.match(said, unmeasured ? GIVES_UP : ending, said);      // a sanitizer is not ready within the tool's 10 seconds

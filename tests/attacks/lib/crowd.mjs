@@ -1,7 +1,7 @@
 // crowd.mjs — many bare sockets at once.
 //
 // A peer keeps its half of the connection when the hub has ended its own: the hub has to let go by itself.
-import net from 'node:net';
+import { connect, reset } from '../../e2e/lib/line.mjs';
 import { Watched } from '../../e2e/lib/wait.mjs';
 
 export class Peer extends Watched {
@@ -14,8 +14,8 @@ export class Peer extends Watched {
     constructor(where, bytes, { reads = true } = {}) {
         super();
         this.begun = Date.now();
-        this.socket = net.connect({ ...where, allowHalfOpen: true });
-        this.socket.on('error', () => {}).on('close', () => this.#end()).on('connect', () => { this.connected = true; this.changed(); });
+        this.socket = connect(where, { allowHalfOpen: true });
+        this.socket.on('error', () => {}).on('close', () => this.#end()).on('opened', () => { this.connected = true; this.changed(); });
         if (bytes.length) this.socket.write(bytes);
         if (reads) this.socket.on('data', (chunk) => this.#take(chunk)).on('end', () => this.#end());
         else this.socket.pause();
@@ -37,8 +37,8 @@ export class Peer extends Watched {
     state() { return `ended=${this.ended} after ${this.lasted} ms, ${this.received} bytes: ${JSON.stringify(this.head.slice(0, 200))}`; }
     end(ms) { return this.waitFor(() => this.ended, 'the hub to close', ms); }
     has(text, ms) { return this.waitFor(() => { if (this.ended) throw new Error(`ended without ${text}: ${this.state()}`); return this.head.includes(text) || this.tail.includes(text); }, text, ms); }
-    drop() { this.socket.destroy(); }
-    reset() { this.socket.resetAndDestroy(); }
+    drop() { this.socket.destroy(); this.socket.tcp?.destroy(); }
+    reset() { reset(this.socket); }
 
     // One byte every few milliseconds, from the front again at the end, until the hub has enough of it.
     dribble(bytes, ms = 25) {

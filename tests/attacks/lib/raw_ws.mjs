@@ -1,6 +1,6 @@
 // raw_ws.mjs — a WebSocket client that sends exactly the bytes it is told, and reads what comes back as strictly as RFC 6455 is.
-import net from 'node:net';
 import { randomBytes } from 'node:crypto';
+import { connect } from '../../e2e/lib/line.mjs';
 import { Watched } from '../../e2e/lib/wait.mjs';
 
 export const OP = { CONTINUATION: 0, TEXT: 1, BINARY: 2, CLOSE: 8, PING: 9, PONG: 10 };
@@ -55,14 +55,14 @@ export class RawWs extends Watched {
     constructor(where, first = handshake(), { echoesClose = true } = {}) {
         super();
         this.echoesClose = echoesClose;
-        this.socket = net.connect({ ...where, allowHalfOpen: true });
+        this.socket = connect(where, { allowHalfOpen: true });
         this.socket.setNoDelay(true);
         this.socket.on('data', (chunk) => this.#onBytes(chunk)).on('error', () => {}).on('end', () => this.#onEnd()).on('close', () => this.#onEnd());
         this.socket.write(first);
     }
 
     send(...frames) { this.socket.write(Buffer.concat(frames)); return this; }
-    drop() { this.socket.destroy(); }
+    drop() { this.socket.destroy(); this.socket.tcp?.destroy(); }
     state() { return `head=${this.head?.status} ended=${this.ended} close=${this.closeCode} broken=${this.broken} json=${JSON.stringify(this.json.slice(-5))} rest=${this.#rest.toString('hex').slice(0, 80)}`; }
 
     #onEnd() { this.ended = true; this.socket.end(); this.changed(); }
