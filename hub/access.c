@@ -1,8 +1,8 @@
-#include "hub/access.h"
+#include "hub/access/access.h"
 
 #include "hub/base/err.h"
-#include "hub/config.h"
-#include "hub/name.h"
+#include "hub/config/config.h"
+#include "hub/base/name.h"
 
 #include <openssl/crypto.h>
 #include <openssl/sha.h>

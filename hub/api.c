@@ -1,18 +1,18 @@
-#include "hub/api.h"
+#include "hub/api/api.h"
 
-#include "hub/api_caller.h"
+#include "hub/api/api_caller.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
-#include "hub/config.h"
-#include "hub/problem.h"
-#include "hub/query.h"
+#include "hub/config/config.h"
+#include "hub/api/problem.h"
+#include "hub/base/query.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
 const struct api_route api_routes[] = {
 #define ROUTE(method, path, op, body, run, deprecated, sunset, summary) { #method, path, op, body, run, deprecated, sunset, summary },
-#include "hub/api_routes.def"
+#include "hub/api/api_routes.def"
 #undef ROUTE
 };
 const size_t api_route_count = sizeof api_routes / sizeof *api_routes;

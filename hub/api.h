@@ -13,8 +13,8 @@
  * Threading  API thread. Hub state is reached by calls only.
  * Limits     body_max per route; a page of messages is cut at API_PAGE_BYTES. */
 #pragma once
-#include "hub/access.h"
-#include "hub/api_request.h"
+#include "hub/access/access.h"
+#include "hub/api/api_request.h"
 
 enum { API_PAGE_DEFAULT = 100, API_PAGE_MAX = 1000, API_PAGE_BYTES = 1024 * 1024 };
 enum api_body { BODY_NONE, BODY_MESSAGE };

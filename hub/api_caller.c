@@ -1,4 +1,4 @@
-#include "hub/api_caller.h"
+#include "hub/api/api_caller.h"
 
 #include <stdlib.h>
 #define HASH_NONFATAL_OOM 1      /* a caller that finds no memory is left out of the table: hh.tbl is NULL */

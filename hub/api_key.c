@@ -1,9 +1,9 @@
-#include "hub/api_key.h"
+#include "hub/config/api_key.h"
 
-#include "hub/access.h"
+#include "hub/access/access.h"
 #include "hub/base/err.h"
 #include "hub/base/nearest.h"
-#include "hub/name.h"
+#include "hub/base/name.h"
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <sys/random.h>

@@ -1,5 +1,5 @@
 /* api_ops.c — what operators and their tools ask: is it alive, can it work, what does it count. */
-#include "hub/api.h"
+#include "hub/api/api.h"
 #include "hub/health.h"
 #include "hub/metrics.h"
 #include "hub/version.h"

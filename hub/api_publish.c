@@ -4,15 +4,15 @@
  *
  * No value is built: the payload is a slice of the body (JSON: the exact bytes of the member `data`), copied once, into the
  * message. All that is wrong is collected before it is told. */
-#include "hub/api.h"
-#include "hub/api_caller.h"
+#include "hub/api/api.h"
+#include "hub/api/api_caller.h"
 #include "hub/base/err.h"
-#include "hub/config.h"
-#include "hub/duration.h"
-#include "hub/json.h"
+#include "hub/config/config.h"
+#include "hub/base/duration.h"
+#include "hub/base/json.h"
 #include "hub/metrics.h"
-#include "hub/problem.h"
-#include "hub/query.h"
+#include "hub/api/problem.h"
+#include "hub/base/query.h"
 
 
 /* What the publisher asks for. Slices point into the body, or into request->scratch, which has room for all of them before the

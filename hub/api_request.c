@@ -1,4 +1,4 @@
-#include "hub/api_request.h"
+#include "hub/api/api_request.h"
 
 #include "hub/base/err.h"
 

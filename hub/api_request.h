@@ -5,7 +5,7 @@
  * Threading  API thread. Hub state is reached by calls only. */
 #pragma once
 #include "hub/call.h"
-#include "hub/name.h"
+#include "hub/base/name.h"
 
 struct api_caller;
 struct api_route;

@@ -1,7 +1,7 @@
 #include "hub/commands.h"
 
 #include "hub/base/nearest.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/version.h"
 #include <stdarg.h>
 #include <stdio.h>

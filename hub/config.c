@@ -1,8 +1,8 @@
-#include "hub/config.h"
+#include "hub/config/config.h"
 
 #include "hub/base/err.h"
-#include "hub/config_load.h"
-#include "hub/config_value.h"
+#include "hub/config/config_load.h"
+#include "hub/config/config_value.h"
 #include <pthread.h>
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* config.h — what the operator decided: one immutable snapshot of all settings, shared by all threads.
  *
- * hub/config.def is the table of keys; everything here and in the config*.c files comes from it. Later values win:
+ * hub/config/config.def is the table of keys; everything here and in the config*.c files comes from it. Later values win:
  *
  *   defaults  <  INI file (--config FILE or CARILLON_CONFIG)  <  CARILLON_SECTION_KEY  <  --section.key=value
  *
@@ -80,7 +80,7 @@ struct config {
 #define SECTION(name, what)
 #define CONFIG(section, key, type, value, reload, what) CONFIG_C_##type CONFIG_MEMBER(section, key, type);
 #define FREE(section, title, what, form, line)
-#include "hub/config.def"
+#include "hub/config/config.def"
 #undef SECTION
 #undef CONFIG
 #undef FREE

@@ -1,6 +1,6 @@
 /* config_entry.c — the lines of sections whose names are the user's own: one check per section, and what is made of them. */
-#include "hub/api_key.h"
-#include "hub/config_load.h"
+#include "hub/config/api_key.h"
+#include "hub/config/config_load.h"
 
 static void read_key(struct config_loader *loader, const struct config_entry *entry, struct api_key *ret_key)
 {

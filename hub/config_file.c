@@ -1,6 +1,6 @@
 /* config_file.c — the INI file. libinih takes assignments apart; lines are counted, headings read and lines without sense
  * reported here, because it numbers nothing, cuts section names at 49 bytes and tells of its first error only. */
-#include "hub/config_load.h"
+#include "hub/config/config_load.h"
 
 #include <errno.h>
 #include <ini.h>

@@ -1,7 +1,7 @@
 /* config_help.c — the table of keys as people read it. */
 #include "hub/base/err.h"
-#include "hub/config_key.h"
-#include "hub/config_value.h"
+#include "hub/config/config_key.h"
+#include "hub/config/config_value.h"
 
 enum { WIDTH = 110, NAME_COLUMN = 2, DEFAULT_COLUMN = 35, TEXT_COLUMN = 52, LABEL_COLUMN = 12 };
 

@@ -1,4 +1,4 @@
-#include "hub/config_key.h"
+#include "hub/config/config_key.h"
 
 #include "hub/base/nearest.h"
 #include <stdio.h>
@@ -20,7 +20,7 @@ const struct config_key config_keys[CONFIG_KEYS] = {
     { .section = #s, .key = #k, .name = #s "." #k, .value = v, .rule = CONFIG_##r, .what = w, \
       .offset = offsetof(struct config, CONFIG_MEMBER(s, k, t)), KEY_##t },
 #define FREE(section, title, what, form, line)
-#include "hub/config.def"
+#include "hub/config/config.def"
 #undef SECTION
 #undef CONFIG
 #undef FREE
@@ -32,7 +32,7 @@ static const struct config_section sections[] = {
 #define SECTION(n, w) { .name = #n, .what = w },
 #define CONFIG(section, key, type, value, rule, what)
 #define FREE(n, t, w, f, l) { .name = #n, .what = w, .form = f, .line = l, .titled = t },
-#include "hub/config.def"
+#include "hub/config/config.def"
 #undef SECTION
 #undef CONFIG
 #undef FREE

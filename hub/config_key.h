@@ -2,7 +2,7 @@
  *
  * Private to hub/config*.c and their tests. Threading: constants, any thread. */
 #pragma once
-#include "hub/config.h"
+#include "hub/config/config.h"
 
 enum config_type {
     CONFIG_COUNT, CONFIG_BYTES, CONFIG_DURATION, CONFIG_BOOL, CONFIG_TEXT, CONFIG_PATH, CONFIG_ADDRESS, CONFIG_ENUM, CONFIG_LIST
@@ -34,7 +34,7 @@ enum {
 #define SECTION(name, what)
 #define CONFIG(section, key, type, value, rule, what) CONFIG_KEY_##section##_##key,
 #define FREE(section, title, what, form, line)
-#include "hub/config.def"
+#include "hub/config/config.def"
 #undef SECTION
 #undef CONFIG
 #undef FREE

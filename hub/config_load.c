@@ -1,6 +1,6 @@
-#include "hub/config_load.h"
+#include "hub/config/config_load.h"
 
-#include "hub/config_value.h"
+#include "hub/config/config_value.h"
 #include <stdarg.h>
 
 enum { ERRORS_SHOWN = 1000 };

@@ -4,8 +4,8 @@
  * in rising order of enum config_source; loader_set() knows keys, types and free sections and is the only one that does.
  * Lifetime: on the stack of config.c; the snapshot it fills outlives it. Threading: one thread. */
 #pragma once
-#include "hub/config_key.h"
-#include "hub/config_snapshot.h"
+#include "hub/config/config_key.h"
+#include "hub/config/config_snapshot.h"
 
 enum config_source { FROM_DEFAULTS, FROM_FILE, FROM_ENVIRONMENT, FROM_FLAGS };
 

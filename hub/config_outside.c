@@ -1,6 +1,6 @@
 /* config_outside.c — what does not stand in the file: CARILLON_SECTION_KEY and --section.key=value. */
 #include "hub/base/nearest.h"
-#include "hub/config_load.h"
+#include "hub/config/config_load.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "hub/config_snapshot.h"
+#include "hub/config/config_snapshot.h"
 
 #include <openssl/ssl.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Private to hub/config*.c. What a snapshot points to (strings, lists, keys) lives in its blocks and goes with it.
  * Small start-up memory: the functions abort when there is none. Threading: its maker's, until it is handed out. */
 #pragma once
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include <stdatomic.h>
 
 struct config_key;

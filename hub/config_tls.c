@@ -1,6 +1,6 @@
 /* config_tls.c — tls.cert and tls.key as what OpenSSL makes of them: read with every snapshot, so that a SIGHUP takes over a
  * renewed certificate, and a broken one is a mistake in the configuration like any other. */
-#include "hub/config_load.h"
+#include "hub/config/config_load.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

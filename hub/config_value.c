@@ -1,9 +1,9 @@
 #define _GNU_SOURCE     /* memrchr, memmem */
-#include "hub/config_value.h"
+#include "hub/config/config_value.h"
 
 #include "hub/base/err.h"
-#include "hub/duration.h"
-#include "hub/name.h"
+#include "hub/base/duration.h"
+#include "hub/base/name.h"
 #include <arpa/inet.h>
 #include <sys/un.h>
 

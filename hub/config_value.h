@@ -4,8 +4,8 @@
  * it is printed. Reading what was printed gives the same value, so printed values are compared and carried over on reload.
  * Threading: pure functions over the snapshot they are given. */
 #pragma once
-#include "hub/config_key.h"
-#include "hub/config_snapshot.h"
+#include "hub/config/config_key.h"
+#include "hub/config/config_snapshot.h"
 
 /* Sets the key's member; a LIST takes `text` whole, or behind what it has with `append`. 0, or ERR_CONFIG with the end of a
  * sentence that begins with the value in *why ("is not a number"), and the member as before. */

@@ -7,7 +7,7 @@
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/channel.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/history.h"
 #include "hub/hub.h"
 #include "hub/store.h"

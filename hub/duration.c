@@ -1,4 +1,4 @@
-#include "hub/duration.h"
+#include "hub/base/duration.h"
 
 static const struct { const char *name; int64_t ms; } units[] = {
     { "", 1000 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 }, { "h", 3600000 }, { "d", 86400000 },

@@ -1,6 +1,6 @@
 #include "hub/history.h"
 
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/metrics.h"
 
 #include <stdlib.h>

@@ -3,10 +3,10 @@
 #include "hub/base/log.h"
 #include "hub/base/reserve.h"
 #include "hub/commands.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/serve.h"
 #include "hub/spoke.h"
-#include "transports/api_port.h"
+#include "transports/http/api_port.h"
 #include "transports/public.h"
 
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include "hub/base/log.h"
 #include "hub/base/machine.h"
 #include "hub/base/reserve.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/health.h"
 #include "hub/metrics.h"
 

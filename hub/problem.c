@@ -1,6 +1,6 @@
-#include "hub/problem.h"
+#include "hub/api/problem.h"
 
-#include "hub/api_request.h"
+#include "hub/api/api_request.h"
 #include "hub/base/err.h"
 
 void problem_add(struct problem *problem, const char *field, int err, const char *detail)

@@ -1,4 +1,4 @@
-#include "hub/query.h"
+#include "hub/base/query.h"
 
 bool percent_decode(struct slice in, bool plus_is_space, struct buf *out)
 {

@@ -1,11 +1,11 @@
 #include "hub/serve.h"
 
-#include "hub/access.h"
+#include "hub/access/access.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
 #include "hub/base/log.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/health.h"
 #include "hub/hub.h"
 #include "hub/memory.h"

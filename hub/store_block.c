@@ -1,7 +1,7 @@
-#include "hub/store_block.h"
+#include "hub/store/store_block.h"
 
 #include "hub/base/err.h"
-#include "hub/name.h"
+#include "hub/base/name.h"
 
 #include <endian.h>
 

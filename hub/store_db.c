@@ -1,10 +1,10 @@
-#include "hub/store_db.h"
+#include "hub/store/store_db.h"
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
-#include "hub/store_block.h"
-#include "hub/store_meta.h"
-#include "hub/store_schema.h"
+#include "hub/store/store_block.h"
+#include "hub/store/store_meta.h"
+#include "hub/store/store_schema.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,10 +13,10 @@
  * Limits     the WAL: store_keeper.h; while another program holds a read transaction open on the file it grows.
  *            Rows: what the hub does not trim. The file does not shrink: the space of trimmed rows is used again. */
 #pragma once
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/hub.h"
 #include "hub/store.h"
-#include "hub/store_dir.h"
+#include "hub/store/store_dir.h"
 
 struct store_db;
 

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE     /* statx */
-#include "hub/store_dir.h"
+#include "hub/store/store_dir.h"
 
 #include "hub/base/err.h"
 

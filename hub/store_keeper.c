@@ -1,9 +1,9 @@
-#include "hub/store_keeper.h"
+#include "hub/store/store_keeper.h"
 
 #include "hub/base/clock.h"
 #include "hub/base/log.h"
 #include "hub/base/thread.h"
-#include "hub/store_db.h"
+#include "hub/store/store_db.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-#include "hub/store_meta.h"
+#include "hub/store/store_meta.h"
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"

@@ -7,8 +7,8 @@
  *
  * Threading: the store's opening and closing. */
 #pragma once
-#include "hub/config.h"
-#include "hub/store_sql.h"
+#include "hub/config/config.h"
+#include "hub/store/store_sql.h"
 
 struct store_meta {
     uint64_t epoch;

@@ -1,8 +1,8 @@
-#include "hub/store_schema.h"
+#include "hub/store/store_schema.h"
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
-#include "hub/store_block.h"
+#include "hub/store/store_block.h"
 
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
  * The version is user_version in the file's header, application_id says whose file it is.
  * Threading: the store's opening. */
 #pragma once
-#include "hub/store_sql.h"
+#include "hub/store/store_sql.h"
 
 enum { STORE_APPLICATION_ID = 0x4361726c };      /* "Carl" */
 

@@ -1,4 +1,4 @@
-#include "hub/store_sql.h"
+#include "hub/store/store_sql.h"
 
 #include "hub/base/err.h"
 

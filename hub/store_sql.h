@@ -3,7 +3,7 @@
  * Only for hub/store_*.c. Threading: whose connection it is. */
 #pragma once
 #include "hub/base/buf.h"
-#include "hub/store_dir.h"
+#include "hub/store/store_dir.h"
 
 #include <sqlite3.h>
 

@@ -13,11 +13,11 @@
 #include "hub/base/log.h"
 #include "hub/base/thread.h"
 #include "hub/call.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/health.h"
 #include "hub/metrics.h"
-#include "hub/store_db.h"
-#include "hub/store_keeper.h"
+#include "hub/store/store_db.h"
+#include "hub/store/store_keeper.h"
 
 #include <poll.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include "hub/base/hash.h"
 #include "hub/base/log.h"
 #include "hub/call.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/hub.h"
 #include "hub/memory.h"
 #include "hub/metrics.h"

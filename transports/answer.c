@@ -1,6 +1,6 @@
 #include "transports/answer.h"
 
-#include "hub/api_request.h"
+#include "hub/api/api_request.h"
 #include "hub/base/err.h"
 #include "transports/control.h"
 #include "transports/wire.h"

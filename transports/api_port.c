@@ -1,8 +1,8 @@
-#include "transports/api_port.h"
+#include "transports/http/api_port.h"
 
 #include "hub/base/err.h"
 #include "hub/hub.h"
-#include "transports/http_front.h"
+#include "transports/http/http_front.h"
 
 #include <stdio.h>
 

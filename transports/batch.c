@@ -1,7 +1,7 @@
 #include "transports/batch.h"
 
 #include "hub/base/err.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "transports/catchup.h"
 #include "transports/edge.h"
 

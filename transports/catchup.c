@@ -10,7 +10,7 @@
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/base/reserve.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/metrics.h"
 #include "transports/edge.h"
 

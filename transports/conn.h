@@ -38,7 +38,7 @@
  *            said at once. While more than that waits and the line takes nothing, input pauses, so what a client asked for
  *            never closes it; what is said all the same does (ERR_SLOW). */
 #pragma once
-#include "hub/access.h"
+#include "hub/access/access.h"
 #include "hub/base/list.h"
 #include "hub/call.h"
 #include "transports/sub_set.h"

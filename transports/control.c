@@ -1,6 +1,6 @@
 #include "transports/control.h"
 
-#include "hub/access.h"
+#include "hub/access/access.h"
 #include "hub/base/err.h"
 #include "hub/envelope.h"
 #include "transports/conn.h"

@@ -1,7 +1,7 @@
 #include "transports/edge.h"
 
 #include "hub/base/err.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/hub.h"
 #include "hub/metrics.h"
 #include "transports/batch.h"

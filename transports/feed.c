@@ -2,7 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/metrics.h"
 #include "transports/batch.h"
 #include "transports/conn.h"

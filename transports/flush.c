@@ -2,7 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/heap.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "transports/catchup.h"
 #include "transports/edge.h"
 

@@ -1,4 +1,4 @@
-#include "transports/http_answer.h"
+#include "transports/http/http_answer.h"
 
 /* On every answer (DESIGN §4, §8): nothing here is a page, is to be framed, or is to be kept. */
 static const char always[] =

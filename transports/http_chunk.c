@@ -1,4 +1,4 @@
-#include "transports/http_chunk.h"
+#include "transports/http/http_chunk.h"
 
 #include "hub/base/err.h"
 

@@ -2,15 +2,15 @@
  *   on_read ─> take_head ─> begin ─> take_body ─> run ─> the hub … answered ─> on_finished ─> http_conn_end_turn ─> send()
  * What goes wrong inside a request is answered in its place in the queue. What makes it uncertain where the request ends is
  * answered too, but then nothing more is read: LAST, LINGER, CLOSED. */
-#include "transports/http_conn.h"
+#include "transports/http/http_conn.h"
 
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/metrics.h"
-#include "hub/problem.h"
-#include "transports/http_answer.h"
+#include "hub/api/problem.h"
+#include "transports/http/http_answer.h"
 #include "transports/origin.h"
 
 #include <assert.h>

@@ -1,12 +1,12 @@
-#include "transports/http_front.h"
+#include "transports/http/http_front.h"
 
-#include "hub/api_caller.h"
+#include "hub/api/api_caller.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/base/thread.h"
-#include "hub/config.h"
-#include "transports/http_conn.h"
+#include "hub/config/config.h"
+#include "transports/http/http_conn.h"
 
 #include <errno.h>
 #include <event2/event.h>

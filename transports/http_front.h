@@ -18,7 +18,7 @@
  * Limits     FRONT_MAIL_BYTES under way to the hub; beyond it connections are not read until answers come back. Out of
  *            descriptors: door.h. */
 #pragma once
-#include "hub/api.h"
+#include "hub/api/api.h"
 #include "hub/base/list.h"
 #include "transports/door.h"
 

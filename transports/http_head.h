@@ -10,7 +10,7 @@
  * Lifetime   embedded in a request; http_head_reset before each use, http_head_fini at the end. Slices live until either.
  * Threading  API thread. Limits: limits.header_bytes for all of it, HTTP_HEADERS_MAX lines. */
 #pragma once
-#include "hub/api.h"
+#include "hub/api/api.h"
 
 enum { HTTP_HEADERS_MAX = 100 };
 enum http_expect { EXPECT_NOTHING, EXPECT_CONTINUE, EXPECT_OTHER };

@@ -1,4 +1,4 @@
-#include "transports/http_line.h"
+#include "transports/http/http_line.h"
 
 #include "hub/base/err.h"
 

@@ -1,7 +1,7 @@
 #include "transports/listen.h"
 
 #include "hub/base/err.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 #include "hub/base/buf.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/memory.h"
 #include "hub/metrics.h"
 #include "transports/answer.h"

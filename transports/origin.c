@@ -1,6 +1,6 @@
 #include "transports/origin.h"
 
-#include "hub/config.h"
+#include "hub/config/config.h"
 
 /* `scheme://` of an origin, or an empty slice. */
 static struct slice scheme_of(struct slice origin)

@@ -2,7 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/call.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/hub.h"
 #include "transports/accept.h"
 #include "transports/edge.h"

@@ -2,7 +2,7 @@
  *
  * Threading: edge thread. */
 #pragma once
-#include "hub/access.h"
+#include "hub/access/access.h"
 #include "hub/call.h"
 #include "transports/stream_request.h"
 

@@ -1,7 +1,7 @@
 #include "transports/stream_request.h"
 
 #include "hub/base/err.h"
-#include "hub/query.h"
+#include "hub/base/query.h"
 #include "transports/head.h"
 
 #include <stdlib.h>

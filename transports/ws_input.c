@@ -1,7 +1,7 @@
 #include "transports/ws_input.h"
 
 #include "hub/base/err.h"
-#include "hub/json.h"
+#include "hub/base/json.h"
 
 #include <stdlib.h>
 

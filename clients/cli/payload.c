@@ -3,7 +3,7 @@
 #include <openssl/evp.h>
 
 #include "hub/base/err.h"
-#include "hub/json.h"
+#include "hub/base/json.h"
 
 static int add_base64_decoded(struct buf *out, struct slice text)
 {

@@ -9,7 +9,7 @@
 #include "clients/cli/payload.h"
 #include "clients/cli/request.h"
 #include "hub/base/err.h"
-#include "hub/json.h"
+#include "hub/base/json.h"
 
 #define MAX_INPUT_BYTES (16 * 1024 * 1024)      /* far above what any hub takes: the hub names its own limit */
 

@@ -7,7 +7,7 @@
 #include "clients/cli/args.h"
 #include "clients/cli/payload.h"
 #include "hub/base/err.h"
-#include "hub/json.h"
+#include "hub/base/json.h"
 
 #define MAX_ANSWER_BYTES (1024 * 1024)
 

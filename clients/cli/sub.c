@@ -22,7 +22,7 @@
 #include "clients/cli/request.h"
 #include "clients/cli/sse_parser.h"
 #include "hub/base/err.h"
-#include "hub/json.h"
+#include "hub/base/json.h"
 
 #define SILENCE_S         60L
 #define DEFAULT_RETRY_MS  2000

@@ -1,9 +1,9 @@
-/* hub/config.h: a file is loaded or every mistake has its line; and a configuration that is written out loads as itself. */
+/* hub/config/config.h: a file is loaded or every mistake has its line; and a configuration that is written out loads as itself. */
 #define _GNU_SOURCE      /* memfd_create, memmem */
-#include "hub/config.h"
+#include "hub/config/config.h"
 
 #include "hub/base/err.h"
-#include "hub/config_value.h"
+#include "hub/config/config_value.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
-/* transports/http_chunk.h: however a body arrives it is the same body, and what is written in chunks comes back. */
-#include "transports/http_chunk.h"
+/* transports/http/http_chunk.h: however a body arrives it is the same body, and what is written in chunks comes back. */
+#include "transports/http/http_chunk.h"
 
 #include "hub/base/err.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,6 +1,6 @@
-/* hub/json.h: it reads what jansson reads, to the byte. They differ where the contract says so: nesting deeper than
+/* hub/base/json.h: it reads what jansson reads, to the byte. They differ where the contract says so: nesting deeper than
  * JSON_DEPTH_MAX is refused, numbers of any size and names with \u0000 are fine. (And jansson takes a NUL byte for the end.) */
-#include "hub/json.h"
+#include "hub/base/json.h"
 
 #include "hub/base/err.h"
 #include "tests/fuzz/fuzz.h"

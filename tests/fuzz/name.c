@@ -1,5 +1,5 @@
-/* hub/name.h, beside the same rules as a regular expression. Input: a pattern, a line end, a name. */
-#include "hub/name.h"
+/* hub/base/name.h, beside the same rules as a regular expression. Input: a pattern, a line end, a name. */
+#include "hub/base/name.h"
 
 #include "tests/fuzz/fuzz.h"
 

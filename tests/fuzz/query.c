@@ -1,6 +1,6 @@
-/* hub/query.h and transports/stream_request.h: what is encoded comes back decoded, in the API's reading and in that of the
+/* hub/base/query.h and transports/stream_request.h: what is encoded comes back decoded, in the API's reading and in that of the
  * public port. */
-#include "hub/query.h"
+#include "hub/base/query.h"
 
 #include "hub/base/err.h"
 #include "tests/fuzz/fuzz.h"

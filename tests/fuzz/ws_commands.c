@@ -2,7 +2,7 @@
  * Input: one frame per line. What comes back is read with jansson; each frame sent gets its answers, with its ref. */
 #include "hub/base/err.h"
 #include "hub/base/log.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/hub.h"
 #include "tests/fuzz/fuzz.h"
 #include "transports/conn.h"

@@ -3,7 +3,7 @@
 #include "transports/ws_input.h"
 
 #include "hub/base/err.h"
-#include "hub/json.h"
+#include "hub/base/json.h"
 #include "tests/fuzz/fuzz.h"
 
 static int add_piece(struct ws_input *message, struct ws_piece piece, size_t max, struct slice in)

@@ -2,7 +2,7 @@
  *
  * Lifetime   borrows its text; strings live until object_fini. */
 #pragma once
-#include "hub/json.h"
+#include "hub/base/json.h"
 
 struct object {
     struct json_object members;

@@ -9,7 +9,7 @@
  * A seed always gives the same schedule. A check that fails prints the seed, the step and what was expected, and ends the run. */
 #pragma once
 #include "hub/base/clock.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/hub.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/model.h"

@@ -14,7 +14,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/hub.h"
 #include "hub/metrics.h"
 #include "transports/batch.h"

@@ -6,7 +6,7 @@
 #endif
 #include "hub/base/err.h"
 #include "hub/call.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/health.h"
 #include "hub/store.h"
 

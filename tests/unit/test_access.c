@@ -1,7 +1,7 @@
-#include "hub/access.h"
+#include "hub/access/access.h"
 
 #include "hub/base/err.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 
 #include <openssl/sha.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-#include "hub/api_caller.h"
+#include "hub/api/api_caller.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,11 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "hub/access.h"
-#include "hub/api_key.h"
+#include "hub/access/access.h"
+#include "hub/config/api_key.h"
 #include "hub/base/err.h"
 #include "hub/commands.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

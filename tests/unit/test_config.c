@@ -7,9 +7,9 @@
 
 #include "hub/base/err.h"
 #include "hub/base/nearest.h"
-#include "hub/config.h"
-#include "hub/config_key.h"
-#include "hub/config_value.h"
+#include "hub/config/config.h"
+#include "hub/config/config_key.h"
+#include "hub/config/config_value.h"
 #include <stdlib.h>
 #include <unistd.h>
 

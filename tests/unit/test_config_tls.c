@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "hub/base/err.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "tests/unit/own_certificate.h"
 
 #include <stdlib.h>

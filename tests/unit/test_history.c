@@ -1,5 +1,5 @@
 #include "hub/base/hash.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/history.h"
 
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "hub/hub.h"
 #include "hub/metrics.h"
 #include "hub/store.h"

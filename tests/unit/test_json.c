@@ -1,4 +1,4 @@
-#include "hub/json.h"
+#include "hub/base/json.h"
 
 #include "hub/base/err.h"
 

@@ -1,4 +1,4 @@
-#include "hub/name.h"
+#include "hub/base/name.h"
 
 #include "hub/base/err.h"
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "hub/config.h"
+#include "hub/config/config.h"
 #include "transports/origin.h"
 
 static bool allowed(const char *listed, const char *origin, const char *host)

@@ -1,6 +1,6 @@
-#include "hub/query.h"
+#include "hub/base/query.h"
 
-#include "hub/duration.h"
+#include "hub/base/duration.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

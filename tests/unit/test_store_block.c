@@ -1,7 +1,7 @@
 /* Blocks of messages as rows of the store have them: what goes in comes out, and bytes that anybody may have written are checked. */
 #include "tests/unit/store_rig.h"
 
-#include "hub/store_block.h"
+#include "hub/store/store_block.h"
 
 enum { EPOCH = 42 };
 
