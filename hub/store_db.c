@@ -14,6 +14,7 @@
 
 enum {
     BUSY_MS = 1000,        /* how long a commit waits for another program that writes to the file */
+    PAGE_BYTES = 8192,     /* of a new file: a block fills a few, and each goes to the WAL with two writes */
     CACHE_KIB = 8192,
     BLOCK_KEPT = 2 * STORE_BLOCK_BYTES,
     TRIM_SLICE = 64,       /* rows deleted with a transaction, or twice what it adds when that is more */
@@ -60,7 +61,8 @@ static int on_commit(void *arg, sqlite3 *conn, const char *name, int pages)
 static int connect_writer(struct store_db *db, struct store_why *why)
 {
     char setup[160];
-    snprintf(setup, sizeof setup, "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d", CACHE_KIB);
+    snprintf(setup, sizeof setup, "PRAGMA page_size = %d; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d",
+             PAGE_BYTES, CACHE_KIB);
     if (sqlite3_open_v2(db->dir.db_path, &db->writer, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
         sqlite3_busy_timeout(db->writer, BUSY_MS) != SQLITE_OK || !store_sql_run(db->writer, setup))
         return store_sql_cannot(db->writer, db->dir.db_path, why);

@@ -12,7 +12,7 @@
 
 enum {
     ROUNDS_MAX = 4,
-    LEFT_FEW = 256,      /* pages that the store thread copies itself: a millisecond */
+    LEFT_FEW = 128,      /* pages that the store thread copies itself: a millisecond */
 };
 
 struct store_keeper {

@@ -20,8 +20,8 @@ struct store_keeper;
 
 enum {
     KEEPER_SYNC_MS = 500,
-    KEEPER_COPY_PAGES = 4096,      /* 16 MiB */
-    KEEPER_HOLD_PAGES = 16384,     /* 64 MiB */
+    KEEPER_COPY_PAGES = 2048,      /* 16 MiB */
+    KEEPER_HOLD_PAGES = 8192,      /* 64 MiB */
 };
 
 /* `syncs`: false when each commit does so itself. NULL: no thread. */

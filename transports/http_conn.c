@@ -498,6 +498,7 @@ static void on_readable(void *arg)
     char *into = c->front->in;
     http_front_look_at_clock(c->front);
     ssize_t n = http_line_read(&c->line, into, FRONT_READ_BYTES);
+    c->front->n_read++;
     if (n > 0)
         take_input(c, slice(into, (size_t)n));
     else if (n == 0)

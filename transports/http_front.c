@@ -131,8 +131,8 @@ static void end_turn(struct http_front *f)
 
 static void rest_after_burst(struct http_front *f)
 {
-    bool burst = f->api.submitted >= FRONT_BURST_CALLS;
-    f->api.submitted = 0;
+    bool burst = f->n_read > 0 && f->api.submitted >= FRONT_BURST_CALLS * f->n_read;
+    f->api.submitted = f->n_read = 0;
     if (burst)
         nanosleep(&(struct timespec){ 0, FRONT_REST_US * 1000 }, NULL);
 }
