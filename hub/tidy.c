@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-enum { LOOK_EVERY_S = 3, MIB = 1024 * 1024 };
+enum { LOOK_EVERY_S = 3, PAUSE_MAX = 7, MIB = 1024 * 1024 };
 enum { OWN_MAPPING_BYTES = 128 * 1024, KEPT_FREE_BYTES = 4 * MIB, WORTH_BYTES = 16 * MIB };
 
 static struct {
@@ -21,9 +21,26 @@ static struct {
     pthread_cond_t  stop;
     bool            started, stopping;
     size_t          in_vain;       /* what was resident when the last look released next to nothing; 0: it did */
+    size_t          seen;          /* what was resident at the last look */
+    unsigned        pause, left;   /* looks to be left out after each, and still now */
 } tidy = { .mutex = PTHREAD_MUTEX_INITIALIZER, .stop = PTHREAD_COND_INITIALIZER };
 
 static size_t distance(size_t a, size_t b) { return a > b ? a - b : b - a; }
+
+/* A look walks all that is free in the heaps: milliseconds with many connections. While they are idle looks become rare. */
+static bool is_time(size_t resident)
+{
+    if (distance(resident, tidy.seen) >= MIB || memory_level() != MEMORY_ENOUGH)
+        tidy.pause = tidy.left = 0;
+    if (tidy.left > 0) {
+        tidy.left--;
+        return false;
+    }
+    tidy.seen = resident;
+    tidy.left = tidy.pause;
+    tidy.pause = tidy.pause < PAUSE_MAX ? 2 * tidy.pause + 1 : PAUSE_MAX;
+    return true;
+}
 
 /* Far more is resident than in use; while memory is short, any more. */
 static bool is_worth_it(size_t resident, size_t *ret_used)
@@ -40,7 +57,7 @@ static bool is_worth_it(size_t resident, size_t *ret_used)
 static void look(void)
 {
     size_t resident = machine_resident(), used;
-    if (resident < 2 * WORTH_BYTES || !is_worth_it(resident, &used))
+    if (resident < 2 * WORTH_BYTES || !is_time(resident) || !is_worth_it(resident, &used))
         return;
     malloc_trim(KEPT_FREE_BYTES);
     size_t left = machine_resident();

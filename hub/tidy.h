@@ -4,6 +4,7 @@
  * lies below the last thing in use of a heap stays with the process, and at the first large buffers it moves its own limits up to
  * 32 and 64 MiB. So large buffers get mappings of their own, which end with them, and a thread looks every few seconds whether
  * far more is resident than in use, or memory is short (memory.h); then it has the free pages of all heaps released (malloc_trim).
+ * While what is resident does not change it looks less and less often, at last every 24 s.
  *
  * It is a thread of its own because releasing takes milliseconds, which the hub's readers would notice. It asks for no memory.
  *
