@@ -44,7 +44,7 @@ ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 # libevent before libev: libev has functions of the same names (an emulation of libevent), and the first one is taken.
 LIBS := -levent_core -levent_pthreads -levent_extra -lwebsockets -lev -lhttp_parser -lcurl -lssl -lcrypto -lsqlite3 -linih -lm
 
-SRC  := $(sort $(wildcard hub/*.c hub/base/*.c transports/*.c webhooks/*.c signaling/*.c redis/*.c clients/cli/*.c))
+SRC  := $(sort $(wildcard hub/*.c hub/*/*.c transports/*.c transports/*/*.c webhooks/*.c signaling/*.c redis/*.c clients/cli/*.c))
 CORE := $(filter-out hub/main.c,$(SRC))
 OBJ  := $(SRC:%.c=$(B)/obj/%.o)
 CORE_OBJ := $(CORE:%.c=$(B)/obj/%.o)

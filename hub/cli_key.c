@@ -1,6 +1,6 @@
 /* cli_key.c — `carillon key new`: a fresh API key, shown once, and the line of [keys] that admits it. */
-#include "hub/config/api_key.h"
 #include "hub/commands.h"
+#include "hub/config/api_key.h"
 
 #include <stdio.h>
 

@@ -3,9 +3,9 @@
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
 #include "hub/base/log.h"
+#include "hub/base/name.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
-#include "hub/base/name.h"
 #include "transports/catchup.h"
 #include "transports/edge.h"
 

@@ -1,17 +1,17 @@
 #include "transports/lws.h"
 
 #include "hub/base/err.h"
+#include "hub/base/json.h"
 #include "hub/base/log.h"
 #include "hub/base/reserve.h"
-#include "hub/base/json.h"
 #include "hub/config/config.h"
 #include "transports/accept.h"
 #include "transports/edge.h"
 #include "transports/head.h"
 #include "transports/stream_request.h"
+#include "transports/websocket.h"
 #include "transports/wire.h"
 #include "transports/ws.h"
-#include "transports/websocket.h"
 
 #include <libwebsockets.h>
 #include <pthread.h>

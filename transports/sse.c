@@ -1,9 +1,9 @@
 #include "transports/sse.h"
 
 #include "hub/base/err.h"
+#include "hub/base/name.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
-#include "hub/base/name.h"
 #include "transports/catchup.h"
 #include "transports/control.h"
 #include "transports/edge.h"

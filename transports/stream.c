@@ -1,8 +1,8 @@
 #include "transports/stream.h"
 
 #include "hub/base/err.h"
-#include "hub/config/config.h"
 #include "hub/base/name.h"
+#include "hub/config/config.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
 

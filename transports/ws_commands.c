@@ -2,10 +2,10 @@
  * is done or answered with one `error`; it never disconnects. Its `ref` comes back as the bytes it was. */
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
-#include "hub/config/config.h"
 #include "hub/base/json.h"
-#include "hub/metrics.h"
 #include "hub/base/name.h"
+#include "hub/config/config.h"
+#include "hub/metrics.h"
 #include "transports/control.h"
 #include "transports/edge.h"
 #include "transports/ws.h"

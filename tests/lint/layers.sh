@@ -22,11 +22,11 @@ while read -r header where; do
 done <<'T'
 libwebsockets.h  transports/lws
 ev.h             transports/
-openssl/ssl.h    hub/config_|transports/socket
-http_parser.h    transports/
+openssl/ssl.h    hub/config/|transports/socket
+http_parser.h    transports/http
 curl/            webhooks/|clients/
 hiredis          redis/
-sqlite3.h        hub/store
-ini.h            hub/config
+sqlite3.h        hub/store/
+ini.h            hub/config/
 T
 exit $bad

@@ -1,6 +1,6 @@
 /* client.c — what a listener does: it connects, reads, says something, goes away, comes back with what it has stored. */
-#include "tests/sim/sim.h"
 #include "tests/sim/line.h"
+#include "tests/sim/sim.h"
 
 #include "hub/metrics.h"
 #include "transports/sse.h"

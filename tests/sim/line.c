@@ -1,5 +1,5 @@
-#include "tests/sim/sim.h"
 #include "tests/sim/line.h"
+#include "tests/sim/sim.h"
 
 #include <stdlib.h>
 

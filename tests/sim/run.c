@@ -1,6 +1,6 @@
 /* run.c — one seed: a configuration, some hundred steps at random, and a quiet end at which everybody must know everything. */
-#include "tests/sim/sim.h"
 #include "tests/sim/line.h"
+#include "tests/sim/sim.h"
 
 #include "hub/metrics.h"
 

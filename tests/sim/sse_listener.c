@@ -1,8 +1,8 @@
 #define _GNU_SOURCE     /* memmem */
 /* sse_listener.c — an EventSource by the book (WHATWG HTML §9.2.6): lines, fields, blocks, the last event id. */
-#include "tests/sim/sim.h"
 #include "tests/sim/line.h"
 #include "tests/sim/object.h"
+#include "tests/sim/sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* world.c — lives of the hub: opened on what the disk has, turned by hand, killed, stopped, taken apart. */
-#include "tests/sim/sim.h"
 #include "tests/sim/line.h"
+#include "tests/sim/sim.h"
 
 #include "hub/base/err.h"
 #include "hub/metrics.h"

@@ -1,7 +1,7 @@
 /* ws_listener.c — the frames of RFC 6455 §5.2 that a hub sends, and the JSON in them. */
-#include "tests/sim/sim.h"
 #include "tests/sim/line.h"
 #include "tests/sim/object.h"
+#include "tests/sim/sim.h"
 
 #include "transports/ws.h"
 

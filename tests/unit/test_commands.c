@@ -6,9 +6,9 @@
 #include <cmocka.h>
 
 #include "hub/access/access.h"
-#include "hub/config/api_key.h"
 #include "hub/base/err.h"
 #include "hub/commands.h"
+#include "hub/config/api_key.h"
 #include "hub/config/config.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 #define _GNU_SOURCE /* memmem, strcasestr */
 /* The API's front over loopback, with a hub that is played by the test: it sees each call and answers when it likes. */
-#include "hub/config/api_key.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
+#include "hub/config/api_key.h"
 #include "hub/config/config.h"
 #include "transports/http/http_front.h"
 

@@ -6,13 +6,13 @@
  * message. All that is wrong is collected before it is told. */
 #include "hub/api/api.h"
 #include "hub/api/api_caller.h"
-#include "hub/base/err.h"
-#include "hub/config/config.h"
-#include "hub/base/duration.h"
-#include "hub/base/json.h"
-#include "hub/metrics.h"
 #include "hub/api/problem.h"
+#include "hub/base/duration.h"
+#include "hub/base/err.h"
+#include "hub/base/json.h"
 #include "hub/base/query.h"
+#include "hub/config/config.h"
+#include "hub/metrics.h"
 
 
 /* What the publisher asks for. Slices point into the body, or into request->scratch, which has room for all of them before the

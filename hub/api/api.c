@@ -1,11 +1,11 @@
 #include "hub/api/api.h"
 
 #include "hub/api/api_caller.h"
+#include "hub/api/problem.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
-#include "hub/config/config.h"
-#include "hub/api/problem.h"
 #include "hub/base/query.h"
+#include "hub/config/config.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>

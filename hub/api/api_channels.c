@@ -1,10 +1,10 @@
 /* api_channels.c — which channels there are, one of them, and what it keeps; in pages that can be followed. */
 #include "hub/api/api.h"
+#include "hub/api/problem.h"
 #include "hub/base/err.h"
+#include "hub/base/query.h"
 #include "hub/config/config.h"
 #include "hub/envelope.h"
-#include "hub/api/problem.h"
-#include "hub/base/query.h"
 
 #include <stdlib.h>
 

@@ -9,12 +9,10 @@
  * Threading  immutable after it is made; references are atomic. */
 #pragma once
 #include "hub/base/buf.h"
+#include "hub/config/access_op.h"
 
 struct config;
 struct principal;
-
-enum access_op { OP_SUBSCRIBE, OP_PUBLISH, OP_HISTORY, OP_PRESENCE, OP_ADMIN, ACCESS_OPS };
-extern const char *const access_op_names[ACCESS_OPS];     /* "subscribe", …: what scopes of keys are made of */
 
 /* Nobody in particular: with --dev all operations, else what [access] opens. */
 struct principal *principal_anonymous(const struct config *config);

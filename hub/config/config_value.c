@@ -1,8 +1,8 @@
 #define _GNU_SOURCE     /* memrchr, memmem */
 #include "hub/config/config_value.h"
 
-#include "hub/base/err.h"
 #include "hub/base/duration.h"
+#include "hub/base/err.h"
 #include "hub/base/name.h"
 #include <arpa/inet.h>
 #include <sys/un.h>

@@ -4,8 +4,8 @@
  *            head and body is valid until finished; a connection that is gone does not end its requests.
  * Threading  API thread. Hub state is reached by calls only. */
 #pragma once
-#include "hub/call.h"
 #include "hub/base/name.h"
+#include "hub/call.h"
 
 struct api_caller;
 struct api_route;

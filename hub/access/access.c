@@ -1,8 +1,8 @@
 #include "hub/access/access.h"
 
 #include "hub/base/err.h"
-#include "hub/config/config.h"
 #include "hub/base/name.h"
+#include "hub/config/config.h"
 
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
@@ -21,10 +21,6 @@ struct principal {
     const struct api_key *key;      /* of KEY */
     uint8_t              name_len, user_len;
     char                 bytes[];   /* name, user */
-};
-
-const char *const access_op_names[ACCESS_OPS] = {
-    [OP_SUBSCRIBE] = "subscribe", [OP_PUBLISH] = "publish", [OP_HISTORY] = "history", [OP_PRESENCE] = "presence", [OP_ADMIN] = "admin",
 };
 
 static struct principal *principal_new(enum principal_kind kind, const struct config *config, const struct api_key *key,

@@ -1,9 +1,9 @@
 #include "hub/config/api_key.h"
 
-#include "hub/access/access.h"
 #include "hub/base/err.h"
-#include "hub/base/nearest.h"
 #include "hub/base/name.h"
+#include "hub/base/nearest.h"
+#include "hub/config/access_op.h"
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <sys/random.h>

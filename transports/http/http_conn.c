@@ -4,12 +4,12 @@
  * answered too, but then nothing more is read: LAST, LINGER, CLOSED. */
 #include "transports/http/http_conn.h"
 
+#include "hub/api/problem.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
-#include "hub/api/problem.h"
 #include "transports/http/http_answer.h"
 #include "transports/origin.h"
 
