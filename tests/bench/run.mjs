@@ -24,14 +24,14 @@ async function measure(kind, options, run) {
 
 // The hub first in one round, the baseline first in the next, so that a machine that gets slower is unjust to both.
 async function alternate(row) {
-  const hub = [], base = [], before = ticks();
+  const hub = [], base = [], before = ticks(), began = Date.now();
   const other = typeof row.base === 'string' ? { kind: row.base, run: row.run } : row.base;
   const ours = async () => hub.push(await measure('hub', row.options, row.run));
   const theirs = async () => other && base.push(await measure(other.kind, row.options, other.run));
   for (let i = 0; i < Math.min(rounds, row.rounds ?? rounds); i++)
     for (const one of i % 2 ? [theirs, ours] : [ours, theirs]) await one();
   const after = ticks();
-  return { hub, base, others: (after.others - before.others) / (after.all - before.all) };
+  return { hub, base, others: (after.others - before.others) / (after.all - before.all), seconds: Math.round((Date.now() - began) / 1000) };
 }
 
 const results = [], page = [markdown(pageHeads), markdown(pageHeads.map(() => '---'))];
@@ -43,9 +43,9 @@ console.log(bytes.length === 0 ? 'Hub and baseline send the same bytes.' : `Hub 
 console.log(line(heads));
 for (const row of allRows(args.quick).filter(r => !args.only || r.name.includes(args.only))) {
   try {
-    const { hub, base, others } = await alternate(row);
+    const { hub, base, others, seconds } = await alternate(row);
     const figures = row.figures.map(f => summarise(f, hub, base, others));
-    results.push({ name: row.name, baseline: baseName(row), others, figures, rounds: { hub, base } });
+    results.push({ name: row.name, baseline: baseName(row), others, seconds, figures, rounds: { hub, base } });
     figures.forEach((f, i) => {
       console.log(line(cells(row, f, i === 0)));
       page.push(markdown(pageCells(row, f, i === 0)));
