@@ -138,8 +138,8 @@ $(B)/tidy/%: %.c $(B)/obj/%.o .clang-tidy
 # looks at. What a sanitizer says about libraries, and why that is not ours, is in tests/sanitizers/*.supp.
 asan: deps-test                             ## AddressSanitizer, UBSan, leaks: unit, sim, e2e, attacks
 	$(call sanitize,asan,AddressSanitizer,-fsanitize=address$(,)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined,300,unit sim e2e attacks)
-tsan: deps-test                             ## ThreadSanitizer: unit, sim, e2e
-	$(call sanitize,tsan,ThreadSanitizer,-fsanitize=thread,100,unit sim e2e)
+tsan: deps-test                             ## ThreadSanitizer: unit, sim, e2e, attacks
+	$(call sanitize,tsan,ThreadSanitizer,-fsanitize=thread,100,unit sim e2e attacks)
 , := ,
 # gcc 12's ThreadSanitizer knows addresses of up to 28 random bits, kernels have more since: without randomness where that is allowed.
 FIXED_ADDRESSES = $(if $(shell setarch -R true 2>/dev/null && echo yes),setarch -R)

@@ -7,7 +7,7 @@ import { metricsOf, total } from '../e2e/lib/metrics.mjs';
 import { RawConnection, publishBytes } from '../e2e/lib/raw.mjs';
 import { eventually } from '../e2e/lib/wait.mjs';
 import { crowd } from './lib/crowd.mjs';
-import { RawWs, begin, handshake, more, ping, text } from './lib/raw_ws.mjs';
+import { RawWs, begin, frame, handshake, more, ping, text } from './lib/raw_ws.mjs';
 import { Watch, cpuNanoseconds } from './lib/watch.mjs';
 import { jenkins, jenkinsOf, randomNames, times33 } from './lib/collisions.mjs';
 
@@ -67,6 +67,23 @@ scenario('3,000 connections that come and go at once, on both ports', async (sco
         for (const [i, peer] of peers.entries()) if (i % 2) peer.reset(); else peer.drop();
     }
     await watch.over('connections that come and go', 24, t);
+});
+
+// All at once: heads, handshakes and bodies without an end, streams that are not read or written into, commands without end, a close
+// nobody answers. Each might be waited for.
+scenario('hostile connections do not keep a hub from stopping within drain.timeout', async (scope) => {
+    const { hub } = await watched(scope, ['--drain.timeout=2s', '--history.bytes=2MiB']);
+    const { id } = await publish(hub, 'big', 'first');
+    for (let i = 0; i < 30; i++) await publish(hub, 'big', `${i}`.padEnd(60000, '.'));
+    const history = text('{"type":"history","channel":"big","limit":1000}');
+    const openly = ['', 'G', STREAM.slice(0, -2), handshake().slice(0, -2), STREAM, `${STREAM}x`, `GET /sse?channel=big&last_event_id=${id} HTTP/1.1\r\n${H}\r\n`,
+        handshaken(), handshaken(...Array(200).fill(history)), handshaken(text('x', { length: TEN_MB })), handshaken(begin('{')), handshaken(frame(3, 'x'))];
+    const inside = ['', 'G', `${POST}Content-Length: 10\r\n\r\nhalf`, `${POST}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n`, `GET /v1/channels/big/messages?limit=1000 HTTP/1.1\r\n${H}\r\n`.repeat(20), 'GET / HTTP/1.1\r\n\r\n'];
+    await crowd(scope, hub.public, 240, (i) => openly[i % openly.length], { reads: false });
+    await crowd(scope, hub.api, 120, (i) => inside[i % inside.length], { reads: false });
+    await counted(hub, 'carillon_connections', 100);
+    const { code, signal } = await hub.terminate();
+    assert.deepEqual([code, signal], [0, null], hub.log.slice(-2000));
 });
 
 // ---- floods ----
