@@ -389,7 +389,7 @@ void conn_flush(struct conn *conn)
     }
     if (conn->conn_state != CONN_OPEN)
         conn_leave(conn);
-    else if (conn->paused)
+    else if (conn->paused || conn->outbox)      /* it is read on, or what waits was not taken */
         conn_mind_input(conn);
     if (conn->conn_state == CONN_CLOSING)
         finish(conn);

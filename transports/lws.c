@@ -81,6 +81,12 @@ static void ws_gone(struct websocket *websocket)
 
 static const struct websocket_use ws_use = { .gone = ws_gone };
 
+void lws_side_read(struct websocket *websocket, bool on)
+{
+    if (websocket->wsi)
+        lws_rx_flow_control(websocket->wsi, on);
+}
+
 void lws_side_kill(struct websocket *websocket)
 {
     lws_set_timeout(websocket->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);

@@ -33,4 +33,5 @@ void lws_side_ws(struct lws_side *side, struct socket socket, struct seats seats
  * found no memory and does not know the websocket; else websocket->use->gone is called in the end, perhaps within this call. */
 bool lws_side_adopt(struct lws_side *side, int fd, struct websocket *websocket, const struct stream_request *request,
                     const struct head *request_head, struct slice early);
+void lws_side_read(struct websocket *websocket, bool on);      /* whether lws reads, and calls with what it has read already */
 void lws_side_kill(struct websocket *websocket);      /* lws destroys it at once: use->gone comes inside */

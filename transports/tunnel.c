@@ -169,6 +169,7 @@ static void tunnel_read(struct line *line, bool on)
     struct tunnel *tunnel = tunnel_of(line);
     tunnel->paused = !on;
     direct_read(line, read_on(tunnel));
+    lws_side_read(&tunnel->websocket, on);      /* what is in the pair already is not read either */
 }
 
 static void tunnel_close(struct line *line)

@@ -863,6 +863,24 @@ static void a_client_that_takes_no_answers_is_not_read_until_it_does(void **stat
     assert_true(c->in.len >= 3 * 200 * 1024);
 }
 
+/* A line that still has something (TLS) takes nothing at all, so nothing is cut and kept: the answers stay in the outbox. */
+static void a_client_whose_line_takes_nothing_at_all_is_not_read_either(void **state)
+{
+    (void)state;
+    struct client *c = connect_as(&test_ws);
+    c->budget = 0;
+    ask_for_a_large_answer(c);
+    ask_for_a_large_answer(c);      /* both are said before the line is tried */
+    settle();
+    assert_true(c->paused);
+    assert_int_equal(c->conn->conn_state, CONN_OPEN);
+    client_reads(c, SIZE_MAX);
+    settle();
+    assert_false(c->paused);
+    assert_int_equal(c->bye, 0);
+    assert_true(c->in.len >= 2 * 200 * 1024);
+}
+
 static void input_that_is_held_is_not_read_however_many_calls_come_back(void **state)
 {
     (void)state;
@@ -1228,6 +1246,7 @@ int main(void)
         TEST(much_may_be_said_at_once_to_a_client_that_reads),
         TEST(large_answers_that_come_together_do_not_pile_up),
         TEST(a_client_that_takes_no_answers_is_not_read_until_it_does),
+        TEST(a_client_whose_line_takes_nothing_at_all_is_not_read_either),
         TEST(input_that_is_held_is_not_read_however_many_calls_come_back),
         TEST(reading_stops_at_limits_commands_and_a_connection_outlives_its_calls),
         TEST(who_may_not_is_told_and_nothing_is_submitted),
