@@ -75,7 +75,7 @@ static size_t most_in_all(const struct acceptor *acceptor)
     if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur == RLIM_INFINITY)
         return SIZE_MAX;
     size_t for_connections = files.rlim_cur > 2 * SPARE_FILES ? files.rlim_cur - SPARE_FILES : files.rlim_cur / 2;
-    return acceptor->config->tls ? for_connections / TUNNEL_FILES : for_connections;
+    return config_public_tls(acceptor->config) ? for_connections / TUNNEL_FILES : for_connections;
 }
 
 void seats_key(const struct sockaddr *address, uint8_t ret_key[16])

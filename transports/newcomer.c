@@ -345,7 +345,7 @@ void reception_init(struct reception *reception, struct lines *lines, struct lws
 void reception_welcome(struct reception *reception, const struct socket_letter *letter)
 {
     struct newcomer *newcomer = calloc(1, sizeof *newcomer);
-    if (!newcomer || socket_open(letter->fd, reception->edge->config->tls, &newcomer->socket)) {
+    if (!newcomer || socket_open(letter->fd, config_public_tls(reception->edge->config), &newcomer->socket)) {
         struct seats seats = letter->seats;
         seats_leave(&seats);
         close(letter->fd);

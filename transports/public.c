@@ -96,7 +96,11 @@ static void public_address(const void *self, struct buf *out)
 static void public_hint(const void *self, struct buf *out)
 {
     const struct public_port *port = self;
-    const char *address = accept_address(port->acceptor), *scheme = port->serving->config->tls ? "https" : "http";
+    const char *address = accept_address(port->acceptor), *scheme = config_public_tls(port->serving->config) ? "https" : "http";
+    if (port->serving->config->public_listen.is_unix) {
+        buf_addf(out, "  listen   curl -N --unix-socket %s 'http://localhost/sse?channel=news'\n", address + strlen("unix:"));
+        return;
+    }
     buf_addf(out, "  open     %s://%s/\n", scheme, address);
     buf_addf(out, "  listen   curl -N '%s://%s/sse?channel=news'\n", scheme, address);
 }

@@ -91,6 +91,10 @@ struct config {
     struct ssl_ctx_st         *tls;       /* of tls.cert and tls.key (OpenSSL's SSL_CTX; any thread may make connections of it); NULL: no TLS */
 };
 
+/* What new connections of each port speak TLS with; NULL: they are in the clear, as on a unix: socket always. */
+struct ssl_ctx_st *config_public_tls(const struct config *config);
+struct ssl_ctx_st *config_api_tls(const struct config *config);
+
 /* What was wrong or worth knowing, one line each. Zero-filled is empty and valid; config_report_fini frees. */
 struct config_report {
     struct buf errors;      /* "carillon.ini:3: history.sise is not a setting; did you mean history.size?\n" … */

@@ -99,3 +99,6 @@ void config_tls_read(struct config_loader *loader)
     else if (read_certificate(loader, config->tls) && read_key(loader, config->tls))
         note_expiry(loader, config->tls);
 }
+
+SSL_CTX *config_public_tls(const struct config *config) { return config->public_listen.is_unix ? NULL : config->tls; }
+SSL_CTX *config_api_tls(const struct config *config)    { return config->api_listen.is_unix || !config->tls_api ? NULL : config->tls; }

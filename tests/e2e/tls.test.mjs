@@ -108,12 +108,18 @@ scenario('tls.api=no leaves the API in the clear', async (scope) => {
     await stream.take(1);
 });
 
-scenario('an API on a unix socket is in the clear', async (scope) => {
-    const hub = await encrypted(scope, { args: [`--api.listen=unix:${path.join(scope.dir(), 'api.sock')}`] });
+scenario('a unix socket is in the clear, on either port', async (scope) => {
+    const dir = scope.dir();
+    const hub = await encrypted(scope, { args: [`--api.listen=unix:${path.join(dir, 'api.sock')}`] });
     const socket = await scope.ws(hub, '/ws?channel=a');
     await socket.get('subscribed');
     await publish(hub, 'a', 'x');
     await socket.take(1);
+    const behind = await encrypted(scope, { args: [`--public.listen=unix:${path.join(dir, 'public.sock')}`] });
+    const stream = await scope.sse(behind, '/sse?channel=a');
+    await stream.ready();
+    await publish(behind, 'a', 'x');
+    await stream.take(1);
 });
 
 scenario('a client that renegotiates TLS 1.2 is refused, and costs nothing', async (scope) => {

@@ -73,7 +73,7 @@ void http_front_request_id(struct http_front *f, char out[129])
 
 struct ssl_ctx_st *http_front_tls(const struct http_front *f)
 {
-    return f->config->tls_api && !f->config->api_listen.is_unix ? f->config->tls : NULL;
+    return config_api_tls(f->config);
 }
 
 bool http_front_has_room(struct http_front *f)

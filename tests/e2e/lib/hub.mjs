@@ -104,7 +104,7 @@ export class Hub {
         }, 'the ready line');
         this.public = { ...address(line[1]), ...(tls && { tls }) };
         this.api = { ...address(line[2]), ...(tls && !args.includes('--tls.api=no') && { tls }) };
-        if (this.api.socketPath) delete this.api.tls;
+        for (const where of [this.public, this.api]) if (where.socketPath) delete where.tls;      // never encrypted
         this.readyPid = Number(line[3]);
         return this;
     }
