@@ -359,3 +359,49 @@ scenario('handshakes that failed are counted', async (scope) => {
     for (const where of [hub.public, hub.api]) await shake(scope, where, { ALPNProtocols: ['h2'] });
     assert.equal(await failed(), 2);
 });
+
+/* ---- pub and sub ---- */
+
+const UNTOLD = { env: { CARILLON_CACERT: '' } };      // whom the machine trusts: not us
+
+scenario('pub and sub trust whom --cacert or CARILLON_CACERT names', async (scope) => {
+    const hub = await encrypted(scope);
+    const { caFile } = hub.public.tls;
+    const first = await scope.carillon(['pub', `--url=${hub.apiUrl('')}`, `--cacert=${caFile}`, 'a', 'one'], UNTOLD);
+    assert.equal(first.code, 0, first.stderr);
+    const second = await scope.carillon(['pub', `--url=${hub.apiUrl('')}`, 'a', 'two'], { env: { CARILLON_CACERT: caFile } });
+    assert.equal(second.code, 0, second.stderr);
+    const third = await scope.carillon(['sub', `--url=${hub.publicUrl('')}`, '--cacert', caFile, `--since=${first.stdout.trim()}`, '--count=1', 'a'], UNTOLD);
+    assert.deepEqual([third.code, third.stdout], [0, 'two\n'], third.stderr);
+});
+
+scenario('pub and sub end with a sentence that names --cacert when the certificate is not trusted', async (scope) => {
+    const hub = await encrypted(scope);
+    const stranger = new Authority(scope.dir());
+    for (const args of [['pub', `--url=${hub.apiUrl('')}`, 'a', 'x'], ['sub', `--url=${hub.publicUrl('')}`, 'a']]) {
+        const untold = await scope.carillon(args, UNTOLD);
+        assert.equal(untold.code, 1);
+        assert.match(untold.stderr, /certificate.*--cacert FILE/, args[0]);
+        const wrong = await scope.carillon([...args, `--cacert=${stranger.file}`], UNTOLD);
+        assert.match(wrong.stderr, /certificate.*--cacert FILE/, args[0]);
+        assert.equal(wrong.code, 1);
+        const missing = await scope.carillon([...args, '--cacert=/nowhere.pem'], UNTOLD);
+        assert.match(missing.stderr, /nowhere\.pem.*--cacert/, args[0]);
+        assert.equal(missing.code, 1);
+    }
+    assert.equal((await request(hub, '/v1/channels/a')).status, 404, 'nothing was published');
+});
+
+scenario('pub and sub say so when the URL has the wrong scheme', async (scope) => {
+    const hub = await encrypted(scope);
+    const plain = await scope.hub({ tls: null });
+    const swap = (url) => url.startsWith('https') ? url.replace('https', 'http') : url.replace('http', 'https');
+    for (const args of [['pub', `--url=${swap(hub.apiUrl(''))}`, 'a', 'x'], ['sub', `--url=${swap(hub.publicUrl(''))}`, 'a']]) {
+        const { code, stderr } = await scope.carillon(args);
+        assert.equal(code, 1);
+        assert.match(stderr, /tls_required.*https:\/\//, args[0]);
+    }
+    const encryptedOnPlain = await scope.carillon(['pub', `--url=${swap(plain.apiUrl(''))}`, 'a', 'x']);
+    assert.equal(encryptedOnPlain.code, 1);
+    assert.match(encryptedOnPlain.stderr, /http:\/\//);
+});
