@@ -1,6 +1,6 @@
 /* line.h — the bytes under one connection of the public port, and all lines of one edge.
  *
- *   conn (conn.h) ──struct line_ops──> line ──┬─ stream      an SSE stream on its socket, plain or TLS (stream_line.c)
+ *   conn (conn.h) ──struct line_ops──> line ──┬─ stream      an SSE stream on its socket, plain or TLS (direct.c)
  *                                             ├─ websocket   libwebsockets on the socket itself (lws.c)
  *                                             └─ tunnel      libwebsockets behind TLS that is ended here (tunnel.c)
  *
