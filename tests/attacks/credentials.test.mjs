@@ -24,8 +24,10 @@ subscribe = lobby
 
 // {W}, {W upper}, {digest of W}, {base64 text with {W} in it}
 function filled(bytes) {
-    return bytes.replace(/\{([WRX])\}/g, (_, name) => KEYS[name]).replace(/\{([WRX]) upper\}/g, (_, name) => KEYS[name].toUpperCase())
-        .replace(/\{digest of ([WRX])\}/g, (_, name) => digest(KEYS[name]).slice(7)).replace(/\{base64 ([^}]*)\}/g, (_, inner) => Buffer.from(inner).toString('base64'));
+    return bytes.replace(/\{([WRX])\}/g, (_, name) => KEYS[name])
+        .replace(/\{([WRX]) upper\}/g, (_, name) => KEYS[name].toUpperCase())
+        .replace(/\{digest of ([WRX])\}/g, (_, name) => digest(KEYS[name]).slice(7))
+        .replace(/\{base64 ([^}]*)\}/g, (_, inner) => Buffer.from(inner).toString('base64'));
 }
 
 async function guarded(scope) {
@@ -35,17 +37,29 @@ async function guarded(scope) {
     return { hub, watch: await Watch.over(scope, hub, { Authorization: `Bearer ${KEYS.admin}` }) };
 }
 
-const one = (answer) => `${answer.status}:${/json/.test(answer.headers['content-type'] ?? '') && answer.body.length ? JSON.parse(answer.body).code : ''}`;
+// 'STATUS:code', 'STATUS:' without one
+function told({ status, headers, body }) {
+    const isDocument = /json/.test(headers['content-type'] ?? '') && body.length > 0;
+    return `${status}:${isDocument ? JSON.parse(body).code : ''}`;
+}
+
+// What has come in `connection`; a stream, and the answer to HEAD, do not end with a body.
+function seenOn(connection, isHead) {
+    const unparsed = connection.unparsed.toString('latin1');
+    if (unparsed.includes('hub.ready') || (isHead && unparsed.includes('\r\n\r\n'))) return [`${unparsed.slice(9, 12)}:`];
+    return connection.answers.map(told);
+}
 
 async function ask(scope, hub, port, bytes, expected) {
     const connection = new RawConnection(hub[port]);
     scope.defer(() => connection.close());
     connection.write(Buffer.from(filled(bytes), 'latin1'));
-    const choices = [expected].flat().map((words) => words.split(' ')), stream = () => connection.unparsed.includes('hub.ready');
-    const HEAD = bytes.startsWith('HEAD ');
-    await connection.waitFor(() => connection.answers.length >= choices[0].length || connection.ended || stream() || (HEAD && connection.unparsed.includes('\r\n\r\n')), 'an answer');
-    const seen = stream() ? ['200:'] : HEAD ? [`${connection.unparsed.toString('latin1').slice(9, 12)}:`] : connection.answers.map(one);
-    const fits = (words) => words.length === seen.length && words.every((word, i) => (word.includes(':') ? seen[i] === word : seen[i].startsWith(`${word}:`)));
+    const choices = [expected].flat().map((words) => words.split(' '));
+    const look = () => seenOn(connection, bytes.startsWith('HEAD '));
+    await connection.waitFor(() => look().length >= choices[0].length || connection.ended, 'an answer');
+    const seen = look();
+    const isAs = (answer, word) => (word.includes(':') ? answer === word : answer.startsWith(`${word}:`));
+    const fits = (words) => words.length === seen.length && words.every((word, i) => isAs(seen[i], word));
     assert.ok(choices.some(fits), `expected ${JSON.stringify(expected)}, got ${seen}: ${connection.state()}`);
     connection.close();
 }

@@ -63,7 +63,8 @@ scenario('400 half-open connections to the API: whoever has shut gets the answer
 scenario('3,000 connections that come and go at once, on both ports', async (scope, t) => {
     const { hub, watch } = await watched(scope, ['--limits.handshake_timeout=1s']);
     for (let round = 0; round < 10; round++) {
-        const peers = [...await crowd(scope, hub.public, 150, [STREAM, '', handshake()][round % 3]), ...await crowd(scope, hub.api, 150, round % 2 ? publishBytes('churn', 'x') : 'GET')];
+        const peers = [...await crowd(scope, hub.public, 150, [STREAM, '', handshake()][round % 3]),
+            ...await crowd(scope, hub.api, 150, round % 2 ? publishBytes('churn', 'x') : 'GET')];
         for (const [i, peer] of peers.entries()) if (i % 2) peer.reset(); else peer.drop();
     }
     await watch.over('connections that come and go', 24, t);
@@ -76,11 +77,13 @@ scenario('hostile connections do not keep a hub from stopping within drain.timeo
     const { id } = await publish(hub, 'big', 'first');
     for (let i = 0; i < 30; i++) await publish(hub, 'big', `${i}`.padEnd(60000, '.'));
     const history = text('{"type":"history","channel":"big","limit":1000}');
-    const openly = ['', 'G', STREAM.slice(0, -2), handshake().slice(0, -2), STREAM, `${STREAM}x`, `GET /sse?channel=big&last_event_id=${id} HTTP/1.1\r\n${H}\r\n`,
-        handshaken(), handshaken(...Array(200).fill(history)), handshaken(text('x', { length: TEN_MB })), handshaken(begin('{')), handshaken(frame(3, 'x'))];
-    const inside = ['', 'G', `${POST}Content-Length: 10\r\n\r\nhalf`, `${POST}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n`, `GET /v1/channels/big/messages?limit=1000 HTTP/1.1\r\n${H}\r\n`.repeat(20), 'GET / HTTP/1.1\r\n\r\n'];
-    await crowd(scope, hub.public, 240, (i) => openly[i % openly.length], { reads: false });
-    await crowd(scope, hub.api, 120, (i) => inside[i % inside.length], { reads: false });
+    const toPublic = ['', 'G', STREAM.slice(0, -2), handshake().slice(0, -2), STREAM, `${STREAM}x`,
+        `GET /sse?channel=big&last_event_id=${id} HTTP/1.1\r\n${H}\r\n`,
+        ...[[], Array(200).fill(history), [text('x', { length: TEN_MB })], [begin('{')], [frame(3, 'x')]].map((frames) => handshaken(...frames))];
+    const toApi = ['', 'G', `${POST}Content-Length: 10\r\n\r\nhalf`, `${POST}Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n`,
+        `GET /v1/channels/big/messages?limit=1000 HTTP/1.1\r\n${H}\r\n`.repeat(20), 'GET / HTTP/1.1\r\n\r\n'];
+    await crowd(scope, hub.public, 240, (i) => toPublic[i % toPublic.length], { reads: false });
+    await crowd(scope, hub.api, 120, (i) => toApi[i % toApi.length], { reads: false });
     await counted(hub, 'carillon_connections', 100);
     const { code, signal } = await hub.terminate();
     assert.deepEqual([code, signal], [0, null], hub.log.slice(-2000));
@@ -108,18 +111,20 @@ scenario('commands without end from clients that do not read cost bounded memory
     await watch.over('commands without end', 48, t);
 });
 
-// Each is 60 bytes or less, and asks for up to 2 MiB.
+// Small, and each asks for up to 2 MiB or 500 answers.
+const FIVE_HUNDRED = JSON.stringify(Array.from({ length: 500 }, (_, i) => `c${i}`));
 const CALLS_FOR_MORE = [
     ['history', '{"type":"history","channel":"big","limit":1000}'],
     ['a replay and no replay', '{"type":"subscribe","channels":["big"],"since":"POSITION"}', '{"type":"unsubscribe","channels":["big"]}'],
-    ['500 channels and none', `{"type":"subscribe","channels":[${Array.from({ length: 500 }, (_, i) => `"c${i}"`)}],"since":"x"}`, `{"type":"unsubscribe","channels":[${Array.from({ length: 500 }, (_, i) => `"c${i}"`)}]}`],
+    ['500 channels and none', `{"type":"subscribe","channels":${FIVE_HUNDRED},"since":"x"}`, `{"type":"unsubscribe","channels":${FIVE_HUNDRED}}`],
 ];
 
 scenario('small commands with large answers, and 500 streams that resume 2 MiB and do not read, cost bounded memory', async (scope, t) => {
     const { hub, watch } = await watched(scope, ['--history.bytes=2MiB']);
     const { id } = await publish(hub, 'big', 'first');
     for (let i = 0; i < 30; i++) await publish(hub, 'big', `${i}`.padEnd(60000, '.'));
-    const floods = CALLS_FOR_MORE.map(([, ...calls]) => handshaken(...Array(200).fill(Buffer.concat(calls.map((call) => text(call.replace('POSITION', id)))))));
+    const once = (calls) => Buffer.concat(calls.map((call) => text(call.replace('POSITION', id))));
+    const floods = CALLS_FOR_MORE.map(([, ...calls]) => handshaken(...Array(200).fill(once(calls))));
     const peers = [...await crowd(scope, hub.public, 60, (i) => floods[i % floods.length], { reads: false }),
         ...await crowd(scope, hub.public, 500, `GET /sse?channel=big&last_event_id=${id} HTTP/1.1\r\n${H}\r\n`, { reads: false })];
     await counted(hub, 'carillon_connections', 500);
@@ -131,7 +136,8 @@ scenario('small commands with large answers, and 500 streams that resume 2 MiB a
 
 scenario('requests without end from clients that do not read cost bounded memory', async (scope, t) => {
     const { hub, watch } = await watched(scope);
-    const requests = [`GET / HTTP/1.1\r\n${H}X-Request-Id: ${'r'.repeat(128)}\r\n\r\n`, publishBytes('flood', 'x'.repeat(200)), `GET /nothing HTTP/1.1\r\n${H}\r\n`, `GET /metrics HTTP/1.1\r\n${H}\r\n`];
+    const requests = [`GET / HTTP/1.1\r\n${H}X-Request-Id: ${'r'.repeat(128)}\r\n\r\n`, publishBytes('flood', 'x'.repeat(200)),
+        `GET /nothing HTTP/1.1\r\n${H}\r\n`, `GET /metrics HTTP/1.1\r\n${H}\r\n`];
     const peers = await crowd(scope, hub.api, 40, (i) => requests[i % 4].repeat(20000), { reads: false });
     await counted(hub, 'carillon_http_requests_total', 1000);
     await watch.answers();

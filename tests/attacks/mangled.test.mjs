@@ -13,12 +13,15 @@ import { http } from './tables/http.mjs';
 import { frames, handshakes } from './tables/websocket.mjs';
 
 const SEED = Number(process.env.SEED ?? 1), ROUNDS = Number(process.env.ROUNDS ?? 15), CONNECTIONS = 40;
-const TARGETS = { api: ['/v1/channels', '/', '/metrics', '/v1/channels/table', '/v1/channels/table/messages?limit=2'], public: ['/sse?channel=table', '/ws?channel=table', '/', '/events?channel=a&channel=b'] };
+const TARGETS = {
+    api: ['/v1/channels', '/', '/metrics', '/v1/channels/table', '/v1/channels/table/messages?limit=2'],
+    public: ['/sse?channel=table', '/ws?channel=table', '/', '/events?channel=a&channel=b'],
+};
 const SHORT = 4096;      // mangling a header of 100 KB changes nothing that matters
 
 // A mangled length may turn what was hidden in a body into a request of its own, and rightly so.
 const harmless = (bytes) => Buffer.from(Buffer.from(bytes).toString('latin1').replaceAll(SMUGGLED, 'revealed'), 'latin1');
-const heads = [...http.map(([, , bytes]) => harmless(bytes)), ...handshakes.map(([, , bytes]) => harmless(bytes))].filter((bytes) => bytes.length < SHORT);
+const heads = [...http, ...handshakes].map(([, , bytes]) => harmless(bytes)).filter((bytes) => bytes.length < SHORT);
 const messages = frames.map(([, , list]) => harmless(Buffer.concat(list))).filter((bytes) => bytes.length < SHORT);
 
 async function sendAll(socket, pieces) {

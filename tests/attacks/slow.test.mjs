@@ -49,7 +49,8 @@ scenario('100 connections that ask for 1,000 pages of 1 MiB each and take none a
     const peers = await crowd(scope, hub.api, 100, `GET ${BIG_PAGE} HTTP/1.1\r\n${H}\r\n`.repeat(1000), { reads: false });
     await watch.answers();
     watch.uses(100 * 12, 'pages that nobody takes');              // 8 pages under way and what has begun to leave, each
-    await eventually(() => { for (const peer of peers) if (!peer.ended) peer.socket.write('x'); return peers.every((peer) => peer.ended); }, 'the hub to close them all');
+    const open = () => peers.filter((peer) => !peer.ended);
+    await eventually(() => { for (const peer of open()) peer.socket.write('x'); return !open().length; }, 'the hub to close them all');
     await watch.over('answers that nobody takes', 16, t);
 });
 
@@ -97,11 +98,14 @@ scenario('silent WebSockets, half frames and a close without an answer end in ti
 
 // What it says: its kind of attack, and whether a probe of its own was still answered (-p) while it lasted.
 async function slowHttpTest(scope, url, options, seconds) {
-    const tool = spawn('slowhttptest', [...options, '-u', url, '-c', '200', '-r', '100', '-i', '1', '-l', `${seconds}`, '-p', `${patient(8)}`, '-v', '1'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const numbers = { c: 200, r: 100, i: 1, l: seconds, p: patient(8), v: 1 };
+    const args = [...options, '-u', url, ...Object.entries(numbers).flatMap(([name, value]) => [`-${name}`, `${value}`])];
+    const tool = spawn('slowhttptest', args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     scope.defer(() => tool.kill('SIGKILL'));
     for (const pipe of [tool.stdout, tool.stderr]) pipe.on('data', (chunk) => { said += chunk; });
-    await within(new Promise((resolve, reject) => { tool.on('close', resolve); tool.on('error', reject); }), `the end of slowhttptest ${options.join(' ')}`, 90000);
+    const end = new Promise((resolve, reject) => { tool.on('close', resolve); tool.on('error', reject); });
+    await within(end, `the end of slowhttptest ${options.join(' ')}`, 90000);
     return said.replace(/\x1b\[[0-9;]*[A-Za-z]/g, '');
 }
 

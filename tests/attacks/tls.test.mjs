@@ -14,7 +14,8 @@ import { PLAIN, tls } from './tables/tls.mjs';
 const H = 'Host: attack\r\n';
 
 async function watched(scope, args = []) {
-    const hub = await scope.hub({ args: ['--limits.handshake_timeout=500ms', '--limits.request_timeout=500ms', ...args], tls: new Authority(scope.dir()).issue('hub') });
+    const tls = new Authority(scope.dir()).issue('hub');
+    const hub = await scope.hub({ args: ['--limits.handshake_timeout=500ms', '--limits.request_timeout=500ms', ...args], tls });
     return { hub, watch: await Watch.over(scope, hub) };
 }
 
@@ -73,9 +74,11 @@ scenario('TLS: nobody may renegotiate, which costs the hub ten times what it cos
     await watch.over('renegotiation', 16, t);
 });
 
+const CUT = `POST /v1/channels/cut/messages HTTP/1.1\r\n${H}Content-Type: text/plain\r\n`;
+
 scenario('TLS: a request that is cut off without close_notify is no request', async (scope, t) => {
     const { hub, watch } = await watched(scope);
-    for (const [sent, cut] of [[`POST /v1/channels/cut/messages HTTP/1.1\r\n${H}Content-Type: text/plain\r\nContent-Length: 10\r\n\r\nhalf`, 'half a body'], [`POST /v1/channels/cut/messages HTTP/1.1\r\n${H}Content-Length: 0\r\n`, 'half a head']]) {
+    for (const [sent, cut] of [[`${CUT}Content-Length: 10\r\n\r\nhalf`, 'half a body'], [`${CUT}Content-Length: 0\r\n`, 'half a head']]) {
         const raw = net.connect(plainly(hub.api));
         scope.defer(() => raw.destroy());
         const socket = nodeTls.connect({ socket: raw, host: hub.api.host, ca: hub.api.tls.ca });

@@ -36,7 +36,12 @@ export class Peer extends Watched {
 
     state() { return `ended=${this.ended} after ${this.lasted} ms, ${this.received} bytes: ${JSON.stringify(this.head.slice(0, 200))}`; }
     end(ms) { return this.waitFor(() => this.ended, 'the hub to close', ms); }
-    has(text, ms) { return this.waitFor(() => { if (this.ended) throw new Error(`ended without ${text}: ${this.state()}`); return this.head.includes(text) || this.tail.includes(text); }, text, ms); }
+    has(text, ms) {
+        return this.waitFor(() => {
+            if (this.ended) throw new Error(`ended without ${text}: ${this.state()}`);
+            return this.head.includes(text) || this.tail.includes(text);
+        }, text, ms);
+    }
     drop() { this.socket.destroy(); this.socket.tcp?.destroy(); }
     reset() { reset(this.socket); }
 

@@ -6,7 +6,9 @@ import tls from 'node:tls';
 export async function clientHello(options = {}) {
     const server = net.createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
-    const taken = new Promise((resolve) => server.once('connection', (socket) => socket.on('error', () => {}).once('data', (bytes) => { socket.destroy(); resolve(bytes); })));
+    const taken = new Promise((resolve) => server.once('connection', (socket) => {
+        socket.on('error', () => {}).once('data', (bytes) => { socket.destroy(); resolve(bytes); });
+    }));
     const client = tls.connect({ host: '127.0.0.1', port: server.address().port, rejectUnauthorized: false, ...options }).on('error', () => {});
     try { return await taken; } finally { client.destroy(); server.close(); }
 }
@@ -25,6 +27,7 @@ export function record(type, payload = '', { version = 0x0303, length } = {}) {
 // The description of the last alert in what a server said before anything was encrypted; null: none.
 export function alertIn(bytes) {
     let found = null;
-    for (let at = 0; at + 5 <= bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) if (bytes[at] === TYPE.ALERT && bytes.length >= at + 7) found = bytes[at + 6];
+    for (let at = 0; at + 5 <= bytes.length; at += 5 + bytes.readUInt16BE(at + 3))
+        if (bytes[at] === TYPE.ALERT && bytes.length >= at + 7) found = bytes[at + 6];
     return found;
 }

@@ -62,7 +62,8 @@ export class Watch {
 
     async idles() {
         if (await shareOver(this.hub.pid, GLANCE_MS) < SPINS) return;
-        const settled = await eventually(async () => { const share = await shareOver(this.hub.pid, LOOK_MS); return share < SPINS && { share }; }, 'the hub to be idle').catch(() => null);
+        const isIdle = async () => await shareOver(this.hub.pid, LOOK_MS) < SPINS;
+        const settled = await eventually(isIdle, 'the hub to be idle').catch(() => false);
         assert.ok(settled, `the hub spins: more than ${SPINS * 100} % of a core with nothing to do`);
     }
 
@@ -70,7 +71,8 @@ export class Watch {
         try {
             assert.ok(this.hub.alive, 'the hub runs');
             await this.answers();
-            assert.equal((await request(this.hub, `/v1/channels/${SMUGGLED}`, { agent: this.agent, headers: this.headers })).status, 404, 'nothing was smuggled');
+            const smuggled = await request(this.hub, `/v1/channels/${SMUGGLED}`, { agent: this.agent, headers: this.headers });
+            assert.equal(smuggled.status, 404, 'nothing was smuggled');
             await this.idles();
         } catch (error) { throw new Error(`after "${what}": ${error.message}`, { cause: error }); }
     }
