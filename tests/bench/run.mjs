@@ -3,8 +3,9 @@
 //   --quick        a tenth of the load, one round: to see that it runs
 //   --only=TEXT    only rows whose name contains it
 //   --rounds=N     3 when not given
+//   --nice=N       of servers and generators, on a machine that others use: below 0 as root
 //   --json=FILE    every figure of every round;  --markdown=FILE  the table as in the README
-import { cpus, release } from 'node:os';
+import { cpus, release, setPriority } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { BUSY, cells, figure, heads, line, markdown, pageCells, pageHeads, summarise } from './figures.mjs';
@@ -12,7 +13,7 @@ import { allRows } from './rows.mjs';
 import { sameBytes } from './same_bytes.mjs';
 import { server, ticks } from './server.mjs';
 
-const { values: args } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'string' }, markdown: { type: 'string' } } });
+const { values: args } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' }, nice: { type: 'string' }, json: { type: 'string' }, markdown: { type: 'string' } } });
 const rounds = Number(args.rounds ?? (args.quick ? 1 : 3));
 const debian = (() => { try { return readFileSync('/etc/debian_version', 'utf8').trim(); } catch { return 'unknown'; } })();
 const machine = { when: new Date().toISOString(), cpu: cpus()[0].model, cores: cpus().length, kernel: release(), debian };
@@ -34,6 +35,7 @@ async function alternate(row) {
   return { hub, base, others: (after.others - before.others) / (after.all - before.all), seconds: Math.round((Date.now() - began) / 1000) };
 }
 
+if (args.nice) setPriority(Number(args.nice));       // those it starts have it too
 const results = [], page = [markdown(pageHeads), markdown(pageHeads.map(() => '---'))];
 const baseName = row => typeof row.base === 'object' ? row.base.name : row.base;
 
@@ -41,6 +43,12 @@ console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, De
 const bytes = await sameBytes();
 console.log(bytes.length === 0 ? 'Hub and baseline send the same bytes.' : `Hub and baseline do NOT send the same bytes: ${bytes.join('; ')}`);
 console.log(line(heads));
+// After every row, so that a run that is ended has what it had measured.
+function save() {
+  if (args.json) writeFileSync(args.json, `${JSON.stringify({ ...machine, rounds, quick: !!args.quick, different_bytes: bytes, results }, null, 1)}\n`);
+  if (args.markdown) writeFileSync(args.markdown, `${page.join('\n')}\n`);
+}
+
 for (const row of allRows(args.quick).filter(r => !args.only || r.name.includes(args.only))) {
   try {
     const { hub, base, others, seconds } = await alternate(row);
@@ -56,7 +64,6 @@ for (const row of allRows(args.quick).filter(r => !args.only || r.name.includes(
     console.log(`${row.name}: FAILED: ${error.message}`);
     page.push(markdown([row.name, `failed: ${error.message.split('\n')[0]}`, '', '', '', '']));
   }
+  save();
 }
-if (args.json) writeFileSync(args.json, `${JSON.stringify({ ...machine, rounds, quick: !!args.quick, different_bytes: bytes, results }, null, 1)}\n`);
-if (args.markdown) writeFileSync(args.markdown, `${page.join('\n')}\n`);
 process.exit(0);
