@@ -364,6 +364,8 @@ void edge_tick(struct edge *edge)
     batches_tick(edge, now_ms);
     if (edge->starved)
         feed_starved(edge);
+    if (edge->unwatch_later)
+        feeds_unwatch(edge);
     if (edge->config->lag_bytes > 0)
         check_catching_up(edge);
     if (edge->scratch.cap > SCRATCH_KEPT)

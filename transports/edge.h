@@ -62,6 +62,7 @@ struct edge {
     uint64_t               bytes_out;
     bool                   crowded;      /* an outbox is full, batches take too much, or many have come: send before more mail is taken */
     bool                   starved;      /* some connections are (conn.h) */
+    bool                   unwatch_later;   /* there was no memory to say that a feed has no subscriber any more (feed.c) */
     bool                   head_asked;   /* a CALL_HEAD is under way (at most one, at most once a second) */
     bool                   head_fresh;   /* its answer has come in this turn */
     bool                   draining;

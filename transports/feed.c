@@ -11,16 +11,15 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(node) ((node)->outside = true)
+#define HASH_NONFATAL_OOM 1      /* a feed that finds no memory is left out of the table: hh.tbl is NULL */
 #include <uthash.h>
 
 struct feed_node {
     UT_hash_handle hh;
-    bool           outside;     /* the table found no memory to take it */
     struct feed    feed;
 };
 
+static uint32_t n_subs(const struct feed *feed) { return atomic_load_explicit(&feed->subscribers, memory_order_relaxed); }
 static struct feed_node *node_of(struct feed *feed) { return link_of(feed, struct feed_node, feed); }
 
 /* Bytes of one ring that may wait for the end of the turn. Above, the edge sends before it takes more mail: a burst then
@@ -57,7 +56,7 @@ static struct feed *feed_get(struct edge *edge, struct slice name)
     link_init(&feed->dirty_link);
     link_init(&feed->batches);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, edge->feeds, feed->name, (unsigned)name.len, (unsigned)hash, node);
-    if (node->outside) {
+    if (!node->hh.tbl) {
         free(node);
         return NULL;
     }
@@ -67,7 +66,7 @@ static struct feed *feed_get(struct edge *edge, struct slice name)
 /* Frees it when nobody has anything to do with it any more. */
 static void feed_try_free(struct feed *feed)
 {
-    if (feed->n_subs > 0 || feed->holds > 0 || feed->watch_calls > 0 || feed->watch != FEED_UNWATCHED)
+    if (n_subs(feed) > 0 || feed->holds > 0 || feed->watch_calls > 0 || feed->watch != FEED_UNWATCHED)
         return;
     struct feed_node *node = node_of(feed);
     assert(link_alone(&feed->batches));
@@ -115,10 +114,21 @@ static int feed_watch(struct feed *feed)
 /* What is kept or under way for others was complete only as long as every message came here. */
 static void feed_unwatch(struct feed *feed)
 {
-    struct watch_call *call = feed->watch_call;
-    feed->watch_call = NULL;
+    struct watch_call *call = calloc(1, sizeof *call);
+    if (!call) {
+        feed->edge->unwatch_later = true;
+        return;
+    }
     batches_forget(feed);
     send_watch(feed, call, CALL_UNWATCH);
+}
+
+void feeds_unwatch(struct edge *edge)
+{
+    edge->unwatch_later = false;
+    for (struct feed_node *node = edge->feeds; node; node = node->hh.next)
+        if (n_subs(&node->feed) == 0 && node->feed.watch == FEED_WATCHED)
+            feed_unwatch(&node->feed);
 }
 
 /* The hub had no memory to watch it: every connection that has it would be deaf, so it is closed. */
@@ -137,8 +147,10 @@ static void on_watched(struct call *answer)
     struct feed *feed = answer->owner;
     feed->watch_calls--;
     feed->edge->calls--;
-    if (answer->err) {
-        free(call);
+    int err = answer->err;
+    struct position head = call->head;
+    free(call);
+    if (err) {
         feed_hold(feed);
         feed->watch = FEED_UNWATCHED;
         batches_forget(feed);
@@ -147,10 +159,9 @@ static void on_watched(struct call *answer)
         return;
     }
     feed->watch = FEED_WATCHED;
-    feed->watch_call = call;
-    feed->began = call->head.seq;
-    edge_heard(feed->edge, call->head);
-    if (feed->n_subs == 0)
+    feed->began = head.seq;
+    edge_heard(feed->edge, head);
+    if (n_subs(feed) == 0)
         feed_unwatch(feed);
 }
 
@@ -174,7 +185,7 @@ static struct ring *ring_get(struct feed *feed, uint8_t format)
 
 static void ring_drop_unused(struct feed *feed, uint8_t format)
 {
-    if (feed->ring_subs[format] > 0 || !feed->rings[format])
+    if (!feed->rings[format] || feed->rings[format]->subs > 0)
         return;
     feed_settle(feed);       /* what was fresh waits for nobody */
     ring_fini(feed->rings[format]);
@@ -184,9 +195,8 @@ static void ring_drop_unused(struct feed *feed, uint8_t format)
 
 static void count(struct feed *feed, uint8_t format, int change)
 {
-    feed->n_subs += (uint32_t)change;
-    feed->ring_subs[format] += (uint32_t)change;
-    atomic_store_explicit(&feed->subscribers, feed->n_subs, memory_order_relaxed);
+    feed->rings[format]->subs += (uint32_t)change;
+    atomic_store_explicit(&feed->subscribers, n_subs(feed) + (uint32_t)change, memory_order_relaxed);
     metric_add(METRIC_subscriptions, change);
 }
 
@@ -231,7 +241,7 @@ void feed_unsubscribe(struct sub *sub)
     count(feed, conn->format, -1);
     free(sub);
     ring_drop_unused(feed, conn->format);
-    if (feed->n_subs == 0 && feed->watch == FEED_WATCHED)
+    if (n_subs(feed) == 0 && feed->watch == FEED_WATCHED)
         feed_unwatch(feed);
     feed_try_free(feed);
 }

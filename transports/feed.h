@@ -4,7 +4,7 @@
  * that was answered and nothing points to it. A subscriber that comes meanwhile watches again, behind the unwatch: letters
  * of one edge run in order.
  *
- *   UNWATCHED ─first subscriber─> ASKED ─answer─> WATCHED ─last one gone─> UNWATCHED
+ *   UNWATCHED ─first subscriber─> ASKED ─answer─> WATCHED ─last one gone─> UNWATCHED     (no memory for the call: at a tick)
  *                                   └─ answer, nobody left ─> UNWATCHED
  *
  * Each message is checked by `prev` (EXACT.md 14), gets its arrival number, and is appended once to the ring of each wire
@@ -28,16 +28,13 @@ struct feed {
     struct edge       *edge;
     struct link        dirty_link;              /* in edge->dirty_feeds: something was appended in this turn */
     struct ring       *rings[WIRE_FORMATS];     /* NULL: nobody has that format */
-    uint32_t           ring_subs[WIRE_FORMATS];
     struct link        batches;                 /* struct batch, by feed_link: under way or kept, to be shared */
-    struct watch_call *watch_call;              /* WATCHED: the call that will unwatch, so that leaving needs no memory */
     uint64_t           last;                    /* number of the last message seen, in the edge's epoch */
     uint64_t           began;                   /* head at which watching began (EXACT.md 14) */
     uint64_t           seen, seen_bytes;        /* messages seen */
     uint64_t           mark;                    /* scratch of whoever walks over feeds (batch.c, conn.c) */
     uint64_t           hash;                    /* hash_bytes(name) */
-    atomic_uint        subscribers;             /* for the hub */
-    uint32_t           n_subs;
+    atomic_uint        subscribers;             /* written here, read by the hub too */
     uint32_t           holds;
     uint8_t            watch_calls;             /* under way */
     uint8_t            watch;                   /* enum feed_watch */
@@ -72,6 +69,8 @@ void         feed_release(struct feed *feed);
 bool         feed_message(struct feed *feed, const struct msg *m);
 /* Readers that were at the end get their cursors, their connections become dirty. */
 void         feed_settle(struct feed *feed);
+/* Those that nobody has any more, but had no memory to say so. */
+void         feeds_unwatch(struct edge *edge);
 /* Messages are missing: every reader falls. */
 void         feed_lose(struct feed *feed);
 void         feeds_lose_all(struct edge *edge);

@@ -80,6 +80,7 @@ struct ring {
     struct chunk *first, *last;
     struct chunk *fresh;       /* where the first frame is that readers at_end do not have; NULL: they have all */
     uint32_t      fresh_index;
+    uint32_t      subs;        /* the owner's: how many use it */
     uint8_t       class;       /* of the next chunk */
     uint64_t      end;         /* bytes ever appended */
     uint64_t      fresh_from;  /* what `end` was at the fresh mark */
