@@ -118,6 +118,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
 {
     struct edge_thread *thread = watcher->data;
     (void)events;
+    lws_side_read_on(thread->lws);
     do
         edge_flush(thread->edge);
     while (lines_bury(&thread->lines));

@@ -23,6 +23,8 @@ enum {
     RX_BUFFER = 244,                     /* per WebSocket, for ever: the price of an idle one; with what lws adds, a step of malloc */
     TX_PACKET = 16 * 1024 * 1024,        /* lws cuts its own writes to rx_buffer_size otherwise */
     HEADER_DATA = 4096,                  /* our own heads only */
+    READING_MAX = 16,                    /* WebSockets that are read on in one turn */
+    PIECES_MAX = 512,                    /* of each */
 };
 
 /* A WebSocket in the clear: lws has the client's socket itself. */
@@ -42,6 +44,10 @@ struct lws_side {
     struct lws_context  *context;
     struct lws_vhost    *vhost;
     struct arrival       arrival;
+    /* In the middle of a message: read on at the end of the turn (lws_side_read_on). Those that find no place wait for the loop. */
+    struct websocket    *reading[READING_MAX];
+    int                  n_reading;
+    uint64_t             pieces;             /* that have come so far */
 };
 
 static struct lws_side *side_of(struct lws *wsi) { return lws_context_user(lws_get_context(wsi)); }
@@ -107,6 +113,23 @@ static int on_open(struct websocket *websocket)
     return line->conn ? 0 : -1;
 }
 
+static int reading_place(const struct lws_side *side, const struct websocket *websocket)
+{
+    for (int i = 0; i < side->n_reading; i++)
+        if (side->reading[i] == websocket)
+            return i;
+    return -1;
+}
+
+static void set_reading(struct lws_side *side, struct websocket *websocket, bool reading)
+{
+    int place = reading_place(side, websocket);
+    if (reading && place < 0 && side->n_reading < READING_MAX)
+        side->reading[side->n_reading++] = websocket;
+    else if (!reading && place >= 0)
+        side->reading[place] = side->reading[--side->n_reading];
+}
+
 static void on_piece(struct websocket *websocket, struct slice bytes)
 {
     struct conn *conn = websocket->line->conn;
@@ -115,6 +138,8 @@ static void on_piece(struct websocket *websocket, struct slice bytes)
         .last = lws_is_final_fragment(websocket->wsi), .binary = lws_frame_is_binary(websocket->wsi),
     };
     struct slice text;
+    side_of(websocket->wsi)->pieces++;
+    set_reading(side_of(websocket->wsi), websocket, !piece.last);
     if (!conn || conn->conn_state != CONN_OPEN)
         return;
     int got = ws_input_add(&websocket->input, &piece, edge_of(websocket)->config->public_max_frame, &text);
@@ -216,10 +241,37 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_WSI_DESTROY:
         if (side_of(wsi)->arrival.websocket == websocket)
             side_of(wsi)->arrival.websocket = NULL;
+        set_reading(side_of(wsi), websocket, false);
         on_destroy(websocket);
         return 0;
     default:                                    return 0;
     }
+}
+
+/* ---- reading on ---- */
+
+/* As if the loop had said that there is something to read. */
+static bool read_piece(struct lws_side *side, struct lws *wsi)
+{
+    uint64_t pieces = side->pieces;
+    struct lws_pollfd readable = { .fd = lws_get_socket_fd(wsi), .events = LWS_POLLIN, .revents = LWS_POLLIN };
+    lws_service_fd(side->context, &readable);
+    return side->pieces > pieces;
+}
+
+/* It may end meanwhile, and is not in the list any more then. */
+static void read_on(struct lws_side *side, struct websocket *websocket)
+{
+    for (int n = 0; n < PIECES_MAX && reading_place(side, websocket) >= 0; n++)
+        if (!websocket->line->conn || websocket->line->conn->paused || !read_piece(side, websocket->wsi))
+            break;
+    set_reading(side, websocket, false);
+}
+
+void lws_side_read_on(struct lws_side *side)
+{
+    while (side->n_reading > 0)
+        read_on(side, side->reading[side->n_reading - 1]);
 }
 
 /* ---- adoption ---- */

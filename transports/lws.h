@@ -24,6 +24,9 @@ struct websocket;
 
 int  lws_side_new(struct lines *lines, struct lws_side **ret_side);
 void lws_side_free(struct lws_side *side);            /* NULL is fine */
+/* End of turn, before edge_flush: large messages are read on. lws reads 260 bytes each time the loop tells it to, and a turn of
+ * the loop costs more than reading them. */
+void lws_side_read_on(struct lws_side *side);
 void lws_side_tick(struct lws_side *side);            /* once a second while there are lines: lws's own timers, which do not fire on a quiet loop */
 
 /* A WebSocket in the clear. Takes over the socket and the seats, whatever happens. `early`: what the client sent behind its head. */
