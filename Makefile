@@ -123,12 +123,12 @@ lint: all                                   ## layers, circles, long functions, 
 	@tests/lint/circles.sh
 	@tests/lint/functions.sh
 	@tests/lint/hardened.sh $(B)/carillon
-	@$(MAKE) --no-print-directory -k -j2 B=$(B)/clang CC=$(CLANG) OPT=-O0 HARD= $(LINTED:%.c=$(B)/clang/tidy/%) >/dev/null
+	@$(MAKE) --no-print-directory -k -j2 B=$(B)/clang CC=$(CLANG) OPT=-O0 HARD= $(LINTED:%.c=$(B)/clang/tidy/%.ok) >/dev/null
 LINTED := $(SRC) $(SIM_SRC) $(sort $(wildcard tests/fuzz/*.c))
 # Each source is compiled by clang and read by clang-tidy when it, a header or .clang-tidy has changed. TIDY_NODES bounds how far
 # the analyzer follows the paths of one function; make soak lets it go to the end.
 TIDY_NODES ?= 75000
-$(B)/tidy/%: %.c $(B)/obj/%.o .clang-tidy
+$(B)/tidy/%.ok: %.c $(B)/obj/%.o .clang-tidy
 	@mkdir -p $(@D)
 	$(call say,TIDY,$<)
 	$(Q)$(CLANG)-tidy --quiet $< -- -std=gnu11 -Itests/lint/analyzer -I. -Xclang -analyzer-config -Xclang max-nodes=$(TIDY_NODES) >$@.log 2>&1 || { cat $@.log >&2; exit 1; }
@@ -136,10 +136,10 @@ $(B)/tidy/%: %.c $(B)/obj/%.o .clang-tidy
 # ---- sanitizers: everything built once more, under build/asan and build/tsan ----
 # Every process writes what it finds into build/asan/reports, so a fault counts also in a hub that a test kills, or a subcommand nobody
 # looks at. What a sanitizer says about libraries, and why that is not ours, is in tests/sanitizers/*.supp.
-asan: deps-test                             ## AddressSanitizer, UBSan, leaks: unit, sim, e2e, attacks
-	$(call sanitize,asan,AddressSanitizer,-fsanitize=address$(,)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined,300,unit sim e2e attacks)
-tsan: deps-test                             ## ThreadSanitizer: unit, sim, e2e, attacks
-	$(call sanitize,tsan,ThreadSanitizer,-fsanitize=thread,100,unit sim e2e attacks)
+asan: deps-test                             ## AddressSanitizer, UBSan, leaks: unit, sim, e2e (TLS too), attacks
+	$(call sanitize,asan,AddressSanitizer,-fsanitize=address$(,)undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined,300,unit sim e2e e2e-tls attacks)
+tsan: deps-test                             ## ThreadSanitizer: unit, sim, e2e (TLS too), attacks
+	$(call sanitize,tsan,ThreadSanitizer,-fsanitize=thread,100,unit sim e2e e2e-tls attacks)
 , := ,
 # gcc 12's ThreadSanitizer knows addresses of up to 28 random bits, kernels have more since: without randomness where that is allowed.
 FIXED_ADDRESSES = $(if $(shell setarch -R true 2>/dev/null && echo yes),setarch -R)
