@@ -182,12 +182,12 @@ static void log_lines(enum log_level level, struct slice lines)
     }
 }
 
-/* The older snapshot keeps its hold: principals and messages under way point into it. */
 static void reload(struct serve *s)
 {
     struct config_report report = { 0 };
+    const struct config *old = s->serving.config;
     const struct config *config;
-    if (config_reload(s->serving.config, &report, &config)) {
+    if (config_reload(old, &report, &config)) {
         log_error("config", "not reloaded, the running settings stay:");
         log_lines(LOG_ERROR, buf_slice(&report.errors));
     } else {
@@ -199,6 +199,7 @@ static void reload(struct serve *s)
         for (size_t i = 0; i < s->n_open; i++)
             if (s->spokes[i]->reload)
                 s->spokes[i]->reload(s->selves[i], config);
+        config_unref(old);
         log_info("config", "reloaded");
         turn(s);
     }
@@ -332,7 +333,7 @@ static void limit_files(const struct config *config)
 
 int serve_run(const struct config *config, const struct spoke *const *spokes, size_t n_spokes)
 {
-    struct serve s = { .serving = { .config = config, .clock = clock_real(), .turn = turn_for_spoke }, .spokes = spokes, .n_spokes = n_spokes };
+    struct serve s = { .serving = { .config = config_ref(config), .clock = clock_real(), .turn = turn_for_spoke }, .spokes = spokes, .n_spokes = n_spokes };
     principal_unref(principal_anonymous(config));      /* made while there is memory: connections only share it */
     hash_setup();
     log_setup(config->log_level, config->log_format);
@@ -351,5 +352,6 @@ int serve_run(const struct config *config, const struct spoke *const *spokes, si
     }
     close_all(&s);
     tidy_stop();
+    config_unref(s.serving.config);
     return err || s.failed ? 1 : 0;
 }

@@ -21,8 +21,11 @@ const struct config *config_ref(const struct config *config)
 
 void config_unref(const struct config *config)
 {
-    if (config && atomic_fetch_sub_explicit(&snapshot_of(config)->holds, 1, memory_order_acq_rel) == 1)
+    while (config && atomic_fetch_sub_explicit(&snapshot_of(config)->holds, 1, memory_order_acq_rel) == 1) {
+        const struct config *older = snapshot_of(config)->older;
         snapshot_free(snapshot_of(config));
+        config = older;
+    }
 }
 
 /* ---- --dev: everything is open, so nobody but this machine may come in ---- */
@@ -154,6 +157,7 @@ int config_reload(const struct config *old, struct config_report *report, const 
     for (size_t i = 0; i < CONFIG_KEYS; i++)
         if (config_keys[i].rule == CONFIG_RESTART)
             keep_running_value(snapshot_of(fresh), &config_keys[i], old, &report->notes);
+    snapshot_of(fresh)->older = config_ref(old);
     *ret_config = fresh;
     return 0;
 }

@@ -112,7 +112,8 @@ int config_load(int argc, char *const *argv, struct config_report *report, const
 /* One file alone, without environment and flags: carillon check-config. */
 int config_load_file(const char *path, struct config_report *report, const struct config **ret_config);
 /* config_load again, for SIGHUP: keys that need a restart keep the value of `old` (so a snapshot always tells what is in
- * force) and each such change is a note. On ERR_CONFIG `old` simply stays in force. The caller's hold on `old` stays his. */
+ * force) and each such change is a note. On ERR_CONFIG `old` simply stays in force. The new one holds `old`, because principals
+ * and messages under way point into that: snapshots go together, at the end. The caller's hold on `old` stays his. */
 int config_reload(const struct config *old, struct config_report *report, const struct config **ret_config);
 
 const struct config *config_ref(const struct config *config);

@@ -12,6 +12,7 @@ struct config_block;
 struct config_snapshot {
     struct config        config;       /* first: a const struct config * is a snapshot */
     atomic_uint          holds;
+    const struct config *older;        /* the one it replaced, held by it; NULL: the first */
     struct config_block *blocks;
     int                  argc;         /* what config_load was called with, for config_reload */
     char *const         *argv;         /* borrowed; NULL: made from a file alone */
