@@ -16,7 +16,7 @@ struct config;
 struct api {                           /* one per API thread */
     const struct config *config;
     const struct clock  *clock;
-    struct post         *to_hub;       /* flushed by the front, once per turn of its loop */
+    struct post         *to_hub;       /* flushed by the front, once for all that it finds to do */
     unsigned             submitted;    /* calls since the front last looked */
     uint8_t              peer;         /* its number at the hub */
     struct api_caller   *callers;      /* table by name (api_caller.h) */

@@ -123,7 +123,6 @@ static void end_turn(struct http_front *f)
         link_remove(first);
         http_conn_end_turn(link_of(first, struct http_conn, touched_link));
     }
-    post_flush(&f->to_hub);
     free_doomed(f);
     if (f->out.cap > OUT_KEPT)
         buf_fini(&f->out);
@@ -186,14 +185,27 @@ static void close_all(struct http_front *f)
     free_doomed(f);
 }
 
+/* A turn, and more of them while they find requests, so that the hub is woken once for all. */
+static void take_turns(struct http_front *f)
+{
+    unsigned before = 0;
+    event_base_loop(f->base, EVLOOP_ONCE);
+    end_turn(f);
+    while (f->api.submitted - before >= FRONT_BURST_CALLS && f->api.submitted < FRONT_MAIL_CALLS) {
+        before = f->api.submitted;
+        event_base_loop(f->base, EVLOOP_NONBLOCK);
+        end_turn(f);
+    }
+}
+
 static void *run_thread(void *arg)
 {
     struct http_front *f = arg;
     http_front_look_at_clock(f);
     tell_date(f);
     while (!has_ended(f)) {
-        event_base_loop(f->base, EVLOOP_ONCE);
-        end_turn(f);
+        take_turns(f);
+        post_flush(&f->to_hub);
         rest_after_burst(f);
     }
     door_close(&f->door);

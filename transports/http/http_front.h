@@ -2,8 +2,8 @@
  *
  *   one turn:  epoll ─> sockets are read, requests begun and run, answers of the hub come by mail
  *              end of turn ─> each touched connection sends all its finished answers with one send()
- *                          ─> all calls to the hub leave with one post_flush
  *                          ─> what was closed is freed
+ *   when a turn finds few requests, or FRONT_MAIL_CALLS have come together: all calls to the hub leave with one post_flush
  *                          ─> after a burst: a moment's rest
  *
  * Bursts     a turn costs the same for one request as for many: here, in the hub, and most of all in the store's transaction.
@@ -34,6 +34,7 @@ enum {
     FRONT_MAIL_BYTES = 16 * 1024 * 1024,
     FRONT_SPARE_REQUESTS = 1024,
     FRONT_READ_BYTES = 64 * 1024,
+    FRONT_MAIL_CALLS = 256,
     FRONT_BURST_CALLS = 4,
     FRONT_REST_US = 200,
 };
