@@ -139,7 +139,7 @@ static void pump(struct tunnel *tunnel)
     while (tunnel->inside.fd >= 0 && !direct_holds(&tunnel->direct.line)) {
         ssize_t n = recv(tunnel->inside.fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
+            break;
         if (n <= 0) {
             on_lws_end(tunnel);
         } else if (!direct_say(&tunnel->direct, bytes, (size_t)n)) {
@@ -160,7 +160,8 @@ static void on_inside(struct ev_loop *loop, ev_io *watcher, int events)
         pump(tunnel);
 }
 
-static void on_left(struct direct *direct) { watch_inside(tunnel_of(&direct->line)); }
+/* What of lws's was cut leaves before the connection's next frame, or that would land inside a pong. */
+static void on_left(struct direct *direct) { pump(tunnel_of(&direct->line)); }
 
 /* ---- struct line_kind ---- */
 
