@@ -89,7 +89,7 @@ scenario('a thousand readers that are stuck cost a thousand good ones nothing, a
 
 scenario('a publisher that is faster than the store and every reader is told 503, and nothing acknowledged is lost', async (scope, t) => {
     const QUEUE = 2 * MiB;
-    const hub = await scope.hub({ args: ['--store.sync=each', `--store.queue_bytes=${QUEUE}`, '--history.size=100000', '--history.bytes=48MiB', '--history.max_bytes=48MiB', '--lag.policy=skip', '--edge.threads=1'] });
+    const hub = await scope.hub({ args: ['--store.sync=each', `--store.queue_bytes=${QUEUE}`, '--limits.caller_bytes=1GiB', '--history.size=100000', '--history.bytes=48MiB', '--history.max_bytes=48MiB', '--lag.policy=skip', '--edge.threads=1'] });
     const reader = await scope.ws(hub, '/ws?channel=a');
     const stuck = new Readers(scope, hub, 20, { stuck: true });
     await connected(hub, 21);
