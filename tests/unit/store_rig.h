@@ -26,7 +26,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000, RIG_PATH = 200 };
+enum { PATIENCE_MS = 60000, RIG_PATH = 200 };
 
 struct rig {
     char              root[64], dir[RIG_PATH];      /* dir: the store's folder, in root */
