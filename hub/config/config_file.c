@@ -146,7 +146,7 @@ static int read_whole(const char *path, struct buf *ret_text)
     if (!in)
         return errno;
     errno = 0;
-    while (n && ret_text->len <= FILE_MAX) {
+    while (n && !feof(in) && !ferror(in) && ret_text->len <= FILE_MAX) {
         char *room = buf_room(ret_text, 65536);
         n = room ? fread(room, 1, 65536, in) : 0;
         buf_advance(ret_text, n);
