@@ -42,7 +42,7 @@ async function said(kind) {
     await Promise.all([api.until('"subscribers":2}'), ws.until(PAYLOAD), sse.until(`${PAYLOAD}\n\n`)]);
     const publisher = talk(s.sub, get('/ws', UPGRADE));
     await publisher.until('"type":"welcome"');
-    publisher.socket.write(command({ type: 'publish', channel: 'nobody', data: PAYLOAD, ref: 1 }));
+    publisher.socket.write(command({ type: 'publish', channel: 'b7', data: PAYLOAD, ref: 1 }));
     await publisher.until('"type":"ok"');
     await publisher.until('"subscribers":');
     const texts = { 'WebSocket, beginning': beginnings[0], 'SSE, beginning': beginnings[1], 'WebSocket, message': ws.text.slice(beginnings[0].length),
