@@ -199,3 +199,14 @@ scenario('100 connections that publish at once are all served', async (scope) =>
     const kept = await request(hub, messagesPath('many', '?limit=1000'));
     assert.deepEqual(new Set(kept.json.data.map((m) => m.id)), new Set(answers.map((a) => a.id)));
 });
+
+scenario('clients that end behind their request get the answer, however many do so at once', async (scope) => {
+    const hub = await scope.hub({ memory: true });
+    for (let round = 0; round < 5; round++) {
+        const clients = Array.from({ length: 60 }, () => raw(scope, hub));
+        await Promise.all(clients.map((client) => client.waitFor(() => client.open, 'a connection')));
+        for (const client of clients) client.socket.end(publishBytes('ends', 'x'));
+        await Promise.all(clients.map((client) => client.waitFor(() => client.answers.length === 1 && client.ended, 'the answer and the end')));
+        assert.deepEqual(new Set(clients.map((client) => client.answers[0].status)), new Set([201]));
+    }
+});

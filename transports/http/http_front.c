@@ -185,7 +185,8 @@ static void close_all(struct http_front *f)
     free_doomed(f);
 }
 
-/* A turn, and more of them while they find requests, so that the hub is woken once for all. */
+/* A turn, and more of them while they find requests, so that the hub is woken once for all. (EVLOOP_NONBLOCK alone does not come
+ * back while a socket stays readable, and one whose client has ended does until its turn has ended.) */
 static void take_turns(struct http_front *f)
 {
     unsigned before = 0;
@@ -193,7 +194,7 @@ static void take_turns(struct http_front *f)
     end_turn(f);
     while (f->api.submitted - before >= FRONT_BURST_CALLS && f->api.submitted < FRONT_MAIL_CALLS) {
         before = f->api.submitted;
-        event_base_loop(f->base, EVLOOP_NONBLOCK);
+        event_base_loop(f->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
         end_turn(f);
     }
 }
