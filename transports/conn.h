@@ -4,7 +4,7 @@
  *        |  ^
  *   conn (here)             subscriptions, catching up, merging, flushing, closing
  *        |  ^
- *   line (lws.c)            bytes on a socket
+ *   line (line.h)           bytes on a socket
  *
  * A connection's output is, in this order: its outbox (what is its own: welcome, answers, errors, close), then a batch of
  * messages if it is catching up, then the rings of its feeds, merged by arrival. Everything is appended and cut at frame
@@ -51,7 +51,7 @@ struct conn;
 struct edge;
 struct sub;
 
-/* Port: what carries a connection's bytes. lws.c for sockets; the simulation has one that takes what it likes. */
+/* Port: what carries a connection's bytes. line.c for sockets; the simulation has one that takes what it likes. */
 struct line_ops {
     /* None of these calls back into the connection before it returns. */
     /* Hands bytes to the socket. Returns how many it took (0 … all, cut anywhere), or -1: it is dead, conn_gone will follow.
@@ -68,7 +68,8 @@ struct line_ops {
     /* Nothing more will be sent: when what was taken has left, shut down; at the deadline kill. conn_gone follows, never
      * from inside this call. */
     void (*finish)(struct conn *conn, int64_t within_ms);
-    /* Largest run of bytes per send(), frame-aligned unless one frame is larger; 0: any. For lines that copy (TLS). */
+    /* Largest run of bytes per send(), frame-aligned unless one frame is larger; 0: any, as for sockets. The simulation sets one, to cut
+     * runs where sockets seldom would. */
     size_t max_run;
 };
 

@@ -31,7 +31,7 @@ enum { WHEEL_SLOTS = 64 };       /* seconds; a longer wait goes round again */
 struct edge {
     const struct config   *config;
     const struct clock    *clock;
-    const struct line_ops *line;         /* how bytes leave: lws.c, or a test's */
+    const struct line_ops *line;         /* how bytes leave: line.c, or a test's */
     struct mailbox         box;
     struct post            to_hub;
     uint8_t                peer;         /* its number at the hub */

@@ -1,6 +1,6 @@
 /* edge_thread.h — the loop under an edge: a libev loop with a libwebsockets context on it.
  *
- * Order of one turn: libev events (sockets through lws, mailbox, tick) ─> edge_flush before the loop sleeps (ev_prepare).
+ * Order of one turn: libev events (sockets, lws on its own, mailbox, tick) ─> edge_flush before the loop sleeps (ev_prepare).
  * In a burst to many readers the mail of the next turn is taken a moment later (pace.h).
  * Lifetime   started after hub_new and the stores are ready; ends after LETTER_DRAIN when no connection is left, or at once
  *            after LETTER_STOP. Threading: start and join by main; the rest is the edge's own thread. */
