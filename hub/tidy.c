@@ -42,12 +42,12 @@ static bool is_time(size_t resident)
     return true;
 }
 
-/* Far more is resident than in use; while memory is short, any more. */
+/* Far more is resident than in use. While memory is short every look is worth it: what is freed meanwhile does not show in what is
+ * resident, so a look in vain says nothing about the next. */
 static bool is_worth_it(size_t resident, size_t *ret_used)
 {
     bool is_short = memory_level() != MEMORY_ENOUGH;
-    size_t worth = is_short ? MIB : WORTH_BYTES;
-    if (tidy.in_vain && distance(resident, tidy.in_vain) < worth)
+    if (!is_short && tidy.in_vain && distance(resident, tidy.in_vain) < WORTH_BYTES)
         return false;
     struct mallinfo2 heap = mallinfo2();
     *ret_used = heap.uordblks + heap.hblkhd;

@@ -67,7 +67,8 @@ scenario('when memory is short, new streams and publishes are refused, those who
     await reader.get((f) => f.ref === 1);
     assert.ok(total(await metricsOf(hub), 'carillon_connections_refused_total', { reason: 'memory' }) >= 2);
 
-    await eventually(() => isReady(hub), 'memory to come back when history has aged', 60_000);
+    await eventually(() => isReady(hub), 'memory to come back when history has aged', 60_000,
+        async () => JSON.stringify((await request(hub, '/health/ready')).json.checks.memory));
     await publish(hub, 'small', 'after');
     await reader.waitFor(() => reader.data.at(-1) === 'after', 'the message after it');
     assert.deepEqual(reader.data, ['before', 'after']);

@@ -41,14 +41,14 @@ export class Watched {
     state() { return '(nothing to tell)'; }
 }
 
-// For what cannot call back (a file, /proc, an HTTP answer): asks again until it is true.
-export async function eventually(look, what, ms = DEADLINE_MS) {
+// For what cannot call back (a file, /proc, an HTTP answer): asks again until it is true. `state` tells how it was when time was up.
+export async function eventually(look, what, ms = DEADLINE_MS, state = () => '') {
     const end = Date.now() + patient(ms);
     let last;
     for (;;) {
         last = await look();
         if (last) return last;
-        if (Date.now() > end) throw new TimedOut(`waited ${ms} ms for: ${what}`);
+        if (Date.now() > end) throw new TimedOut(`waited ${ms} ms for: ${what} ${await state()}`);
         await new Promise((resolve) => setTimeout(resolve, 20));
     }
 }
