@@ -20,7 +20,7 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t  stop;
     bool            started, stopping;
-    size_t          in_vain;       /* what was resident when the last look released next to nothing; 0: it did */
+    size_t          stuck;         /* what was free and stayed when the last look released next to nothing; 0: it did */
     size_t          seen;          /* what was resident at the last look */
     unsigned        pause, left;   /* looks to be left out after each, and still now */
 } tidy = { .mutex = PTHREAD_MUTEX_INITIALIZER, .stop = PTHREAD_COND_INITIALIZER };
@@ -42,27 +42,32 @@ static bool is_time(size_t resident)
     return true;
 }
 
-/* Far more is resident than in use. While memory is short every look is worth it: what is freed meanwhile does not show in what is
- * resident, so a look in vain says nothing about the next. */
-static bool is_worth_it(size_t resident, size_t *ret_used)
+static size_t in_use(void)
 {
-    bool is_short = memory_level() != MEMORY_ENOUGH;
-    if (!is_short && tidy.in_vain && distance(resident, tidy.in_vain) < WORTH_BYTES)
-        return false;
     struct mallinfo2 heap = mallinfo2();
-    *ret_used = heap.uordblks + heap.hblkhd;
-    return is_short || resident > *ret_used + *ret_used / 4 + WORTH_BYTES;
+    return heap.uordblks + heap.hblkhd;
+}
+
+/* Far more is resident than in use, and more than a look in vain has found to stay. While memory is short every look is worth it. */
+static bool is_worth_it(size_t spare, size_t used)
+{
+    if (spare < tidy.stuck)
+        tidy.stuck = spare;
+    return memory_level() != MEMORY_ENOUGH || (spare > used / 4 + WORTH_BYTES && spare - tidy.stuck > WORTH_BYTES);
 }
 
 static void look(void)
 {
-    size_t resident = machine_resident(), used;
-    if (resident < 2 * WORTH_BYTES || !is_time(resident) || !is_worth_it(resident, &used))
+    size_t resident = machine_resident();
+    if (resident < 2 * WORTH_BYTES || !is_time(resident))
+        return;
+    size_t used = in_use();
+    if (!is_worth_it(resident > used ? resident - used : 0, used))
         return;
     malloc_trim(KEPT_FREE_BYTES);
     size_t left = machine_resident();
     bool much = left + MIB < resident;
-    tidy.in_vain = much ? 0 : left;
+    tidy.stuck = much || left < used ? 0 : left - used;
     if (much)
         log_debug("memory", "%zu MiB went back to the kernel, %zu MiB are resident, %zu MiB of them in use", (resident - left) / MIB, left / MIB, used / MIB);
 }
