@@ -1,0 +1,45 @@
+/* jwt.h — signed tokens (RFC 7519) in compact form (RFC 7515 §3.1): who signed one, and whether it is valid here and now.
+ *
+ * The checks, in this order: form; header (alg, kid, no crit); signature, with a key whose algorithm is the header's; claims
+ * (exp, nbf, iat, iss, aud). Nothing of the claims is looked at before the signature is right (RFC 8725 §3.1).
+ *
+ *   with kid      only keys of that id
+ *   without kid   any key of the set that has the header's algorithm
+ *
+ * Lifetime   jwt_fini frees what jwt_check gave, also after a refusal. Threading: any thread; the set is only read.
+ * Limits     JWT_MAX bytes, so that nobody makes us hash much; an exp is required unless the rules say otherwise. */
+#pragma once
+#include "hub/base/buf.h"
+
+struct json_t;
+struct jwk;
+struct jwk_set;
+
+enum { JWT_MAX = 16 * 1024 };
+
+struct jwt_rules {
+    struct slice issuer;              /* iss must be this; empty: any */
+    const char *const *audiences;     /* one of them must be in aud; none: aud is not looked at */
+    size_t       n_audiences;
+    int64_t      leeway_ms;           /* how far clocks may differ */
+    int64_t      now_ms;              /* wall clock */
+    bool         needs_exp;
+};
+
+enum jwt_fault {
+    JWT_FINE, JWT_NO_MEMORY, JWT_TOO_LONG, JWT_MALFORMED, JWT_BAD_HEADER, JWT_CRITICAL, JWT_UNKNOWN_ALGORITHM, JWT_UNKNOWN_KEY, JWT_OTHER_ALGORITHM,
+    JWT_BAD_SIGNATURE, JWT_BAD_CLAIMS, JWT_EXPIRED, JWT_NOT_YET, JWT_NO_EXPIRY, JWT_OTHER_ISSUER, JWT_OTHER_AUDIENCE, JWT_FAULTS
+};
+
+struct jwt {
+    const struct jwk *key;            /* of the set; NULL: not found yet */
+    struct json_t    *header, *claims;/* objects; NULL: not read (a claim is never to be trusted unless jwt_check said 0) */
+    int64_t           expires_ms;     /* exp; INT64_MAX: never */
+    int64_t           issued_ms;      /* iat; 0: not told */
+};
+
+enum jwt_fault jwt_check(const struct jwk_set *set, const struct jwt_rules *rules, struct slice token, struct jwt *ret_jwt);
+void           jwt_fini(struct jwt *jwt);
+const char    *jwt_fault_text(enum jwt_fault fault);      /* one sentence, for people */
+/* Header {alg, typ, kid} and claims as JSON text, signed. 0, ERR_INTERNAL (the key is a public one), ERR_MEMORY. */
+int            jwt_make(const struct jwk *key, struct slice claims, struct buf *token);
