@@ -8,10 +8,10 @@ NODE ?= node
 
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
-              libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev uthash-dev
-DEPS_TEST  := clang clang-tidy libcmocka-dev libjansson-dev chromium curl openssl slowhttptest
+              libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev libjansson-dev uthash-dev
+DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest
 DEPS_BENCH := openssl
-DEPS_FUZZ  := clang libclang-rt-dev libjansson-dev
+DEPS_FUZZ  := clang libclang-rt-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
 define need
@@ -42,7 +42,7 @@ LDFLAGS ?=
 ALL_CFLAGS  = -std=gnu11 -g $(OPT) $(WARN) $(HARD) -fPIE -pthread -I. -MMD -MP $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 # libevent before libev: libev has functions of the same names (an emulation of libevent), and the first one is taken.
-LIBS := -levent_core -levent_pthreads -levent_extra -lwebsockets -lev -lhttp_parser -lcurl -lssl -lcrypto -lsqlite3 -linih -lm
+LIBS := -levent_core -levent_pthreads -levent_extra -lwebsockets -lev -lhttp_parser -lcurl -lssl -lcrypto -lsqlite3 -linih -ljansson -lm
 
 SRC  := $(sort $(wildcard hub/*.c hub/*/*.c transports/*.c transports/*/*.c webhooks/*.c signaling/*.c redis/*.c clients/cli/*.c))
 CORE := $(filter-out hub/main.c,$(SRC))
@@ -88,7 +88,7 @@ $(B)/tests/scarce.so: tests/shim/scarce.c
 $(B)/tests/sim: $(SIM_SRC) $(wildcard tests/sim/*.h) $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -ljansson
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
 
 run: deps                                   ## build and serve in --dev mode: public on :8000, API on :8001
 	@$(MAKE) --no-print-directory all
@@ -173,7 +173,7 @@ fuzz-run-% fuzz-replay-%: $(B)/fuzz-%
 $(B)/fuzz-%: tests/fuzz/%.c tests/fuzz/fuzz.h $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -ljansson
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
 # ---- soak: the tests that draw by chance, for longer and with other chances each time; everything runs to its end, then it is told what failed ----
 # On two cores the default takes about an hour and a half: half an hour of fuzzing (two targets at a time: an hour in all), the attacks.
 SOAK_MINUTES ?= 60

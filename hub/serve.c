@@ -1,6 +1,6 @@
 #include "hub/serve.h"
 
-#include "hub/access/access.h"
+#include "hub/access/authority.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
@@ -249,7 +249,8 @@ static int open_hub(struct serve *s)
     if (err)
         return err;
     s->serving.hub = hub_new(s->serving.config, s->serving.clock, s->store, start);
-    if (!s->serving.hub)
+    s->serving.authority = authority_new();
+    if (!s->serving.hub || !s->serving.authority)
         return tell_why("hub", ERR_MEMORY, NULL);
     if (s->store && ((err = store_load(s->store, restore_row, s->serving.hub)) || (err = store_start(s->store, hub_mailbox(s->serving.hub)))))
         return tell_why("store", err, NULL);
@@ -319,6 +320,7 @@ static void close_all(struct serve *s)
     if (s->serving.base)
         event_base_free(s->serving.base);
     hub_free(s->serving.hub);
+    authority_free(s->serving.authority);
 }
 
 /* libwebsockets keeps 16 bytes per possible descriptor and edge, so the limit is brought down to what is configured. */

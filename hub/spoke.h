@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+struct authority;
 struct clock;
 struct config;
 struct event_base;
@@ -19,6 +20,7 @@ struct serving {                       /* what a spoke is given; lives as long a
     const struct config *config;
     const struct clock  *clock;
     struct hub          *hub;
+    struct authority    *authority;    /* checks credentials */
     struct event_base   *base;         /* the hub thread's loop */
     /* After hub_send() on the hub thread, once for all that was sent: it leaves, and the hub's timer is set to what is due
      * next. Not inside a call of the hub. */

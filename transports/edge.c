@@ -18,7 +18,7 @@ enum {
 
 /* ---- life ---- */
 
-int edge_new(const struct config *config, const struct clock *clock, struct hub *hub, bool with_fd, struct edge **ret_edge)
+int edge_new(const struct config *config, const struct clock *clock, struct hub *hub, struct authority *authority, bool with_fd, struct edge **ret_edge)
 {
     struct edge *edge = calloc(1, sizeof *edge);
     if (!edge || mailbox_init(&edge->box, with_fd)) {
@@ -27,6 +27,7 @@ int edge_new(const struct config *config, const struct clock *clock, struct hub 
     }
     edge->config = config;
     edge->clock = clock;
+    edge->authority = authority;
     edge->wheel_s = clock_mono_ms(clock) / 1000;
     edge->next_id = 1;
     pool_init(&edge->pool, config->edge_pool_bytes);

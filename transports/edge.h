@@ -19,6 +19,7 @@
 #include "hub/call.h"
 #include "transports/ring.h"
 
+struct authority;
 struct conn;
 struct config;
 struct feed_node;
@@ -31,6 +32,7 @@ enum { WHEEL_SLOTS = 64 };       /* seconds; a longer wait goes round again */
 struct edge {
     const struct config   *config;
     const struct clock    *clock;
+    struct authority      *authority;    /* checks credentials; outlives the edge */
     const struct line_ops *line;         /* how bytes leave: line.c, or a test's */
     struct mailbox         box;
     struct post            to_hub;
@@ -73,7 +75,7 @@ struct edge {
 };
 
 /* Registers itself at the hub as a peer. 0 or ERR_MEMORY. */
-int  edge_new(const struct config *config, const struct clock *clock, struct hub *hub, bool with_fd, struct edge **ret_edge);
+int  edge_new(const struct config *config, const struct clock *clock, struct hub *hub, struct authority *authority, bool with_fd, struct edge **ret_edge);
 void edge_free(struct edge *edge);       /* NULL is fine. If it is not idle (LETTER_STOP), what the hub still has is left to it */
 void edge_mail(struct edge *edge);       /* takes all letters that have come */
 /* Everything that is pending leaves now, in the middle of a turn. A connection is never flushed by itself: readers may have

@@ -44,7 +44,7 @@ static int open_edges(struct public_port *port)
     const struct serving *serving = port->serving;
     int err = 0;
     for (size_t wanted = edges_wanted(serving->config); !err && port->n_edges < wanted;) {
-        err = edge_new(serving->config, serving->clock, serving->hub, true, &port->edges[port->n_edges]);
+        err = edge_new(serving->config, serving->clock, serving->hub, serving->authority, true, &port->edges[port->n_edges]);
         if (!err)
             port->n_edges++;
     }

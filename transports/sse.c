@@ -129,7 +129,7 @@ int sse_check(struct edge *edge, const struct stream_request *request)
     struct principal *principal;
     int err = find_format(request, &format);
     if (!err)
-        err = stream_principal(edge->config, request, &principal);
+        err = stream_principal(edge, request, &principal);
     if (err)
         return err;
     err = check_channels(edge, request, principal);
@@ -142,7 +142,7 @@ struct conn *sse_open(struct edge *edge, void *line, const struct stream_request
     enum wire_format format = WIRE_SSE;
     struct principal *principal;
     struct position after = { 0 };
-    if (find_format(request, &format) || stream_principal(edge->config, request, &principal))
+    if (find_format(request, &format) || stream_principal(edge, request, &principal))
         return NULL;      /* sse_check had said yes */
     struct conn *conn = conn_new(edge, &sse_protocol, line, principal, request->client);
     if (!conn)

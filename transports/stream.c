@@ -1,18 +1,21 @@
 #include "transports/stream.h"
 
+#include "hub/access/authority.h"
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/name.h"
 #include "hub/config/config.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
 
-int stream_principal(const struct config *config, const struct stream_request *request, struct principal **ret_principal)
+int stream_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal)
 {
+    const struct config *config = edge->config;
     int err = request->client.len > 0 ? client_id_check(request->client) : 0;
     if (err)
         return err;
     if (request->key.len > 0)
-        return principal_by_key(config, request->key, ret_principal);
+        return authority_check(edge->authority, config, request->key, clock_wall_ms(edge->clock) / 1000, ret_principal);
     if (config->dev && request->user.len > 0)
         return principal_dev_user(config, request->user, ret_principal);
     *ret_principal = principal_anonymous(config);

@@ -6,11 +6,11 @@
 #include "hub/call.h"
 #include "transports/stream_request.h"
 
-struct config;
 struct conn;
+struct edge;
 
 /* Who asks: the holder of a key, a user that --dev believes, or nobody in particular. ERR_UNAUTHENTICATED, ERR_BAD_CLIENT. */
-int stream_principal(const struct config *config, const struct stream_request *request, struct principal **ret_principal);
+int stream_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal);
 /* Where it begins: FETCH_AFTER with a position, else FETCH_NOW. */
 enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after);
 /* Around sse.retry, spread so that those who are cut together do not come back together. */

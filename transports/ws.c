@@ -180,7 +180,7 @@ static int begin(struct conn *conn, const struct stream_request *request)
 struct conn *ws_open(struct edge *edge, void *line, const struct stream_request *request)
 {
     struct principal *principal;
-    int err = stream_principal(edge->config, request, &principal);
+    int err = stream_principal(edge, request, &principal);
     if (err)
         principal = principal_anonymous(edge->config);
     struct conn *conn = conn_new(edge, &ws_protocol, line, principal, err ? SLICE("") : request->client);

@@ -19,6 +19,7 @@ struct principal {
     enum principal_kind  kind;
     const struct config *config;
     const struct api_key *key;      /* of KEY */
+    int64_t              expires_s; /* INT64_MAX: never */
     uint8_t              name_len, user_len;
     char                 bytes[];   /* name, user */
 };
@@ -30,8 +31,8 @@ static struct principal *principal_new(enum principal_kind kind, const struct co
     struct principal *p = malloc(sizeof *p + prefix.len + name_len + user.len);
     if (!p)
         return NULL;
-    *p = (struct principal){ .kind = kind, .config = config, .key = key, .name_len = (uint8_t)(prefix.len + name_len),
-                             .user_len = (uint8_t)user.len };
+    *p = (struct principal){ .kind = kind, .config = config, .key = key, .expires_s = INT64_MAX,
+                             .name_len = (uint8_t)(prefix.len + name_len), .user_len = (uint8_t)user.len };
     atomic_init(&p->refs, 1);
     memcpy(p->bytes, prefix.at, prefix.len);
     memcpy(p->bytes + prefix.len, name.at, name_len);
@@ -153,3 +154,4 @@ int principal_may(const struct principal *p, enum access_op op, struct slice cha
 
 struct slice principal_user(const struct principal *p) { return slice(p->bytes + p->name_len, p->user_len); }
 struct slice principal_name(const struct principal *p) { return slice(p->bytes, p->name_len); }
+int64_t      principal_expires_s(const struct principal *p) { return p->expires_s; }

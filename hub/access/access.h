@@ -11,6 +11,8 @@
 #include "hub/base/buf.h"
 #include "hub/config/access_op.h"
 
+#include <stdint.h>
+
 struct config;
 struct principal;
 
@@ -27,3 +29,4 @@ void              principal_unref(struct principal *p);     /* NULL is fine */
 int          principal_may(const struct principal *p, enum access_op op, struct slice channel);
 struct slice principal_user(const struct principal *p);     /* empty: no user */
 struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend" */
+int64_t      principal_expires_s(const struct principal *p);/* seconds since 1970; INT64_MAX: never */

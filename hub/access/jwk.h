@@ -34,6 +34,6 @@ int jwk_set_add_pem(struct jwk_set *set, struct slice id, const struct jwa *algo
 int jwk_set_add_secret(struct jwk_set *set, struct slice id, const struct jwa *algorithm, struct slice secret, struct buf *why);
 /* A JWK set or one JWK. Keys for something else (use, key_ops, a kind or algorithm we do not have) are passed over, as RFC 7517 §5
  * wants; no key left is an error. */
-int jwk_set_add_json(struct jwk_set *set, struct slice json, struct buf *why);
+int jwk_set_add_json(struct jwk_set *set, struct slice text, struct buf *why);
 
 bool jwk_set_has(const struct jwk_set *set, struct slice id);

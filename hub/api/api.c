@@ -1,5 +1,6 @@
 #include "hub/api/api.h"
 
+#include "hub/access/authority.h"
 #include "hub/api/api_caller.h"
 #include "hub/api/problem.h"
 #include "hub/base/clock.h"
@@ -129,9 +130,17 @@ static int find_key(const struct api_request *r, struct slice *ret_key)
     return 0;
 }
 
-static bool same_key(const struct api_session *session, const struct config *config, struct slice key)
+static bool same_key(const struct api_session *session, struct slice key)
 {
-    return session->principal && session->config == config && session->key.len == key.len && (key.len == 0 || !CRYPTO_memcmp(session->key.at, key.at, key.len));
+    return session->key.len == key.len && (key.len == 0 || !CRYPTO_memcmp(session->key.at, key.at, key.len));
+}
+
+static int64_t now_s(const struct api *api) { return clock_wall_ms(api->clock) / 1000; }
+
+static bool still_true(const struct api_session *session, const struct api *api)
+{
+    return session->principal && session->config == api->config && session->version == authority_version(api->authority) &&
+           (principal_expires_s(session->principal) == INT64_MAX || now_s(api) < principal_expires_s(session->principal));
 }
 
 /* With --dev nobody needs credentials, so whatever a client sends along does no harm. */
@@ -143,10 +152,11 @@ static int find_principal(struct api_request *r)
     int err = config->dev ? 0 : find_key(r, &key);
     if (err)
         return err;
-    if (same_key(session, config, key))
+    if (still_true(session, r->api) && same_key(session, key))
         return 0;
     struct principal *principal = NULL;
-    err = key.at ? principal_by_key(config, key, &principal) : 0;
+    unsigned version = authority_version(r->api->authority);
+    err = key.at ? authority_check(r->api->authority, config, key, now_s(r->api), &principal) : 0;
     if (err)
         return err;
     if (!key.at)
@@ -154,6 +164,7 @@ static int find_principal(struct api_request *r)
     api_session_fini(session);
     session->principal = principal;
     session->config = config;
+    session->version = version;
     session->caller = api_caller_get(&r->api->callers, principal_name(principal));
     if (key.at)
         buf_add_slice(&session->key, key);

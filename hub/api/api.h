@@ -32,10 +32,12 @@ struct api_route {
 extern const struct api_route api_routes[];
 extern const size_t           api_route_count;
 
-/* What one connection was found to be, so that a key is hashed once and not with every request. New settings end it: a key that
- * was taken out of them opens nothing any more, also on a connection that stays. */
+/* What one connection was found to be, so that a credential is checked once and not with every request. It ends when it may not be
+ * true any more (new settings, a change of the authority, the credential's own end): what was taken back opens nothing, also on a
+ * connection that stays. */
 struct api_session {
     const struct config *config;       /* the settings it was found with */
+    unsigned          version;         /* authority_version() before it was found */
     struct buf        key;             /* the credentials that `principal` came from; empty: none */
     struct principal *principal;       /* NULL: not asked yet */
     struct api_caller *caller;         /* whose requests these are; with the principal */

@@ -10,12 +10,14 @@
 struct api_caller;
 struct api_route;
 struct api_session;
+struct authority;
 struct clock;
 struct config;
 
 struct api {                           /* one per API thread */
     const struct config *config;
     const struct clock  *clock;
+    struct authority    *authority;    /* checks credentials */
     struct post         *to_hub;       /* flushed by the front, once for all that it finds to do */
     unsigned             submitted;    /* calls since the front last looked */
     uint8_t              peer;         /* its number at the hub */

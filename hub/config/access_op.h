@@ -1,5 +1,5 @@
 /* access_op.h — what may be granted: the operations, and their names in scopes of keys. Who has which is access.h's. */
 #pragma once
 
-enum access_op { OP_SUBSCRIBE, OP_PUBLISH, OP_HISTORY, OP_PRESENCE, OP_ADMIN, ACCESS_OPS };
+enum access_op { OP_SUBSCRIBE, OP_PUBLISH, OP_HISTORY, OP_PRESENCE, OP_JOIN, OP_ADMIN, ACCESS_OPS };
 extern const char *const access_op_names[ACCESS_OPS];     /* "subscribe", … */

@@ -1,5 +1,6 @@
 /* transports/ws_commands.c on a connection of a real edge at a real hub, in memory, whose line takes everything: PROTOCOL §6.
  * Input: one frame per line. What comes back is read with jansson; each frame sent gets its answers, with its ref. */
+#include "hub/access/authority.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/config/config.h"
@@ -17,6 +18,7 @@ struct house {
     struct config config;
     struct clock  clock;
     struct hub   *hub;
+    struct authority *authority;
     struct edge  *edge;
     struct conn  *conn;
     struct buf    heard;       /* what the line took */
@@ -86,8 +88,9 @@ static void open_house(void)
     house->config.access_subscribe = house->config.access_publish = house->config.access_history =
         (struct words){ (const char *const[]){ "**" }, 1 };
     house->clock = (struct clock){ now_ms, now_ms };
+    house->authority = authority_new();
     house->hub = hub_new(&house->config, &house->clock, NULL, (struct hub_start){ EPOCH, 1, UINT64_MAX, 0 });
-    must(house->hub && !edge_new(&house->config, &house->clock, house->hub, false, &house->edge), "no house");
+    must(house->hub && !edge_new(&house->config, &house->clock, house->hub, house->authority, false, &house->edge), "no house");
     house->edge->line = &line;
     house->edge->next_id = 1;
     house->conn = ws_open(house->edge, NULL, &request);
@@ -100,6 +103,7 @@ static void close_house(void)
     settle();
     must(edge_idle(house->edge), "something of the connection is left");
     edge_free(house->edge);
+    authority_free(house->authority);
     hub_free(house->hub);
     buf_fini(&house->heard);
     free(house);

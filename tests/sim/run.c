@@ -2,6 +2,7 @@
 #include "tests/sim/line.h"
 #include "tests/sim/sim.h"
 
+#include "hub/access/authority.h"
 #include "hub/metrics.h"
 
 #include <stdarg.h>
@@ -95,7 +96,8 @@ static void choose_config(struct sim *sim)
 
 static void set_up(struct sim *sim, uint64_t seed, bool tracing)
 {
-    *sim = (struct sim){ .clock = { sim_mono, sim_wall }, .mono_ms = 1000000, .wall_ms = 1700000000000, .seed = seed, .dice = seed, .tracing = tracing };
+    *sim = (struct sim){ .clock = { sim_mono, sim_wall }, .mono_ms = 1000000, .wall_ms = 1700000000000, .seed = seed, .dice = seed, .tracing = tracing,
+                          .authority = authority_new() };
     choose_config(sim);
     sim->n_edges = (int)(1 + dice(sim, EDGES_MAX));
     line_ops_init(&sim->line_ops, (size_t)one_of(sim, 0, 0, 0, 500));
@@ -262,6 +264,7 @@ static void tear_down(struct sim *sim)
     world_take_apart(sim);
     disk_fini(&sim->disk);
     model_fini(&sim->model);
+    authority_free(sim->authority);
     check_nothing_left(sim);
 }
 

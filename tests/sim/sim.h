@@ -31,6 +31,7 @@ struct sim {
     struct disk      disk;
     struct writer    writer;
     struct hub      *hub;
+    struct authority *authority;
     struct edge     *edges[EDGES_MAX];
     int              n_edges;
     int64_t          ticked_ms[EDGES_MAX];

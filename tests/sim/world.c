@@ -24,7 +24,7 @@ static bool begin_with(struct sim *sim, bool clean, bool power, struct hub_start
 static void open_edges(struct sim *sim)
 {
     for (int e = 0; e < sim->n_edges; e++) {
-        sim_check(sim, edge_new(&sim->config, &sim->clock, sim->hub, false, &sim->edges[e]) == 0, "no edge");
+        sim_check(sim, edge_new(&sim->config, &sim->clock, sim->hub, sim->authority, false, &sim->edges[e]) == 0, "no edge");
         sim->edges[e]->line = &sim->line_ops;
         sim->ticked_ms[e] = sim->mono_ms;
     }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "hub/access/authority.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/config/config.h"
@@ -60,6 +61,7 @@ struct world {
     struct config        config;
     struct clock         clock;
     int64_t              now_ms;
+    struct authority    *authority;
     struct edge         *edge;
     struct line_ops      line;
     /* the hub */
@@ -525,8 +527,9 @@ static void world_begin(void)
     world->queue_end = &world->queue;
     world->resumable = true;
     world->line = (struct line_ops){ line_send, line_keep, line_want_writable, line_pause, line_finish, 0 };
+    world->authority = authority_new();
     mailbox_init(&world->box, false);
-    assert_int_equal(edge_new(&world->config, &world->clock, NULL, false, &world->edge), 0);
+    assert_int_equal(edge_new(&world->config, &world->clock, NULL, world->authority, false, &world->edge), 0);
     world->edge->line = &world->line;
     world->edge->next_id = 1;
 }
@@ -634,6 +637,7 @@ static void world_end(void)
     assert_true(link_alone(&world->edge->asking) && link_alone(&world->edge->kept));
     assert_true(edge_idle(world->edge));
     edge_free(world->edge);
+    authority_free(world->authority);
     for (int i = 0; i < CHANNELS; i++) {
         assert_null(world->channels[i].subscribers);
         for (uint32_t j = 0; j < world->channels[i].n; j++)

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* memmem, strcasestr */
 /* The API's front over loopback, with a hub that is played by the test: it sees each call and answers when it likes. */
 #include "hub/base/clock.h"
+#include "hub/access/authority.h"
 #include "hub/base/err.h"
 #include "hub/config/api_key.h"
 #include "hub/config/config.h"
@@ -31,6 +32,7 @@ enum { WAIT_MS = 5000, PEER = 3 };
 struct stage {
     struct config      config;
     struct api_key     keys[2];
+    struct authority  *authority;
     struct http_front *front;
     struct mailbox     hub;           /* calls come here */
     struct post        to_front;
@@ -221,6 +223,7 @@ static void expect_no_call_but_this(struct stage *s)
 static void set_config(struct stage *s)
 {
     s->config = *config_defaults();
+    s->authority = authority_new();
     s->config.dev = true;
     s->config.api_listen = (struct address){ .text = "127.0.0.1:0", .host = "127.0.0.1" };
 }
@@ -229,7 +232,7 @@ static void raise_curtain(struct stage *s)
 {
     char why[256] = "";
     assert_int_equal(mailbox_init(&s->hub, true), 0);
-    if (http_front_new(&s->config, clock_real(), &s->front, why, sizeof why))
+    if (http_front_new(&s->config, clock_real(), s->authority, &s->front, why, sizeof why))
         fail_msg("%s", why);
     http_front_connect(s->front, &s->hub, PEER);
     post_init(&s->to_front, http_front_mailbox(s->front), SIZE_MAX);
@@ -252,6 +255,7 @@ static int clear_stage(void **state)
         http_front_free(s->front);
         mailbox_fini(&s->hub);
     }
+    authority_free(s->authority);
     if (s->dir[0]) {
         char path[128];
         snprintf(path, sizeof path, "%s/api.sock", s->dir);
@@ -1220,7 +1224,7 @@ static void a_unix_socket_is_taken_over_from_the_dead_and_never_from_the_living(
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0660);
     struct http_front *second = NULL;
-    assert_int_equal(http_front_new(&s->config, clock_real(), &second, why, sizeof why), ERR_ADDRESS);
+    assert_int_equal(http_front_new(&s->config, clock_real(), s->authority, &second, why, sizeof why), ERR_ADDRESS);
     assert_non_null(strstr(why, "in use"));
     struct client c = { .fd = socket(AF_UNIX, SOCK_STREAM, 0) };
     assert_int_equal(connect(c.fd, (struct sockaddr *)&at, sizeof at), 0);
@@ -1241,16 +1245,16 @@ static void an_address_that_cannot_be_had_is_one_sentence(void **state)
     snprintf(text, sizeof text, "127.0.0.1:%d", port_of(s));
     struct config taken = s->config;
     taken.api_listen = (struct address){ .text = text, .host = "127.0.0.1", .port = (uint16_t)port_of(s) };
-    assert_int_equal(http_front_new(&taken, clock_real(), &second, why, sizeof why), ERR_ADDRESS);
+    assert_int_equal(http_front_new(&taken, clock_real(), s->authority, &second, why, sizeof why), ERR_ADDRESS);
     assert_non_null(strstr(why, text));
     assert_non_null(strstr(why, "in use"));
     struct config open = s->config;
     open.api_listen = (struct address){ .text = "0.0.0.0:0", .host = "0.0.0.0" };
-    assert_int_equal(http_front_new(&open, clock_real(), &second, why, sizeof why), ERR_ADDRESS);
+    assert_int_equal(http_front_new(&open, clock_real(), s->authority, &second, why, sizeof why), ERR_ADDRESS);
     assert_non_null(strstr(why, "loopback"));
     struct config both = s->config;
     both.api_listen = (struct address){ .text = "[::1]:0", .host = "::1" };
-    if (http_front_new(&both, clock_real(), &second, why, sizeof why) == 0) {     /* where there is one */
+    if (http_front_new(&both, clock_real(), s->authority, &second, why, sizeof why) == 0) {     /* where there is one */
         assert_memory_equal(http_front_address(second), "[::1]:", 6);
         http_front_free(second);
     }

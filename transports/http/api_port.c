@@ -9,7 +9,7 @@
 static int port_open(struct serving *serving, void **ret_self)
 {
     struct http_front *front;
-    int err = http_front_new(serving->config, serving->clock, &front, serving->why, sizeof serving->why);
+    int err = http_front_new(serving->config, serving->clock, serving->authority, &front, serving->why, sizeof serving->why);
     if (err)
         return err;
     http_front_connect(front, hub_mailbox(serving->hub), hub_add_peer(serving->hub, http_front_mailbox(front), false, SIZE_MAX));

@@ -246,14 +246,15 @@ static int open_loop(struct http_front *f)
     return 0;
 }
 
-int http_front_new(const struct config *config, const struct clock *clock, struct http_front **ret_front, char *why, size_t why_size)
+int http_front_new(const struct config *config, const struct clock *clock, struct authority *authority, struct http_front **ret_front,
+                   char *why, size_t why_size)
 {
     struct http_front *f = calloc(1, sizeof *f);
     if (!f)
         return ERR_MEMORY;
     *f = (struct http_front){ .config = config, .clock = clock, .box = { .fd = -1 } };
     f->door = (struct door){ .name = "api", .on_socket = on_socket, .arg = f };
-    f->api = (struct api){ .config = config, .clock = clock, .to_hub = &f->to_hub };
+    f->api = (struct api){ .config = config, .clock = clock, .authority = authority, .to_hub = &f->to_hub };
     link_init(&f->conns);
     link_init(&f->touched);
     link_init(&f->doomed);

@@ -71,7 +71,8 @@ struct http_front {
 };
 
 /* Binds api.listen. 0, or ERR_ADDRESS, ERR_MEMORY with one sentence in `why`. */
-int         http_front_new(const struct config *config, const struct clock *clock, struct http_front **ret_front, char *why, size_t why_size);
+int         http_front_new(const struct config *config, const struct clock *clock, struct authority *authority, struct http_front **ret_front,
+                           char *why, size_t why_size);
 /* Where calls go, and what the front is called there. Before start. */
 void        http_front_connect(struct http_front *front, struct mailbox *hub, uint8_t peer);
 struct mailbox *http_front_mailbox(struct http_front *front);
