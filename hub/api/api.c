@@ -34,21 +34,51 @@ static bool next_segment(struct slice *path, struct slice *ret_segment)
     return true;
 }
 
-static bool path_matches(struct slice wanted, struct slice path, struct slice *ret_channel)
+static void take_channel(struct api_request *r, struct slice value);
+
+/* What may stand for a segment of a route's path. `take` gets the segment decoded, or {NULL,0} when its escapes are broken. */
+static const struct path_param {
+    struct slice name;
+    void       (*take)(struct api_request *r, struct slice value);
+} path_params[] = {
+    { SLICE("{channel}"), take_channel },
+};
+
+enum { PATH_VALUES_MAX = 2 };
+
+/* The segments that stand for something in the path of the route that was found. */
+struct path_values {
+    size_t n;
+    struct { const struct path_param *param; struct slice segment; } at[PATH_VALUES_MAX];
+};
+
+static const struct path_param *path_param_find(struct slice name)
 {
+    for (size_t i = 0; i < sizeof path_params / sizeof *path_params; i++)
+        if (slice_is(name, path_params[i].name))
+            return &path_params[i];
+    return NULL;
+}
+
+static bool path_matches(struct slice wanted, struct slice path, struct path_values *ret_values)
+{
+    struct path_values values = { 0 };
     struct slice name, segment;
     while (next_segment(&wanted, &name)) {
         if (!next_segment(&path, &segment))
             return false;
-        if (slice_is(name, SLICE("{channel}"))) {
-            if (segment.len == 0)
-                return false;
-            *ret_channel = segment;
-        } else if (!slice_is(name, segment)) {
+        const struct path_param *param = path_param_find(name);
+        if (param ? segment.len == 0 : !slice_is(name, segment))
             return false;
+        if (param) {
+            values.at[values.n].param = param;
+            values.at[values.n++].segment = segment;
         }
     }
-    return path.len == 0;
+    if (path.len > 0)
+        return false;
+    *ret_values = values;
+    return true;
 }
 
 /* RFC 9112 §3.2: origin-form, absolute-form (whose authority is not looked at), or * for OPTIONS. */
@@ -78,13 +108,13 @@ static void add_method(struct buf *allow, const char *method)
 }
 
 /* The methods that the path knows go into request->scratch; empty: it is no path of ours. */
-static void find_route(struct api_request *r, struct slice *ret_channel)
+static void find_route(struct api_request *r, struct path_values *ret_values)
 {
     struct slice method = r->head_only ? SLICE("GET") : r->method;
     bool any = slice_is(r->path, SLICE("*"));
     for (size_t i = 0; i < api_route_count && !r->route; i++) {
         const struct api_route *route = &api_routes[i];
-        if (!any && !path_matches(slice_of(route->path), r->path, ret_channel))
+        if (!any && !path_matches(slice_of(route->path), r->path, ret_values))
             continue;
         if (slice_is(method, slice_of(route->method)))
             r->route = route;
@@ -93,15 +123,34 @@ static void find_route(struct api_request *r, struct slice *ret_channel)
     }
 }
 
-/* Nothing beyond here knows an escape: %2F is a slash of the name, %00 a byte that no name may have. */
-static void take_channel(struct api_request *r, struct slice segment)
+/* ---- what stands in its path ---- */
+
+/* Decoded values live in the request; one that has no room there is too long for anything. */
+static struct slice keep_value(struct api_request *r, struct slice value)
 {
-    buf_reset(&r->scratch);
-    bool good = percent_decode(segment, false, &r->scratch) && !r->scratch.failed && channel_name_check(buf_slice(&r->scratch)) == 0;
-    r->channel_err = good ? 0 : ERR_BAD_CHANNEL;
-    r->channel = slice(r->channel_bytes, good ? r->scratch.len : 0);
-    if (good)
-        memcpy(r->channel_bytes, r->scratch.at, r->scratch.len);
+    if (!value.at || value.len > sizeof r->path_bytes - r->path_len)
+        return slice(NULL, 0);
+    char *at = r->path_bytes + r->path_len;
+    memcpy(at, value.at, value.len);
+    r->path_len += value.len;
+    return slice(at, value.len);
+}
+
+static void take_channel(struct api_request *r, struct slice value)
+{
+    struct slice name = keep_value(r, value);
+    r->channel_err = channel_name_check(name);
+    r->channel = r->channel_err ? slice("", 0) : name;
+}
+
+/* Nothing beyond here knows an escape: %2F is a slash of the name, %00 a byte that no name may have. */
+static void take_path_values(struct api_request *r, const struct path_values *values)
+{
+    for (size_t i = 0; i < values->n; i++) {
+        buf_reset(&r->scratch);
+        bool good = percent_decode(values->at[i].segment, false, &r->scratch) && !r->scratch.failed;
+        values->at[i].param->take(r, good ? buf_slice(&r->scratch) : slice(NULL, 0));
+    }
     buf_reset(&r->scratch);
 }
 
@@ -188,6 +237,8 @@ static size_t body_max(const struct api_request *r)
 {
     if (r->route->body == BODY_NONE)
         return 0;
+    if (r->route->body == BODY_OBJECT)
+        return API_OBJECT_BYTES + r->api->config->limits_channels * (CHANNEL_NAME_MAX + 4);
     struct slice type = api_header_find(r, "content-type");
     /* a form may escape every byte of its data */
     size_t times = slice_begins(type, SLICE("application/x-www-form")) ? 3 : 1;
@@ -199,7 +250,7 @@ static void answer_options(struct api_request *r, bool known)
     if (known)
         add_method(&r->scratch, "OPTIONS");
     else
-        buf_add_str(&r->scratch, "GET, HEAD, POST, OPTIONS");
+        buf_add_str(&r->scratch, "GET, HEAD, POST, DELETE, OPTIONS");
     buf_add_char(&r->scratch, '\0');
     api_answer_begin(r, 204, NULL);
     if (!r->scratch.failed)
@@ -224,11 +275,11 @@ static int refuse(struct api_request *r, int err)
 
 int api_begin(struct api_request *r)
 {
-    struct slice channel = { 0 };
+    struct path_values values = { 0 };
     int err = split_target(r);
     if (err)
         return refuse(r, err);
-    find_route(r, &channel);
+    find_route(r, &values);
     if (slice_is(r->method, SLICE("OPTIONS")) && (r->scratch.len > 0 || *r->path.at == '*')) {
         answer_options(r, r->scratch.len > 0);
         return ERR_NORMAL;
@@ -239,7 +290,7 @@ int api_begin(struct api_request *r)
         refuse_method(r);
         return ERR_METHOD_NOT_ALLOWED;
     }
-    take_channel(r, channel);
+    take_path_values(r, &values);
     err = authorise(r);
     if (err)
         return refuse(r, err);

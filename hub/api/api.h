@@ -16,13 +16,17 @@
 #include "hub/access/access.h"
 #include "hub/api/api_request.h"
 
-enum { API_PAGE_DEFAULT = 100, API_PAGE_MAX = 1000, API_PAGE_BYTES = 1024 * 1024 };
-enum api_body { BODY_NONE, BODY_MESSAGE };
+enum { API_PAGE_DEFAULT = 100, API_PAGE_MAX = 1000, API_PAGE_BYTES = 1024 * 1024, API_OBJECT_BYTES = 32 * 1024 };
+enum api_body {
+    BODY_NONE,
+    BODY_MESSAGE,      /* limits.message and what stands beside it */
+    BODY_OBJECT,       /* a JSON object of at most API_OBJECT_BYTES, and of so much for each channel that a connection may have */
+};
 enum { OP_OPEN = ACCESS_OPS };         /* a route that needs no grant */
 
 /* One line of api_routes.def. */
 struct api_route {
-    const char   *method, *path;       /* "{channel}" in a path is one segment */
+    const char   *method, *path;       /* {…} in a path is one segment (path_params in api.c) */
     int           op;                  /* enum access_op, or OP_OPEN */
     enum api_body body;
     void        (*run)(struct api_request *request);

@@ -25,6 +25,8 @@ struct api {                           /* one per API thread */
     int64_t              now_us;       /* clock_mono_us() when the callback began that is running */
 };
 
+enum { PATH_BYTES = CHANNEL_NAME_MAX + 256 };
+
 struct api_header { struct slice name, value; };
 
 struct api_request {
@@ -44,8 +46,9 @@ struct api_request {
     const struct api_route  *route;
     struct slice             path, query;
     size_t                   body_max;       /* 0: this request has no body */
-    char                     channel_bytes[CHANNEL_NAME_MAX];
-    struct slice             channel;        /* decoded {channel}; to be checked by the handler */
+    char                     path_bytes[PATH_BYTES];   /* the decoded values of the path */
+    size_t                   path_len;
+    struct slice             channel;        /* {channel}; empty with channel_err */
     int                      channel_err;    /* ERR_BAD_CHANNEL: not a channel name */
     struct api_caller       *caller;         /* not of open routes */
     /* the handler's */

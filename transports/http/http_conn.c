@@ -161,7 +161,7 @@ static void run(struct http_conn *c)
     r->wants_continue = false;
     if (r->head.chunked)
         add_cost(c, r, r->body.len - r->api.body_max);     /* what it was, not what it might have been */
-    r->writes = r->api.route->body != BODY_NONE;
+    r->writes = strcmp(r->api.route->method, "GET") != 0;
     r->held = !r->writes && c->n_writing > 0;
     c->n_writing += r->writes;
     next_request(c);
