@@ -35,6 +35,8 @@ enum letter_kind {
     LETTER_CONFIG,     /* struct config_letter: to every peer */
     /* store to hub */
     LETTER_STORED,     /* struct store_group of store.h */
+    /* the thread behind http_out.h to hub */
+    LETTER_HTTP_OUT,   /* struct http_out_request of http_out.h */
 };
 
 struct call {

@@ -1,5 +1,6 @@
 #include "hub/core.h"
 
+#include "hub/http_out.h"
 #include "hub/metrics.h"
 
 #include <stdlib.h>
@@ -83,10 +84,18 @@ int hub_restore(struct hub *hub, struct msg *m)
 
 struct mailbox *hub_mailbox(struct hub *hub) { return &hub->box; }
 
+static void answered_from_outside(struct http_out_request *request)
+{
+    letter_done(&request->letter);
+    request->answered(request);
+}
+
 static void run_letter(struct hub *hub, struct letter *letter)
 {
     if (letter->kind < CALL_KINDS)
         calls[letter->kind](hub, letter);
+    else if (letter->kind == LETTER_HTTP_OUT)
+        answered_from_outside((struct http_out_request *)(void *)letter);
     else
         publish_stored(hub, (struct store_group *)letter);     /* nobody mails the hub anything else */
 }

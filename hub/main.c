@@ -8,11 +8,12 @@
 #include "hub/spoke.h"
 #include "transports/http/api_port.h"
 #include "transports/public.h"
+#include "webhooks/http_port.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const struct spoke *const spokes[] = { &public_spoke, &api_spoke };
+static const struct spoke *const spokes[] = { &http_out_spoke, &public_spoke, &api_spoke };
 
 static void log_notes(struct slice notes)
 {

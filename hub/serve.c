@@ -58,6 +58,8 @@ static void tell_ready(struct serve *s)
     struct buf line = { 0 };
     buf_add_str(&line, "carillon ready");
     for (size_t i = 0; i < s->n_spokes; i++) {
+        if (!s->spokes[i]->address)
+            continue;
         buf_addf(&line, " %s=", s->spokes[i]->name);
         s->spokes[i]->address(s->selves[i], &line);
     }

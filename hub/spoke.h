@@ -14,6 +14,7 @@ struct authority;
 struct clock;
 struct config;
 struct event_base;
+struct http_out;
 struct hub;
 
 struct serving {                       /* what a spoke is given; lives as long as the process serves */
@@ -22,6 +23,7 @@ struct serving {                       /* what a spoke is given; lives as long a
     struct hub          *hub;
     struct authority    *authority;    /* checks credentials */
     struct event_base   *base;         /* the hub thread's loop */
+    struct http_out     *http_out;     /* requests to other servers (http_out.h): set by the spoke that makes them, which is listed first */
     /* After hub_send() on the hub thread, once for all that was sent: it leaves, and the hub's timer is set to what is due
      * next. Not inside a call of the hub. */
     void               (*turn)(struct serving *serving);
@@ -36,7 +38,7 @@ struct spoke {
     int  (*start)(void *self);         /* threads begin; 0 or ERR_… */
     /* New settings (SIGHUP), for what it does on the hub thread; its other threads get LETTER_CONFIG. NULL: nothing to do. */
     void (*reload)(void *self, const struct config *config);
-    /* Where it listens, for the ready line; appends nothing if nowhere. */
+    /* Where it listens, for the ready line. NULL: nowhere. */
     void (*address)(const void *self, struct buf *out);
     /* With --dev: lines that tell what to try first. NULL: none. */
     void (*hint)(const void *self, struct buf *out);

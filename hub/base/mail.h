@@ -23,6 +23,8 @@
  *            hub, API     none needed            nothing but answers
  *            hub, store   store.queue_bytes      publishes get 503 `busy`; two groups are under way, the next one grows (publish.c)
  *            store, hub   none needed            nothing but answers
+ *            hub, http_out none needed           each asker has a request under way that is its own; no more than some at a time begin
+ *            http_out, hub none needed           nothing but answers
  * Threading  mailbox_take: the receiver. post_*: the sender; post_has_room may be asked by the sender only.
  *            letter_done: the receiver.
  * Lifetime   mailboxes live until all threads have ended; a post until its receiver has taken everything. */

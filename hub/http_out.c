@@ -1,0 +1,29 @@
+#include "hub/http_out.h"
+
+static struct slice trim(struct slice s)
+{
+    while (s.len > 0 && (*s.at == ' ' || *s.at == '\t'))
+        s = slice(s.at + 1, s.len - 1);
+    while (s.len > 0 && strchr(" \t\r\n", s.at[s.len - 1]))
+        s.len--;
+    return s;
+}
+
+struct slice http_out_header(const struct http_out_request *request, const char *name)
+{
+    struct slice left = buf_slice(&request->answer_head), wanted = slice_of(name);
+    for (const char *end; left.len > 0 && (end = memchr(left.at, '\n', left.len));) {
+        struct slice line = slice(left.at, (size_t)(end - left.at));
+        const char *colon = memchr(line.at, ':', line.len);
+        left = slice(end + 1, left.len - line.len - 1);
+        if (colon && slice_is_nocase(slice(line.at, (size_t)(colon - line.at)), wanted))
+            return trim(slice(colon + 1, (size_t)(end - colon - 1)));
+    }
+    return slice(NULL, 0);
+}
+
+void http_out_answer_fini(struct http_out_request *request)
+{
+    buf_fini(&request->answer_head);
+    buf_fini(&request->answer);
+}

@@ -1,0 +1,537 @@
+/* Requests to other servers: what comes back, what is cut off, and that nothing can hold the thread or the stop up. The other
+ * server is a thread for each connection that does what the path says. */
+#define _GNU_SOURCE     /* memmem */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/own_certificate.h"
+#include "hub/base/clock.h"
+#include "hub/base/err.h"
+#include "hub/call.h"
+#include "hub/config/config.h"
+#include "hub/http_out.h"
+#include "hub/hub.h"
+#include "webhooks/http_port.h"
+
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { VISITS_MAX = 512, HEAD_MAX = 4096, MUCH = 100 * 1000 };
+
+/* ---- the other server ---- */
+
+struct server {
+    int         listener, port;
+    SSL_CTX    *tls;                /* NULL: in the clear */
+    pthread_t   thread, visits[VISITS_MAX];
+    size_t      n_visits;
+    atomic_int  n_heads;            /* requests seen */
+};
+
+struct visit {
+    struct server *server;
+    int            fd;
+    SSL           *ssl;
+    char           in[HEAD_MAX + 1];
+    size_t         in_len;
+};
+
+static bool say(struct visit *v, const char *bytes, size_t n)
+{
+    if (v->ssl)
+        return SSL_write(v->ssl, bytes, (int)n) > 0;
+    return send(v->fd, bytes, n, MSG_NOSIGNAL) == (ssize_t)n;
+}
+static bool say_str(struct visit *v, const char *text) { return say(v, text, strlen(text)); }
+
+static bool hear(struct visit *v)
+{
+    ssize_t n = v->ssl ? SSL_read(v->ssl, v->in + v->in_len, (int)(HEAD_MAX - v->in_len)) : recv(v->fd, v->in + v->in_len, HEAD_MAX - v->in_len, 0);
+    if (n <= 0)
+        return false;
+    v->in_len += (size_t)n;
+    v->in[v->in_len] = '\0';
+    return true;
+}
+
+/* Says nothing more, until the client has left. */
+static void hold(struct visit *v)
+{
+    while (hear(v))
+        v->in_len = 0;
+}
+
+static void do_fine(struct visit *v)     { say_str(v, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nhello"); }
+static void do_redirect(struct visit *v) { say_str(v, "HTTP/1.1 302 Found\r\nLocation: /fine\r\nContent-Length: 0\r\n\r\n"); }
+static void do_cut(struct visit *v)      { say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhello"); }
+static void do_rubbish(struct visit *v)  { say_str(v, "I am no web server\r\n\r\n"); }
+static void do_hang_up(struct visit *v)  { (void)v; }
+static void do_half(struct visit *v)     { say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhello"); hold(v); }
+static void do_long(struct visit *v)     { say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"); hold(v); }
+static void do_endless(struct visit *v)
+{
+    say_str(v, "HTTP/1.1 200 OK\r\n\r\n");
+    while (say_str(v, "and so on and so on and so on and so on "))
+        ;
+}
+static void do_endless_head(struct visit *v)
+{
+    say_str(v, "HTTP/1.1 200 OK\r\n");
+    while (say_str(v, "X-More: and so on and so on and so on\r\n"))
+        ;
+}
+static void do_endless_continue(struct visit *v)
+{
+    while (say_str(v, "HTTP/1.1 100 Continue\r\n\r\n"))
+        ;
+}
+/* A body of two heads: what it was sent. */
+static void do_echo(struct visit *v)
+{
+    while (!strstr(v->in, "the end") && hear(v))
+        ;
+    char head[100];
+    snprintf(head, sizeof head, "HTTP/1.1 201 Created\r\nContent-Length: %zu\r\n\r\n", v->in_len);
+    say_str(v, head);
+    say(v, v->in, v->in_len);
+}
+
+static const struct { const char *path; void (*act)(struct visit *v); } acts[] = {
+    { "/fine", do_fine }, { "/redirect", do_redirect }, { "/cut", do_cut }, { "/rubbish", do_rubbish }, { "/hang-up", do_hang_up },
+    { "/half", do_half }, { "/long", do_long }, { "/endless", do_endless }, { "/endless-head", do_endless_head },
+    { "/endless-continue", do_endless_continue }, { "/echo", do_echo }, { "/hold", hold },
+};
+
+static void act(struct visit *v)
+{
+    char path[64] = "";
+    if (sscanf(v->in, "%*s %63s", path) != 1)
+        return;
+    atomic_fetch_add(&v->server->n_heads, 1);
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
+        if (!strcmp(path, acts[i].path))
+            acts[i].act(v);
+}
+
+static void *run_visit(void *arg)
+{
+    struct visit *v = arg;
+    bool open = true;
+    if (v->server->tls) {
+        v->ssl = SSL_new(v->server->tls);
+        SSL_set_fd(v->ssl, v->fd);
+        open = SSL_accept(v->ssl) > 0;
+    }
+    while (open && !strstr(v->in, "\r\n\r\n"))
+        open = hear(v);
+    if (open)
+        act(v);
+    SSL_free(v->ssl);
+    close(v->fd);
+    free(v);
+    return NULL;
+}
+
+static void *run_server(void *arg)
+{
+    struct server *s = arg;
+    for (int fd; (fd = accept(s->listener, NULL, NULL)) >= 0 && s->n_visits < VISITS_MAX;) {
+        struct visit *v = calloc(1, sizeof *v);
+        v->server = s;
+        v->fd = fd;
+        pthread_create(&s->visits[s->n_visits++], NULL, run_visit, v);
+    }
+    return NULL;
+}
+
+static void server_start(struct server *s, const struct own_certificate *own)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    socklen_t len = sizeof address;
+    *s = (struct server){ .listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    assert_int_equal(bind(s->listener, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(s->listener, 512), 0);
+    getsockname(s->listener, (struct sockaddr *)&address, &len);
+    s->port = ntohs(address.sin_port);
+    if (own) {
+        s->tls = SSL_CTX_new(TLS_server_method());
+        SSL_CTX_use_certificate(s->tls, own->certificate);
+        SSL_CTX_use_PrivateKey(s->tls, own->key);
+    }
+    pthread_create(&s->thread, NULL, run_server, s);
+}
+
+static void server_stop(struct server *s)
+{
+    shutdown(s->listener, SHUT_RDWR);
+    pthread_join(s->thread, NULL);
+    close(s->listener);
+    for (size_t i = 0; i < s->n_visits; i++)
+        pthread_join(s->visits[i], NULL);
+    SSL_CTX_free(s->tls);
+}
+
+/* ---- the hub that asks ---- */
+
+struct rig {
+    struct config  config;
+    struct serving serving;
+    void          *port;
+    struct server  server;
+    unsigned       n_answered;
+};
+
+static void rig_open(struct rig *rig, const struct own_certificate *own)
+{
+    memset(rig, 0, sizeof *rig);
+    rig->config = *config_defaults();
+    rig->serving = (struct serving){ .config = &rig->config, .clock = clock_real() };
+    rig->serving.hub = hub_new(&rig->config, rig->serving.clock, NULL, (struct hub_start){ .epoch = 1, .next = 1, .reserved = 1 });
+    assert_int_equal(http_out_spoke.open(&rig->serving, &rig->port), 0);
+    server_start(&rig->server, own);
+    assert_int_equal(http_out_spoke.start(rig->port), 0);
+}
+
+static void wait_for(struct rig *rig, unsigned n)
+{
+    struct pollfd mail = { hub_mailbox(rig->serving.hub)->fd, POLLIN, 0 };
+    while (rig->n_answered < n) {
+        assert_true(poll(&mail, 1, 60000) > 0);
+        hub_turn(rig->serving.hub);
+    }
+}
+
+/* The port first: its connections end, so the server's threads do. */
+static void rig_close(struct rig *rig)
+{
+    http_out_spoke.stop(rig->port);
+    hub_turn(rig->serving.hub);
+    http_out_spoke.free(rig->port);
+    server_stop(&rig->server);
+    hub_free(rig->serving.hub);
+}
+
+static void count_answer(struct http_out_request *request)
+{
+    struct rig *rig = request->owner;
+    rig->n_answered++;
+}
+
+static struct http_out_request request_for(struct rig *rig, const char *url)
+{
+    return (struct http_out_request){ .url = url, .allow_http = true, .timeout_ms = 30000, .max_bytes = MUCH, .answered = count_answer, .owner = rig };
+}
+
+static void url_of(const struct rig *rig, const char *path, char url[100])
+{
+    snprintf(url, 100, "%s://localhost:%d%s", rig->server.tls ? "https" : "http", rig->server.port, path);
+}
+
+static void ask(struct rig *rig, struct http_out_request *request)
+{
+    unsigned before = rig->n_answered;
+    http_out_send(rig->serving.http_out, request);
+    wait_for(rig, before + 1);
+}
+
+static void must_fail(struct rig *rig, const char *path, const char *why)
+{
+    char url[100];
+    url_of(rig, path, url);
+    struct http_out_request request = request_for(rig, url);
+    ask(rig, &request);
+    assert_int_equal(request.err, ERR_UNREACHABLE);
+    assert_non_null(strstr(request.why, why));
+    assert_null(request.answer.at);
+    assert_null(request.answer_head.at);
+}
+
+/* ---- what comes back ---- */
+
+static void a_get_brings_status_head_and_body(void **state)
+{
+    struct rig rig;
+    char url[100];
+    (void)state;
+    setenv("http_proxy", "http://127.0.0.1:9/", 1);      /* has no say */
+    rig_open(&rig, NULL);
+    url_of(&rig, "/fine", url);
+    for (int i = 0; i < 3; i++) {
+        struct http_out_request request = request_for(&rig, url);
+        ask(&rig, &request);
+        assert_int_equal(request.err, 0);
+        assert_int_equal(request.status, 200);
+        assert_true(slice_is(buf_slice(&request.answer), SLICE("hello")));
+        assert_true(slice_is(http_out_header(&request, "cache-control"), SLICE("max-age=60")));
+        assert_null(http_out_header(&request, "age").at);
+        http_out_answer_fini(&request);
+    }
+    rig_close(&rig);
+    unsetenv("http_proxy");
+}
+
+static bool has(const struct http_out_request *request, const char *text)
+{
+    return memmem(request->answer.at, request->answer.len, text, strlen(text));
+}
+
+static void a_post_carries_its_headers_and_its_body(void **state)
+{
+    struct rig rig;
+    char url[100];
+    (void)state;
+    rig_open(&rig, NULL);
+    url_of(&rig, "/echo", url);
+    struct http_out_request request = request_for(&rig, url);
+    request.method = HTTP_OUT_POST;
+    request.headers = SLICE("Content-Type: application/json\nX-Id: 7\n");
+    request.body = SLICE("{\"at\":\"the end\"}");
+    ask(&rig, &request);
+    assert_int_equal(request.status, 201);
+    assert_true(has(&request, "POST /echo HTTP/1.1\r\n"));
+    assert_true(has(&request, "\r\nContent-Type: application/json\r\nX-Id: 7\r\n"));
+    assert_true(has(&request, "\r\nContent-Length: 16\r\n"));
+    assert_true(has(&request, "\r\nUser-Agent: carillon/"));
+    assert_false(has(&request, "\r\nExpect:"));
+    assert_true(has(&request, "\r\n\r\n{\"at\":\"the end\"}"));
+    http_out_answer_fini(&request);
+    rig_close(&rig);
+}
+
+static void a_redirect_is_an_answer_and_is_not_followed(void **state)
+{
+    struct rig rig;
+    char url[100];
+    (void)state;
+    rig_open(&rig, NULL);
+    url_of(&rig, "/redirect", url);
+    struct http_out_request request = request_for(&rig, url);
+    ask(&rig, &request);
+    assert_int_equal(request.err, 0);
+    assert_int_equal(request.status, 302);
+    assert_int_equal(atomic_load(&rig.server.n_heads), 1);
+    http_out_answer_fini(&request);
+    rig_close(&rig);
+}
+
+/* ---- what is cut off ---- */
+
+static void what_is_too_large_or_never_ends_is_cut_off(void **state)
+{
+    struct rig rig;
+    (void)state;
+    rig_open(&rig, NULL);
+    must_fail(&rig, "/long", "too large");
+    must_fail(&rig, "/endless", "too large");
+    must_fail(&rig, "/endless-head", "too large");
+    must_fail(&rig, "/endless-continue", "too large");
+    rig_close(&rig);
+}
+
+static void what_is_no_answer_is_told_as_unreachable(void **state)
+{
+    static const char *const urls[] = { "ftp://localhost/x", "file:///etc/passwd", "gopher://localhost/x", "http://", "no url at all", "" };
+    struct rig rig;
+    (void)state;
+    rig_open(&rig, NULL);
+    must_fail(&rig, "/cut", "");
+    must_fail(&rig, "/rubbish", "");
+    must_fail(&rig, "/hang-up", "");
+    for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+        struct http_out_request request = request_for(&rig, urls[i]);
+        ask(&rig, &request);
+        assert_int_equal(request.err, ERR_UNREACHABLE);
+        assert_true(request.why[0]);
+    }
+    rig_close(&rig);
+}
+
+static void a_server_that_is_silent_has_its_time(void **state)
+{
+    struct rig rig;
+    char url[100];
+    (void)state;
+    rig_open(&rig, NULL);
+    for (const char *const *path = (const char *const[]){ "/hold", "/half", NULL }; *path; path++) {
+        url_of(&rig, *path, url);
+        struct http_out_request request = request_for(&rig, url);
+        request.timeout_ms = 200;
+        ask(&rig, &request);
+        assert_int_equal(request.err, ERR_UNREACHABLE);
+        assert_non_null(strstr(request.why, "timed out"));
+    }
+    rig_close(&rig);
+}
+
+static void http_is_refused_unless_it_is_allowed(void **state)
+{
+    struct rig rig;
+    char url[100];
+    (void)state;
+    rig_open(&rig, NULL);
+    url_of(&rig, "/fine", url);
+    struct http_out_request request = request_for(&rig, url);
+    request.allow_http = false;
+    ask(&rig, &request);
+    assert_int_equal(request.err, ERR_UNREACHABLE);
+    assert_int_equal(atomic_load(&rig.server.n_heads), 0);
+    rig_close(&rig);
+}
+
+/* ---- TLS ---- */
+
+static void over_tls_the_server_must_be_vouched_for_and_have_the_right_name(void **state)
+{
+    char cert[] = "/tmp/carillon-ca-XXXXXX", key[] = "/tmp/carillon-key-XXXXXX", url[100], by_address[100];
+    struct own_certificate own = own_certificate_new(3600);
+    struct rig rig;
+    (void)state;
+    close(mkstemp(cert));
+    close(mkstemp(key));
+    own_certificate_write(&own, cert, key);
+    rig_open(&rig, &own);
+    url_of(&rig, "/fine", url);
+    snprintf(by_address, sizeof by_address, "https://127.0.0.1:%d/fine", rig.server.port);
+    struct http_out_request good = request_for(&rig, url), stranger = request_for(&rig, url), misnamed = request_for(&rig, by_address),
+                            no_file = request_for(&rig, url);
+    good.allow_http = false;
+    good.ca_file = misnamed.ca_file = cert;
+    no_file.ca_file = "/nonexistent/ca.pem";
+    ask(&rig, &good);
+    assert_int_equal(good.err, 0);
+    assert_int_equal(good.status, 200);
+    http_out_answer_fini(&good);
+    ask(&rig, &stranger);
+    assert_int_equal(stranger.err, ERR_UNREACHABLE);
+    ask(&rig, &misnamed);
+    assert_int_equal(misnamed.err, ERR_UNREACHABLE);
+    ask(&rig, &no_file);
+    assert_int_equal(no_file.err, ERR_UNREACHABLE);
+    assert_int_equal(atomic_load(&rig.server.n_heads), 1);
+    rig_close(&rig);
+    own_certificate_free(&own);
+    unlink(cert);
+    unlink(key);
+}
+
+/* ---- many, cancelled, stopped ---- */
+
+static void many_at_once_are_all_answered(void **state)
+{
+    enum { MANY = 4 * HTTP_OUT_TRANSFERS };
+    struct http_out_request *requests = calloc(MANY, sizeof *requests);
+    struct rig rig;
+    char url[100];
+    (void)state;
+    rig_open(&rig, NULL);
+    url_of(&rig, "/fine", url);
+    for (int i = 0; i < MANY; i++) {
+        requests[i] = request_for(&rig, url);
+        http_out_send(rig.serving.http_out, &requests[i]);
+    }
+    wait_for(&rig, MANY);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(requests[i].err, 0);
+        http_out_answer_fini(&requests[i]);
+    }
+    rig_close(&rig);
+    free(requests);
+}
+
+static void what_is_cancelled_ends_and_the_others_go_on(void **state)
+{
+    struct rig rig;
+    char hold_url[100], fine_url[100];
+    (void)state;
+    rig_open(&rig, NULL);
+    url_of(&rig, "/hold", hold_url);
+    url_of(&rig, "/fine", fine_url);
+    struct http_out_request held = request_for(&rig, hold_url), other = request_for(&rig, hold_url), fine = request_for(&rig, fine_url);
+    http_out_send(rig.serving.http_out, &held);
+    http_out_send(rig.serving.http_out, &other);
+    ask(&rig, &fine);
+    assert_int_equal(fine.status, 200);
+    http_out_answer_fini(&fine);
+    http_out_cancel(rig.serving.http_out, &held);
+    http_out_cancel(rig.serving.http_out, &held);
+    wait_for(&rig, 2);
+    assert_int_equal(held.err, ERR_GONE);
+    http_out_cancel(rig.serving.http_out, &other);
+    wait_for(&rig, 3);
+    assert_int_equal(other.err, ERR_GONE);
+    ask(&rig, &fine);
+    assert_int_equal(fine.status, 200);
+    http_out_answer_fini(&fine);
+    rig_close(&rig);
+}
+
+/* More than may be under way at a time, so some have not even begun. */
+static void a_stop_answers_all_that_is_left(void **state)
+{
+    enum { MANY = HTTP_OUT_TRANSFERS + 20 };
+    struct http_out_request requests[MANY];
+    struct rig rig;
+    char url[100];
+    (void)state;
+    rig_open(&rig, NULL);
+    url_of(&rig, "/hold", url);
+    for (int i = 0; i < MANY; i++) {
+        requests[i] = request_for(&rig, url);
+        http_out_send(rig.serving.http_out, &requests[i]);
+    }
+    while (atomic_load(&rig.server.n_heads) < HTTP_OUT_TRANSFERS)
+        poll(NULL, 0, 1);
+    rig_close(&rig);
+    assert_int_equal(rig.n_answered, MANY);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(requests[i].err, ERR_DRAINING);
+}
+
+static void a_stop_without_a_start_answers_too(void **state)
+{
+    struct config config = *config_defaults();
+    struct serving serving = { .config = &config, .clock = clock_real() };
+    struct rig rig = { 0 };
+    void *port;
+    (void)state;
+    serving.hub = hub_new(&config, serving.clock, NULL, (struct hub_start){ .epoch = 1, .next = 1, .reserved = 1 });
+    assert_int_equal(http_out_spoke.open(&serving, &port), 0);
+    struct http_out_request request = request_for(&rig, "http://localhost:1/");
+    http_out_send(serving.http_out, &request);
+    http_out_spoke.stop(port);
+    hub_turn(serving.hub);
+    assert_int_equal(rig.n_answered, 1);
+    assert_int_equal(request.err, ERR_DRAINING);
+    http_out_spoke.free(port);
+    hub_free(serving.hub);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_get_brings_status_head_and_body),
+        cmocka_unit_test(a_post_carries_its_headers_and_its_body),
+        cmocka_unit_test(a_redirect_is_an_answer_and_is_not_followed),
+        cmocka_unit_test(what_is_too_large_or_never_ends_is_cut_off),
+        cmocka_unit_test(what_is_no_answer_is_told_as_unreachable),
+        cmocka_unit_test(a_server_that_is_silent_has_its_time),
+        cmocka_unit_test(http_is_refused_unless_it_is_allowed),
+        cmocka_unit_test(over_tls_the_server_must_be_vouched_for_and_have_the_right_name),
+        cmocka_unit_test(many_at_once_are_all_answered),
+        cmocka_unit_test(what_is_cancelled_ends_and_the_others_go_on),
+        cmocka_unit_test(a_stop_answers_all_that_is_left),
+        cmocka_unit_test(a_stop_without_a_start_answers_too),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
