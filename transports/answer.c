@@ -5,64 +5,66 @@
 #include "transports/control.h"
 #include "transports/wire.h"
 
-static void add_origin(struct buf *out, struct slice origin)
-{
-    if (!origin.len)
-        return;
-    buf_add_str(out, "Access-Control-Allow-Origin: ");
-    buf_add_slice(out, origin);
-    buf_add_str(out, "\r\nVary: Origin\r\n");
-}
-
 static void add_body(struct buf *out, const char *type, struct slice body, bool head_only)
 {
-    buf_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n", type, body.len);
+    buf_addf(out, "Content-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", type, body.len);
     if (!head_only)
         buf_add_slice(out, body);
 }
 
 static const char *extra_head(int err)
 {
-    return err == ERR_METHOD_NOT_ALLOWED ? "Allow: GET\r\n"
+    return err == ERR_METHOD_NOT_ALLOWED ? "Allow: GET, OPTIONS\r\n"
          : err == ERR_UNAUTHENTICATED    ? "WWW-Authenticate: Bearer\r\n"
          : err_status(err) == 503 || err_status(err) == 429 ? "Retry-After: 1\r\n" : "";
 }
 
-void answer_problem(struct buf *out, int err, struct slice origin, bool head_only)
+void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only)
 {
     int status = err_status(err);
     struct buf body = { 0 };
     buf_addf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":", api_reason(status), status, err_code(err));
     buf_add_json(&body, slice_of(err_text(err)));
     buf_add_char(&body, '}');
-    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n%s", status, api_reason(status), extra_head(err));
-    add_origin(out, origin);
+    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n" CORS_ALWAYS "%s", status, api_reason(status), extra_head(err));
+    cors_add(out, cors);
     add_body(out, "application/problem+json", buf_slice(&body), head_only);
     out->failed |= body.failed;
     buf_fini(&body);
 }
 
+void answer_options(struct buf *out, const struct cors *cors, bool head_too)
+{
+    struct slice methods = head_too ? SLICE("GET, HEAD, OPTIONS") : SLICE("GET, OPTIONS");
+    buf_add_str(out, "HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n" CORS_ALWAYS "Allow: ");
+    buf_add_slice(out, methods);
+    buf_add_str(out, "\r\n");
+    cors_add_preflight(out, cors, methods, SLICE("Authorization, Cache-Control, Last-Event-ID, X-API-Key"));
+    buf_add_str(out, "Connection: close\r\n\r\n");
+}
+
 /* The page is hand-written and self-contained: its own script and style, and connections to this hub only. */
 void answer_page(struct buf *out, struct slice html, bool head_only)
 {
-    buf_add_str(out, "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"
+    buf_add_str(out, "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"
+                     "Cross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Opener-Policy: same-origin\r\nVary: Origin\r\n"
                      "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; "
                      "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n");
     add_body(out, "text/html; charset=utf-8", html, head_only);
 }
 
-void answer_stream(struct buf *out, struct slice origin)
+/* A proxy that compresses would hold messages back. */
+void answer_stream(struct buf *out, const struct cors *cors)
 {
-    buf_add_str(out, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n"
-                     "X-Content-Type-Options: nosniff\r\n");
-    add_origin(out, origin);
+    buf_add_str(out, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\nX-Accel-Buffering: no\r\n" CORS_ALWAYS);
+    cors_add(out, cors);
     buf_add_str(out, "Connection: close\r\n\r\n");
 }
 
-void answer_bye(struct buf *out, int err, int64_t retry_ms, struct slice origin)
+void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct cors *cors)
 {
     struct buf object = { 0 };
-    answer_stream(out, origin);
+    answer_stream(out, cors);
     buf_addf(out, "retry: %lld\n\n", (long long)retry_ms);
     control_bye(&object, err, retry_ms);
     wire_add_sse(out, SLICE(""), SLICE("hub.bye"), buf_slice(&object));

@@ -3,11 +3,11 @@
  * Every answer closes its connection: no request here has a body and none is followed by another.
  * Threading: pure functions. Failure is out->failed. */
 #pragma once
-#include "hub/base/buf.h"
+#include "hub/access/cors.h"
 
-/* `origin` is an allowed one of a page elsewhere, or empty; it is named in Access-Control-Allow-Origin. */
-void answer_problem(struct buf *out, int err, struct slice origin, bool head_only);   /* RFC 9457 */
+void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only);   /* RFC 9457 */
 void answer_page(struct buf *out, struct slice html, bool head_only);
+void answer_options(struct buf *out, const struct cors *cors, bool head_too);         /* what a place takes, also to a browser's preflight */
 /* A whole SSE stream that says hub.bye and ends: an EventSource comes back after retry_ms, but gives up at any status other than 200. */
-void answer_bye(struct buf *out, int err, int64_t retry_ms, struct slice origin);
-void answer_stream(struct buf *out, struct slice origin);                             /* head of an SSE stream; no length, ends by close */
+void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct cors *cors);
+void answer_stream(struct buf *out, const struct cors *cors);                             /* head of an SSE stream; no length, ends by close */

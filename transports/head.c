@@ -33,6 +33,8 @@ static bool lists(struct slice list, struct slice word)
 
 static void on_host(struct reading *r, struct slice v)           { r->head->host = v; }
 static void on_origin(struct reading *r, struct slice v)         { r->head->origin = v; }
+static void on_fetch_site(struct reading *r, struct slice v)     { r->head->fetch_site = v; }
+static void on_cookie(struct reading *r, struct slice v)         { r->head->cookie = v; }
 static void on_last_event_id(struct reading *r, struct slice v)  { r->head->last_event_id = v; }
 static void on_authorization(struct reading *r, struct slice v)  { r->head->authorization = v; }
 static void on_api_key(struct reading *r, struct slice v)        { r->head->api_key = v; }
@@ -52,6 +54,8 @@ static const struct header {
 } headers[] = {
     { SLICE("host"), on_host },
     { SLICE("origin"), on_origin },
+    { SLICE("sec-fetch-site"), on_fetch_site },
+    { SLICE("cookie"), on_cookie },
     { SLICE("last-event-id"), on_last_event_id },
     { SLICE("authorization"), on_authorization },
     { SLICE("x-api-key"), on_api_key },
@@ -100,7 +104,8 @@ int head_read(const struct http_head *http, struct head *ret_head)
     for (size_t i = 0; i < http->n_headers; i++)
         take_header(&reading, &http->headers[i]);
     head.method = slice_is(http->method, SLICE("GET")) ? HEAD_METHOD_GET
-                : slice_is(http->method, SLICE("HEAD")) ? HEAD_METHOD_HEAD : HEAD_METHOD_OTHER;
+                : slice_is(http->method, SLICE("HEAD")) ? HEAD_METHOD_HEAD
+                : slice_is(http->method, SLICE("OPTIONS")) ? HEAD_METHOD_OPTIONS : HEAD_METHOD_OTHER;
     head.has_body = http->chunked || http->content_length > 0;
     head.upgrade_websocket = reading.upgrade_websocket && reading.connection_upgrade;
     head.ws_sound = reading.ws_keys == 1 && reading.ws_versions == 1 && !http->http10;

@@ -10,12 +10,14 @@
 
 struct http_head;
 
-enum head_method { HEAD_METHOD_GET, HEAD_METHOD_HEAD, HEAD_METHOD_OTHER };
+enum head_method { HEAD_METHOD_GET, HEAD_METHOD_HEAD, HEAD_METHOD_OPTIONS, HEAD_METHOD_OTHER };
 
 struct head {
     enum head_method method;
     struct slice     path, query;           /* as sent, not decoded; query without the ? */
-    struct slice     host, origin;
+    struct slice     host;
+    struct slice     origin, fetch_site;    /* at NULL: there is no such header */
+    struct slice     cookie;                /* empty once it is known that it is not to be believed (cors.h) */
     struct slice     last_event_id, authorization, api_key;
     struct slice     ws_key, ws_version;
     bool             upgrade_websocket;     /* Upgrade: websocket, and Connection: upgrade */

@@ -9,7 +9,7 @@ enum { HEAD_KEPT = 16 * 1024 };
 /* While the parser runs. */
 struct reading {
     struct http_head *head;
-    unsigned          hosts, lengths, encodings, credentials[2];
+    unsigned          hosts, lengths, encodings, origins, credentials[2];
     int               err;
 };
 
@@ -109,14 +109,15 @@ static void count_once(struct reading *r, unsigned *count)
 
 static void add_authorization(struct reading *r, struct slice value) { (void)value; count_once(r, &r->credentials[0]); }
 static void add_api_key(struct reading *r, struct slice value)       { (void)value; count_once(r, &r->credentials[1]); }
+static void add_origin(struct reading *r, struct slice value)        { (void)value; count_once(r, &r->origins); }
 
-/* Headers that decide where a request ends, for whom it is, or who sends it. */
+/* Headers that decide where a request ends, for whom it is, who sends it, or whose page. */
 static const struct {
     struct slice name;
     void       (*add)(struct reading *r, struct slice value);
 } checked[] = {
     { SLICE("host"), add_host }, { SLICE("content-length"), add_length }, { SLICE("transfer-encoding"), add_encoding }, { SLICE("expect"), add_expect },
-    { SLICE("authorization"), add_authorization }, { SLICE("x-api-key"), add_api_key },
+    { SLICE("authorization"), add_authorization }, { SLICE("x-api-key"), add_api_key }, { SLICE("origin"), add_origin },
 };
 
 static struct slice trim_end(struct slice s)

@@ -12,7 +12,6 @@
 #include "transports/head.h"
 #include "transports/http_head.h"
 #include "transports/lws.h"
-#include "transports/origin.h"
 #include "transports/page.h"
 #include "transports/socket.h"
 #include "transports/sse.h"
@@ -118,10 +117,12 @@ static void answer(struct newcomer *newcomer)
     send_answer(newcomer);
 }
 
-static void refuse(struct newcomer *newcomer, int err, struct slice origin, bool head_only)
+static const struct cors nobody;     /* who asks is not known */
+
+static void refuse(struct newcomer *newcomer, int err, const struct cors *cors, bool head_only)
 {
     log_debug(newcomer->peer, "request refused: %s", err_code(err));
-    answer_problem(&newcomer->out, err, origin, head_only);
+    answer_problem(&newcomer->out, err, cors, head_only);
     answer(newcomer);
 }
 
@@ -131,7 +132,7 @@ static void refuse(struct newcomer *newcomer, int err, struct slice origin, bool
 struct visit {
     struct newcomer *newcomer;
     struct head      head;
-    struct slice     origin;     /* allowed and to be named in the answer, or empty */
+    struct cors      cors;
     struct slice     early;
 };
 
@@ -158,10 +159,10 @@ static bool is_refused_for_memory(struct visit *visit, bool is_stream)
         return false;
     metric_add(METRIC_away_memory, 1);
     if (!is_stream) {
-        refuse(newcomer, ERR_BUSY, visit->origin, false);
+        refuse(newcomer, ERR_BUSY, &visit->cors, false);
         return true;
     }
-    answer_bye(&newcomer->out, ERR_BUSY, come_back_ms(newcomer->reception), visit->origin);
+    answer_bye(&newcomer->out, ERR_BUSY, come_back_ms(newcomer->reception), &visit->cors);
     answer(newcomer);
     return true;
 }
@@ -172,12 +173,12 @@ static void enter_sse(struct visit *visit, const struct stream_request *request)
     struct reception *reception = newcomer->reception;
     int err = sse_check(reception->edge, request);
     if (err) {
-        refuse(newcomer, err, visit->origin, false);
+        refuse(newcomer, err, &visit->cors, false);
         return;
     }
     if (is_refused_for_memory(visit, true))
         return;
-    answer_stream(&newcomer->out, visit->origin);
+    answer_stream(&newcomer->out, &visit->cors);
     if (newcomer->out.failed) {
         newcomer_close(newcomer);
         return;
@@ -204,7 +205,7 @@ static void enter_ws(struct visit *visit, const struct stream_request *request)
     const struct head *head = &visit->head;
     if (!head->upgrade_websocket || !head->ws_sound || !slice_is(head->ws_version, SLICE("13")) || !key_is_sound(head->ws_key) ||
         (head->offers_protocols && !head->offers_carillon)) {
-        refuse(newcomer, ERR_BAD_REQUEST, visit->origin, false);
+        refuse(newcomer, ERR_BAD_REQUEST, &visit->cors, false);
         return;
     }
     if (is_refused_for_memory(visit, false))
@@ -223,7 +224,7 @@ static void show_page(struct visit *visit, const struct stream_request *request)
     bool head_only = visit->head.method == HEAD_METHOD_HEAD;
     (void)request;
     if (!newcomer->reception->edge->config->dev) {
-        refuse(newcomer, ERR_NOT_FOUND, visit->origin, head_only);
+        refuse(newcomer, ERR_NOT_FOUND, &visit->cors, head_only);
         return;
     }
     answer_page(&newcomer->out, page_html(), head_only);
@@ -249,34 +250,51 @@ static const struct place *place_find(struct slice path)
     return NULL;
 }
 
+static struct cors judge_page(const struct newcomer *newcomer, struct head *head)
+{
+    struct cors cors = cors_judge(cors_port_public(newcomer->reception->edge->config), head->origin, head->host, newcomer->socket.tls);
+    if (!cors_cookie_counts(&cors, head->fetch_site))
+        head->cookie = SLICE("");
+    return cors;
+}
+
 static int check_visit(struct visit *visit, const struct place *place)
 {
     const struct head *head = &visit->head;
     if (head->has_body)
         return ERR_NO_BODY_HERE;
-    if (!origin_allowed(&visit->newcomer->reception->edge->config->public_origins, head->origin, head->host))
+    if (visit->cors.kind == ORIGIN_FOREIGN)
         return ERR_BAD_ORIGIN;
-    visit->origin = head->origin;
     if (!place)
         return ERR_NOT_FOUND;
-    if (head->method != HEAD_METHOD_GET && !(place->head_too && head->method == HEAD_METHOD_HEAD))
+    if (head->method != HEAD_METHOD_GET && head->method != HEAD_METHOD_OPTIONS && !(place->head_too && head->method == HEAD_METHOD_HEAD))
         return ERR_METHOD_NOT_ALLOWED;
     return 0;
+}
+
+static void tell_options(struct visit *visit, const struct place *place)
+{
+    answer_options(&visit->newcomer->out, &visit->cors, place->head_too);
+    answer(visit->newcomer);
 }
 
 static void enter(struct visit *visit)
 {
     struct newcomer *newcomer = visit->newcomer;
     const struct place *place = place_find(visit->head.path);
+    visit->cors = judge_page(newcomer, &visit->head);
     struct stream_request request = { 0 };
     int err = check_visit(visit, place);
     if (!err)
         err = stream_request_init(&request, &visit->head, slice_of(newcomer->peer));
     if (err) {
-        refuse(newcomer, err, visit->origin, visit->head.method == HEAD_METHOD_HEAD);
+        refuse(newcomer, err, &visit->cors, visit->head.method == HEAD_METHOD_HEAD);
         return;
     }
-    place->enter(visit, &request);
+    if (visit->head.method == HEAD_METHOD_OPTIONS)
+        tell_options(visit, place);
+    else
+        place->enter(visit, &request);
     stream_request_fini(&request);
 }
 
@@ -291,7 +309,7 @@ static void read_head(struct newcomer *newcomer, struct slice bytes)
         return;
     int err = got < 0 ? got : head_read(&newcomer->head, &visit.head);
     if (err) {
-        refuse(newcomer, err, SLICE(""), false);
+        refuse(newcomer, err, &nobody, false);
         return;
     }
     visit.early = slice(bytes.at + used, bytes.len - used);
@@ -305,7 +323,7 @@ static void read_more(struct newcomer *newcomer)
     if (n == SOCKET_LATER)
         watch(newcomer, socket_reads_by_writing(&newcomer->socket) ? EV_READ | EV_WRITE : EV_READ);      /* a handshake may have to write */
     else if (n == SOCKET_SPEAKS_HTTP)
-        refuse(newcomer, ERR_NO_TLS, SLICE(""), false);
+        refuse(newcomer, ERR_NO_TLS, &nobody, false);
     else if (n <= 0)
         newcomer_close(newcomer);
     else if (newcomer->state == READING)
@@ -328,7 +346,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events)
     struct newcomer *newcomer = watcher->data;
     (void)loop, (void)events;
     if (newcomer->state == READING && !http_head_empty(&newcomer->head))
-        refuse(newcomer, ERR_TIMEOUT, SLICE(""), false);
+        refuse(newcomer, ERR_TIMEOUT, &nobody, false);
     else
         newcomer_close(newcomer);
 }

@@ -245,16 +245,31 @@ static size_t body_max(const struct api_request *r)
     return r->api->config->limits_message * times + BODY_BESIDE_DATA;
 }
 
+static bool path_takes_body(const struct api_request *r)
+{
+    struct path_values values;
+    for (size_t i = 0; i < api_route_count; i++)
+        if (api_routes[i].body != BODY_NONE && path_matches(slice_of(api_routes[i].path), r->path, &values))
+            return true;
+    return false;
+}
+
+/* Also what a browser asks before a page elsewhere may send its request (Fetch, CORS preflight): that needs no credentials. */
 static void answer_options(struct api_request *r, bool known)
 {
+    struct slice headers = path_takes_body(r) ? SLICE("Authorization, Content-Type, X-API-Key, X-Request-Id")
+                                              : SLICE("Authorization, X-API-Key, X-Request-Id");
     if (known)
         add_method(&r->scratch, "OPTIONS");
     else
         buf_add_str(&r->scratch, "GET, HEAD, POST, DELETE, OPTIONS");
+    size_t len = r->scratch.len;
     buf_add_char(&r->scratch, '\0');
     api_answer_begin(r, 204, NULL);
-    if (!r->scratch.failed)
+    if (!r->scratch.failed) {
         api_answer_header(r, "Allow", r->scratch.at);
+        cors_add_preflight(&r->headers_out, &r->cors, slice(r->scratch.at, len), headers);
+    }
     api_answer_end(r);
 }
 

@@ -17,7 +17,8 @@ void api_request_reset(struct api_request *r)
     buf_reuse(&r->answer);
     buf_reuse(&r->headers_out);
     r->route = NULL;
-    r->body = r->path = r->query = r->channel = slice("", 0);
+    r->body = r->path = r->query = r->channel = r->cookie = slice("", 0);
+    r->cors = (struct cors){ 0 };
     r->body_max = r->path_len = 0;
     r->channel_err = 0;
     r->caller = NULL;

@@ -4,6 +4,7 @@
  *            head and body is valid until finished; a connection that is gone does not end its requests.
  * Threading  API thread. Hub state is reached by calls only. */
 #pragma once
+#include "hub/access/cors.h"
 #include "hub/base/name.h"
 #include "hub/call.h"
 
@@ -40,6 +41,8 @@ struct api_request {
     size_t                   n_headers;
     char                     id[129];        /* X-Request-Id, terminated */
     bool                     head_only;      /* HEAD: runs as GET; the answer's body is counted, not sent */
+    struct cors              cors;           /* whose page asks; not a foreign one */
+    struct slice             cookie;         /* Cookie, where it may stand for credentials (cors_cookie_counts); else empty */
     /* the front's, before api_run */
     struct slice             body;
     /* from api_begin */

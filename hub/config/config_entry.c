@@ -1,4 +1,5 @@
-/* config_entry.c — the lines of sections whose names are the user's own: one check per section, and what is made of them. */
+/* config_entry.c — the lines of sections whose names are the user's own: one check per section, and what is made of them;
+ * and the checks of keys that belong together. */
 #include "hub/config/api_key.h"
 #include "hub/config/config_load.h"
 
@@ -39,4 +40,22 @@ void config_entries_read(struct config_loader *loader)
     loader->snapshot->config.entries = loader->entries;
     loader->snapshot->config.entry_count = loader->entry_count;
     read_keys(loader);
+}
+
+/* ---- keys that belong together ---- */
+
+/* `*` is every page there is, and `null` what any page can make itself: with cookies either would give visitors away. */
+static void check_credentials(struct config_loader *loader, const struct words *origins, bool credentials, int origins_key, int credentials_key)
+{
+    for (size_t i = 0; credentials && i < origins->count; i++)
+        if (!strcmp(origins->at[i], "*") || !strcmp(origins->at[i], "null"))
+            loader_error(loader, loader->set[credentials_key].where, "%s: cannot be on while %s has \"%s\": every page there is could use a "
+                         "visitor's cookies; name the origins", config_keys[credentials_key].name, config_keys[origins_key].name, origins->at[i]);
+}
+
+void config_together_check(struct config_loader *loader)
+{
+    const struct config *config = &loader->snapshot->config;
+    check_credentials(loader, &config->public_origins, config->public_cors_credentials, CONFIG_KEY_public_origins, CONFIG_KEY_public_cors_credentials);
+    check_credentials(loader, &config->api_origins, config->api_cors_credentials, CONFIG_KEY_api_origins, CONFIG_KEY_api_cors_credentials);
 }

@@ -43,5 +43,7 @@ void config_flags_read(struct config_loader *loader, int argc, char *const *argv
 const char *config_file_named(int argc, char *const *argv);                          /* config_outside.c */
 /* config_entry.c: checks the entries, makes config->keys of those of [keys]. */
 void config_entries_read(struct config_loader *loader);
+/* config_entry.c: what keys that are beside each other must not say. */
+void config_together_check(struct config_loader *loader);
 /* config_tls.c: makes config->tls of tls.cert and tls.key; NULL stays NULL without them. */
 void config_tls_read(struct config_loader *loader);

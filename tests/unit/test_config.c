@@ -282,6 +282,17 @@ static void origins_are_scheme_and_host_without_a_path(void **state)
         assert_bad(*state, "public.origins", bad[i], "origin");
 }
 
+static void cookies_need_origins_by_name(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(load(f, "[public]\norigins = https://a\ncors_credentials = yes\n"), 0);
+    assert_int_equal(load(f, "[public]\norigins = *\n[api]\norigins = null\n"), 0);
+    assert_int_equal(load(f, "[public]\norigins = https://a *\ncors_credentials = yes\n"), ERR_CONFIG);
+    assert_contains(errors(f), ":3: public.cors_credentials: cannot be on while public.origins has \"*\"");
+    assert_int_equal(load(f, "[api]\ncors_credentials = yes\norigins = null\n"), ERR_CONFIG);
+    assert_contains(errors(f), ":2: api.cors_credentials: cannot be on while api.origins has \"null\"");
+}
+
 /* ---- the table ---- */
 
 static void every_default_is_valid_and_printing_and_reading_it_gives_the_same(void **state)
@@ -685,6 +696,7 @@ int main(void)
         T(addresses_are_host_and_port_or_a_socket_in_the_file_system),
         T(lists_are_split_at_blanks_and_commas_and_a_repeated_key_appends),
         T(origins_are_scheme_and_host_without_a_path),
+        T(cookies_need_origins_by_name),
         T(every_default_is_valid_and_printing_and_reading_it_gives_the_same),
         T(sections_have_no_underscore_and_every_key_has_one),
         T(defaults_are_those_of_the_design),

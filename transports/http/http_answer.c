@@ -1,9 +1,6 @@
 #include "transports/http/http_answer.h"
 
-/* On every answer (DESIGN §4, §8): nothing here is a page, is to be framed, or is to be kept. */
-static const char always[] =
-    "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n"
-    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+static const char always[] = "Cache-Control: no-store\r\n" CORS_ALWAYS;
 
 static void add_status(struct buf *out, int status)
 {
@@ -38,6 +35,8 @@ void http_answer_add(struct buf *out, const struct http_request *request, const 
     buf_add_str(out, api->id);
     buf_add(out, "\r\n", 2);
     buf_add(out, always, sizeof always - 1);
+    if (!slice_is(api->method, SLICE("OPTIONS")))
+        cors_add(out, &api->cors);
     buf_add_slice(out, buf_slice(&api->headers_out));
     if (request->last)
         buf_add(out, "Connection: close\r\n", 19);

@@ -11,7 +11,6 @@
 #include "hub/config/config.h"
 #include "hub/metrics.h"
 #include "transports/http/http_answer.h"
-#include "transports/origin.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -184,12 +183,12 @@ static void skip_or_end(struct http_conn *c)
     move(c, HTTP_STATE_SKIP);
 }
 
-/* With --dev nobody needs a key, so any page that a developer happens to visit could publish here. A browser says whose page asks. */
-static bool is_foreign_page(const struct http_request *r)
+/* A page may act with what its visitor has: a cookie, [access], an address that nobody else reaches, --dev. */
+static void judge_page(struct http_request *r, bool tls)
 {
-    const struct config *config = r->front->config;
-    struct slice origin = api_header_find(&r->api, "origin");
-    return config->dev && origin.at && !origin_allowed(&config->public_origins, origin, api_header_find(&r->api, "host"));
+    struct api_request *api = &r->api;
+    api->cors = cors_judge(cors_port_api(r->front->config), api_header_find(api, "origin"), api_header_find(api, "host"), tls);
+    api->cookie = cors_cookie_counts(&api->cors, api_header_find(api, "sec-fetch-site")) ? api_header_find(api, "cookie") : SLICE("");
 }
 
 /* The head is complete: everything that can be decided without the body is decided here. */
@@ -203,10 +202,11 @@ static void begin(struct http_conn *c)
     r->api.head_only = slice_is(head->method, SLICE("HEAD"));
     r->last = !head->keep_alive || c->front->draining;
     r->http10 = head->http10;
+    judge_page(r, c->line.socket.tls);
     if (head->expect == EXPECT_OTHER) {
         problem_answer_one(&r->api, NULL, ERR_NOT_ACCEPTABLE, NULL);
         skip_or_end(c);
-    } else if (is_foreign_page(r)) {
+    } else if (r->api.cors.kind == ORIGIN_FOREIGN) {
         problem_answer_one(&r->api, NULL, ERR_BAD_ORIGIN, NULL);
         skip_or_end(c);
     } else if (api_begin(&r->api)) {

@@ -181,11 +181,23 @@ export const http = [
     [API, 'CRLF in a path does not become a header', line('GET /v1/channels/a%0d%0aSet-Cookie:%20a=b/messages HTTP/1.1'), '400:bad_channel open'],
     [API, 'a request id that is markup is not given back', bytes(`GET /v1/channels HTTP/1.1\r\n${H}X-Request-Id: <script>alert(1)</script>\r\n\r\n`), '200 open'],
     [API, 'a request id of 20 KB is not given back', bytes(`GET /v1/channels HTTP/1.1\r\n${H}X-Request-Id: ${'x'.repeat(20000)}\r\n\r\n`), '200 open'],
-    [PUBLIC, 'a page of elsewhere (§10 of RFC 6455, CSWSH)', get(`${H}Origin: http://evil.example\r\n`), '403:bad_origin closed'],
-    [PUBLIC, 'an Origin of null', get(`${H}Origin: null\r\n`), '403:bad_origin closed'],
-    [PUBLIC, 'an Origin that begins like the Host', get(`${H}Origin: http://attack.evil.example\r\n`), '403:bad_origin closed'],
-    [PUBLIC, 'an Origin that ends like the Host', get(`${H}Origin: http://evil-attack\r\n`), '403:bad_origin closed'],
-    [PUBLIC, 'the Host as user of an Origin', get(`${H}Origin: http://attack@evil.example\r\n`), '403:bad_origin closed'],
+
+    // ---- whose page asks (RFC 6454 §7, RFC 6455 §10.2; PROTOCOL.md §4)
+    ...[['a page of elsewhere', 'http://evil.example'], ['null', 'null'], ['the Host at its beginning', 'http://attack.evil.example'],
+        ['the Host at its end', 'http://evil-attack'], ['the Host behind a dot', 'http://evil.attack'], ['a dot behind the Host', 'http://attack.'],
+        ['the Host as user', 'http://attack@evil.example'], ['a user before the Host', 'http://evil.example@attack'], ['another port', 'http://attack:1'],
+        ['another scheme', 'ftp://attack'], ['capitals', 'http://ATTACK'], ['a scheme in capitals', 'HTTP://attack'], ['a path', 'http://attack/'],
+        ['a backslash', 'http://evil.example\\attack'], ['no scheme', 'attack'], ['a list', 'http://attack http://evil.example'], ['a star', '*'],
+        ['a port that is none', 'http://attack:80x'], ['a byte of no letter', 'http://attack\xff'], ['nothing', ''],
+    ].flatMap(([what, origin]) => [
+        [PUBLIC, `an Origin: ${what}`, get(`${H}Origin: ${origin}\r\n`), '403:bad_origin closed'],
+        [API, `an Origin: ${what}`, get(`${H}Origin: ${origin}\r\n`), '403:bad_origin open'],
+    ]),
+    [BOTH, 'two Origins, the own one first', get(`${H}Origin: http://attack\r\nOrigin: http://evil.example\r\n`), BAD],
+    [BOTH, 'two Origins, the own one last', get(`${H}Origin: http://evil.example\r\nOrigin: http://attack\r\n`), BAD],
+    [BOTH, 'the Origin of the host itself', get(`${H}Origin: http://attack\r\n`), 'good'],
+    [API, 'a publish of a page of elsewhere that needs no preflight', post('Origin: http://evil.example\r\nContent-Length: 1\r\n', 'x', SMUGGLED), '403:bad_origin open'],
+    [API, 'a preflight of a page of elsewhere', bytes(`OPTIONS /v1/channels/a/messages HTTP/1.1\r\n${H}Origin: http://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n`), '403:bad_origin open'],
 
     // ---- parameters (PROTOCOL.md §8)
     [API, 'a negative limit', line('GET /v1/channels?limit=-1 HTTP/1.1'), '400:bad_field open'],
