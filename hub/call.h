@@ -25,6 +25,7 @@ enum letter_kind {
     CALL_UNWATCH,      /* struct watch_call */
     CALL_HEAD,         /* struct head_call */
     CALL_LOSS_SEEN,    /* struct call */
+    CALL_RECORD,       /* struct record_call of records.h */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */

@@ -1,5 +1,5 @@
 /* core.h — the inside of struct hub, for the modules that make it up: hub.c (on top: it knows the others),
- * publish.c, fetch.c, watch.c, inspect.c, and peers.c (at the bottom: mail to the other threads).
+ * publish.c, records.c, fetch.c, watch.c, inspect.c, and peers.c (at the bottom: mail to the other threads).
  *
  * Nobody else includes this: other threads use call.h, the composition root uses hub.h.
  * Threading: hub thread. */
@@ -10,6 +10,7 @@
 #include "hub/config/config.h"
 #include "hub/history.h"
 #include "hub/hub.h"
+#include "hub/records.h"
 #include "hub/store.h"
 
 enum { PEERS_MAX = 80 };      /* edge.threads is at most 64, and the API */
@@ -57,6 +58,12 @@ struct hub {
     uint64_t             reserve_asked;      /* the end of the block being reserved */
     uint64_t             trimmed;            /* rows below are gone from the store */
     int64_t              store_retry_ms;     /* after a failure: the hub's own groups (numbers, trims) wait until then */
+
+    /* records.c */
+    struct { const struct record_ops *ops; void *self; } record_kinds[RECORD_KINDS];
+    struct record_call  *changes;            /* in rows collected or at the store, oldest first */
+    struct record_call  *changes_waiting;    /* for an earlier change of the same record */
+    size_t               n_changes;          /* of both lists */
 };
 
 /* Of this turn, or of the tick before it: a publish would ask the clock five times. */
@@ -73,7 +80,11 @@ void publish_end_turn(struct hub *hub);                              /* hands wh
 void publish_stored(struct hub *hub, struct store_group *answer);    /* the store's answer */
 bool publish_wants_numbers(const struct hub *hub);                   /* a block must be reserved and none is being reserved */
 void publish_trim(struct hub *hub);                                  /* tells the store which rows nobody needs */
+struct store_group *publish_group(struct hub *hub);                  /* what the next group will be; NULL: no memory */
 void publish_fini(struct hub *hub);
+/* records.c */
+void record_run(struct hub *hub, struct record_call *change);
+void records_stored(struct hub *hub, const struct store_group *group, int err);
 /* fetch.c */
 void fetch_run(struct hub *hub, struct fetch_call *call);
 /* watch.c */

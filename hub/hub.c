@@ -13,6 +13,7 @@ static void run_fetch(struct hub *hub, void *call)     { fetch_run(hub, call); }
 static void run_channels(struct hub *hub, void *call)  { channels_run(hub, call); }
 static void run_watch(struct hub *hub, void *call)     { watch_run(hub, call); }
 static void run_unwatch(struct hub *hub, void *call)   { unwatch_run(hub, call); }
+static void run_record(struct hub *hub, void *call)    { record_run(hub, call); }
 static void run_loss_seen(struct hub *hub, void *call) { loss_seen_run(hub, call); }
 static void run_head(struct hub *hub, void *call)
 {
@@ -24,6 +25,7 @@ static void run_head(struct hub *hub, void *call)
 static run_fn *const calls[CALL_KINDS] = {
     [CALL_PUBLISH] = run_publish, [CALL_FETCH] = run_fetch,     [CALL_CHANNELS] = run_channels,   [CALL_WATCH] = run_watch,
     [CALL_UNWATCH] = run_unwatch, [CALL_HEAD] = run_head,       [CALL_LOSS_SEEN] = run_loss_seen,
+    [CALL_RECORD] = run_record,
 };
 
 static void look_at_clock(struct hub *hub)
@@ -152,5 +154,5 @@ void hub_drain(struct hub *hub) { hub->draining = true; }
 
 bool hub_idle(const struct hub *hub)
 {
-    return hub->n_flights == 0 && hub->n_groups == 0 && !hub->collecting;
+    return hub->n_flights == 0 && hub->n_groups == 0 && !hub->collecting && hub->n_changes == 0;
 }

@@ -33,6 +33,12 @@ static struct group *collecting(struct hub *hub)
     return hub->collecting;
 }
 
+struct store_group *publish_group(struct hub *hub)
+{
+    struct group *group = collecting(hub);
+    return group ? &group->store : NULL;
+}
+
 bool publish_wants_numbers(const struct hub *hub)
 {
     return hub->store && hub->reserve_asked < hub->next + NUMBER_BLOCK / 2;
@@ -206,8 +212,8 @@ void publish_end_turn(struct hub *hub)
     store_submit(hub->store, &group->store);
 }
 
-/* Every flight, with or without a row at the store by now. The rows that were being collected for them are thrown away; those
- * of store.sync=off, which nobody waits for, were acknowledged and are tried again. */
+/* Every flight, with or without a row at the store by now. The rows that were being collected for them are thrown away, with the
+ * records that came with them; those of store.sync=off, which nobody waits for, were acknowledged and are tried again. */
 static void fail_all(struct hub *hub, int err)
 {
     struct group *dropped = hub->collecting && hub->collecting->n_flights > 0 ? hub->collecting : NULL;
@@ -219,8 +225,10 @@ static void fail_all(struct hub *hub, int err)
     }
     for (struct group *group = hub->groups; group; group = group->next)
         group->n_flights = 0;
-    if (dropped)
-        group_free(hub, dropped);
+    if (!dropped)
+        return;
+    records_stored(hub, &dropped->store, err);
+    group_free(hub, dropped);
 }
 
 void publish_stored(struct hub *hub, struct store_group *answer)
@@ -243,6 +251,7 @@ void publish_stored(struct hub *hub, struct store_group *answer)
             complete(hub, flight.call, flight.channel);
         }
     }
+    records_stored(hub, answer, answer->err);
     group_free(hub, group);
 }
 

@@ -9,6 +9,7 @@
 #include "hub/health.h"
 #include "hub/hub.h"
 #include "hub/memory.h"
+#include "hub/records.h"
 #include "hub/spoke.h"
 #include "hub/store.h"
 #include "hub/tidy.h"
@@ -222,6 +223,17 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         begin_drain(s);
 }
 
+/* What a newer version has left in the store is its own. */
+static int restore_record(void *arg, struct slice kind, struct slice key, struct slice value)
+{
+    int err = hub_restore_record(arg, kind, key, value);
+    if (err == ERR_NOT_FOUND)
+        log_warn("store", "a record of kind %.*s is not for this version, and is left alone", (int)kind.len, kind.at);
+    else if (err)
+        log_error("store", "record %.*s %.*s cannot be read", (int)kind.len, kind.at, (int)key.len, key.at);
+    return err == ERR_NOT_FOUND ? 0 : err;
+}
+
 static int restore_row(void *arg, struct msg *m)
 {
     return hub_restore(arg, m);
@@ -254,9 +266,14 @@ static int open_hub(struct serve *s)
     s->serving.authority = authority_new();
     if (!s->serving.hub || !s->serving.authority)
         return tell_why("hub", ERR_MEMORY, NULL);
-    if (s->store && ((err = store_load(s->store, restore_row, s->serving.hub)) || (err = store_start(s->store, hub_mailbox(s->serving.hub)))))
-        return tell_why("store", err, NULL);
-    return 0;
+    if (!s->store)
+        return 0;
+    err = store_load(s->store, restore_row, s->serving.hub);
+    if (!err)
+        err = store_load_records(s->store, restore_record, s->serving.hub);
+    if (!err)
+        err = store_start(s->store, hub_mailbox(s->serving.hub));
+    return err ? tell_why("store", err, NULL) : 0;
 }
 
 static int open_spokes(struct serve *s)

@@ -8,7 +8,8 @@
  * the answer says which generation comes next.
  *
  * What "committed" means is store.sync: off and batch commit (WAL, NORMAL: in the kernel, so kill -9 loses nothing, on disk
- * within a second); each syncs before it answers. With off the hub does not wait for the answer.
+ * within a second); each syncs before it answers. With off the hub does not wait for the answer. A group with records
+ * (administrative changes: a key was made, a token revoked) is synced before its answer in every mode.
  *
  * Lifetime   store_open at start, before the hub; store_close after the hub's last group was answered.
  * Threading  submit: hub thread. Answers: by mail to the mailbox given to store_start.
@@ -22,6 +23,13 @@
 #include "hub/hub.h"
 #include "hub/msg.h"
 
+/* One administrative change (hub/records.h). What it points to lives until the group is answered. */
+struct store_record {
+    struct store_record *next;   /* of the same group, in order */
+    struct slice  kind, key;
+    struct slice  value;         /* value.at NULL: the record is removed */
+};
+
 struct store_group {
     struct letter letter;        /* LETTER_STORED on its way back */
     uint64_t      generation;    /* of the hub at submission */
@@ -30,6 +38,7 @@ struct store_group {
     uint64_t      reserve;       /* numbers below this shall be reserved; 0: no change. Also without messages */
     uint64_t      trim;          /* rows below this number are not needed any more; 0: no change */
     uint64_t      floor;         /* EXACT.md 8: stored in the same commit as the trim */
+    struct store_record *records;/* with any, the group is on disk before it is answered, whatever store.sync says */
     /* answer */
     int           err;           /* 0 or ERR_STORE_FAILED */
     uint64_t      next_generation;
@@ -47,8 +56,11 @@ struct config;
  * 0, or ERR_STORE_OPEN, ERR_STORE_VERSION, ERR_STORE_LOCKED with one sentence for the operator in *ret_why (static or inside
  * the store module). *ret_start has `reserved` = `next`: the hub reserves its first block itself. */
 int  store_open(const struct config *config, struct store **ret_store, struct hub_start *ret_start, const char **ret_why);
+typedef int store_record_fn(void *arg, struct slice kind, struct slice key, struct slice value);
 /* Every kept row in order of number; the callback may keep a reference. 0, the callback's error, or ERR_STORE_OPEN. */
 int  store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *arg);
+/* Every record, by kind and key; what the slices point to is valid during the callback. Likewise. */
+int  store_load_records(struct store *store, store_record_fn *record, void *arg);
 /* Starts the thread; answers go to this mailbox. */
 int  store_start(struct store *store, struct mailbox *hub);
 /* Ends the thread when all that was submitted is answered, marks the stop as clean, closes. NULL is fine. With `off` a run in

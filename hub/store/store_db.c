@@ -20,7 +20,7 @@ enum {
     TRIM_SLICE = 64,       /* rows deleted with a transaction, or twice what it adds when that is more */
 };
 
-enum statement { BEGIN, COMMIT, ADD, NUMBERS, TRIM, PROBE, STATEMENTS };
+enum statement { BEGIN, COMMIT, ADD, NUMBERS, TRIM, PUT, REMOVE, PROBE, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -28,8 +28,13 @@ static const char *const sql[STATEMENTS] = {
     [ADD] = "INSERT INTO log VALUES (?1, ?2)",
     [NUMBERS] = "UPDATE meta SET reserved = ?1, floor = ?2, trim = ?3",
     [TRIM] = "DELETE FROM log WHERE last < min(?1, coalesce((SELECT last FROM log ORDER BY last LIMIT 1 OFFSET ?2), ?1))",
+    [PUT] = "INSERT INTO records VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3",
+    [REMOVE] = "DELETE FROM records WHERE kind = ?1 AND key = ?2",
     [PROBE] = "UPDATE meta SET probes = probes + 1",      /* the same value again would write nothing */
 };
+
+/* Whether a commit is on disk when it returns. */
+static const char *const synchronous[] = { [false] = "PRAGMA synchronous = NORMAL", [true] = "PRAGMA synchronous = FULL" };
 
 struct store_db {
     struct store_dir  dir;
@@ -41,6 +46,8 @@ struct store_db {
     uint64_t          last, then_last;       /* highest number there is: committed; with the open transaction */
     const char       *fault;                 /* why the open transaction fails, when that is not for SQLite to say */
     size_t            added;                 /* rows of the open transaction */
+    bool              each;                  /* every transaction is synced, not only those with records */
+    bool              syncing;               /* the open one is */
     bool              trimming, trim_ends;   /* rows below now.trim may be left; the open transaction deletes the last */
     atomic_size_t     wal_pages;
     char              reason[512];
@@ -88,7 +95,8 @@ static int connect_copier(struct store_db *db, struct store_why *why)
 
 static int prepare(struct store_db *db, enum store_sync sync, struct store_why *why)
 {
-    bool done = store_sql_run(db->writer, sync == STORE_SYNC_EACH ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+    db->each = db->syncing = sync == STORE_SYNC_EACH;
+    bool done = store_sql_run(db->writer, synchronous[db->syncing]);
     for (int i = 0; i < STATEMENTS && done; i++)
         done = sqlite3_prepare_v3(db->writer, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL) == SQLITE_OK;
     return done ? 0 : store_sql_cannot(db->writer, db->dir.db_path, why);
@@ -193,6 +201,22 @@ int store_db_load(struct store_db *db, row_fn *row, void *arg)
 
 /* ---- transactions ---- */
 
+int store_db_load_records(struct store_db *db, store_record_fn *record, void *arg)
+{
+    sqlite3_stmt *stmt = NULL;
+    int err = 0, rc = sqlite3_prepare_v2(db->writer, "SELECT kind, key, value FROM records ORDER BY kind, key", -1, &stmt, NULL);
+    if (rc != SQLITE_OK)
+        err = ERR_STORE_OPEN;
+    while (!err && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        err = record(arg, store_sql_text(stmt, 0), store_sql_text(stmt, 1), store_sql_blob(stmt, 2));
+    if (!err && rc != SQLITE_DONE)
+        err = ERR_STORE_OPEN;
+    if (err == ERR_STORE_OPEN && rc != SQLITE_ROW)
+        log_error("store", "%s: records cannot be read: %s", db->dir.db_path, sqlite3_errmsg(db->writer));
+    sqlite3_finalize(stmt);
+    return err;
+}
+
 static int undo(struct store_db *db)
 {
     char reason[256];
@@ -209,7 +233,18 @@ static bool run(struct store_db *db, enum statement which)
     return sqlite3_reset(db->statements[which]) == SQLITE_OK;
 }
 
-int store_db_begin(struct store_db *db)
+/* SQLite takes this between transactions only. */
+static bool set_syncing(struct store_db *db, bool wanted)
+{
+    if (wanted == db->syncing)
+        return true;
+    if (!store_sql_run(db->writer, synchronous[wanted]))
+        return false;
+    db->syncing = wanted;
+    return true;
+}
+
+int store_db_begin(struct store_db *db, bool on_disk)
 {
     db->then = db->now;
     db->added = 0;
@@ -217,7 +252,7 @@ int store_db_begin(struct store_db *db)
     db->then_last = db->last;
     db->fault = NULL;
     buf_reset(&db->block);
-    return run(db, BEGIN) ? 0 : undo(db);
+    return set_syncing(db, on_disk || db->each) && run(db, BEGIN) ? 0 : undo(db);
 }
 
 /* What has been collected becomes a row. */
@@ -251,10 +286,21 @@ static bool add_message(struct store_db *db, const struct msg *m)
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
+static bool change_record(struct store_db *db, const struct store_record *record)
+{
+    enum statement which = record->value.at ? PUT : REMOVE;
+    sqlite3_stmt *stmt = db->statements[which];
+    return store_sql_bind_text(stmt, 1, record->kind) && store_sql_bind_text(stmt, 2, record->key) &&
+           (which == REMOVE || store_sql_bind_blob(stmt, 3, record->value)) && run(db, which);
+}
+
 int store_db_add(struct store_db *db, const struct store_group *group)
 {
     for (size_t i = 0; i < group->n; i++)
         if (!add_message(db, group->msgs[i]))
+            return undo(db);
+    for (const struct store_record *record = group->records; record; record = record->next)
+        if (!change_record(db, record))
             return undo(db);
     db->then.reserved = larger(db->then.reserved, group->reserve);
     db->then.trim = larger(db->then.trim, group->trim);

@@ -28,8 +28,11 @@ void store_db_close(struct store_db *db, bool clean);
 /* As store_load() of store.h. */
 int  store_db_load(struct store_db *db, int (*row)(void *arg, struct msg *m), void *arg);
 
+/* As store_load_records() of store.h. */
+int  store_db_load_records(struct store_db *db, store_record_fn *record, void *arg);
+
 /* One transaction: begin, add any number of groups, commit. Each is 0 or ERR_STORE_FAILED; then nothing of it has happened. */
-int  store_db_begin(struct store_db *db);
+int  store_db_begin(struct store_db *db, bool on_disk);   /* `on_disk`: synced by the commit, whatever store.sync is */
 int  store_db_add(struct store_db *db, const struct store_group *group);
 int  store_db_commit(struct store_db *db);
 /* A transaction that means nothing but really writes: 0 when the store works (again). */

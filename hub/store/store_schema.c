@@ -76,6 +76,8 @@ static const struct {
       "INSERT INTO meta VALUES (1, 0, 1, 0, 0, 0, '', '', 0, 0, 0, 0);", NULL },
     { "ALTER TABLE log RENAME TO rows;"
       "CREATE TABLE log (last INTEGER PRIMARY KEY, messages BLOB NOT NULL) STRICT;", rows_into_blocks },
+    { "CREATE TABLE records (kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) STRICT, WITHOUT ROWID;",
+      NULL },
 };
 enum { SCHEMA = sizeof steps / sizeof *steps };
 

@@ -22,6 +22,10 @@ static inline bool store_sql_bind_blob(sqlite3_stmt *stmt, int at, struct slice 
 {
     return sqlite3_bind_blob64(stmt, at, s.at, s.len, SQLITE_STATIC) == SQLITE_OK;
 }
+static inline bool store_sql_bind_text(sqlite3_stmt *stmt, int at, struct slice s)      /* likewise */
+{
+    return sqlite3_bind_text64(stmt, at, s.at, s.len, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
+}
 static inline struct slice store_sql_text(sqlite3_stmt *stmt, int column)      /* valid until the statement moves on */
 {
     const char *at = (const char *)sqlite3_column_text(stmt, column);

@@ -104,9 +104,17 @@ static int settle(struct disk_store *s, int err)
     return err;
 }
 
+static bool with_records(const struct disk_store *s, const struct store_group *first)
+{
+    for (const struct store_group *group = first; group; group = next_group(group))
+        if (is_fresh(s, group) && group->records)
+            return true;
+    return false;
+}
+
 static int commit_fresh(struct disk_store *s, const struct store_group *first)
 {
-    int err = store_db_begin(s->db);
+    int err = store_db_begin(s->db, with_records(s, first));
     for (const struct store_group *group = first; group && !err; group = next_group(group))
         if (is_fresh(s, group))
             err = store_db_add(s->db, group);
@@ -147,7 +155,7 @@ static void store_groups(struct disk_store *s, struct store_group *first)
 
 static void trim_some(struct disk_store *s)
 {
-    int err = store_db_begin(s->db);
+    int err = store_db_begin(s->db, false);
     if (!err)
         err = store_db_commit(s->db);
     settle(s, err);
@@ -233,6 +241,11 @@ int store_open(const struct config *config, struct store **ret_store, struct hub
 int store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *arg)
 {
     return store_db_load(disk(store)->db, row, arg);
+}
+
+int store_load_records(struct store *store, store_record_fn *record, void *arg)
+{
+    return store_db_load_records(disk(store)->db, record, arg);
 }
 
 int store_start(struct store *store, struct mailbox *hub)

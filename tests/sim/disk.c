@@ -34,6 +34,8 @@ static void image_copy(struct disk_image *to, const struct disk_image *from)
     to->reserved = from->reserved;
     to->floor = from->floor;
     to->trim = from->trim;
+    memcpy(to->records, from->records, sizeof to->records);
+    to->n_records = from->n_records;
 }
 
 static void trim(struct disk *disk)
@@ -88,6 +90,33 @@ static void check_trim(const struct disk *disk, uint64_t old_floor)
         happened(floor_raised);
 }
 
+static struct disk_record *record_find(struct disk_image *image, const struct store_record *change)
+{
+    for (size_t i = 0; i < image->n_records; i++)
+        if (slice_is(change->kind, slice_of(image->records[i].kind)) && slice_is(change->key, slice_of(image->records[i].key)))
+            return &image->records[i];
+    return NULL;
+}
+
+static void commit_record(struct disk *disk, const struct store_record *change)
+{
+    struct disk_image *image = &disk->committed;
+    struct disk_record *record = record_find(image, change);
+    if (!change->value.at) {
+        sim_check(disk->sim, record, "a record that is not there is removed");
+        *record = image->records[--image->n_records];
+        return;
+    }
+    if (!record) {
+        sim_check(disk->sim, image->n_records < DISK_RECORDS, "more records than there are keys");
+        record = &image->records[image->n_records++];
+    }
+    *record = (struct disk_record){ { 0 }, { 0 }, { 0 } };
+    memcpy(record->kind, change->kind.at, change->kind.len);
+    memcpy(record->key, change->key.at, change->key.len);
+    memcpy(record->value, change->value.at, change->value.len);
+}
+
 static void commit(struct disk *disk, const struct store_group *group)
 {
     struct disk_image *image = &disk->committed;
@@ -99,6 +128,8 @@ static void commit(struct disk *disk, const struct store_group *group)
         sim_check(disk->sim, m->seq < image->reserved, "row %lu was given before its number was reserved", m->seq);
         image_add(image, group->msgs[i]);
     }
+    for (const struct store_record *record = group->records; record; record = record->next)
+        commit_record(disk, record);
     image->reserved = group->reserve > image->reserved ? group->reserve : image->reserved;
     if (group->trim > image->trim) {
         image->trim = group->trim;
@@ -113,10 +144,13 @@ static bool is_fresh(const struct disk *disk, const struct store_group *group) {
 
 static void commit_all(struct disk *disk)
 {
+    bool syncs = disk->sim->config.store_sync == STORE_SYNC_EACH;
     for (size_t i = 0; i < disk->n_queue; i++)
-        if (is_fresh(disk, disk->queue[i]))
+        if (is_fresh(disk, disk->queue[i])) {
             commit(disk, disk->queue[i]);
-    if (disk->sim->config.store_sync == STORE_SYNC_EACH)
+            syncs |= disk->queue[i]->records != NULL;
+        }
+    if (syncs)
         disk_sync(disk);
 }
 

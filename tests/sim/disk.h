@@ -2,7 +2,7 @@
  * told to, and after a crash has what store.sync promises (EXACT.md 3, 4, 8).
  *
  *   off, batch   committed = in the kernel: survives kill -9; a power loss goes back to what was synced last
- *   each         synced before it is answered
+ *   each         synced before it is answered, and so is what has records in every mode
  *
  * It also checks what the hub asks of it: at most two groups, no row that history still needs is trimmed, the floor covers
  * every channel whose last row went. */
@@ -12,11 +12,15 @@
 
 struct sim;
 
+enum { DISK_RECORDS = 8 };
+
 /* What a disk has. Rows carry a reference each. */
 struct disk_image {
     struct msg **rows;
     size_t       n, cap;
     uint64_t     epoch, reserved, floor, trim;
+    struct disk_record { char kind[16], key[8], value[24]; } records[DISK_RECORDS];
+    size_t       n_records;
 };
 
 struct disk {

@@ -101,7 +101,7 @@ static void set_up(struct sim *sim, uint64_t seed, bool tracing)
     choose_config(sim);
     sim->n_edges = (int)(1 + dice(sim, EDGES_MAX));
     line_ops_init(&sim->line_ops, (size_t)one_of(sim, 0, 0, 0, 500));
-    sim->model.sim = sim->writer.sim = sim;
+    sim->model.sim = sim->writer.sim = sim->recorder.sim = sim;
     disk_init(&sim->disk, sim);
     world_open(sim);
     sim->n_listeners = (int)(1 + dice(sim, LISTENERS_MAX));
@@ -126,6 +126,15 @@ static void step_writer(struct sim *sim)
         writer_fetch(&sim->writer);
     if (chance(sim, 20))
         writer_list(&sim->writer);
+}
+
+static void step_recorder(struct sim *sim)
+{
+    for (uint64_t n = chance(sim, 400) ? 1 + dice(sim, 4) : 0; n > 0; n--)
+        recorder_change(&sim->recorder);
+    if (chance(sim, 800))
+        recorder_flush(&sim->recorder);
+    recorder_take(&sim->recorder);
 }
 
 static void step_listener(struct sim *sim)
@@ -213,8 +222,10 @@ static void step(struct sim *sim)
         world_turn_edge(sim, (int)dice(sim, (uint64_t)sim->n_edges));
     else if (what < 89)
         step_listener(sim);
-    else if (what < 98)
+    else if (what < 97)
         step_time(sim);
+    else if (what < 98)
+        step_recorder(sim);
     else
         step_disaster(sim);
 }

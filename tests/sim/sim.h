@@ -1,7 +1,7 @@
 /* sim.h — a hub, its store, its edges and their clients in one thread, under a clock and a dice that one seed decides.
  *
  *   writer.c ──publish──> hub <──groups──> disk.c        the real hub/ and transports/ code is in the middle,
- *                          ^                             everything around it is of the simulation
+ *   recorder.c ─changes─>  ^                              everything around it is of the simulation
  *   listener.c <─bytes─ line.c <── edges                   model.c says what must be true
  *
  * run.c takes steps at random: one side gets a turn, time passes, something breaks. After each turn of the hub the model
@@ -14,6 +14,7 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/listener.h"
 #include "tests/sim/model.h"
+#include "tests/sim/recorder.h"
 #include "tests/sim/writer.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
@@ -30,6 +31,7 @@ struct sim {
     struct model     model;
     struct disk      disk;
     struct writer    writer;
+    struct recorder  recorder;
     struct hub      *hub;
     struct authority *authority;
     struct edge     *edges[EDGES_MAX];

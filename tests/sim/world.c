@@ -45,6 +45,7 @@ static void open_as(struct sim *sim, bool clean, bool power)
     post_init(&sim->disk.to_hub, hub_mailbox(sim->hub), SIZE_MAX);
     open_edges(sim);
     writer_open(&sim->writer);
+    recorder_open(&sim->recorder);
     for (int i = 0; i < PATIENCE && !hub_can_publish(sim->hub); i++) {
         world_turn_hub(sim);
         disk_turn(&sim->disk);
@@ -121,7 +122,7 @@ bool world_idle(const struct sim *sim)
     for (int e = 0; e < sim->n_edges; e++)
         if (sim->edges[e]->calls > 0 || !link_alone(&sim->edges[e]->doomed))
             return false;
-    return hub_idle(sim->hub) && sim->writer.under_way == 0 && sim->disk.n_queue == 0;
+    return hub_idle(sim->hub) && sim->writer.under_way == 0 && sim->recorder.under_way == 0 && sim->disk.n_queue == 0;
 }
 
 static bool edges_are_idle(const struct sim *sim)
@@ -135,10 +136,12 @@ static bool edges_are_idle(const struct sim *sim)
 static void turn_all(struct sim *sim)
 {
     writer_flush(&sim->writer);
+    recorder_flush(&sim->recorder);
     world_turn_hub(sim);
     disk_turn(&sim->disk);
     world_turn_hub(sim);
     writer_take(&sim->writer);
+    recorder_take(&sim->recorder);
     for (int e = 0; e < sim->n_edges; e++)
         world_turn_edge(sim, e);
 }
@@ -184,6 +187,7 @@ void world_take_apart(struct sim *sim)
     hub_free(sim->hub);
     sim->hub = NULL;
     mailbox_fini(&sim->writer.box);
+    mailbox_fini(&sim->recorder.box);
 }
 
 static void count_unknown(const struct sim *sim)

@@ -1,40 +1,16 @@
 /* The store's port, driven as the hub drives it: what was acknowledged comes back, in order, exactly; what failed did not
  * happen; a disk that is full or cannot be written turns it red, and it recovers by itself. */
 #include "tests/unit/store_rig.h"
+#include "tests/unit/failing_sync.h"
 
 #include "hub/base/buf.h"
 #include "hub/metrics.h"
 
 #include <linux/fs.h>
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-
-/* ---- a disk whose syncs are counted and can fail: in place of libc's, for this program and SQLite alike ---- */
-
-static atomic_int wal_syncs, wal_syncs_failed;
-static atomic_bool syncs_fail;
-
-static int sync_of(int fd, long call)
-{
-    char link[64], path[2 * RIG_PATH] = "";
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    bool of_wal = readlink(link, path, sizeof path - 1) > 4 && !strcmp(path + strlen(path) - 4, "-wal");
-    if (of_wal && atomic_load(&syncs_fail)) {
-        atomic_fetch_add(&wal_syncs_failed, 1);
-        errno = EIO;
-        return -1;
-    }
-    if (of_wal)
-        atomic_fetch_add(&wal_syncs, 1);
-    return (int)syscall(call, fd);
-}
-
-int fdatasync(int fd) { return sync_of(fd, SYS_fdatasync); }
-int fsync(int fd)     { return sync_of(fd, SYS_fsync); }
 
 /* ---- what is acknowledged ---- */
 
