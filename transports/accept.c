@@ -1,7 +1,7 @@
 #include "transports/accept.h"
 
+#include "hub/access/forwarded.h"
 #include "hub/base/err.h"
-#include "hub/base/hash.h"
 #include "hub/base/log.h"
 #include "hub/call.h"
 #include "hub/config/config.h"
@@ -21,19 +21,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#define HASH_NONFATAL_OOM 1      /* an address that finds no memory is left out of the table: hh.tbl is NULL */
-#include <uthash.h>
 
 enum {
     SPARE_FILES = 64,            /* descriptors that are not for connections: store, API, logs */
     UNSENT_BYTES = 256 * 1024,
-    SWEEP_AT = 1024,             /* addresses kept before those nobody sits at are forgotten */
-};
-
-struct address_seats {
-    atomic_uint    taken;
-    uint8_t        key[16];      /* seats_key */
-    UT_hash_handle hh;
 };
 
 struct acceptor {
@@ -42,20 +33,10 @@ struct acceptor {
     struct edge          **edges;        /* borrowed */
     size_t                 n_edges;
     atomic_uint           *edge_seats;   /* of n_edges */
-    struct address_seats  *addresses;    /* table; empty while addresses are not limited */
-    size_t                 sweep_at;
+    struct seat_table     *seat_table;
     struct door            door;
     struct event          *send;
 };
-
-void seats_leave(struct seats *seats)
-{
-    if (seats->edge)
-        atomic_fetch_sub_explicit(seats->edge, 1, memory_order_relaxed);
-    if (seats->address)
-        atomic_fetch_sub_explicit(seats->address, 1, memory_order_release);
-    *seats = (struct seats){ 0 };
-}
 
 /* ---- limits ---- */
 
@@ -76,59 +57,6 @@ static size_t most_in_all(const struct acceptor *acceptor)
         return SIZE_MAX;
     size_t for_connections = files.rlim_cur > 2 * SPARE_FILES ? files.rlim_cur - SPARE_FILES : files.rlim_cur / 2;
     return config_public_tls(acceptor->config) ? for_connections / TUNNEL_FILES : for_connections;
-}
-
-void seats_key(const struct sockaddr *address, uint8_t ret_key[16])
-{
-    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
-    memset(ret_key, 0, 16);
-    if (address->sa_family == AF_INET6) {
-        memcpy(ret_key, v6, IN6_IS_ADDR_V4MAPPED(v6) ? 16 : 8);
-    } else {
-        ret_key[10] = ret_key[11] = 0xff;
-        memcpy(ret_key + 12, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
-    }
-}
-
-/* Only this thread takes seats, so an address nobody sits at is nobody's. */
-static void forget_addresses(struct acceptor *acceptor, bool all)
-{
-    struct address_seats *seats, *following;
-    HASH_ITER(hh, acceptor->addresses, seats, following)
-        if (all || atomic_load_explicit(&seats->taken, memory_order_acquire) == 0) {
-            HASH_DEL(acceptor->addresses, seats);
-            free(seats);
-        }
-    acceptor->sweep_at = HASH_COUNT(acceptor->addresses) * 2 > SWEEP_AT ? HASH_COUNT(acceptor->addresses) * 2 : SWEEP_AT;
-}
-
-/* False: this address has all it may have, or there is no memory to count it. */
-static bool take_address(struct acceptor *acceptor, const struct sockaddr *address, struct seats *seats)
-{
-    uint8_t key[16];
-    struct address_seats *found;
-    if (!acceptor->config->limits_connections_per_address || address->sa_family == AF_UNIX)
-        return true;
-    if (HASH_COUNT(acceptor->addresses) >= acceptor->sweep_at)
-        forget_addresses(acceptor, false);
-    seats_key(address, key);
-    unsigned hash = (unsigned)hash_bytes(slice((const char *)key, sizeof key));
-    HASH_FIND_BYHASHVALUE(hh, acceptor->addresses, key, sizeof key, hash, found);
-    if (!found) {
-        if (!(found = calloc(1, sizeof *found)))
-            return false;
-        memcpy(found->key, key, sizeof key);
-        HASH_ADD_BYHASHVALUE(hh, acceptor->addresses, key, sizeof found->key, hash, found);
-        if (!found->hh.tbl) {
-            free(found);
-            return false;
-        }
-    }
-    if (atomic_load_explicit(&found->taken, memory_order_relaxed) >= acceptor->config->limits_connections_per_address)
-        return false;
-    atomic_fetch_add_explicit(&found->taken, 1, memory_order_relaxed);
-    seats->address = &found->taken;
-    return true;
 }
 
 static size_t emptiest_edge(const struct acceptor *acceptor)
@@ -191,21 +119,29 @@ static void hand_over(struct acceptor *acceptor, int fd, struct seats seats, con
     letter->letter.kind = LETTER_SOCKET;
     letter->fd = fd;
     letter->seats = seats;
+    letter->seat_table = acceptor->seat_table;
     print_peer(letter->peer, address, len);
     hub_send(acceptor->serving->hub, acceptor->edges[edge]->peer, &letter->letter);
     event_active(acceptor->send, EV_TIMEOUT, 0);
 }
 
+/* A proxy brings many clients: whose connection it is, is known and counted when its head has been read (newcomer.c). */
+static bool take_address(struct acceptor *acceptor, struct seats *seats)
+{
+    struct proxies proxies = proxies_public(acceptor->config);
+    return proxies_trust(&proxies, seats->ip) || seats_take_address(acceptor->seat_table, acceptor->config, seats->ip, seats);
+}
+
 static void on_socket(void *arg, int fd, const struct sockaddr *address, socklen_t len)
 {
     struct acceptor *acceptor = arg;
-    struct seats seats = { 0 };
+    struct seats seats = { .ip = ip_of(address) };
     metric_add(METRIC_accepted, 1);
     if (memory_level() == MEMORY_OUT) {
         turn_away(fd, address, len, METRIC_away_memory, "limits.memory");
     } else if (taken_in_all(acceptor) >= most_in_all(acceptor)) {
         turn_away(fd, address, len, METRIC_turned_away, "limits.connections");
-    } else if (!take_address(acceptor, address, &seats)) {
+    } else if (!take_address(acceptor, &seats)) {
         turn_away(fd, address, len, METRIC_turned_away, "limits.connections_per_address");
     } else {
         prepare_socket(fd);
@@ -232,12 +168,13 @@ int accept_new(struct serving *serving, struct edge **edges, size_t n_edges, str
         return ERR_MEMORY;
     static char why[256];
     *acceptor = (struct acceptor){
-        .config = serving->config, .serving = serving, .edges = edges, .n_edges = n_edges, .sweep_at = SWEEP_AT,
+        .config = serving->config, .serving = serving, .edges = edges, .n_edges = n_edges,
         .door = { .name = "public", .on_socket = on_socket, .arg = acceptor },
     };
     acceptor->edge_seats = calloc(n_edges, sizeof *acceptor->edge_seats);
+    acceptor->seat_table = seat_table_new();
     acceptor->send = event_new(serving->base, -1, 0, on_send, acceptor);
-    int err = acceptor->edge_seats && acceptor->send ? 0 : ERR_MEMORY;
+    int err = acceptor->edge_seats && acceptor->seat_table && acceptor->send ? 0 : ERR_MEMORY;
     if (!err && (err = door_open(&acceptor->door, serving->base, &serving->config->public_listen, serving->config->dev, why, sizeof why)))
         *ret_why = why;
     if (err) {
@@ -260,7 +197,7 @@ void accept_free(struct acceptor *acceptor)
     accept_stop(acceptor);
     if (acceptor->send)
         event_free(acceptor->send);
-    forget_addresses(acceptor, true);
+    seat_table_free(acceptor->seat_table);
     free(acceptor->edge_seats);
     free(acceptor);
 }

@@ -272,3 +272,15 @@ int http_head_feed(struct http_head *head, struct slice bytes, size_t max, size_
     *ret_used = used;
     return err;
 }
+
+struct ip http_head_client(const struct http_head *head, const struct proxies *proxies, struct ip peer)
+{
+    struct slice lines[HTTP_HEADERS_MAX];
+    size_t n = 0;
+    if (!proxies_trust(proxies, peer))
+        return peer;
+    for (size_t i = 0; i < head->n_headers; i++)
+        if (slice_is_nocase(head->headers[i].name, proxies_header(proxies)))
+            lines[n++] = head->headers[i].value;
+    return forwarded_client(proxies, peer, lines, n);
+}

@@ -10,6 +10,7 @@
  * Lifetime   embedded in a request; http_head_reset before each use, http_head_fini at the end. Slices live until either.
  * Threading  API thread. Limits: limits.header_bytes for all of it, HTTP_HEADERS_MAX lines. */
 #pragma once
+#include "hub/access/forwarded.h"
 #include "hub/api/api.h"
 
 enum { HTTP_HEADERS_MAX = 100 };
@@ -34,5 +35,7 @@ void http_head_fini(struct http_head *head);
 /* Takes bytes up to the end of the head, *ret_used of them. HTTP_HEAD_MORE, HTTP_HEAD_DONE, or ERR_HEAD_TOO_LARGE,
  * ERR_BAD_REQUEST, ERR_LENGTH_CONFLICT, ERR_NOT_IMPLEMENTED, ERR_MEMORY: nothing behind it can be trusted then. */
 int  http_head_feed(struct http_head *head, struct slice bytes, size_t max, size_t *ret_used);
+/* Whose request it is, when `peer` is a proxy that is trusted; else `peer`. Of a whole head. */
+struct ip http_head_client(const struct http_head *head, const struct proxies *proxies, struct ip peer);
 /* Nothing of a request has come yet, or what may become one of the empty lines before it. */
 static inline bool http_head_empty(const struct http_head *head) { return head->bytes.len == 0 || (head->bytes.len == 1 && *head->bytes.at == '\r'); }

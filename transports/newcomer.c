@@ -1,5 +1,6 @@
 #include "transports/newcomer.h"
 
+#include "hub/access/forwarded.h"
 #include "hub/base/buf.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
@@ -29,6 +30,7 @@ struct newcomer {
     struct link       link;
     struct reception *reception;
     struct seats      seats;
+    struct seat_table *seat_table;
     struct socket     socket;
     ev_io             io;
     ev_timer          deadline;
@@ -151,20 +153,37 @@ static int64_t come_back_ms(struct reception *reception)
     return retry + (int64_t)((uint64_t)retry * 4 * drawn >> 24);
 }
 
-/* limits.memory. An EventSource would take a 503 for final, so a stream begins for it and ends with hub.bye. */
-static bool is_refused_for_memory(struct visit *visit, bool is_stream)
+/* Behind a proxy the address was not counted when its socket was accepted; the proxy's own never is. */
+static bool has_seat(struct newcomer *newcomer)
+{
+    const struct config *config = newcomer->reception->edge->config;
+    struct proxies proxies = proxies_public(config);
+    return newcomer->seats.address || proxies_trust(&proxies, newcomer->seats.ip) ||
+           seats_take_address(newcomer->seat_table, config, newcomer->seats.ip, &newcomer->seats);
+}
+
+static int why_not_now(struct newcomer *newcomer)
+{
+    bool enough = memory_level() == MEMORY_ENOUGH;
+    if (enough && has_seat(newcomer))
+        return 0;
+    metric_add(enough ? METRIC_turned_away : METRIC_away_memory, 1);
+    return enough ? ERR_TOO_MANY_CONNECTIONS : ERR_BUSY;
+}
+
+/* limits.memory, limits.connections_per_address. An EventSource would take a 503 or 429 for final, so a stream begins for it and
+ * ends with hub.bye. */
+static bool is_put_off(struct visit *visit, bool is_stream)
 {
     struct newcomer *newcomer = visit->newcomer;
-    if (memory_level() == MEMORY_ENOUGH)
-        return false;
-    metric_add(METRIC_away_memory, 1);
-    if (!is_stream) {
-        refuse(newcomer, ERR_BUSY, &visit->cors, false);
-        return true;
+    int err = why_not_now(newcomer);
+    if (err && is_stream) {
+        answer_bye(&newcomer->out, err, come_back_ms(newcomer->reception), &visit->cors);
+        answer(newcomer);
+    } else if (err) {
+        refuse(newcomer, err, &visit->cors, false);
     }
-    answer_bye(&newcomer->out, ERR_BUSY, come_back_ms(newcomer->reception), &visit->cors);
-    answer(newcomer);
-    return true;
+    return err;
 }
 
 static void enter_sse(struct visit *visit, const struct stream_request *request)
@@ -176,7 +195,7 @@ static void enter_sse(struct visit *visit, const struct stream_request *request)
         refuse(newcomer, err, &visit->cors, false);
         return;
     }
-    if (is_refused_for_memory(visit, true))
+    if (is_put_off(visit, true))
         return;
     answer_stream(&newcomer->out, &visit->cors);
     if (newcomer->out.failed) {
@@ -208,7 +227,7 @@ static void enter_ws(struct visit *visit, const struct stream_request *request)
         refuse(newcomer, ERR_BAD_REQUEST, &visit->cors, false);
         return;
     }
-    if (is_refused_for_memory(visit, false))
+    if (is_put_off(visit, false))
         return;
     struct reception *reception = newcomer->reception;
     if (newcomer->socket.tls)
@@ -258,6 +277,18 @@ static struct cors judge_page(const struct newcomer *newcomer, struct head *head
     return cors;
 }
 
+/* Whose request it is, when trusted proxies pass it on. */
+static void find_client(struct newcomer *newcomer)
+{
+    struct proxies proxies = proxies_public(newcomer->reception->edge->config);
+    struct ip client = http_head_client(&newcomer->head, &proxies, newcomer->seats.ip);
+    if (ip_is(client, newcomer->seats.ip))
+        return;
+    seats_leave_address(&newcomer->seats);      /* counted before the settings trusted the proxy */
+    newcomer->seats.ip = client;
+    ip_print(client, newcomer->peer);
+}
+
 static int check_visit(struct visit *visit, const struct place *place)
 {
     const struct head *head = &visit->head;
@@ -283,6 +314,7 @@ static void enter(struct visit *visit)
     struct newcomer *newcomer = visit->newcomer;
     const struct place *place = place_find(visit->head.path);
     visit->cors = judge_page(newcomer, &visit->head);
+    find_client(newcomer);
     struct stream_request request = { 0 };
     int err = check_visit(visit, place);
     if (!err)
@@ -372,6 +404,7 @@ void reception_welcome(struct reception *reception, const struct socket_letter *
     }
     newcomer->reception = reception;
     newcomer->seats = letter->seats;
+    newcomer->seat_table = letter->seat_table;
     memcpy(newcomer->peer, letter->peer, sizeof newcomer->peer);
     link_init(&newcomer->link);
     list_add_last(&reception->newcomers, &newcomer->link);

@@ -19,6 +19,7 @@ void api_request_reset(struct api_request *r)
     r->route = NULL;
     r->body = r->path = r->query = r->channel = r->cookie = slice("", 0);
     r->cors = (struct cors){ 0 };
+    r->address = (struct ip){ 0 };
     r->body_max = r->path_len = 0;
     r->channel_err = 0;
     r->caller = NULL;

@@ -5,6 +5,7 @@
  * Threading  API thread. Hub state is reached by calls only. */
 #pragma once
 #include "hub/access/cors.h"
+#include "hub/base/ip.h"
 #include "hub/base/name.h"
 #include "hub/call.h"
 
@@ -41,6 +42,7 @@ struct api_request {
     size_t                   n_headers;
     char                     id[129];        /* X-Request-Id, terminated */
     bool                     head_only;      /* HEAD: runs as GET; the answer's body is counted, not sent */
+    struct ip                address;        /* the client's, also behind a proxy; no address: a unix socket */
     struct cors              cors;           /* whose page asks; not a foreign one */
     struct slice             cookie;         /* Cookie, where it may stand for credentials (cors_cookie_counts); else empty */
     /* the front's, before api_run */

@@ -23,6 +23,7 @@
 #include <stdio.h>
 
 enum store_sync { STORE_SYNC_OFF, STORE_SYNC_BATCH, STORE_SYNC_EACH };   /* store.sync */
+enum proxy_header { PROXY_X_FORWARDED_FOR, PROXY_FORWARDED };            /* public.proxy_header, api.proxy_header */
 enum lag_policy { LAG_DISCONNECT, LAG_SKIP };                            /* lag.policy */
 
 struct address {            /* where to listen */

@@ -7,7 +7,7 @@
 enum config_type {
     CONFIG_COUNT, CONFIG_BYTES, CONFIG_DURATION, CONFIG_BOOL, CONFIG_TEXT, CONFIG_PATH, CONFIG_ADDRESS, CONFIG_ENUM, CONFIG_LIST
 };
-enum config_list { CONFIG_WORDS, CONFIG_PATTERNS, CONFIG_ORIGINS };   /* what a LIST is of */
+enum config_list { CONFIG_WORDS, CONFIG_PATTERNS, CONFIG_ORIGINS, CONFIG_NETWORKS };   /* what a LIST is of */
 enum config_rule { CONFIG_LIVE, CONFIG_RESTART };
 
 struct config_key {

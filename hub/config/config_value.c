@@ -3,6 +3,7 @@
 
 #include "hub/base/duration.h"
 #include "hub/base/err.h"
+#include "hub/base/ip.h"
 #include "hub/base/name.h"
 #include <arpa/inet.h>
 #include <sys/un.h>
@@ -281,11 +282,14 @@ static const char *origin_fault(struct slice origin)
 
 static const char *item_fault(enum config_list of, struct slice item)
 {
+    struct network network;
     switch (of) {
     case CONFIG_PATTERNS:
         return pattern_check(item) ? "is not a pattern: segments parted by dots, * for one segment, ** at the end for one or more" : NULL;
     case CONFIG_ORIGINS:
         return origin_fault(item);
+    case CONFIG_NETWORKS:
+        return slice_is(item, SLICE("unix")) ? NULL : network_read(item, &network);
     default:
         return NULL;
     }

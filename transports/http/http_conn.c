@@ -97,6 +97,7 @@ static struct http_request *enqueue(struct http_conn *c)
     r->conn = c;
     r->api.api = &c->front->api;
     r->api.session = &c->session;
+    r->api.address = c->peer;
     r->api.finished = on_finished;
     r->api.arrived_us = c->front->api.now_us;
     r->api.headers = r->head.headers;
@@ -191,6 +192,12 @@ static void judge_page(struct http_request *r, bool tls)
     api->cookie = cors_cookie_counts(&api->cors, api_header_find(api, "sec-fetch-site")) ? api_header_find(api, "cookie") : SLICE("");
 }
 
+static void find_client(struct http_request *r, struct ip peer)
+{
+    struct proxies proxies = proxies_api(r->front->config);
+    r->api.address = http_head_client(&r->head, &proxies, peer);
+}
+
 /* The head is complete: everything that can be decided without the body is decided here. */
 static void begin(struct http_conn *c)
 {
@@ -202,6 +209,7 @@ static void begin(struct http_conn *c)
     r->api.head_only = slice_is(head->method, SLICE("HEAD"));
     r->last = !head->keep_alive || c->front->draining;
     r->http10 = head->http10;
+    find_client(r, c->peer);
     judge_page(r, c->line.socket.tls);
     if (head->expect == EXPECT_OTHER) {
         problem_answer_one(&r->api, NULL, ERR_NOT_ACCEPTABLE, NULL);
@@ -350,15 +358,23 @@ static void take_input(struct http_conn *c, struct slice bytes)
 
 /* ---- bytes out ---- */
 
+static void log_answer(const struct http_request *r, enum log_level level)
+{
+    char address[IP_TEXT];
+    if (!log_enabled(level))
+        return;
+    ip_print(r->api.address, address);
+    log_line(level, "api", "request=%s status=%d from=%s path=%.*s", r->api.id, r->api.status, address,
+             (int)(r->api.path.len < 300 ? r->api.path.len : 300), r->api.path.at);
+}
+
 static void count(const struct http_request *r)
 {
     metric_add(METRIC_http_requests, 1);
     if (r->api.status >= 400)
         metric_add(METRIC_http_errors, 1);
-    if (r->api.status >= 500)
-        log_info("api", "request=%s status=%d path=%.*s", r->api.id, r->api.status, (int)(r->api.path.len < 300 ? r->api.path.len : 300), r->api.path.at);
-    else if (r->api.status >= 400)
-        log_debug("api", "request=%s status=%d path=%.*s", r->api.id, r->api.status, (int)(r->api.path.len < 300 ? r->api.path.len : 300), r->api.path.at);
+    if (r->api.status >= 400)
+        log_answer(r, r->api.status >= 500 ? LOG_INFO : LOG_DEBUG);
 }
 
 /* All finished answers from the front of the queue, in order. */
@@ -521,12 +537,12 @@ static void on_written(void *arg, int err)
 
 /* ---- life ---- */
 
-struct http_conn *http_conn_new(struct http_front *front, int fd)
+struct http_conn *http_conn_new(struct http_front *front, int fd, struct ip peer)
 {
     struct http_conn *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
-    *c = (struct http_conn){ .front = front, .timer_ms = INT64_MAX, .id = ++front->next_id, .since_ms = front->now_ms };
+    *c = (struct http_conn){ .front = front, .timer_ms = INT64_MAX, .id = ++front->next_id, .since_ms = front->now_ms, .peer = peer };
     c->line = (struct http_line){ .on_readable = on_readable, .on_written = on_written, .arg = c };
     c->timer = evtimer_new(front->base, on_timer, c);
     if (!c->timer || http_line_open(&c->line, front->base, fd, http_front_tls(front))) {

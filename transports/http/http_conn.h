@@ -56,6 +56,7 @@ struct http_conn {
     struct link          touched_link;    /* in front->touched */
     struct http_front   *front;
     struct http_line     line;
+    struct ip            peer;            /* the other side of the socket; no address: a unix socket */
     struct buf           held;            /* read, but not taken yet: there was no room for another request */
     struct event        *timer;
     int64_t              timer_ms;        /* when it will fire; INT64_MAX: not set */
@@ -74,7 +75,7 @@ struct http_conn {
     struct api_session   session;
 };
 
-struct http_conn *http_conn_new(struct http_front *front, int fd);   /* NULL: no memory; the descriptor is the caller's then */
+struct http_conn *http_conn_new(struct http_front *front, int fd, struct ip peer);   /* NULL: no memory; the descriptor is the caller's then */
 void http_conn_touch(struct http_conn *conn);       /* look at it at the end of the turn */
 void http_conn_end_turn(struct http_conn *conn);    /* put out, send, go on reading, set the timer */
 void http_conn_drain(struct http_conn *conn);       /* close when what is under way is answered */

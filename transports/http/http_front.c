@@ -220,9 +220,9 @@ static void *run_thread(void *arg)
 static void on_socket(void *arg, int fd, const struct sockaddr *from, socklen_t len)
 {
     struct http_front *f = arg;
-    (void)from, (void)len;
+    (void)len;
     http_front_look_at_clock(f);
-    if (!http_conn_new(f, fd))
+    if (!http_conn_new(f, fd, ip_of(from)))
         close(fd);
 }
 
