@@ -1,5 +1,7 @@
 #include "hub/commands.h"
 
+#include "hub/access/jwk.h"
+#include "hub/access/token_keys.h"
 #include "hub/base/nearest.h"
 #include "hub/config/config.h"
 #include "hub/version.h"
@@ -122,6 +124,20 @@ int cmd_help(int argc, char **argv)
 
 /* ---- check-config ---- */
 
+/* The keys that the settings name are part of them. */
+static int check_keys(const struct config *config, struct config_report *report)
+{
+    struct buf notes = { 0 };
+    struct jwk_set *keys = NULL;
+    int err = token_keys_read(config, &report->errors, &notes, &keys);
+    for (size_t i = 0; i < report->errors.len; i++)
+        report->error_count += report->errors.at[i] == '\n';
+    fprintf(stderr, "%.*s", (int)notes.len, buf_slice(&notes).at);
+    buf_fini(&notes);
+    jwk_set_unref(keys);
+    return err;
+}
+
 int cmd_check_config(int argc, char **argv)
 {
     struct config_report report = { 0 };
@@ -129,6 +145,8 @@ int cmd_check_config(int argc, char **argv)
     if (argc != 2 || argv[1][0] == '-')
         return command_misused("check-config", argc < 2 ? "which file?" : "one file, and no flags");
     int err = config_load_file(argv[1], &report, &config);
+    if (!err)
+        err = check_keys(config, &report);
     if (err)
         fprintf(stderr, "%.*s%zu mistake%s\n", (int)report.errors.len, buf_slice(&report.errors).at, report.error_count,
                 report.error_count == 1 ? "" : "s");

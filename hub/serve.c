@@ -1,6 +1,7 @@
 #include "hub/serve.h"
 
 #include "hub/access/authority.h"
+#include "hub/access/token_keys.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
@@ -185,26 +186,50 @@ static void log_lines(enum log_level level, struct slice lines)
     }
 }
 
+/* The keys of [signers] and of a file of tokens.jwks. */
+static int take_token_keys(struct serve *s, const struct config *config)
+{
+    struct buf errors = { 0 }, notes = { 0 };
+    struct jwk_set *keys;
+    int err = token_keys_read(config, &errors, &notes, &keys);
+    if (!err)
+        err = authority_set_keys(s->serving.authority, KEYS_OF_SETTINGS, keys);
+    log_lines(LOG_ERROR, buf_slice(&errors));
+    log_lines(LOG_WARN, buf_slice(&notes));
+    buf_fini(&errors);
+    buf_fini(&notes);
+    return err;
+}
+
+static void take_config(struct serve *s, const struct config *config)
+{
+    const struct config *old = s->serving.config;
+    s->serving.config = config;
+    principal_unref(principal_anonymous(config));
+    log_setup(config->log_level, config->log_format);
+    hub_reconfigure(s->serving.hub, config);
+    for (size_t i = 0; i < s->n_open; i++)
+        if (s->spokes[i]->reload)
+            s->spokes[i]->reload(s->selves[i], config);
+    config_unref(old);
+    log_info("config", "reloaded");
+    turn(s);
+}
+
 static void reload(struct serve *s)
 {
     struct config_report report = { 0 };
-    const struct config *old = s->serving.config;
-    const struct config *config;
-    if (config_reload(old, &report, &config)) {
-        log_error("config", "not reloaded, the running settings stay:");
-        log_lines(LOG_ERROR, buf_slice(&report.errors));
+    const struct config *config = NULL;
+    int err = config_reload(s->serving.config, &report, &config);
+    log_lines(LOG_ERROR, buf_slice(&report.errors));
+    if (!err)
+        err = take_token_keys(s, config);
+    if (err) {
+        log_error("config", "not reloaded, the running settings stay");
+        config_unref(config);
     } else {
-        s->serving.config = config;
-        principal_unref(principal_anonymous(config));
-        log_setup(config->log_level, config->log_format);
+        take_config(s, config);
         log_lines(LOG_WARN, buf_slice(&report.notes));
-        hub_reconfigure(s->serving.hub, config);
-        for (size_t i = 0; i < s->n_open; i++)
-            if (s->spokes[i]->reload)
-                s->spokes[i]->reload(s->selves[i], config);
-        config_unref(old);
-        log_info("config", "reloaded");
-        turn(s);
     }
     config_report_fini(&report);
 }
@@ -263,8 +288,7 @@ static int open_hub(struct serve *s)
     if (err)
         return err;
     s->serving.hub = hub_new(s->serving.config, s->serving.clock, s->store, start);
-    s->serving.authority = authority_new();
-    if (!s->serving.hub || !s->serving.authority)
+    if (!s->serving.hub)
         return tell_why("hub", ERR_MEMORY, NULL);
     if (!s->store)
         return 0;
@@ -274,6 +298,15 @@ static int open_hub(struct serve *s)
     if (!err)
         err = store_start(s->store, hub_mailbox(s->serving.hub));
     return err ? tell_why("store", err, NULL) : 0;
+}
+
+static int open_authority(struct serve *s)
+{
+    s->serving.authority = authority_new();
+    if (!s->serving.authority)
+        return tell_why("access", ERR_MEMORY, NULL);
+    int err = take_token_keys(s, s->serving.config);
+    return err ? tell_why("access", err, "the keys of tokens cannot be read") : 0;
 }
 
 static int open_spokes(struct serve *s)
@@ -361,6 +394,8 @@ int serve_run(const struct config *config, const struct spoke *const *spokes, si
     limit_files(config);
     health_set(HEALTH_HUB, "starting");
     int err = tidy_start();
+    if (!err)
+        err = open_authority(&s);
     if (!err)
         err = open_loop(&s);
     if (!err)

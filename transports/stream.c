@@ -14,8 +14,11 @@ int stream_principal(struct edge *edge, const struct stream_request *request, st
     int err = request->client.len > 0 ? client_id_check(request->client) : 0;
     if (err)
         return err;
-    if (request->key.len > 0)
-        return authority_check(edge->authority, config, request->key, clock_wall_ms(edge->clock) / 1000, ret_principal);
+    struct slice credential = request->key;
+    if (credential.len == 0 && request->cookie.len > 0 && authority_knows_tokens(edge->authority))
+        credential = request->cookie;      /* else it may be of another service on this host */
+    if (credential.len > 0)
+        return authority_check(edge->authority, config, credential, clock_wall_ms(edge->clock) / 1000, ret_principal);
     if (config->dev && request->user.len > 0)
         return principal_dev_user(config, request->user, ret_principal);
     *ret_principal = principal_anonymous(config);

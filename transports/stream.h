@@ -9,7 +9,8 @@
 struct conn;
 struct edge;
 
-/* Who asks: the holder of a key, a user that --dev believes, or nobody in particular. ERR_UNAUTHENTICATED, ERR_BAD_CLIENT. */
+/* Who asks: the holder of a key or token, a user that --dev believes, or nobody in particular. ERR_BAD_CLIENT, and those of
+ * authority_check. */
 int stream_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal);
 /* Where it begins: FETCH_AFTER with a position, else FETCH_NOW. */
 enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after);

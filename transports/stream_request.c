@@ -51,6 +51,7 @@ static void take_headers(struct stream_request *request, const struct head *head
         request->key = slice(auth.at + bearer.len, auth.len - bearer.len);
     else if (auth.len)
         request->key = auth;      /* another scheme is no key of ours: it is wrong, not absent */
+    request->cookie = cookie_find(head->cookie, SLICE("token"));
 }
 
 /* ---- the same name twice counts once: sorted by name and place, found, taken out in the order they came ---- */

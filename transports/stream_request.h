@@ -16,7 +16,8 @@ struct stream_request {
     bool          has_position;      /* Last-Event-ID (wins), or ?last_event_id= / ?lastEventID=; empty is as if absent */
     struct slice  position;
     struct slice  client, user, format;        /* ?client= ?user= ?format=; empty: not there */
-    struct slice  key;               /* API key: Authorization: Bearer …, X-API-Key, ?token= */
+    struct slice  key;               /* an API key or a token: Authorization: Bearer …, X-API-Key, ?token=; the first of these counts */
+    struct slice  cookie;            /* the cookie `token`: counts when there is no other, and the hub knows tokens */
     struct slice  peer;              /* address of the other side, for logs */
     struct buf    decoded;           /* the query's own memory */
 };

@@ -1,5 +1,7 @@
 #include "hub/access/access.h"
 
+#include "hub/access/grants.h"
+#include "hub/access/token.h"
 #include "hub/base/err.h"
 #include "hub/base/name.h"
 #include "hub/config/config.h"
@@ -10,15 +12,16 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum principal_kind { NOBODY, DEV, KEY };
+enum principal_kind { NOBODY, DEV, KEY, TOKEN };
 
-/* What is granted is looked up in the config when it is asked for: lists of patterns are short, and a principal of an idle
- * connection then costs a few dozen bytes. */
+/* What [access] and keys grant is looked up in the config when it is asked for: lists of patterns are short, and a principal of an
+ * idle connection then costs a few dozen bytes. */
 struct principal {
     atomic_uint          refs;
     enum principal_kind  kind;
     const struct config *config;
     const struct api_key *key;      /* of KEY */
+    struct token        *token;     /* of TOKEN; its own */
     int64_t              expires_s; /* INT64_MAX: never */
     uint8_t              name_len, user_len;
     char                 bytes[];   /* name, user */
@@ -89,6 +92,20 @@ int principal_by_key(const struct config *config, struct slice key, struct princ
     return 0;
 }
 
+int principal_by_token(const struct config *config, struct token *token, struct principal **ret_principal)
+{
+    bool user = token->user.len > 0;
+    struct principal *p = principal_new(TOKEN, config, NULL, user ? SLICE("user ") : SLICE("token"), token->user, token->user);
+    if (!p) {
+        token_free(token);
+        return ERR_MEMORY;
+    }
+    p->token = token;
+    p->expires_s = token->expires_s;
+    *ret_principal = p;
+    return 0;
+}
+
 struct principal *principal_ref(struct principal *p)
 {
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
@@ -97,14 +114,16 @@ struct principal *principal_ref(struct principal *p)
 
 void principal_unref(struct principal *p)
 {
-    if (p && atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) == 1)
-        free(p);
+    if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    token_free(p->token);
+    free(p);
 }
 
 static bool any_matches(struct words patterns, struct slice channel)
 {
     for (size_t i = 0; i < patterns.count; i++)
-        if (pattern_matches(slice_of(patterns.at[i]), channel))
+        if (pattern_covers(slice_of(patterns.at[i]), channel))
             return true;
     return false;
 }
@@ -116,8 +135,7 @@ static bool nobody_may(const struct config *config, enum access_op op, struct sl
     case OP_PUBLISH:   return any_matches(config->access_publish, channel);
     case OP_HISTORY:   return any_matches(config->access_history, channel);
     case OP_PRESENCE:  return any_matches(config->access_presence, channel);
-    case OP_ADMIN:     return false;
-    default:           return false;
+    default:           return false;     /* admin, join: for nobody in particular there is none */
     }
 }
 
@@ -131,7 +149,7 @@ static bool scope_grants(struct slice scope, enum access_op op, struct slice cha
     if (!colon)
         return true;
     struct slice pattern = slice(colon + 1, scope.len - name.len - 1);
-    return channel.len > 0 ? pattern_matches(pattern, channel) : slice_is(pattern, SLICE("**"));
+    return pattern_covers(pattern, channel.len > 0 ? channel : SLICE("**"));
 }
 
 static bool key_may(const struct api_key *key, enum access_op op, struct slice channel)
@@ -147,6 +165,8 @@ int principal_may(const struct principal *p, enum access_op op, struct slice cha
     switch (p->kind) {
     case DEV:    return 0;
     case KEY:    return key_may(p->key, op, channel) ? 0 : ERR_FORBIDDEN;
+    case TOKEN:
+        return p->config->dev || grants_cover(p->token->grants, op, channel) || nobody_may(p->config, op, channel) ? 0 : ERR_FORBIDDEN;
     case NOBODY: return nobody_may(p->config, op, channel) ? 0 : ERR_UNAUTHENTICATED;
     default:     return ERR_FORBIDDEN;
     }
@@ -155,3 +175,4 @@ int principal_may(const struct principal *p, enum access_op op, struct slice cha
 struct slice principal_user(const struct principal *p) { return slice(p->bytes + p->name_len, p->user_len); }
 struct slice principal_name(const struct principal *p) { return slice(p->bytes, p->name_len); }
 int64_t      principal_expires_s(const struct principal *p) { return p->expires_s; }
+const struct token *principal_token(const struct principal *p) { return p->token; }

@@ -1,8 +1,13 @@
 /* access.h — who may do what. Every connection and every API call has a principal, made once when it begins.
  *
- * A principal is {name, user, grants}: grants are patterns per operation. Today they come from --dev (everything), from an
- * API key of the config's [keys], or from [access] (what anonymous may do). What is granted is asked once per command, on
- * the thread where the command came in, before it is submitted to the hub.
+ * A principal is {name, user, grants}: grants are patterns per operation.
+ *
+ *   anonymous   what [access] opens to everybody
+ *   key         what the scopes of an API key say
+ *   token       what a signed token grants (token.h), and what [access] opens: nobody may do less for having one
+ *   dev         everything
+ *
+ * What is granted is asked once per command, on the thread where the command came in, before it is submitted to the hub.
  *
  * Lifetime   reference-counted; the config it was made from must outlive it. Anonymous and dev principals without a user are
  *            shared, so an idle anonymous connection costs no principal of its own.
@@ -15,6 +20,7 @@
 
 struct config;
 struct principal;
+struct token;
 
 /* Nobody in particular: with --dev all operations, else what [access] opens. */
 struct principal *principal_anonymous(const struct config *config);
@@ -22,11 +28,15 @@ struct principal *principal_anonymous(const struct config *config);
 int principal_dev_user(const struct config *config, struct slice user, struct principal **ret_principal);
 /* The holder of an API key; compares SHA-256 in constant time; ERR_UNAUTHENTICATED. */
 int principal_by_key(const struct config *config, struct slice key, struct principal **ret_principal);
+/* The holder of a token, which it takes over, also when there is no memory: ERR_MEMORY. */
+int principal_by_token(const struct config *config, struct token *token, struct principal **ret_principal);
 struct principal *principal_ref(struct principal *p);
 void              principal_unref(struct principal *p);     /* NULL is fine */
 
-/* 0; ERR_UNAUTHENTICATED when nobody in particular asks; ERR_FORBIDDEN. `channel` may be empty for OP_ADMIN. */
+/* 0; ERR_UNAUTHENTICATED when nobody in particular asks; ERR_FORBIDDEN. `channel`: a channel, or a pattern, of which all must be
+ * granted; empty: all channels (OP_ADMIN). */
 int          principal_may(const struct principal *p, enum access_op op, struct slice channel);
 struct slice principal_user(const struct principal *p);     /* empty: no user */
-struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend" */
+struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend", "user ann", "token" */
 int64_t      principal_expires_s(const struct principal *p);/* seconds since 1970; INT64_MAX: never */
+const struct token *principal_token(const struct principal *p);   /* what it said; NULL: not of a token */

@@ -1,22 +1,42 @@
 #include "hub/access/authority.h"
 
+#include "hub/access/jwk.h"
+#include "hub/access/jwt.h"
+#include "hub/access/token.h"
+#include "hub/base/err.h"
+#include "hub/base/log.h"
+
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 struct authority {
-    atomic_uint version;
+    atomic_uint      version;
+    pthread_rwlock_t lock;
+    struct jwk_set  *sources[KEY_SOURCES];      /* NULL: none yet */
+    struct jwk_set  *keys;                      /* all of them together: what tokens are checked with */
 };
 
 struct authority *authority_new(void)
 {
     struct authority *authority = calloc(1, sizeof *authority);
-    if (authority)
-        atomic_init(&authority->version, 1);
+    if (!authority || !(authority->keys = jwk_set_new()) || pthread_rwlock_init(&authority->lock, NULL)) {
+        jwk_set_unref(authority ? authority->keys : NULL);
+        free(authority);
+        return NULL;
+    }
+    atomic_init(&authority->version, 1);
     return authority;
 }
 
 void authority_free(struct authority *authority)
 {
+    if (!authority)
+        return;
+    for (int source = 0; source < KEY_SOURCES; source++)
+        jwk_set_unref(authority->sources[source]);
+    jwk_set_unref(authority->keys);
+    pthread_rwlock_destroy(&authority->lock);
     free(authority);
 }
 
@@ -25,8 +45,99 @@ unsigned authority_version(const struct authority *authority)
     return atomic_load_explicit(&authority->version, memory_order_acquire);
 }
 
+/* ---- keys ---- */
+
+static struct jwk_set *keys_ref(struct authority *authority)
+{
+    pthread_rwlock_rdlock(&authority->lock);
+    struct jwk_set *keys = jwk_set_ref(authority->keys);
+    pthread_rwlock_unlock(&authority->lock);
+    return keys;
+}
+
+static struct jwk_set *all_keys(struct jwk_set *const sources[KEY_SOURCES])
+{
+    struct jwk_set *all = jwk_set_new();
+    for (int source = 0; all && source < KEY_SOURCES; source++)
+        if (sources[source] && jwk_set_add_set(all, sources[source])) {
+            jwk_set_unref(all);
+            return NULL;
+        }
+    return all;
+}
+
+int authority_set_keys(struct authority *authority, enum key_source source, struct jwk_set *keys)
+{
+    pthread_rwlock_wrlock(&authority->lock);
+    struct jwk_set *before = authority->sources[source], *old = authority->keys;
+    authority->sources[source] = keys;
+    struct jwk_set *all = all_keys(authority->sources);
+    if (all)
+        authority->keys = all;
+    else
+        authority->sources[source] = before;
+    pthread_rwlock_unlock(&authority->lock);
+    jwk_set_unref(all ? before : keys);
+    if (!all)
+        return ERR_MEMORY;
+    jwk_set_unref(old);
+    atomic_fetch_add_explicit(&authority->version, 1, memory_order_release);
+    return 0;
+}
+
+bool authority_knows_tokens(struct authority *authority)
+{
+    pthread_rwlock_rdlock(&authority->lock);
+    bool knows = authority->keys->n > 0;
+    pthread_rwlock_unlock(&authority->lock);
+    return knows;
+}
+
+/* ---- checking ---- */
+
+/* API keys as they are made here have no dot (api_key.h); tokens have two, and begin with {" in base64url. */
+static bool is_token(struct slice credential)
+{
+    const char *dot = credential.len > 0 ? memchr(credential.at, '.', credential.len) : NULL;
+    bool two = dot && memchr(dot + 1, '.', credential.len - (size_t)(dot + 1 - credential.at));
+    return two || slice_begins(credential, SLICE("eyJ"));
+}
+
+static int error_of(enum jwt_fault fault)
+{
+    if (fault == JWT_NO_MEMORY)
+        return ERR_MEMORY;
+    return fault == JWT_EXPIRED ? ERR_TOKEN_EXPIRED : ERR_BAD_TOKEN;
+}
+
+static int principal_of(const struct config *config, const struct jwt *jwt, struct principal **ret_principal)
+{
+    struct token *token;
+    struct buf why = { 0 };
+    int err = token_read(config, jwt, &why, NULL, &token);
+    if (err)
+        log_debug("access", "a token is refused: %.*s", (int)why.len, buf_slice(&why).at);
+    buf_fini(&why);
+    return err ? err : principal_by_token(config, token, ret_principal);
+}
+
+static int check_token(struct authority *authority, const struct config *config, struct slice text, int64_t now_s, struct principal **ret_principal)
+{
+    struct jwk_set *keys = keys_ref(authority);
+    struct jwt_rules rules = token_rules(config, now_s * 1000);
+    struct jwt jwt;
+    enum jwt_fault fault = jwt_check(keys, &rules, text, &jwt);
+    int err = fault ? error_of(fault) : principal_of(config, &jwt, ret_principal);
+    if (fault)
+        log_debug("access", "a token is refused: %s", jwt_fault_text(fault));
+    jwt_fini(&jwt);
+    jwk_set_unref(keys);
+    return err;
+}
+
 int authority_check(struct authority *authority, const struct config *config, struct slice credential, int64_t now_s, struct principal **ret_principal)
 {
-    (void)authority, (void)now_s;
+    if (is_token(credential))
+        return check_token(authority, config, credential, now_s, ret_principal);
     return principal_by_key(config, credential, ret_principal);
 }

@@ -47,24 +47,51 @@ bool jwk_set_has(const struct jwk_set *set, struct slice id)
     return false;
 }
 
+static bool is_there(const struct jwk_set *set, struct slice id, const struct jwa *algorithm)
+{
+    for (size_t i = 0; i < set->n && id.len > 0; i++)
+        if (slice_is(slice_of(set->keys[i].id), id) && set->keys[i].key.algorithm == algorithm)
+            return true;
+    return false;
+}
+
+static bool has_place(const struct jwk_set *set, struct slice id, const struct jwa *algorithm, struct buf *why)
+{
+    if (set->n == JWK_SET_MAX)
+        buf_addf(why, "is one too many: %d keys are the most", JWK_SET_MAX);
+    else if (id.len > JWK_ID_MAX)
+        buf_addf(why, "has a kid of more than %d bytes", JWK_ID_MAX);
+    else if (is_there(set, id, algorithm))
+        buf_add_str(why, "has the kid and algorithm of another key");
+    else
+        return true;
+    return false;
+}
+
 /* Takes the key over, whatever happens. */
 static int add(struct jwk_set *set, struct slice id, struct jwa_key key, struct buf *why)
 {
-    int err = 0;
-    char *copy = NULL;
-    if (set->n == JWK_SET_MAX || id.len > JWK_ID_MAX) {
-        buf_addf(why, set->n == JWK_SET_MAX ? "is one too many: %d keys are the most" : "has a kid of more than %d bytes",
-                 set->n == JWK_SET_MAX ? JWK_SET_MAX : JWK_ID_MAX);
-        err = ERR_BAD_FIELD;
-    } else if (!(copy = slice_copy(id))) {
-        err = ERR_MEMORY;
-    }
-    if (err) {
+    bool good = has_place(set, id, key.algorithm, why);
+    char *copy = good ? slice_copy(id) : NULL;
+    if (!copy) {
         jwa_key_fini(&key);
-        return err;
+        return good ? ERR_MEMORY : ERR_BAD_FIELD;
     }
     set->keys[set->n++] = (struct jwk){ copy, key };
     return 0;
+}
+
+int jwk_set_add_set(struct jwk_set *set, const struct jwk_set *other)
+{
+    int err = 0;
+    for (size_t i = 0; i < other->n && err != ERR_MEMORY; i++) {
+        const struct jwk *jwk = &other->keys[i];
+        struct buf why = { 0 };
+        EVP_PKEY_up_ref(jwk->key.pkey);
+        err = add(set, slice_of(jwk->id), jwk->key, &why);
+        buf_fini(&why);
+    }
+    return err == ERR_MEMORY ? err : 0;
 }
 
 /* Consumes the reference to pkey. */
@@ -78,8 +105,10 @@ static int add_pkey(struct jwk_set *set, struct slice id, const struct jwa *algo
     EVP_PKEY_free(pkey);
     if (!err)
         return add(set, id, key, why);
-    if (err == ERR_BAD_FIELD)
-        buf_addf(why, "%s%s%s", algorithm ? jwa_name(algorithm) : "", algorithm ? " " : "", reason);
+    if (err == ERR_BAD_FIELD && algorithm)
+        buf_addf(why, "is not for %s, which %s", jwa_name(algorithm), reason);
+    else if (err == ERR_BAD_FIELD)
+        buf_add_str(why, reason);
     return err;
 }
 
@@ -91,7 +120,7 @@ int jwk_set_add_secret(struct jwk_set *set, struct slice id, const struct jwa *a
     if (!err)
         return add(set, id, key, why);
     if (err == ERR_BAD_FIELD)
-        buf_addf(why, "%s %s", jwa_name(algorithm), reason);
+        buf_addf(why, "is not for %s, which %s", jwa_name(algorithm), reason);
     return err;
 }
 
@@ -129,7 +158,7 @@ int jwk_set_add_pem(struct jwk_set *set, struct slice id, const struct jwa *algo
     EVP_PKEY *pkey = pem.len < 1024 * 1024 ? read_pem(pem) : NULL;
     if (pkey)
         return add_pkey(set, id, algorithm, pkey, why);
-    buf_add_str(why, "has no public key, certificate or private key (without passphrase) in PEM form");
+    buf_add_str(why, "is no public key, certificate or private key (without passphrase) in PEM form");
     return ERR_BAD_FIELD;
 }
 

@@ -5,13 +5,13 @@
  *
  * Lifetime   reference-counted; never changed once it has been shared.
  * Threading  any thread may read and find; a set is filled by the thread that makes it.
- * Limits     JWK_SET_MAX keys; ids of at most JWK_ID_MAX bytes. */
+ * Limits     JWK_SET_MAX keys, no two with the same kid and algorithm unless they have no kid; ids of at most JWK_ID_MAX bytes. */
 #pragma once
 #include "hub/access/jwa.h"
 
 #include <stdatomic.h>
 
-enum { JWK_ID_MAX = 200, JWK_SET_MAX = 64 };
+enum { JWK_ID_MAX = 200, JWK_SET_MAX = 128 };
 
 struct jwk {
     char          *id;           /* kid; "" : it has none */
@@ -35,5 +35,8 @@ int jwk_set_add_secret(struct jwk_set *set, struct slice id, const struct jwa *a
 /* A JWK set or one JWK. Keys for something else (use, key_ops, a kind or algorithm we do not have) are passed over, as RFC 7517 §5
  * wants; no key left is an error. */
 int jwk_set_add_json(struct jwk_set *set, struct slice text, struct buf *why);
+
+/* The keys of another set, but for those whose kid and algorithm are here already. 0, ERR_MEMORY. */
+int jwk_set_add_set(struct jwk_set *set, const struct jwk_set *other);
 
 bool jwk_set_has(const struct jwk_set *set, struct slice id);

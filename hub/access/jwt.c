@@ -61,6 +61,12 @@ static enum jwt_fault check_header(const json_t *header, const struct jwa **ret_
     return *ret_algorithm ? JWT_FINE : JWT_UNKNOWN_ALGORITHM;
 }
 
+/* Which keys of the set may have signed it: those of the header's kid, or without one the only key of its algorithm. */
+static bool may_sign(const struct jwk *key, const json_t *kid, const struct jwa *algorithm)
+{
+    return kid ? slice_is(slice_of(key->id), text_of(kid)) : key->key.algorithm == algorithm;
+}
+
 static enum jwt_fault find_signer(const struct jwk_set *set, struct jwt *jwt, const struct parts *parts, struct slice signature)
 {
     const struct jwa *algorithm;
@@ -71,18 +77,17 @@ static enum jwt_fault find_signer(const struct jwk_set *set, struct jwt *jwt, co
     fault = JWT_UNKNOWN_KEY;
     for (size_t i = 0; i < set->n; i++) {
         const struct jwk *key = &set->keys[i];
-        if (kid && !slice_is(slice_of(key->id), text_of(kid)))
+        if (!may_sign(key, kid, algorithm))
             continue;
-        if (key->key.algorithm != algorithm) {
-            fault = kid && fault == JWT_UNKNOWN_KEY ? JWT_OTHER_ALGORITHM : fault;
-            continue;
-        }
-        if (!jwa_verify(&key->key, parts->signed_bytes, signature)) {
+        if (key->key.algorithm == algorithm) {         /* of a kid there is one at most (jwk.h) */
+            fault = jwt->key ? JWT_SEVERAL_KEYS : JWT_FINE;
             jwt->key = key;
-            return JWT_FINE;
+        } else if (!jwt->key) {
+            fault = JWT_OTHER_ALGORITHM;
         }
-        fault = JWT_BAD_SIGNATURE;
     }
+    if (!fault && jwa_verify(&jwt->key->key, parts->signed_bytes, signature))
+        fault = JWT_BAD_SIGNATURE;
     return fault;
 }
 
@@ -130,22 +135,38 @@ static bool is_for_us(const struct jwt_rules *rules, const json_t *aud)
     return is_wanted(rules, aud);
 }
 
-static enum jwt_fault check_claims(const struct jwt_rules *rules, struct jwt *jwt)
+static bool is_complete(const struct jwt_rules *rules, const json_t *claims)
+{
+    for (size_t i = 0; i < rules->n_required; i++)
+        if (!json_object_get(claims, rules->required[i]))
+            return false;
+    return true;
+}
+
+static enum jwt_fault check_times(const struct jwt_rules *rules, struct jwt *jwt)
 {
     int64_t not_before_ms = LONG_AGO_MS, issued_ms = LONG_AGO_MS;
-    const json_t *iss = json_object_get(jwt->claims, "iss");
     if (!take_time(jwt->claims, "exp", &jwt->expires_ms) || !take_time(jwt->claims, "nbf", &not_before_ms) ||
         !take_time(jwt->claims, "iat", &issued_ms))
         return JWT_BAD_CLAIMS;
-    if (jwt->expires_ms == INT64_MAX && rules->needs_exp)
-        return JWT_NO_EXPIRY;
+    jwt->issued_ms = issued_ms == LONG_AGO_MS ? 0 : issued_ms;
     if (jwt->expires_ms != INT64_MAX && jwt->expires_ms + rules->leeway_ms <= rules->now_ms)
         return JWT_EXPIRED;
-    if (not_before_ms - rules->leeway_ms > rules->now_ms)
+    if (not_before_ms - rules->leeway_ms > rules->now_ms || issued_ms - rules->leeway_ms > rules->now_ms)
         return JWT_NOT_YET;
-    if (issued_ms - rules->leeway_ms > rules->now_ms)
-        return JWT_NOT_YET;
-    jwt->issued_ms = issued_ms == LONG_AGO_MS ? 0 : issued_ms;
+    int64_t from_ms = issued_ms == LONG_AGO_MS ? rules->now_ms : issued_ms;
+    bool lasting = rules->max_life_ms > 0 && (jwt->expires_ms == INT64_MAX || jwt->expires_ms - from_ms > rules->max_life_ms);
+    return lasting ? JWT_TOO_LASTING : JWT_FINE;
+}
+
+static enum jwt_fault check_claims(const struct jwt_rules *rules, struct jwt *jwt)
+{
+    const json_t *iss = json_object_get(jwt->claims, "iss");
+    enum jwt_fault fault = check_times(rules, jwt);
+    if (fault)
+        return fault;
+    if (!is_complete(rules, jwt->claims))
+        return JWT_INCOMPLETE;
     if (rules->issuer.len > 0 && (!json_is_string(iss) || !slice_is(text_of(iss), rules->issuer)))
         return JWT_OTHER_ISSUER;
     return is_for_us(rules, json_object_get(jwt->claims, "aud")) ? JWT_FINE : JWT_OTHER_AUDIENCE;
@@ -155,7 +176,7 @@ enum jwt_fault jwt_check(const struct jwk_set *set, const struct jwt_rules *rule
 {
     struct parts parts;
     *ret_jwt = (struct jwt){ .expires_ms = INT64_MAX };
-    if (token.len > JWT_MAX)
+    if (token.len > rules->max_bytes)
         return JWT_TOO_LONG;
     if (!split(token, &parts))
         return JWT_MALFORMED;
@@ -181,20 +202,22 @@ const char *jwt_fault_text(enum jwt_fault fault)
     static const char *const texts[JWT_FAULTS] = {
         [JWT_FINE] = "the token is valid",
         [JWT_NO_MEMORY] = "there is no memory to check the token now",
-        [JWT_TOO_LONG] = "the token is longer than 16 KiB",
+        [JWT_TOO_LONG] = "the token is longer than tokens.max_bytes",
         [JWT_MALFORMED] = "a token is three parts in base64url with dots between them",
         [JWT_BAD_HEADER] = "the token's header is no JSON object with a string `alg`",
         [JWT_CRITICAL] = "the token has critical extensions (`crit`); none are known here",
         [JWT_UNKNOWN_ALGORITHM] = "the token's `alg` is none that is accepted here",
         [JWT_UNKNOWN_KEY] = "no key here has the token's `kid`, or its `alg`",
         [JWT_OTHER_ALGORITHM] = "the key with the token's `kid` is for another algorithm than its `alg`",
+        [JWT_SEVERAL_KEYS] = "the token has no `kid`, and several keys here have its `alg`",
         [JWT_BAD_SIGNATURE] = "the signature is wrong",
         [JWT_BAD_CLAIMS] = "the claims are no JSON object with numbers in `exp`, `nbf` and `iat`",
         [JWT_EXPIRED] = "the token has expired (`exp`)",
         [JWT_NOT_YET] = "the token is not valid yet (`nbf`, `iat`)",
-        [JWT_NO_EXPIRY] = "the token never expires: it has no `exp`",
-        [JWT_OTHER_ISSUER] = "the token is from another issuer (`iss`)",
-        [JWT_OTHER_AUDIENCE] = "the token is for another audience (`aud`)",
+        [JWT_INCOMPLETE] = "the token does not have all claims of tokens.require",
+        [JWT_TOO_LASTING] = "the token is valid for longer than tokens.max_life",
+        [JWT_OTHER_ISSUER] = "the token is not from tokens.issuer (`iss`)",
+        [JWT_OTHER_AUDIENCE] = "the token is for none of tokens.audience (`aud`)",
     };
     return texts[fault];
 }

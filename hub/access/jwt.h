@@ -4,10 +4,10 @@
  * (exp, nbf, iat, iss, aud). Nothing of the claims is looked at before the signature is right (RFC 8725 §3.1).
  *
  *   with kid      only keys of that id
- *   without kid   any key of the set that has the header's algorithm
+ *   without kid   the one key of the set that has the header's algorithm; if there are several, none
  *
  * Lifetime   jwt_fini frees what jwt_check gave, also after a refusal. Threading: any thread; the set is only read.
- * Limits     JWT_MAX bytes, so that nobody makes us hash much; an exp is required unless the rules say otherwise. */
+ * Limits     rules.max_bytes, so that nobody makes us hash much. */
 #pragma once
 #include "hub/base/buf.h"
 
@@ -15,20 +15,22 @@ struct json_t;
 struct jwk;
 struct jwk_set;
 
-enum { JWT_MAX = 16 * 1024 };
-
 struct jwt_rules {
     struct slice issuer;              /* iss must be this; empty: any */
     const char *const *audiences;     /* one of them must be in aud; none: aud is not looked at */
     size_t       n_audiences;
     int64_t      leeway_ms;           /* how far clocks may differ */
     int64_t      now_ms;              /* wall clock */
-    bool         needs_exp;
+    const char *const *required;      /* claims that must be there, such as exp */
+    size_t       n_required;
+    int64_t      max_life_ms;         /* from iat, or without it from now, to exp; 0: any */
+    size_t       max_bytes;           /* of the token */
 };
 
 enum jwt_fault {
     JWT_FINE, JWT_NO_MEMORY, JWT_TOO_LONG, JWT_MALFORMED, JWT_BAD_HEADER, JWT_CRITICAL, JWT_UNKNOWN_ALGORITHM, JWT_UNKNOWN_KEY, JWT_OTHER_ALGORITHM,
-    JWT_BAD_SIGNATURE, JWT_BAD_CLAIMS, JWT_EXPIRED, JWT_NOT_YET, JWT_NO_EXPIRY, JWT_OTHER_ISSUER, JWT_OTHER_AUDIENCE, JWT_FAULTS
+    JWT_SEVERAL_KEYS, JWT_BAD_SIGNATURE, JWT_BAD_CLAIMS, JWT_EXPIRED, JWT_NOT_YET, JWT_INCOMPLETE, JWT_TOO_LASTING, JWT_OTHER_ISSUER,
+    JWT_OTHER_AUDIENCE, JWT_FAULTS
 };
 
 struct jwt {

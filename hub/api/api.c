@@ -160,17 +160,21 @@ void api_session_fini(struct api_session *session)
 {
     buf_fini(&session->key);
     principal_unref(session->principal);
+    api_caller_unref(session->caller);
     session->principal = NULL;
     session->caller = NULL;
 }
 
-/* The key that the request carries; empty: none. ERR_UNAUTHENTICATED: credentials of another kind. */
+/* The key or token that the request carries; {NULL,0}: none. ERR_UNAUTHENTICATED: credentials of another kind. */
 static int find_key(const struct api_request *r, struct slice *ret_key)
 {
-    struct slice authorization = api_header_find(r, "authorization");
+    struct slice authorization = api_header_find(r, "authorization"), cookie = cookie_find(r->cookie, SLICE("token"));
     *ret_key = api_header_find(r, "x-api-key");
-    if (!authorization.at)
+    if (!authorization.at) {
+        if (!ret_key->at && cookie.len > 0 && authority_knows_tokens(r->api->authority))
+            *ret_key = cookie;      /* else it may be of another service on this host */
         return 0;
+    }
     if (authorization.len <= 7 || !slice_is_nocase(slice(authorization.at, 7), SLICE("Bearer ")))
         return ERR_UNAUTHENTICATED;
     *ret_key = slice(authorization.at + 7, authorization.len - 7);
@@ -227,7 +231,7 @@ static int authorise(struct api_request *r)
     if (r->route->op == OP_OPEN)
         return 0;
     int err = find_principal(r);
-    r->caller = err ? NULL : r->session->caller;
+    r->caller = err ? NULL : api_caller_ref(r->session->caller);
     return err ? err : principal_may(r->session->principal, (enum access_op)r->route->op, r->channel);
 }
 

@@ -44,7 +44,7 @@ struct api_session {
     unsigned          version;         /* authority_version() before it was found */
     struct buf        key;             /* the credentials that `principal` came from; empty: none */
     struct principal *principal;       /* NULL: not asked yet */
-    struct api_caller *caller;         /* whose requests these are; with the principal */
+    struct api_caller *caller;         /* whose requests these are; with the principal; one reference */
 };
 void api_session_fini(struct api_session *session);
 

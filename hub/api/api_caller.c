@@ -5,37 +5,50 @@
 #include <uthash.h>
 
 struct api_caller {
-    UT_hash_handle hh;
-    size_t         bytes;        /* under way */
-    size_t         name_len;
-    char           name[];
+    UT_hash_handle      hh;
+    struct api_caller **table;
+    unsigned            refs;
+    size_t              bytes;        /* under way */
+    size_t              name_len;
+    char                name[];
 };
+
+static struct api_caller *caller_new(struct api_caller **callers, struct slice name)
+{
+    struct api_caller *caller = calloc(1, sizeof *caller + name.len);
+    if (!caller)
+        return NULL;
+    memcpy(caller->name, name.at, name.len);
+    caller->name_len = name.len;
+    caller->table = callers;
+    HASH_ADD_KEYPTR(hh, *callers, caller->name, caller->name_len, caller);
+    if (caller->hh.tbl)
+        return caller;
+    free(caller);
+    return NULL;
+}
 
 struct api_caller *api_caller_get(struct api_caller **callers, struct slice name)
 {
     struct api_caller *caller;
     HASH_FIND(hh, *callers, name.at, name.len, caller);
-    if (caller)
-        return caller;
-    if (!(caller = calloc(1, sizeof *caller + name.len)))
-        return NULL;
-    memcpy(caller->name, name.at, name.len);
-    caller->name_len = name.len;
-    HASH_ADD_KEYPTR(hh, *callers, caller->name, caller->name_len, caller);
-    if (!caller->hh.tbl) {
-        free(caller);
-        return NULL;
-    }
+    if (!caller)
+        caller = caller_new(callers, name);
+    return caller ? api_caller_ref(caller) : NULL;
+}
+
+struct api_caller *api_caller_ref(struct api_caller *caller)
+{
+    caller->refs++;
     return caller;
 }
 
-void api_callers_free(struct api_caller **callers)
+void api_caller_unref(struct api_caller *caller)
 {
-    struct api_caller *caller, *next;
-    HASH_ITER(hh, *callers, caller, next) {
-        HASH_DEL(*callers, caller);
-        free(caller);
-    }
+    if (!caller || --caller->refs > 0)
+        return;
+    HASH_DEL(*caller->table, caller);
+    free(caller);
 }
 
 bool api_caller_take(struct api_caller *caller, size_t bytes, size_t most)

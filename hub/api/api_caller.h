@@ -4,18 +4,21 @@
  * that has limits.caller_bytes of publishes under way gets 429 `too_many_requests` for what it sends on top: *he* is too fast.
  * 503 `busy` says that the hub can take no more from anybody.
  *
- * A caller is a name: that of a key, or what all without one are together (dev, anonymous). One connection alone is slowed
- * down instead (http_conn.h, back-pressure), unless limits.caller_bytes is smaller than what a connection may have under way.
+ * A caller is a name: that of a key, of a token's user, or what all without one are together (dev, anonymous). One connection alone
+ * is slowed down instead (http_conn.h, back-pressure), unless limits.caller_bytes is smaller than what a connection may have under way.
  *
- * Lifetime   from the first request of the name until api_callers_free: there are no more of them than keys in the settings.
+ * Lifetime   counted: each connection that was last used by the name holds it, and each of its requests; it is freed with the last,
+ *            so there are no more of them than that.
  * Threading  the API thread. */
 #pragma once
 #include "hub/base/buf.h"
 
 struct api_caller;
 
-struct api_caller *api_caller_get(struct api_caller **callers, struct slice name);     /* NULL: no memory */
-void               api_callers_free(struct api_caller **callers);
+/* With a reference; NULL: no memory. The table outlives its callers. */
+struct api_caller *api_caller_get(struct api_caller **callers, struct slice name);
+struct api_caller *api_caller_ref(struct api_caller *caller);
+void               api_caller_unref(struct api_caller *caller);      /* NULL is fine */
 /* Counts a publish of so many bytes as under way; false, and nothing is counted, when that would be more than `most`. One alone
  * is never too much. */
 bool               api_caller_take(struct api_caller *caller, size_t bytes, size_t most);

@@ -1,5 +1,6 @@
 #include "hub/api/api_request.h"
 
+#include "hub/api/api_caller.h"
 #include "hub/base/err.h"
 
 enum { SCRATCH_KEPT = 16 * 1024 };
@@ -22,6 +23,7 @@ void api_request_reset(struct api_request *r)
     r->address = (struct ip){ 0 };
     r->body_max = r->path_len = 0;
     r->channel_err = 0;
+    api_caller_unref(r->caller);
     r->caller = NULL;
     r->status = 0;
     r->head_only = false;
@@ -29,6 +31,7 @@ void api_request_reset(struct api_request *r)
 
 void api_request_fini(struct api_request *r)
 {
+    api_caller_unref(r->caller);
     buf_fini(&r->scratch);
     buf_fini(&r->answer);
     buf_fini(&r->headers_out);

@@ -55,7 +55,7 @@ struct api_request {
     size_t                   path_len;
     struct slice             channel;        /* {channel}; empty with channel_err */
     int                      channel_err;    /* ERR_BAD_CHANNEL: not a channel name */
-    struct api_caller       *caller;         /* not of open routes */
+    struct api_caller       *caller;         /* not of open routes; one reference */
     /* the handler's */
     struct buf               scratch;        /* decoded values */
     union {

@@ -84,3 +84,17 @@ bool pattern_matches(struct slice pattern, struct slice name)
     }
     return !name.at;
 }
+
+bool pattern_covers(struct slice pattern, struct slice wanted)
+{
+    struct slice granted, segment;
+    while (next_segment(&pattern, &granted)) {
+        if (!next_segment(&wanted, &segment))
+            return false;
+        if (slice_is(granted, SLICE("**")))
+            return true;
+        if (slice_is(segment, SLICE("**")) || (!slice_is(granted, SLICE("*")) && !slice_is(granted, segment)))
+            return false;
+    }
+    return !wanted.at;
+}

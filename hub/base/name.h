@@ -14,3 +14,5 @@ int  event_name_check(struct slice name);       /* 0 or ERR_BAD_EVENT: 1–64 of
 int  client_id_check(struct slice id);          /* 0 or ERR_BAD_CLIENT: same letters, 1–64 */
 int  pattern_check(struct slice pattern);       /* 0 or ERR_BAD_CHANNEL; an exact name is a pattern too */
 bool pattern_matches(struct slice pattern, struct slice name);
+/* Does `pattern` match whatever `wanted` matches? chat.** covers chat.* and chat.a; chat.* does not cover chat.** */
+bool pattern_covers(struct slice pattern, struct slice wanted);

@@ -68,3 +68,17 @@ enum query_found query_find(struct slice query, const char *name, struct buf *ou
             return percent_decode(value, true, out) ? QUERY_FOUND : QUERY_BROKEN;
     return QUERY_ABSENT;
 }
+
+struct slice cookie_find(struct slice cookies, struct slice name)
+{
+    while (cookies.len > 0) {
+        const char *end = memchr(cookies.at, ';', cookies.len);
+        struct slice pair = slice(cookies.at, end ? (size_t)(end - cookies.at) : cookies.len);
+        cookies = slice(cookies.at + pair.len + (end != NULL), cookies.len - pair.len - (end != NULL));
+        while (pair.len > 0 && *pair.at == ' ')
+            pair = slice(pair.at + 1, pair.len - 1);
+        if (slice_begins(pair, name) && pair.len > name.len && pair.at[name.len] == '=')
+            return slice(pair.at + name.len + 1, pair.len - name.len - 1);
+    }
+    return slice("", 0);
+}

@@ -58,14 +58,6 @@ int api_key_read_digest(struct slice value, uint8_t ret_sha256[32], struct slice
     return 0;
 }
 
-static int operation_of(struct slice name)
-{
-    for (int op = 0; op < ACCESS_OPS; op++)
-        if (slice_is(name, slice_of(access_op_names[op])))
-            return op;
-    return -1;
-}
-
 static void tell_operations(struct slice name, struct buf *why)
 {
     char word[65];
@@ -84,7 +76,7 @@ int api_key_scope_check(struct slice scope, struct buf *why)
         return 0;
     const char *colon = scope.len ? memchr(scope.at, ':', scope.len) : NULL;
     struct slice name = slice(scope.at, colon ? (size_t)(colon - scope.at) : scope.len);
-    int op = operation_of(name);
+    int op = access_op_find(name);
     if (op < 0) {
         tell_operations(name, why);
         return ERR_CONFIG;

@@ -17,6 +17,7 @@
 #pragma once
 #include "hub/base/buf.h"
 #include "hub/base/log.h"
+#include "hub/config/access_op.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +52,12 @@ struct api_key {
     const char  *name;
     uint8_t      sha256[32];
     struct words scopes;
+};
+
+/* A [role "NAME"]: patterns per operation, which may have {user} in them. */
+struct config_role {
+    const char  *name;
+    struct words grants[ACCESS_OPS];
 };
 
 /* How each TYPE of config.def is declared, and what follows its name. */
@@ -89,6 +96,8 @@ struct config {
     size_t                     entry_count;
     const struct api_key      *keys;      /* the lines of [keys] */
     size_t                     key_count;
+    const struct config_role  *roles;     /* the [role "…"] sections */
+    size_t                     role_count;
     struct ssl_ctx_st         *tls;       /* of tls.cert and tls.key (OpenSSL's SSL_CTX; any thread may make connections of it); NULL: no TLS */
 };
 

@@ -1,5 +1,7 @@
 /* config_entry.c — the lines of sections whose names are the user's own: one check per section, and what is made of them;
  * and the checks of keys that belong together. */
+#include "hub/base/name.h"
+#include "hub/base/nearest.h"
 #include "hub/config/api_key.h"
 #include "hub/config/config_load.h"
 
@@ -35,11 +37,59 @@ static void read_keys(struct config_loader *loader)
     loader->snapshot->config.key_count = count;
 }
 
+static struct config_role *find_role(struct config_role *roles, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(roles[i].name, name))
+            return &roles[i];
+    return NULL;
+}
+
+static void read_role(struct config_loader *loader, const struct config_entry *entry, struct config_role *role)
+{
+    int op = access_op_find(slice_of(entry->name));
+    if (op < 0) {
+        const char *meant = nearest(entry->name, access_op_names, ACCESS_OPS);
+        loader_error(loader, entry->where, "role \"%s\": %.80s is not an operation; %s%s", role->name, entry->name,
+                     meant ? "did you mean " : "there are subscribe, publish, history, presence, join and admin", meant ? meant : "");
+        return;
+    }
+    role->grants[op] = snapshot_words(loader->snapshot, slice_of(entry->value));
+    for (size_t i = 0; i < role->grants[op].count; i++)
+        if (pattern_check(slice_of(role->grants[op].at[i])))
+            loader_error(loader, entry->where, "role \"%s\": \"%.100s\" is not a pattern: segments parted by dots, * for one segment, "
+                         "** at the end for one or more", role->name, role->grants[op].at[i]);
+}
+
+static void read_roles(struct config_loader *loader)
+{
+    struct config_role *roles = snapshot_alloc(loader->snapshot, (loader->entry_count + 1) * sizeof *roles);
+    size_t count = 0;
+    for (size_t i = 0; i < loader->entry_count; i++) {
+        const struct config_entry *entry = &loader->entries[i];
+        if (strcmp(entry->section, "role"))
+            continue;
+        if (!*entry->title) {
+            loader_error(loader, entry->where, "a role has a name: [role \"editor\"], in the file of settings");
+            continue;
+        }
+        struct config_role *role = find_role(roles, count, entry->title);
+        if (!role) {
+            role = &roles[count++];
+            role->name = entry->title;
+        }
+        read_role(loader, entry, role);
+    }
+    loader->snapshot->config.roles = roles;
+    loader->snapshot->config.role_count = count;
+}
+
 void config_entries_read(struct config_loader *loader)
 {
     loader->snapshot->config.entries = loader->entries;
     loader->snapshot->config.entry_count = loader->entry_count;
     read_keys(loader);
+    read_roles(loader);
 }
 
 /* ---- keys that belong together ---- */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-static void a_name_is_one_caller_whoever_asks(void **state)
+static void a_name_is_one_caller_as_long_as_somebody_holds_it(void **state)
 {
     struct api_caller *callers = NULL;
     (void)state;
@@ -18,12 +18,20 @@ static void a_name_is_one_caller_whoever_asks(void **state)
     for (int i = 0; i < 1000; i++) {
         char name[16];
         snprintf(name, sizeof name, "key %d", i);
-        assert_ptr_not_equal(api_caller_get(&callers, slice_of(name)), a);
+        struct api_caller *other = api_caller_get(&callers, slice_of(name));
+        assert_ptr_not_equal(other, a);
+        api_caller_unref(other);
     }
-    assert_ptr_equal(api_caller_get(&callers, SLICE("key a")), a);
-    api_callers_free(&callers);
+    assert_true(api_caller_take(a, 60, 100));
+    api_caller_unref(a);
+    struct api_caller *again = api_caller_get(&callers, SLICE("key a"));
+    assert_ptr_equal(again, a);
+    assert_false(api_caller_take(again, 60, 100));      /* it still knows */
+    api_caller_unref(again);
+    assert_non_null(callers);
+    api_caller_unref(again);
     assert_null(callers);
-    api_callers_free(&callers);
+    api_caller_unref(NULL);
 }
 
 static void a_caller_may_have_the_most_under_way_and_not_a_byte_more(void **state)
@@ -40,7 +48,9 @@ static void a_caller_may_have_the_most_under_way_and_not_a_byte_more(void **stat
     assert_false(api_caller_take(a, 61, 100));
     assert_true(api_caller_take(a, 60, 100));
     assert_false(api_caller_take(a, 1, 50));      /* the limit was lowered */
-    api_callers_free(&callers);
+    api_caller_unref(a);
+    api_caller_unref(b);
+    assert_null(callers);
 }
 
 static void one_publish_alone_is_never_too_much(void **state)
@@ -52,13 +62,14 @@ static void one_publish_alone_is_never_too_much(void **state)
     assert_false(api_caller_take(a, 1, 100));
     api_caller_give_back(a, 1000);
     assert_true(api_caller_take(a, 1000, 100));
-    api_callers_free(&callers);
+    api_caller_unref(a);
+    assert_null(callers);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_name_is_one_caller_whoever_asks),
+        cmocka_unit_test(a_name_is_one_caller_as_long_as_somebody_holds_it),
         cmocka_unit_test(a_caller_may_have_the_most_under_way_and_not_a_byte_more),
         cmocka_unit_test(one_publish_alone_is_never_too_much),
     };

@@ -90,6 +90,57 @@ static void a_pattern_matches_what_it_says(void **state)
             fail_msg("%s and %s", cases[i].pattern, cases[i].name);
 }
 
+static void a_pattern_covers_another_when_nothing_of_it_is_left_out(void **state)
+{
+    (void)state;
+    static const struct { const char *granted, *wanted; bool covers; } cases[] = {
+        { "chat.*", "chat.*", true },    { "chat.**", "chat.*", true },   { "chat.**", "chat.**", true }, { "chat.*", "chat.**", false },
+        { "chat.*", "**", false },       { "**", "**", true },            { "**", "chat.*.x", true },     { "*", "**", false },
+        { "*", "*", true },              { "chat.a", "chat.*", false },   { "chat.*", "chat.a", true },   { "*.a", "chat.*", false },
+        { "*.*", "chat.*", true },       { "*.*", "chat.**", false },     { "*.**", "chat.**", true },    { "*.**", "**", false },
+        { "chat.**", "chat", false },    { "chat.**", "**", false },      { "chat", "chat", true },       { "chat", "chat.a", false },
+        { "a.*.c", "a.*.c", true },      { "a.*.c", "a.**", false },      { "a.**", "a.*.c", true },      { "chat.*", "chat.*.x", false },
+        { "a.*", "a.", true },           { "a.**", "a..**", true },       { "chat.**", "chatter.*", false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (pattern_covers(slice_of(cases[i].granted), slice_of(cases[i].wanted)) != cases[i].covers)
+            fail_msg("%s and %s", cases[i].granted, cases[i].wanted);
+}
+
+/* Against the definition: all patterns of up to three segments of {a, b, *, **}, and all names of up to four of {a, b, c}. */
+static size_t all_texts(const char *const *segments, size_t n, int most, bool patterns, char (*texts)[32], size_t max)
+{
+    size_t count = 0, begin = 0;
+    for (int length = 1; length <= most; length++) {
+        size_t end = count;
+        for (size_t i = begin; length == 1 ? i == 0 : i < end; i++)
+            for (size_t s = 0; s < n && count < max; s++) {
+                snprintf(texts[count], 32, length == 1 ? "%.0s%s" : "%s.%s", length == 1 ? "" : texts[i], segments[s]);
+                count += !patterns || pattern_check(slice_of(texts[count])) == 0;
+            }
+        begin = end;
+    }
+    return count;
+}
+
+static void covering_is_what_matching_says(void **state)
+{
+    static const char *const pieces[] = { "a", "b", "*", "**" }, *const letters[] = { "a", "b", "c" };
+    static char patterns[100][32], names[200][32];
+    (void)state;
+    size_t n_patterns = all_texts(pieces, 4, 3, true, patterns, 100), n_names = all_texts(letters, 3, 4, false, names, 200);
+    assert_int_equal(n_patterns, 4 + 3 * 4 + 9 * 4);
+    assert_int_equal(n_names, 3 + 9 + 27 + 81);
+    for (size_t p = 0; p < n_patterns; p++)
+        for (size_t w = 0; w < n_patterns; w++) {
+            bool covers = true;
+            for (size_t i = 0; i < n_names; i++)
+                covers = covers && (!pattern_matches(slice_of(patterns[w]), slice_of(names[i])) || pattern_matches(slice_of(patterns[p]), slice_of(names[i])));
+            if (covers != pattern_covers(slice_of(patterns[p]), slice_of(patterns[w])))
+                fail_msg("%s and %s: %s", patterns[p], patterns[w], covers ? "covers" : "does not cover");
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -99,6 +150,8 @@ int main(void)
         cmocka_unit_test(a_client_id_has_the_letters_of_an_event_and_may_begin_as_it_likes),
         cmocka_unit_test(stars_stand_for_whole_segments_and_two_of_them_only_at_the_end),
         cmocka_unit_test(a_pattern_matches_what_it_says),
+        cmocka_unit_test(a_pattern_covers_another_when_nothing_of_it_is_left_out),
+        cmocka_unit_test(covering_is_what_matching_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,6 +81,19 @@ static void durations_have_units_and_bare_numbers_are_seconds(void **state)
             fail_msg("accepted: %s", bad[i]);
 }
 
+static void a_cookie_is_found_by_its_whole_name(void **state)
+{
+    (void)state;
+    static const struct { const char *cookies, *value; } cases[] = {
+        { "token=a", "a" },          { "x=1; token=a.b.c; y=2", "a.b.c" }, { "xtoken=1; tokens=2; token=3", "3" }, { "token=1; token=2", "1" },
+        { "x=1;token=a", "a" },      { "token=a=b", "a=b" },               { "x=token=1", "" },                    { "token", "" },
+        { "token=", "" },            { "Token=1", "" },                    { "", "" },                             { ";;; ;token=a;", "a" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (!slice_is(cookie_find(slice_of(cases[i].cookies), SLICE("token")), slice_of(cases[i].value)))
+            fail_msg("%s", cases[i].cookies);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +102,7 @@ int main(void)
         cmocka_unit_test(what_is_encoded_is_decoded_to_the_same_bytes),
         cmocka_unit_test(pairs_are_found_by_name),
         cmocka_unit_test(durations_have_units_and_bare_numbers_are_seconds),
+        cmocka_unit_test(a_cookie_is_found_by_its_whole_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
 #include "transports/http/http_front.h"
 
-#include "hub/api/api_caller.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
@@ -350,7 +349,6 @@ void http_front_free(struct http_front *f)
     if (f->base)
         event_base_free(f->base);
     mailbox_fini(&f->box);
-    api_callers_free(&f->api.callers);
     buf_fini(&f->out);
     free(f->in);
     free(f);
