@@ -27,4 +27,5 @@ int command_misused(const char *name, const char *format, ...) __attribute__((fo
 
 int cmd_check_config(int argc, char **argv);
 int cmd_key(int argc, char **argv);         /* cli_key.c */
+int cmd_token(int argc, char **argv);       /* cli_token.c */
 int cmd_help(int argc, char **argv);        /* also `carillon --help` */

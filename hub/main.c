@@ -62,6 +62,9 @@ static const struct command commands[] = {
     { "check-config", "FILE", "tells everything that is wrong with a file of settings", cmd_check_config, false },
     { "key", "new [--name NAME] [--scope SCOPE ...]",
       "makes an API key and its line for [keys]; SCOPE is OPERATION, OPERATION:PATTERN or *, such as publish:chat.**; none: everything", cmd_key, false },
+    { "token", "new|check [--config FILE | --key FILE [--alg ALGORITHM] [--kid ID]] ...",
+      "new [--signer NAME] [--sub USER] [--exp 1h] [--subscribe|publish|history|presence|join|admin PATTERN ...] [--channels CHANNEL ...] [--limits TIER] [--info JSON] "
+      "[--jti ID] [--claim NAME=JSON ...] prints a signed token; check [-|@FILE|TOKEN] says what one means, and whether the hub would take it (status 1: no)", cmd_token, false },
     { "help", "[KEY|SECTION|SUBCOMMAND]", "says what there is to know about one of them, or shows all", cmd_help, false },
     { NULL, NULL, NULL, NULL, false },
 };

@@ -103,13 +103,6 @@ static bool is_token(struct slice credential)
     return two || slice_begins(credential, SLICE("eyJ"));
 }
 
-static int error_of(enum jwt_fault fault)
-{
-    if (fault == JWT_NO_MEMORY)
-        return ERR_MEMORY;
-    return fault == JWT_EXPIRED ? ERR_TOKEN_EXPIRED : ERR_BAD_TOKEN;
-}
-
 static int principal_of(const struct config *config, const struct jwt *jwt, struct principal **ret_principal)
 {
     struct token *token;
@@ -127,7 +120,7 @@ static int check_token(struct authority *authority, const struct config *config,
     struct jwt_rules rules = token_rules(config, now_s * 1000);
     struct jwt jwt;
     enum jwt_fault fault = jwt_check(keys, &rules, text, &jwt);
-    int err = fault ? error_of(fault) : principal_of(config, &jwt, ret_principal);
+    int err = fault ? jwt_fault_error(fault) : principal_of(config, &jwt, ret_principal);
     if (fault)
         log_debug("access", "a token is refused: %s", jwt_fault_text(fault));
     jwt_fini(&jwt);

@@ -190,6 +190,19 @@ enum jwt_fault jwt_check(const struct jwk_set *set, const struct jwt_rules *rule
     return ret_jwt->claims ? check_claims(rules, ret_jwt) : JWT_BAD_CLAIMS;
 }
 
+json_t *jwt_read_unchecked(struct slice token)
+{
+    struct parts parts;
+    return split(token, &parts) ? read_object(parts.claims) : NULL;
+}
+
+int jwt_fault_error(enum jwt_fault fault)
+{
+    if (fault == JWT_NO_MEMORY)
+        return ERR_MEMORY;
+    return fault == JWT_EXPIRED ? ERR_TOKEN_EXPIRED : fault ? ERR_BAD_TOKEN : 0;
+}
+
 void jwt_fini(struct jwt *jwt)
 {
     json_decref(jwt->header);

@@ -42,6 +42,9 @@ struct jwt {
 
 enum jwt_fault jwt_check(const struct jwk_set *set, const struct jwt_rules *rules, struct slice token, struct jwt *ret_jwt);
 void           jwt_fini(struct jwt *jwt);
+/* The claims of whatever it is, signed or not, to show them to people; NULL: there are none to be read. To be given back. */
+struct json_t *jwt_read_unchecked(struct slice token);
 const char    *jwt_fault_text(enum jwt_fault fault);      /* one sentence, for people */
+int            jwt_fault_error(enum jwt_fault fault);     /* ERR_BAD_TOKEN, ERR_TOKEN_EXPIRED, ERR_MEMORY; 0 for JWT_FINE */
 /* Header {alg, typ, kid} and claims as JSON text, signed. 0, ERR_INTERNAL (the key is a public one), ERR_MEMORY. */
 int            jwt_make(const struct jwk *key, struct slice claims, struct buf *token);

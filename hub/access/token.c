@@ -121,7 +121,7 @@ static void note_unknown(struct reading *r)
     json_object_foreach((json_t *)(uintptr_t)r->ours, name, value) {
         const char *meant = nearest(name, known, n);
         if (!meant || strcmp(meant, name))
-            buf_addf(r->notes, "carillon: %.80s means nothing here%s%s\n", name, meant ? "; did you mean " : "", meant ? meant : "");
+            buf_addf(r->notes, "carillon: %.80s means nothing here%s%s%s\n", name, meant ? "; did you mean " : "", meant ? meant : "", meant ? "?" : "");
     }
 }
 
