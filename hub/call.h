@@ -26,6 +26,8 @@ enum letter_kind {
     CALL_HEAD,         /* struct head_call */
     CALL_LOSS_SEEN,    /* struct call */
     CALL_RECORD,       /* struct record_call of records.h */
+    CALL_ERRAND,       /* struct errand_call of errand.h */
+    CALL_LEAVE,        /* struct call: this edge ends when it is answered; no errand comes to it after that */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
@@ -34,6 +36,8 @@ enum letter_kind {
     LETTER_SOCKET,     /* struct socket_letter of transports/accept.h */
     LETTER_STOP,       /* struct letter: end the thread now (drain.timeout has passed) */
     LETTER_CONFIG,     /* struct config_letter: to every peer */
+    /* hub to edge and back */
+    LETTER_ERRAND,     /* struct errand_part of errand.h: the hub's */
     /* store to hub */
     LETTER_STORED,     /* struct store_group of store.h */
     /* the thread behind http_out.h to hub */

@@ -1,5 +1,5 @@
 /* core.h — the inside of struct hub, for the modules that make it up: hub.c (on top: it knows the others),
- * publish.c, records.c, fetch.c, watch.c, inspect.c, and peers.c (at the bottom: mail to the other threads).
+ * publish.c, records.c, fetch.c, watch.c, inspect.c, errand.c, and peers.c (at the bottom: mail to the other threads).
  *
  * Nobody else includes this: other threads use call.h, the composition root uses hub.h.
  * Threading: hub thread. */
@@ -8,6 +8,7 @@
 #include "hub/base/err.h"
 #include "hub/channel.h"
 #include "hub/config/config.h"
+#include "hub/errand.h"
 #include "hub/history.h"
 #include "hub/hub.h"
 #include "hub/records.h"
@@ -18,6 +19,7 @@ enum { PEERS_MAX = 80 };      /* edge.threads is at most 64, and the API */
 struct peer {
     struct post post;
     bool        is_edge;
+    bool        left;         /* an edge that ends: no errands any more */
     bool        lost;         /* it was told of a loss and has not said yet that it knows (EXACT.md 15) */
     struct letter loss;       /* tells it: its own memory, because messages are lost for lack of memory too; with the peer while `lost` */
 };
@@ -46,6 +48,10 @@ struct hub {
 
     struct channels      channels;
     struct history       history;
+
+    /* errand.c */
+    struct link          errands;            /* oldest first */
+    size_t               n_errands;          /* of those, under way: the first ones */
 
     /* publish.c */
     struct flight       *flights;            /* ring of flights_cap (a power of two) */
@@ -95,3 +101,8 @@ uint32_t watch_deliver(struct hub *hub, struct channel *ch, struct msg *m);   /*
 uint32_t watch_subscribers(const struct channel *ch);
 /* inspect.c */
 void channels_run(struct hub *hub, struct channels_call *call);
+/* errand.c */
+void errand_run(struct hub *hub, struct errand_call *call);
+void errand_part_back(struct hub *hub, struct errand_part *part);
+void leave_run(struct hub *hub, struct call *call);
+void errands_fini(struct hub *hub);

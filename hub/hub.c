@@ -15,6 +15,8 @@ static void run_watch(struct hub *hub, void *call)     { watch_run(hub, call); }
 static void run_unwatch(struct hub *hub, void *call)   { unwatch_run(hub, call); }
 static void run_record(struct hub *hub, void *call)    { record_run(hub, call); }
 static void run_loss_seen(struct hub *hub, void *call) { loss_seen_run(hub, call); }
+static void run_errand(struct hub *hub, void *call)    { errand_run(hub, call); }
+static void run_leave(struct hub *hub, void *call)     { leave_run(hub, call); }
 static void run_head(struct hub *hub, void *call)
 {
     struct head_call *head = call;
@@ -26,6 +28,7 @@ static run_fn *const calls[CALL_KINDS] = {
     [CALL_PUBLISH] = run_publish, [CALL_FETCH] = run_fetch,     [CALL_CHANNELS] = run_channels,   [CALL_WATCH] = run_watch,
     [CALL_UNWATCH] = run_unwatch, [CALL_HEAD] = run_head,       [CALL_LOSS_SEEN] = run_loss_seen,
     [CALL_RECORD] = run_record,
+    [CALL_ERRAND] = run_errand,   [CALL_LEAVE] = run_leave,
 };
 
 static void look_at_clock(struct hub *hub)
@@ -51,6 +54,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     hub->head = start.next - 1;
     channels_init(&hub->channels, start.floor);
     history_init(&hub->history, config, &hub->channels);
+    link_init(&hub->errands);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
     return hub;
 }
@@ -60,6 +64,7 @@ void hub_free(struct hub *hub)
     if (!hub)
         return;
     publish_fini(hub);
+    errands_fini(hub);
     history_fini(&hub->history);
     channels_fini(&hub->channels);
     mailbox_fini(&hub->box);
@@ -98,6 +103,8 @@ static void run_letter(struct hub *hub, struct letter *letter)
         calls[letter->kind](hub, letter);
     else if (letter->kind == LETTER_HTTP_OUT)
         answered_from_outside((struct http_out_request *)(void *)letter);
+    else if (letter->kind == LETTER_ERRAND)
+        errand_part_back(hub, (struct errand_part *)letter);
     else
         publish_stored(hub, (struct store_group *)letter);     /* nobody mails the hub anything else */
 }

@@ -2,6 +2,7 @@
 
 #include "hub/api/api_request.h"
 #include "hub/base/err.h"
+#include "transports/conn.h"
 #include "transports/control.h"
 #include "transports/wire.h"
 
@@ -66,7 +67,7 @@ void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct cors *c
     struct buf object = { 0 };
     answer_stream(out, cors);
     buf_addf(out, "retry: %lld\n\n", (long long)retry_ms);
-    control_bye(&object, err, retry_ms);
+    control_bye(&object, &(struct parting){ .err = err }, retry_ms);
     wire_add_sse(out, SLICE(""), SLICE("hub.bye"), buf_slice(&object));
     out->failed |= object.failed;
     buf_fini(&object);

@@ -165,12 +165,20 @@ static bool ask(struct catchup *cu)
     return true;
 }
 
+/* The answer that tells where the stream begins comes before all others. */
+static bool begins_just_now(const struct conn *conn)
+{
+    return conn->position.epoch == 0 && catchup_of(conn->catchups.next)->stage == CATCHUP_ASKING;
+}
+
 /* What may be asked now. A RESUME goes alone, a REPLAY beside anything but a RESUME and another REPLAY, a NOW beside anything
  * but a RESUME that is under way or waits for its turn. */
 static struct catchup *next_to_ask(const struct conn *conn)
 {
     struct catchup *resume = catchup_resume(conn);
     bool busy = false, now_asked = false;
+    if (link_alone(&conn->catchups) || begins_just_now(conn))
+        return NULL;
     each_catchup(l, conn) {
         struct catchup *cu = catchup_of(l);
         if (cu->kind == CATCHUP_NOW)

@@ -5,11 +5,11 @@
 #include "hub/base/log.h"
 #include "hub/base/name.h"
 #include "hub/config/config.h"
+#include "hub/connection_id.h"
 #include "hub/metrics.h"
 #include "transports/catchup.h"
 #include "transports/edge.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { OUTBOX_MAX = 256 * 1024, OPENED_AT_ONCE = 64, RETRY_MIN_MS = 500, RETRY_SPREAD_MS = 2000, RETRY_PER_CONN_MS = 2 };
@@ -20,13 +20,16 @@ struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *
 {
     struct conn *conn = malloc(sizeof *conn);
     char *chosen = client.len > 0 ? slice_copy(client) : NULL;
-    if (!conn || (client.len > 0 && !chosen)) {
+    if (conn)
+        conn->id = edge->next_id << 8 | edge->peer;
+    if (!conn || (client.len > 0 && !chosen) || roster_add(&edge->roster, conn)) {
         free(conn);
         free(chosen);
         principal_unref(principal);
         return NULL;
     }
     *conn = (struct conn){
+        .since_s = (uint32_t)(clock_wall_ms(edge->clock) / 1000),
         .edge = edge, .protocol = protocol, .line = line, .principal = principal, .client = chosen,
         .id = edge->next_id++ << 8 | edge->peer, .format = protocol->format, .conn_state = CONN_OPEN,
     };
@@ -67,24 +70,28 @@ static int64_t spread_retry_ms(const struct conn *conn)
 static bool is_crowded(const struct conn *conn)      { return conn->outbox && conn->outbox->len > OUTBOX_MAX; }
 bool conn_is_stuck(const struct conn *conn)          { return conn->choked && is_crowded(conn); }
 
-void conn_close_for(struct conn *conn, int err, int64_t retry_ms)
+void conn_close_for(struct conn *conn, const struct parting *parting)
 {
     struct edge *edge = conn->edge;
     if (conn->conn_state != CONN_OPEN)
         return;
-    log_closed(conn, LOG_INFO, err);
+    log_closed(conn, LOG_INFO, parting->err);
     conn->conn_state = CONN_CLOSING;
     link_remove(&conn->due_link);
-    if (err == ERR_MEMORY || conn_is_stuck(conn))
+    if (parting->err == ERR_MEMORY || conn_is_stuck(conn))
         conn_drop_outbox(conn);      /* nobody takes it; what must be said now is why it ends */
     edge->farewell = conn;
-    conn->protocol->farewell(conn, err, retry_ms);
+    conn->protocol->farewell(conn, parting);
     edge->farewell = NULL;
     conn_dirty(conn);
 }
 
-void conn_close(struct conn *conn, int err) { conn_close_for(conn, err, 0); }
-void conn_drain(struct conn *conn)          { conn_close_for(conn, ERR_DRAINING, spread_retry_ms(conn)); }
+void conn_close(struct conn *conn, int err) { conn_close_for(conn, &(struct parting){ .err = err }); }
+
+void conn_drain(struct conn *conn)
+{
+    conn_close_for(conn, &(struct parting){ .err = ERR_DRAINING, .retry_ms = spread_retry_ms(conn) });
+}
 
 void conn_gone(struct conn *conn)
 {
@@ -97,6 +104,7 @@ void conn_gone(struct conn *conn)
     conn->line = NULL;
     link_remove(&conn->due_link);
     list_add_last(&edge->doomed, &conn->link);
+    roster_remove(&edge->roster, conn);
     edge->n_conns--;
     metric_add((enum metric)conn->protocol->gauge, -1);
     conn_dirty(conn);
@@ -124,7 +132,7 @@ void conn_free(struct conn *conn)
 
 size_t conn_name(const struct conn *conn, char out[24])
 {
-    return (size_t)snprintf(out, 24, "c%llx", (unsigned long long)conn->id);
+    return connection_print(out, conn->id);
 }
 
 struct slice conn_client(const struct conn *conn, char scratch[24])
@@ -238,6 +246,22 @@ static int add_subs(struct conn *conn, const struct slice *names, size_t n, stru
     return 0;
 }
 
+/* To all of them that are not marked, or to none. */
+static int begin_subs(struct conn *conn, const struct slice *names, size_t n, struct catchup *cu)
+{
+    if (!cu)
+        return ERR_MEMORY;
+    if (add_subs(conn, names, n, cu)) {
+        while (!link_alone(&cu->subs))
+            feed_unsubscribe(link_of(cu->subs.next, struct sub, catchup_link));
+        catchup_free(cu);
+        return ERR_MEMORY;
+    }
+    conn_mind_input(conn);
+    conn_dirty(conn);
+    return 0;
+}
+
 int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum fetch_from from, struct position after, bool marked,
                    void *tag)
 {
@@ -250,18 +274,37 @@ int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum 
     if (err)
         return err;
     struct catchup *cu = catchup_new(conn, kind, from, after, false, NULL);
-    if (!cu)
-        return ERR_MEMORY;
-    if (add_subs(conn, names, n, cu)) {
-        while (!link_alone(&cu->subs))
-            feed_unsubscribe(link_of(cu->subs.next, struct sub, catchup_link));
-        catchup_free(cu);
-        return ERR_MEMORY;
+    err = begin_subs(conn, names, n, cu);
+    if (!err)
+        cu->tag = tag;
+    return err;
+}
+
+/* Feeds that it has are marked, as add_subs would have done. */
+static size_t count_new(struct conn *conn, const struct slice *names, size_t n)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
+        bool has = feed && sub_set_find(&conn->subs, feed);
+        if (feed)
+            feed->mark = has;
+        found += !has;
     }
-    cu->tag = tag;
-    conn_mind_input(conn);
-    conn_dirty(conn);
-    return 0;
+    return found;
+}
+
+int conn_assign(struct conn *conn, const struct slice *names, size_t n)
+{
+    if (conn->conn_state != CONN_OPEN)
+        return ERR_GONE;
+    size_t n_new = count_new(conn, names, n);
+    if (n_new > 0 && conn->subs.n + n_new > conn->edge->config->limits_channels)
+        return ERR_TOO_MANY_CHANNELS;
+    int err = n_new == 0 ? 0 : begin_subs(conn, names, n, catchup_new(conn, CATCHUP_NOW, FETCH_NOW, (struct position){ 0 }, false, NULL));
+    for (size_t i = 0; i < n && !err; i++)
+        find_sub(conn, names[i])->reader.given = true;
+    return err;
 }
 
 int conn_unsubscribe(struct conn *conn, struct slice name)

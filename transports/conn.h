@@ -39,6 +39,7 @@
  *            never closes it; what is said all the same does (ERR_SLOW). */
 #pragma once
 #include "hub/access/access.h"
+#include "hub/base/ip.h"
 #include "hub/base/list.h"
 #include "hub/call.h"
 #include "transports/sub_set.h"
@@ -68,9 +69,19 @@ struct line_ops {
     /* Nothing more will be sent: when what was taken has left, shut down; at the deadline kill. conn_gone follows, never
      * from inside this call. */
     void (*finish)(struct conn *conn, int64_t within_ms);
+    /* The client's address. NULL: there are none. */
+    struct ip (*address)(const struct conn *conn);
     /* Largest run of bytes per send(), frame-aligned unless one frame is larger; 0: any, as for sockets. The simulation sets one, to cut
      * runs where sockets seldom would. */
     size_t max_run;
+};
+
+/* Why a connection ends, and what is told about it. */
+struct parting {
+    int          err;                 /* for log and metrics; its code and text are what the client is told */
+    int          close_code;          /* 4000–4199 instead of that of err; 0: that of err */
+    struct slice reason;              /* for people, instead of the text of err; empty: the text of err */
+    int64_t      retry_ms;            /* 0: the usual */
 };
 
 /* What a kind of connection says. One const table per kind. All append to the outbox with conn_say. */
@@ -87,14 +98,16 @@ struct protocol {
     void (*replayed)(struct conn *conn, struct catchup *catchup, struct position upto);
     /* A channel was unsubscribed before its catch-up has begun: it will not be named in `began`. */
     void (*withdrawn)(struct conn *conn, const struct catchup *catchup, struct slice channel);
+    /* An object of control.h of this type, apart from all else; takes over its memory. */
+    void (*tell)(struct conn *conn, const char *type, struct buf *object);
     /* Something is due (heartbeat, ping, missed pongs). Returns seconds until it is due again. To say a position that is
      * fresh, it calls conn_want_head and says it in `position`. */
     int  (*due)(struct conn *conn);
     /* The answer to conn_want_head: conn->position is now as fresh as it can be. Once per conn_want_head, never inside it, and
      * not before the connection has a position. */
     void (*position)(struct conn *conn);
-    /* The last words: bye or error, close frame. `retry_ms` 0: none to tell. */
-    void (*farewell)(struct conn *conn, int err, int64_t retry_ms);
+    /* The last words: bye or error, close frame. */
+    void (*farewell)(struct conn *conn, const struct parting *parting);
 };
 
 enum conn_state { CONN_OPEN, CONN_CLOSING, CONN_GONE };
@@ -116,10 +129,11 @@ struct conn {
     uint64_t               id;            /* printed as conn_name() */
     uint32_t               due_s;         /* second on the mono clock in which something is due */
     uint32_t               calls;         /* calls under way on its behalf; limits.commands is at most 100,000 */
-    uint8_t                format;        /* enum wire_format */
-    uint8_t                conn_state;    /* enum conn_state */
-    uint8_t                missed;        /* the protocol's: pings without an answer */
-    /* One byte: an idle connection is 184 bytes, and malloc's next step is 200. */
+    uint32_t               since_s;       /* when it began: wall clock */
+    /* Two bytes: an idle connection is 184 bytes, and malloc's next step is 200. */
+    uint8_t                format     : 2;   /* enum wire_format */
+    uint8_t                conn_state : 2;   /* enum conn_state */
+    uint8_t                missed     : 2;   /* the protocol's: pings without an answer */
     bool                   told     : 1;  /* the reader has been told `position`, by an id or a position frame */
     bool                   choked   : 1;  /* waits for conn_on_writable */
     bool                   paused   : 1;  /* input is not read, for whatever reason (conn_mind_input) */
@@ -139,7 +153,7 @@ void conn_gone(struct conn *conn);             /* by the line: the socket is no 
 void conn_on_writable(struct conn *conn);      /* by the line */
 /* The one exit door. The reason is what log, metric and client see. Closing twice is fine: the first reason stays. */
 void conn_close(struct conn *conn, int err);
-void conn_close_for(struct conn *conn, int err, int64_t retry_ms);
+void conn_close_for(struct conn *conn, const struct parting *parting);
 
 /* Complete frames for this connection only, in order, before any message that is not sent yet. */
 void        conn_say(struct conn *conn, const void *frames, size_t n);
@@ -155,6 +169,9 @@ void        conn_say_end(struct conn *conn);
  * 0; ERR_BAD_CHANNEL, ERR_ALREADY_SUBSCRIBED, ERR_TOO_MANY_CHANNELS, ERR_MEMORY, ERR_FORBIDDEN/ERR_UNAUTHENTICATED (principal):
  * then nothing has changed. */
 int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum fetch_from from, struct position after, bool marked, void *tag);
+/* Those of `names`, which are valid, that it is not subscribed to, from now on: not the client wants them, so no grant of its is asked
+ * for. 0, ERR_TOO_MANY_CHANNELS, ERR_MEMORY: then nothing has changed. */
+int conn_assign(struct conn *conn, const struct slice *names, size_t n);
 int conn_unsubscribe(struct conn *conn, struct slice name);        /* 0 or ERR_NOT_SUBSCRIBED */
 bool conn_is_subscribed(const struct conn *conn, struct slice name);
 
@@ -175,7 +192,7 @@ void         conn_due_in(struct conn *conn, int seconds);          /* (re)arms p
 void         conn_want_head(struct conn *conn);
 /* Everything has been sent, nothing is being caught up: its position may move to the head (EXACT.md 11). */
 bool         conn_at_end(const struct conn *conn);
-size_t       conn_name(const struct conn *conn, char out[24]);     /* "c2f" — for logs, and as default client id */
+size_t       conn_name(const struct conn *conn, char out[24]);     /* connection_print: for logs, and as default client id */
 struct slice conn_client(const struct conn *conn, char scratch[24]);
 
 enum catchup_kind { CATCHUP_NOW, CATCHUP_RESUME, CATCHUP_REPLAY };

@@ -112,11 +112,11 @@ void control_subscribed(struct buf *out, struct slice ref, const struct fetch_ch
     end(out);
 }
 
-void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel)
+void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel, int why)
 {
     begin(out, "unsubscribed", ref);
     member(out, "channel", channel);
-    member(out, "code", slice_of(err_code(ERR_NORMAL)));
+    member(out, "code", slice_of(err_code(why)));
     end(out);
 }
 
@@ -173,17 +173,45 @@ void control_error(struct buf *out, struct slice ref, int err)
     end(out);
 }
 
-void control_bye(struct buf *out, int err, int64_t retry_ms)
+int parting_code(const struct parting *parting)
+{
+    int code = parting->close_code ? parting->close_code : err_close_code(parting->err);
+    return code ? code : 1011;
+}
+
+bool parting_says_bye(const struct parting *parting)
+{
+    int code = parting_code(parting);
+    return (code >= 4000 && code < 4100) || code == 1011 || code == 1013;
+}
+
+static struct slice reason(const struct parting *parting)
+{
+    return parting->reason.len > 0 ? parting->reason : slice_of(err_text(parting->err));
+}
+
+/* The close code, where it is not that of the error: a stream has no close frame to read it from. */
+static void own_code(struct buf *out, const struct parting *parting)
+{
+    if (parting->close_code)
+        number_member(out, "close", (uint64_t)parting->close_code);
+}
+
+void control_bye(struct buf *out, const struct parting *parting, int64_t retry_ms)
 {
     begin(out, "bye", SLICE(""));
-    member(out, "code", slice_of(err_code(err)));
-    member(out, "reason", slice_of(err_text(err)));
+    member(out, "code", slice_of(err_code(parting->err)));
+    member(out, "reason", reason(parting));
     number_member(out, "retry_ms", (uint64_t)retry_ms);
+    own_code(out, parting);
     end(out);
 }
 
-bool control_says_bye(int err)
+void control_last_error(struct buf *out, const struct parting *parting)
 {
-    int code = err_close_code(err);
-    return (code >= 4000 && code < 4100) || code == 1011 || code == 1013;
+    begin(out, "error", SLICE(""));
+    member(out, "code", slice_of(err_code(parting->err)));
+    member(out, "message", reason(parting));
+    own_code(out, parting);
+    end(out);
 }

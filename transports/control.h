@@ -7,17 +7,21 @@
 #include "hub/call.h"
 
 struct conn;
+struct parting;
 
 void control_ready(struct buf *out, const struct conn *conn, const struct fetch_call *answer, bool resumed);
 void control_gap(struct buf *out, const struct fetch_call *answer, bool replay);
 void control_welcome(struct buf *out, const struct conn *conn, struct position position);
 void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position from, bool resumed);
-void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel);
+void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel, int why);
 void control_position(struct buf *out, struct slice channel, struct position position);   /* channel empty: the connection's */
 void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer);
 void control_published(struct buf *out, struct slice ref, const struct publish_call *answer);
 void control_pong(struct buf *out, struct slice ref);
 void control_error(struct buf *out, struct slice ref, int err);
-void control_bye(struct buf *out, int err, int64_t retry_ms);
-/* Whether an end for this reason is told by bye (come back, or not now) rather than by error (the same would happen again). */
-bool control_says_bye(int err);
+/* Last words. */
+void control_bye(struct buf *out, const struct parting *parting, int64_t retry_ms);
+void control_last_error(struct buf *out, const struct parting *parting);
+int  parting_code(const struct parting *parting);      /* of the close frame */
+/* Whether it is told by bye (come back, or not now) rather than by error (the same would happen again). */
+bool parting_says_bye(const struct parting *parting);

@@ -6,6 +6,7 @@
 #include "hub/metrics.h"
 #include "transports/batch.h"
 #include "transports/catchup.h"
+#include "transports/errand.h"
 #include "transports/flush.h"
 
 #include <assert.h>
@@ -70,6 +71,7 @@ void edge_free(struct edge *edge)
     batches_fini(edge);
     flush_fini(edge);
     buf_fini(&edge->scratch);
+    roster_fini(&edge->roster);
     mailbox_fini(&edge->box);
     pool_fini(&edge->pool);
     if (idle)
@@ -116,6 +118,24 @@ static void on_loss_seen(struct call *call)
 {
     struct edge *edge = call->owner;
     edge->calls--;
+}
+
+static void on_left(struct call *call)
+{
+    struct edge *edge = call->owner;
+    edge->calls--;
+    edge->left = true;
+}
+
+bool edge_leave(struct edge *edge)
+{
+    if (edge->leaving)
+        return edge->left;
+    edge->leaving = true;
+    edge->leave_call = (struct call){ .owner = edge, .answered = on_left };
+    edge_call(edge, &edge->leave_call, CALL_LEAVE, 0);
+    post_flush(&edge->to_hub);
+    return false;
 }
 
 /* ---- mail ---- */
@@ -178,6 +198,9 @@ static bool receive(struct edge *edge, struct letter *letter)
     case LETTER_CONFIG:
         edge->config = ((struct config_letter *)letter)->config;
         free(letter);
+        break;
+    case LETTER_ERRAND:
+        errand_do(edge, (struct errand_part *)letter);
         break;
     case LETTER_DRAIN:
         on_drain(edge);

@@ -18,6 +18,7 @@
 #include "hub/base/mail.h"
 #include "hub/call.h"
 #include "transports/ring.h"
+#include "transports/roster.h"
 
 struct authority;
 struct conn;
@@ -44,6 +45,7 @@ struct edge {
     struct link            dirty_feeds;  /* got messages in this turn */
     struct link            dirty_conns;  /* have something to send or to decide at the end of this turn */
     struct link            conns;        /* all that are open */
+    struct roster          roster;       /* the same, by id */
     struct link            doomed;       /* gone; freed at the end of the turn in which their last call came back */
     struct link            wheel[WHEEL_SLOTS];   /* connections by the second in which something is due */
     int64_t                wheel_s;      /* the second up to which the wheel has run */
@@ -56,6 +58,7 @@ struct edge {
     struct conn           *farewell;     /* says its last words in this moment */
     struct head_call       head_call;    /* one at a time */
     struct call            loss_call;    /* likewise */
+    struct call            leave_call;   /* once */
     uint64_t               next_id;
     size_t                 n_conns;      /* open ones */
     uint32_t               calls;        /* of the edge itself, under way: watches, batches, head, loss */
@@ -68,6 +71,7 @@ struct edge {
     bool                   head_asked;   /* a CALL_HEAD is under way (at most one, at most once a second) */
     bool                   head_fresh;   /* its answer has come in this turn */
     bool                   draining;
+    bool                   leaving, left;    /* CALL_LEAVE is under way, has been answered */
     /* Letters that are the loop's: LETTER_SOCKET, LETTER_STOP; LETTER_DRAIN after the edge has closed its connections.
      * It frees them. NULL: the edge does. */
     void (*on_letter)(struct edge *edge, struct letter *letter);
@@ -86,4 +90,6 @@ void edge_tick(struct edge *edge);       /* about once a second while there are 
 void edge_call(struct edge *edge, struct call *call, enum letter_kind kind, size_t bytes);   /* submits a call of the edge itself */
 void edge_heard(struct edge *edge, struct position head);     /* everything up to here has completed, and came in mail before */
 void edge_ask_head(struct edge *edge);   /* CALL_HEAD, unless one is under way */
+/* It ends: true when the hub knows and mails it no errand any more. Until then calls it again, at the end of a turn without connections. */
+bool edge_leave(struct edge *edge);
 bool edge_idle(const struct edge *edge); /* no connection, none doomed, no call under way: may be freed */

@@ -124,7 +124,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
     while (lines_bury(&thread->lines));
     pace_end(&thread->pace, clock_mono_us(), thread->edge->arrivals);
     keep_time(thread);
-    if (thread->stopping || (thread->edge->draining && is_empty(thread)))
+    if (thread->stopping || (thread->edge->draining && is_empty(thread) && edge_leave(thread->edge)))
         ev_break(loop, EVBREAK_ALL);
 }
 

@@ -45,7 +45,7 @@ struct feed {
 
 /* One subscription: a connection's reader in a feed. */
 struct sub {
-    struct reader reader;          /* READER_OUT: parked */
+    struct reader reader;          /* READER_OUT: parked. `given`: the hub's side wanted it, so no grant of the client is needed */
     struct link   pending_link;    /* in conn->pending while its ring has something for it */
     struct link   catchup_link;    /* in catchup->subs, from the beginning of that catch-up to its end */
     struct conn  *conn;

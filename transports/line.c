@@ -104,8 +104,14 @@ static void op_pause(struct conn *conn, bool paused)
 
 static void op_finish(struct conn *conn, int64_t within_ms) { line_end(conn->line, within_ms); }
 
+static struct ip op_address(const struct conn *conn)
+{
+    const struct line *line = conn->line;
+    return line->seats.ip;
+}
+
 const struct line_ops line_ops = {
-    .send = op_send, .keep = op_keep, .want_writable = op_want_writable, .pause = op_pause, .finish = op_finish,
+    .address = op_address, .send = op_send, .keep = op_keep, .want_writable = op_want_writable, .pause = op_pause, .finish = op_finish,
 };
 
 /* ---- one line ---- */

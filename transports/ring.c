@@ -266,3 +266,13 @@ uint64_t reader_lag(const struct reader *reader)
     const struct chunk *c = reader->chunk;
     return c->ring->end - c->base - frame_start(c, reader->index);
 }
+
+uint64_t reader_frames(const struct reader *reader)
+{
+    uint64_t n = 0;
+    if (reader->place != READER_BEHIND)
+        return 0;
+    for (const struct chunk *c = reader->chunk; c; c = c->next)
+        n += c->n;
+    return n - reader->index;
+}

@@ -73,6 +73,7 @@ struct reader {
     struct chunk *chunk;       /* READER_BEHIND */
     uint32_t      index;
     uint8_t       place;       /* enum reader_place */
+    bool          given;       /* the owner's to use */
 };
 
 struct ring {
@@ -108,3 +109,4 @@ void reader_leave(struct reader *reader);  /* from wherever it is; it is out the
  * The ring is settled. Chunks that nobody needs any more go. */
 bool reader_advance(struct reader *reader, struct chunk *chunk, uint32_t index);
 uint64_t reader_lag(const struct reader *reader);   /* bytes it is behind (READER_BEHIND, READER_FALLEN) */
+uint64_t reader_frames(const struct reader *reader);   /* frames it is behind (READER_BEHIND) */

@@ -10,6 +10,8 @@
 #include "transports/stream.h"
 #include "transports/wire.h"
 
+#include <stdio.h>
+
 /* One block with a control object as its data. */
 static void say(struct conn *conn, struct slice event, const struct position *id, struct buf *object)
 {
@@ -38,11 +40,26 @@ static void sse_gap(struct conn *conn, const struct catchup *catchup, const stru
     say(conn, SLICE("hub.gap"), &answer->begin, &object);
 }
 
+/* Without an id: the stream's position does not move, and the channel is not part of what a reconnect asks for (EXACT.md 16). */
+static void say_subscribed(struct conn *conn, const struct fetch_call *answer)
+{
+    for (size_t i = 0; i < answer->n_channels; i++) {
+        struct buf object = { 0 };
+        control_subscribed(&object, SLICE(""), &answer->channels[i], answer->begin, false);
+        say(conn, SLICE("hub.subscribed"), NULL, &object);
+    }
+}
+
 static void sse_began(struct conn *conn, struct catchup *catchup, const struct fetch_call *answer)
 {
     struct buf object = { 0 };
     if (answer->gap)
         sse_gap(conn, catchup, answer);
+    if (conn->greeted) {
+        say_subscribed(conn, answer);
+        return;
+    }
+    conn->greeted = true;
     control_ready(&object, conn, answer, catchup->kind != CATCHUP_NOW);
     say(conn, SLICE("hub.ready"), &answer->begin, &object);
 }
@@ -53,10 +70,17 @@ static void sse_replayed(struct conn *conn, struct catchup *catchup, struct posi
     (void)conn, (void)catchup, (void)upto;
 }
 
-/* Nothing is unsubscribed from a stream. */
+/* Whoever has ended a subscription of a stream tells so himself. */
 static void sse_withdrawn(struct conn *conn, const struct catchup *catchup, struct slice channel)
 {
     (void)conn, (void)catchup, (void)channel;
+}
+
+static void sse_tell(struct conn *conn, const char *type, struct buf *object)
+{
+    char event[32];
+    int n = snprintf(event, sizeof event, "hub.%s", type);
+    say(conn, slice(event, (size_t)n), NULL, object);
 }
 
 /* A line that takes nothing gets no heartbeats: they would pile up. */
@@ -80,20 +104,19 @@ static void sse_position(struct conn *conn)
     conn_say_end(conn);
 }
 
-static void sse_farewell(struct conn *conn, int err, int64_t retry_ms)
+static void sse_farewell(struct conn *conn, const struct parting *parting)
 {
     struct buf object = { 0 };
-    if (retry_ms == 0)
-        retry_ms = stream_retry_ms(conn);
+    int64_t retry_ms = parting->retry_ms ? parting->retry_ms : stream_retry_ms(conn);
     say_retry(conn, retry_ms);
-    control_bye(&object, err, retry_ms);
+    control_bye(&object, parting, retry_ms);
     say(conn, SLICE("hub.bye"), NULL, &object);
 }
 
 const struct protocol sse_protocol = {
     .name = "sse", .gauge = METRIC_conns_sse, .format = WIRE_SSE_BARE, .replay_format = WIRE_SSE,
-    .began = sse_began, .gap = sse_gap, .replayed = sse_replayed, .withdrawn = sse_withdrawn, .due = sse_due, .position = sse_position,
-    .farewell = sse_farewell,
+    .began = sse_began, .gap = sse_gap, .replayed = sse_replayed, .withdrawn = sse_withdrawn, .tell = sse_tell, .due = sse_due,
+    .position = sse_position, .farewell = sse_farewell,
 };
 
 static int find_format(const struct stream_request *request, enum wire_format *ret_format)

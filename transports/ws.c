@@ -83,8 +83,14 @@ static void ws_replayed(struct conn *conn, struct catchup *catchup, struct posit
 static void ws_withdrawn(struct conn *conn, const struct catchup *catchup, struct slice channel)
 {
     struct buf object = { 0 };
-    control_unsubscribed(&object, catchup->tag ? slice_of(catchup->tag) : SLICE(""), channel);
+    control_unsubscribed(&object, catchup->tag ? slice_of(catchup->tag) : SLICE(""), channel, ERR_NORMAL);
     ws_say(conn, &object);
+}
+
+static void ws_tell(struct conn *conn, const char *type, struct buf *object)
+{
+    (void)type;      /* is in the object */
+    ws_say(conn, object);
 }
 
 static int ws_due(struct conn *conn)
@@ -118,13 +124,13 @@ static void ws_position(struct conn *conn)
 }
 
 /* RFC 6455 §5.5.1: the code in two bytes, big-endian, then the reason. */
-static void say_close(struct conn *conn, int err)
+static void say_close(struct conn *conn, const struct parting *parting)
 {
-    int code = err_close_code(err) ? err_close_code(err) : 1011;
+    int code = parting_code(parting);
     struct buf payload = { 0 };
     buf_add_char(&payload, (char)(code >> 8));
     buf_add_char(&payload, (char)code);
-    buf_add_str(&payload, err_code(err));
+    buf_add_slice(&payload, parting->reason.len > 0 ? parting->reason : slice_of(err_code(parting->err)));
     struct buf *out = conn_say_begin(conn);
     if (payload.failed)
         out->failed = true;
@@ -134,23 +140,23 @@ static void say_close(struct conn *conn, int err)
     buf_fini(&payload);
 }
 
-static void ws_farewell(struct conn *conn, int err, int64_t retry_ms)
+static void ws_farewell(struct conn *conn, const struct parting *parting)
 {
     struct buf object = { 0 };
-    if (control_says_bye(err)) {
-        control_bye(&object, err, retry_ms ? retry_ms : stream_retry_ms(conn));
+    if (parting_says_bye(parting)) {
+        control_bye(&object, parting, parting->retry_ms ? parting->retry_ms : stream_retry_ms(conn));
         ws_say(conn, &object);
-    } else if (err_close_code(err) >= 4100) {
-        control_error(&object, SLICE(""), err);
+    } else if (parting_code(parting) >= 4100) {
+        control_last_error(&object, parting);
         ws_say(conn, &object);
     }
-    say_close(conn, err);
+    say_close(conn, parting);
 }
 
 const struct protocol ws_protocol = {
     .name = "websocket", .gauge = METRIC_conns_ws, .format = WIRE_WS, .replay_format = WIRE_WS_REPLAY,
-    .began = ws_began, .gap = ws_gap, .replayed = ws_replayed, .withdrawn = ws_withdrawn, .due = ws_due, .position = ws_position,
-    .farewell = ws_farewell,
+    .began = ws_began, .gap = ws_gap, .replayed = ws_replayed, .withdrawn = ws_withdrawn, .tell = ws_tell, .due = ws_due,
+    .position = ws_position, .farewell = ws_farewell,
 };
 
 void ws_on_pong(struct conn *conn) { conn->missed = 0; }

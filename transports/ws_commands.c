@@ -144,7 +144,7 @@ static int run_unsubscribe(struct command *command)
         struct buf object = { 0 };
         if (conn_unsubscribe(command->conn, names.slices[i]))
             continue;      /* named twice */
-        control_unsubscribed(&object, command->ref, names.slices[i]);
+        control_unsubscribed(&object, command->ref, names.slices[i], ERR_NORMAL);
         ws_say(command->conn, &object);
     }
     names_fini(&names);

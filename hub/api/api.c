@@ -35,13 +35,15 @@ static bool next_segment(struct slice *path, struct slice *ret_segment)
 }
 
 static void take_channel(struct api_request *r, struct slice value);
+static void take_user(struct api_request *r, struct slice value);
+static void take_connection(struct api_request *r, struct slice value);
 
 /* What may stand for a segment of a route's path. `take` gets the segment decoded, or {NULL,0} when its escapes are broken. */
 static const struct path_param {
     struct slice name;
     void       (*take)(struct api_request *r, struct slice value);
 } path_params[] = {
-    { SLICE("{channel}"), take_channel },
+    { SLICE("{channel}"), take_channel }, { SLICE("{user}"), take_user }, { SLICE("{connection}"), take_connection },
 };
 
 enum { PATH_VALUES_MAX = 2 };
@@ -142,6 +144,21 @@ static void take_channel(struct api_request *r, struct slice value)
     r->channel_err = channel_name_check(name);
     r->channel = r->channel_err ? slice("", 0) : name;
 }
+
+/* Messages to a user go to the user's own channel. */
+static void take_user(struct api_request *r, struct slice value)
+{
+    struct slice before = keep_value(r, SLICE(USER_CHANNEL_PREFIX)), user = keep_value(r, value);
+    r->user_err = user.len > 0 ? 0 : ERR_BAD_FIELD;
+    r->user = user.len > 0 ? user : slice("", 0);
+    struct slice channel = slice(before.at, before.len + user.len);
+    if (r->route->op == OP_ADMIN)
+        return;
+    r->channel_err = user.len > 0 ? channel_name_check(channel) : ERR_BAD_CHANNEL;
+    r->channel = r->channel_err ? slice("", 0) : channel;
+}
+
+static void take_connection(struct api_request *r, struct slice value) { r->connection = connection_parse(value); }
 
 /* Nothing beyond here knows an escape: %2F is a slash of the name, %00 a byte that no name may have. */
 static void take_path_values(struct api_request *r, const struct path_values *values)

@@ -1,59 +1,12 @@
 /* api_channels.c — which channels there are, one of them, and what it keeps; in pages that can be followed. */
 #include "hub/api/api.h"
+#include "hub/api/api_list.h"
 #include "hub/api/problem.h"
 #include "hub/base/err.h"
-#include "hub/base/query.h"
 #include "hub/config/config.h"
 #include "hub/envelope.h"
 
 #include <stdlib.h>
-
-/* ?limit=, 1 … API_PAGE_MAX. */
-static void read_limit(struct api_request *r, struct problem *problem)
-{
-    uint64_t limit = API_PAGE_DEFAULT;
-    size_t before = r->scratch.len;
-    enum query_found found = query_find(r->query, "limit", &r->scratch);
-    struct slice text = slice(r->scratch.at + before, r->scratch.len - before);
-    if (found == QUERY_BROKEN || (found == QUERY_FOUND && (!slice_u64(text, &limit) || limit == 0 || limit > API_PAGE_MAX)))
-        problem_add(problem, "limit", ERR_BAD_FIELD, "limit is a number from 1 to 1000");
-    r->limit = (size_t)limit;
-}
-
-/* A value of the query, decoded into scratch, which must have room for it. An empty one is as if absent. */
-static struct slice read_value(struct api_request *r, const char *name, struct problem *problem)
-{
-    size_t before = r->scratch.len;
-    if (query_find(r->query, name, &r->scratch) == QUERY_BROKEN)
-        problem_add(problem, name, ERR_BAD_FIELD, "a % is followed by two hexadecimal digits");
-    return slice(r->scratch.at + before, r->scratch.len - before);
-}
-
-/* Decoded values are slices of scratch: it gets its size before the first of them. */
-static bool begin_values(struct api_request *r)
-{
-    buf_reset(&r->scratch);
-    if (buf_room(&r->scratch, r->query.len * 3 + 1))
-        return true;
-    problem_answer_one(r, NULL, ERR_MEMORY, NULL);
-    return false;
-}
-
-/* Link: <path?…>; rel="next" (RFC 8288), with what the page was asked for and where it goes on. */
-static void add_link(struct api_request *r, struct slice prefix, struct slice cursor)
-{
-    struct buf *out = &r->headers_out;
-    buf_add_str(out, "Link: <");
-    buf_add_slice(out, r->path);
-    buf_addf(out, "?limit=%zu", r->limit);
-    if (prefix.len > 0) {
-        buf_add_str(out, "&prefix=");
-        percent_encode(prefix, out);
-    }
-    buf_add_str(out, "&cursor=");
-    percent_encode(cursor, out);
-    buf_add_str(out, ">; rel=\"next\"\r\n");
-}
 
 /* ---- channels ---- */
 
@@ -93,7 +46,7 @@ static void listed(struct call *call)
     if (channels->more && n > 0) {
         struct slice last = slice(infos[n - 1].name, infos[n - 1].name_len);
         buf_add_json(out, last);
-        add_link(r, channels->prefix, last);
+        api_list_link(r, &(struct list_filter){ "prefix", channels->prefix }, 1, last);
     } else {
         buf_add_str(out, "null");
     }
@@ -105,10 +58,10 @@ static void listed(struct call *call)
 void api_list_channels(struct api_request *r)
 {
     struct problem problem = { 0 };
-    if (!begin_values(r))
+    if (!api_list_begin(r))
         return;
-    read_limit(r, &problem);
-    struct slice prefix = read_value(r, "prefix", &problem), cursor = read_value(r, "cursor", &problem);
+    api_list_limit(r, &problem);
+    struct slice prefix = api_list_value(r, "prefix", &problem), cursor = api_list_value(r, "cursor", &problem);
     if (cursor.len > 0 && channel_name_check(cursor))
         problem_add(&problem, "cursor", ERR_BAD_POSITION, "not a cursor of this list");
     if (problem.n > 0) {
@@ -177,7 +130,7 @@ static void add_page(struct api_request *r, struct buf *out, const struct fetch_
         buf_addf(out, ",\"gap\":{\"reason\":\"%s\"}", gap_names[fetch->gap]);
     if (fetch->more) {
         buf_addf(out, ",\"next_cursor\":\"%s\"}\n", end);
-        add_link(r, slice("", 0), slice(end, end_len));
+        api_list_link(r, NULL, 0, slice(end, end_len));
     } else {
         buf_add_str(out, ",\"next_cursor\":null}\n");
     }
@@ -198,12 +151,12 @@ static void messages_fetched(struct call *call)
 void api_read_messages(struct api_request *r)
 {
     struct problem problem = { 0 };
-    if (!begin_values(r))
+    if (!api_list_begin(r))
         return;
     if (r->channel_err)
         problem_add(&problem, "channel", r->channel_err, NULL);
-    read_limit(r, &problem);
-    struct slice cursor = read_value(r, "cursor", &problem), since = read_value(r, "since", &problem);
+    api_list_limit(r, &problem);
+    struct slice cursor = api_list_value(r, "cursor", &problem), since = api_list_value(r, "since", &problem);
     struct position after = position_parse(cursor.len > 0 ? cursor : since);
     if (cursor.len > 0 && after.epoch == 0)
         problem_add(&problem, "cursor", ERR_BAD_POSITION, "not a cursor of this list");

@@ -22,8 +22,10 @@ void api_request_reset(struct api_request *r)
     r->cors = (struct cors){ 0 };
     r->address = (struct ip){ 0 };
     r->body_max = r->path_len = 0;
-    r->channel_err = 0;
     api_caller_unref(r->caller);
+    r->channel_err = r->user_err = 0;
+    r->user = slice("", 0);
+    r->connection = 0;
     r->caller = NULL;
     r->status = 0;
     r->head_only = false;

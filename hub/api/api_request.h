@@ -8,6 +8,7 @@
 #include "hub/base/ip.h"
 #include "hub/base/name.h"
 #include "hub/call.h"
+#include "hub/errand.h"
 
 struct api_caller;
 struct api_route;
@@ -55,6 +56,9 @@ struct api_request {
     size_t                   path_len;
     struct slice             channel;        /* {channel}; empty with channel_err */
     int                      channel_err;    /* ERR_BAD_CHANNEL: not a channel name */
+    struct slice             user;           /* {user}; `channel` is the user's own then, where the route is about its messages */
+    int                      user_err;       /* ERR_BAD_FIELD: nothing that a user could be called */
+    uint64_t                 connection;     /* {connection}; 0: there is none of that id, ever */
     struct api_caller       *caller;         /* not of open routes; one reference */
     /* the handler's */
     struct buf               scratch;        /* decoded values */
@@ -63,6 +67,7 @@ struct api_request {
         struct publish_call  publish;
         struct fetch_call    fetch;
         struct channels_call channels;
+        struct errand_call   errand;
     };
     struct fetch_channel     fetch_channel;
     size_t                   limit;          /* of the page that was asked for */

@@ -9,6 +9,8 @@
 
 enum { CHANNEL_NAME_MAX = 200, EVENT_NAME_MAX = 64, CLIENT_ID_MAX = 64 };
 
+#define USER_CHANNEL_PREFIX "user."      /* user.{user} is the channel of a user's own connections */
+
 int  channel_name_check(struct slice name);     /* 0 or ERR_BAD_CHANNEL */
 int  event_name_check(struct slice name);       /* 0 or ERR_BAD_EVENT: 1–64 of A-Z a-z 0-9 . _ : -, not hub.… */
 int  client_id_check(struct slice id);          /* 0 or ERR_BAD_CLIENT: same letters, 1–64 */

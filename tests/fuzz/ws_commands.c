@@ -56,7 +56,7 @@ static void line_finish(struct conn *conn, int64_t within_ms)
     (void)within_ms;
     must(false, "a command ended connection %llu", (unsigned long long)conn->id);
 }
-static const struct line_ops line = { line_send, line_keep, line_want_writable, line_pause, line_finish, 0 };
+static const struct line_ops line = { line_send, line_keep, line_want_writable, line_pause, line_finish, NULL, 0 };
 
 /* ---- the house ---- */
 

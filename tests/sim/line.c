@@ -64,7 +64,7 @@ static void line_finish(struct conn *conn, int64_t within_ms)
 
 void line_ops_init(struct line_ops *ops, size_t max_run)
 {
-    *ops = (struct line_ops){ line_send, line_keep, line_want_writable, line_pause, line_finish, max_run };
+    *ops = (struct line_ops){ line_send, line_keep, line_want_writable, line_pause, line_finish, NULL, max_run };
 }
 
 struct line *line_new(struct sim *sim, int edge, size_t cap)

@@ -504,12 +504,21 @@ static void test_withdrawn(struct conn *conn, const struct catchup *cu, struct s
     (void)cu;
     say(conn, "never:%c", name.at[0]);
 }
+static void test_tell(struct conn *conn, const char *type, struct buf *object)
+{
+    (void)type;
+    buf_fini(object);
+    say(conn, "note");
+}
 static int  test_due(struct conn *conn)      { conn_want_head(conn); return 15; }
 static void test_position(struct conn *conn) { say(conn, "pos:%llu", (unsigned long long)conn->position.seq); }
-static void test_farewell(struct conn *conn, int err, int64_t retry_ms) { say(conn, "bye:%d:%lld", err, (long long)retry_ms); }
+static void test_farewell(struct conn *conn, const struct parting *parting)
+{
+    say(conn, "bye:%d:%lld", parting->err, (long long)parting->retry_ms);
+}
 
 #define TEST_PROTOCOL(f) { .name = "test", .gauge = METRIC_conns_ws, .format = f, .replay_format = WIRE_WS_REPLAY, .began = test_began, \
-    .gap = test_gap, .replayed = test_replayed, .withdrawn = test_withdrawn, .due = test_due, .position = test_position, .farewell = test_farewell }
+    .gap = test_gap, .replayed = test_replayed, .withdrawn = test_withdrawn, .tell = test_tell, .due = test_due, .position = test_position, .farewell = test_farewell }
 static const struct protocol test_ws = TEST_PROTOCOL(WIRE_WS), test_sse = TEST_PROTOCOL(WIRE_SSE);
 
 /* ---- the world ---- */
@@ -526,7 +535,7 @@ static void world_begin(void)
     world->now_ms = 1000000;
     world->queue_end = &world->queue;
     world->resumable = true;
-    world->line = (struct line_ops){ line_send, line_keep, line_want_writable, line_pause, line_finish, 0 };
+    world->line = (struct line_ops){ line_send, line_keep, line_want_writable, line_pause, line_finish, NULL, 0 };
     world->authority = authority_new();
     mailbox_init(&world->box, false);
     assert_int_equal(edge_new(&world->config, &world->clock, NULL, world->authority, false, &world->edge), 0);

@@ -1,0 +1,312 @@
+/* api_connections.c — connections seen and changed from outside: which there are, one of them, close, subscribe and unsubscribe;
+ * by id, or all those of a user. What is asked becomes an errand (hub/errand.h), which the edges do. */
+#include "hub/api/api.h"
+#include "hub/api/api_list.h"
+#include "hub/api/problem.h"
+#include "hub/base/err.h"
+#include "hub/base/json.h"
+#include "hub/base/name.h"
+#include "hub/base/query.h"
+#include "hub/config/config.h"
+
+#include <stdlib.h>
+
+enum { CLOSE_CODE_MIN = 4000, CLOSE_CODE_MAX = 4199 };
+
+/* ---- whose ---- */
+
+/* An errand that names nobody would concern everybody, so what does not name anybody never becomes one. */
+static bool is_of_somebody(struct api_request *r)
+{
+    if (r->connection || (r->user.len > 0 && !r->user_err))
+        return true;
+    if (r->user_err)
+        problem_answer_one(r, "user", r->user_err, "not a user");
+    else
+        problem_answer_one(r, NULL, ERR_NOT_FOUND, "there is no such connection");
+    return false;
+}
+
+static void submit(struct api_request *r, void (*answered)(struct call *call))
+{
+    r->errand.connection = r->connection;
+    if (r->user.len > 0)
+        r->errand.user = r->user;
+    api_submit(r, CALL_ERRAND, sizeof r->errand + r->body.len, answered);
+}
+
+/* True: it failed, and is answered. */
+static bool answer_failed(struct api_request *r)
+{
+    if (r->call.err)
+        problem_answer_one(r, NULL, r->call.err, r->call.err == ERR_NOT_FOUND ? "there is no such connection" : NULL);
+    return r->call.err != 0;
+}
+
+/* ---- which there are ---- */
+
+static void add_next(struct api_request *r, struct buf *out, uint64_t last)
+{
+    const struct list_filter filters[] = { { "channel", r->errand.channel }, { "user", r->errand.user } };
+    char cursor[CONNECTION_TEXT];
+    size_t len = connection_print(cursor, last);
+    buf_addf(out, "],\"next_cursor\":\"%.*s\"}\n", (int)len, cursor);
+    api_list_link(r, filters, sizeof filters / sizeof *filters, slice(cursor, len));
+}
+
+static void add_page(struct api_request *r, size_t *at)
+{
+    struct buf *out = api_answer_begin(r, 200, "application/json");
+    struct slice text;
+    uint64_t id = 0, last = 0;
+    bool more;
+    size_t n = 0;
+    buf_add_str(out, "{\"data\":[");
+    while (errand_list_next(&r->errand, at, &text, &id, &more) && !(more = n == r->limit)) {
+        if (n++ > 0)
+            buf_add_char(out, ',');
+        buf_add_slice(out, text);
+        last = id;
+    }
+    if (more)
+        add_next(r, out, last);
+    else
+        buf_add_str(out, "],\"next_cursor\":null}\n");
+}
+
+static void listed(struct call *call)
+{
+    struct api_request *r = call->owner;
+    size_t *at = call->err ? NULL : calloc(r->errand.n_parts + 1, sizeof *at);
+    if (!call->err && !at)
+        call->err = ERR_MEMORY;
+    if (!call->err)
+        add_page(r, at);
+    free(at);
+    errand_answer_fini(&r->errand);
+    if (!answer_failed(r))
+        api_answer_end(r);
+}
+
+void api_list_connections(struct api_request *r)
+{
+    struct problem problem = { 0 };
+    if (!api_list_begin(r))
+        return;
+    api_list_limit(r, &problem);
+    struct slice channel = api_list_value(r, "channel", &problem), user = api_list_value(r, "user", &problem);
+    struct slice cursor = api_list_value(r, "cursor", &problem);
+    uint64_t after = connection_parse(cursor);
+    if (channel.len > 0 && channel_name_check(channel))
+        problem_add(&problem, "channel", ERR_BAD_CHANNEL, NULL);
+    if (cursor.len > 0 && !after)
+        problem_add(&problem, "cursor", ERR_BAD_POSITION, "not a cursor of this list");
+    if (problem.n > 0) {
+        problem_answer(r, &problem);
+        return;
+    }
+    r->errand = (struct errand_call){ .kind = ERRAND_LIST, .channel = channel, .user = user, .after = after, .limit = r->limit };
+    submit(r, listed);
+}
+
+/* ---- one ---- */
+
+static void shown(struct call *call)
+{
+    struct api_request *r = call->owner;
+    if (!call->err) {
+        struct buf *out = api_answer_begin(r, 200, "application/json");
+        buf_add_slice(out, buf_slice(&r->errand.parts[0].text));
+        buf_add_char(out, '\n');
+    }
+    errand_answer_fini(&r->errand);
+    if (!answer_failed(r))
+        api_answer_end(r);
+}
+
+void api_show_connection(struct api_request *r)
+{
+    if (!is_of_somebody(r))
+        return;
+    r->errand = (struct errand_call){ .kind = ERRAND_SHOW };
+    submit(r, shown);
+}
+
+/* ---- bodies ---- */
+
+/* Slices of what is decoded point into scratch, which never needs more than this. */
+static bool begin_body(struct api_request *r)
+{
+    buf_reset(&r->scratch);
+    if (buf_room(&r->scratch, r->body.len + r->query.len + 1))
+        return true;
+    problem_answer_one(r, NULL, ERR_MEMORY, NULL);
+    return false;
+}
+
+/* The body as an object; none has no members. */
+static void read_object(struct api_request *r, struct json_object *ret_object, struct problem *problem)
+{
+    *ret_object = (struct json_object){ 0 };
+    int err = r->body.len > 0 ? json_object_parse(r->body, ret_object) : 0;
+    if (!err)
+        return;
+    *ret_object = (struct json_object){ 0 };
+    problem_add(problem, NULL, err, err == ERR_BAD_REQUEST ? "the body must be a JSON object of at most 32 members" : NULL);
+}
+
+static bool is_given(struct slice value) { return value.at && !slice_is(value, SLICE("null")); }
+
+/* ---- close ---- */
+
+static void check_code(struct api_request *r, struct slice text, struct problem *problem)
+{
+    uint64_t code = 0;
+    if (slice_u64(text, &code) && code >= CLOSE_CODE_MIN && code <= CLOSE_CODE_MAX)
+        r->errand.close_code = (int)code;
+    else
+        problem_add(problem, "code", ERR_BAD_FIELD, "code is a number from 4000 to 4199");
+}
+
+static void check_reason(struct api_request *r, struct slice text, struct problem *problem)
+{
+    if (text.len > CLOSE_REASON_MAX || !utf8_valid(text))
+        problem_add(problem, "reason", ERR_BAD_FIELD, "reason is at most 120 bytes of UTF-8");
+    else
+        r->errand.reason = text;
+}
+
+/* From the body, or else from the query. */
+static void read_parting(struct api_request *r, struct problem *problem)
+{
+    struct json_object object;
+    read_object(r, &object, problem);
+    struct slice code = json_member_find(&object, "code"), reason = json_member_find(&object, "reason");
+    if (!is_given(code))
+        code = api_list_value(r, "code", problem);
+    if (code.len > 0)
+        check_code(r, code, problem);
+    size_t before = r->scratch.len;
+    if (!is_given(reason))
+        reason = api_list_value(r, "reason", problem);
+    else if (json_unquote(reason, &r->scratch))
+        problem_add(problem, "reason", ERR_BAD_FIELD, "reason is a string");
+    else
+        reason = slice(r->scratch.at + before, r->scratch.len - before);
+    if (problem->n == 0)
+        check_reason(r, reason, problem);
+}
+
+static void closed(struct call *call)
+{
+    struct api_request *r = call->owner;
+    size_t n = errand_done(&r->errand);
+    errand_answer_fini(&r->errand);
+    if (answer_failed(r))
+        return;
+    if (r->connection)
+        api_answer_begin(r, 204, NULL);
+    else
+        buf_addf(api_answer_begin(r, 200, "application/json"), "{\"connections\":%zu}\n", n);
+    api_answer_end(r);
+}
+
+void api_disconnect(struct api_request *r)
+{
+    struct problem problem = { 0 };
+    if (!is_of_somebody(r) || !begin_body(r))
+        return;
+    r->errand = (struct errand_call){ .kind = ERRAND_CLOSE, .close_err = ERR_DISCONNECTED };
+    read_parting(r, &problem);
+    if (problem.n > 0)
+        problem_answer(r, &problem);
+    else
+        submit(r, closed);
+}
+
+/* ---- subscribe and unsubscribe ---- */
+
+/* One list of names of a body. */
+struct name_list {
+    struct api_request *request;
+    struct slice       *names;      /* room for `max` */
+    size_t              n, max;
+};
+
+static int take_name(void *arg, struct slice value)
+{
+    struct name_list *list = arg;
+    struct buf *scratch = &list->request->scratch;
+    size_t before = scratch->len;
+    if (list->n == list->max)
+        return ERR_TOO_MANY_CHANNELS;
+    int err = json_unquote(value, scratch);
+    if (err)
+        return err;
+    list->names[list->n] = slice(scratch->at + before, scratch->len - before);
+    return channel_name_check(list->names[list->n++]);
+}
+
+static void read_names(struct name_list *list, const struct json_object *object, const char *name, struct problem *problem)
+{
+    struct slice value = json_member_find(object, name);
+    int err = is_given(value) ? json_array_each(value, take_name, list) : 0;
+    if (err)
+        problem_add(problem, name, err, err == ERR_BAD_FIELD ? "an array of channel names" : NULL);
+}
+
+static void changed(struct call *call)
+{
+    struct api_request *r = call->owner;
+    const struct errand_call *errand = &r->errand;
+    free((void *)(uintptr_t)errand->add);
+    if (!call->err) {
+        struct buf *out = api_answer_begin(r, 200, "application/json");
+        buf_addf(out, "{\"connections\":%zu,\"refused\":[", errand_done(errand));
+        bool any = false;
+        for (size_t i = 0; i < errand->n_parts; i++) {
+            struct slice refused = buf_slice(&errand->parts[i].text);
+            if (refused.len > 0 && any)
+                buf_add_char(out, ',');
+            buf_add_slice(out, refused);
+            any |= refused.len > 0;
+        }
+        buf_addf(out, "],\"refused_count\":%zu}\n", errand_refused(errand));
+    }
+    errand_answer_fini(&r->errand);
+    if (!answer_failed(r))
+        api_answer_end(r);
+}
+
+/* add, remove: both in one piece of memory, which is the errand's until it is answered. */
+static void read_channels(struct api_request *r, struct slice *names, struct problem *problem)
+{
+    size_t most = r->api->config->limits_channels;
+    struct name_list add = { r, names, 0, most }, remove = { r, names + most, 0, most };
+    struct json_object object;
+    read_object(r, &object, problem);
+    read_names(&add, &object, "add", problem);
+    read_names(&remove, &object, "remove", problem);
+    if (problem->n == 0 && add.n + remove.n == 0)
+        problem_add(problem, NULL, ERR_BAD_FIELD, "name channels to add or to remove");
+    r->errand = (struct errand_call){ .kind = ERRAND_CHANNELS, .add = names, .n_add = add.n, .remove = remove.names, .n_remove = remove.n };
+}
+
+void api_change_channels(struct api_request *r)
+{
+    struct problem problem = { 0 };
+    if (!is_of_somebody(r) || !begin_body(r))
+        return;
+    struct slice *names = calloc(2 * r->api->config->limits_channels, sizeof *names);
+    if (!names) {
+        problem_answer_one(r, NULL, ERR_MEMORY, NULL);
+        return;
+    }
+    read_channels(r, names, &problem);
+    if (problem.n > 0) {
+        free(names);
+        problem_answer(r, &problem);
+    } else {
+        submit(r, changed);
+    }
+}

@@ -1,0 +1,76 @@
+/* errand.h — a question or an order to connections: which there are, what one is, close it, subscribe it, give it a new token.
+ *
+ * Connections live on edges and are touched on their edge's thread only. So an errand goes out to the edges in parts and is
+ * answered when all parts are back:
+ *
+ *   API: errand_call ──> hub ──part──> edge: does it for its connections, fills the part ──> hub: the last one is back ──> API: answered
+ *                          └──part──> edge … ────────────────────────────────────────────────^
+ *
+ * One connection is asked for by its id, whose low 8 bits are the number of its edge (conn_name): then there is one part. An edge
+ * that is about to end has said so (CALL_LEAVE) and is not asked any more; what was mailed to it before, it still does.
+ * The hub has errands of its own too (hub_errand): their answered() runs on the hub thread.
+ *
+ * Lifetime   the errand belongs to who asks and is not changed while it is under way, so edges read it where it is. The parts are
+ *            the hub's until the answer, then the asker's: errand_answer_fini().
+ * Threading  the asker's thread before and after; a part belongs to whose mail it is in.
+ * Limits     ERRANDS_AT_ONCE are under way, the others wait in order; the text of a part of a list ends at ERRAND_PART_BYTES. No
+ *            memory for the parts: ERR_MEMORY, nothing was done. No memory on an edge: its part says so. */
+#pragma once
+#include "hub/base/list.h"
+#include "hub/call.h"
+#include "hub/connection_id.h"
+
+enum { ERRANDS_AT_ONCE = 8, ERRAND_PART_BYTES = 1024 * 1024, CLOSE_REASON_MAX = 120 };
+
+enum errand_kind {
+    ERRAND_LIST,         /* a page of connections, by id */
+    ERRAND_SHOW,         /* one, with all its channels */
+    ERRAND_CLOSE,
+    ERRAND_CHANNELS,     /* subscribe, unsubscribe */
+};
+
+struct errand_call {
+    struct call         call;
+    enum errand_kind    kind;
+    /* which connections: those that fit all that is given */
+    uint64_t            connection;      /* 0: not asked for by id */
+    struct slice        user;            /* empty: any */
+    struct slice        channel;         /* subscribed to it; empty: to any, or none */
+    uint64_t            after;           /* LIST: ids greater than this */
+    size_t              limit;           /* LIST: 1 … 1,000 */
+    int                 close_err;       /* CLOSE: why */
+    int                 close_code;      /* CLOSE: 4000–4199, or 0: that of close_err */
+    struct slice        reason;          /* CLOSE: for people, at most CLOSE_REASON_MAX bytes of UTF-8; empty: the text of close_err */
+    const struct slice *add, *remove;    /* CHANNELS: valid names */
+    size_t              n_add, n_remove;
+    /* answer; call.err is ERR_NOT_FOUND (asked for by id), ERR_MEMORY, or what a single connection answered */
+    struct errand_part *parts;
+    size_t              n_parts;
+};
+
+/* What one edge does of it. */
+struct errand_found { uint64_t id; size_t end; };      /* of a list: a connection, and where its text ends */
+struct errand_part {
+    struct letter        letter;         /* LETTER_ERRAND, there and back */
+    struct errand       *under_way;      /* the hub's */
+    const struct errand_call *errand;
+    int                  err;            /* asked for by id: why it was not done; else ERR_MEMORY */
+    size_t               n;              /* connections that it was done for */
+    size_t               n_refused;      /* CHANNELS: and those it was not */
+    struct buf           text;           /* LIST, SHOW: JSON objects, one behind the other; CHANNELS: who refused, likewise, but with commas */
+    struct errand_found *found;          /* LIST: by id; malloc'ed */
+    size_t               n_found;
+    bool                 more;           /* LIST: there are more behind the last */
+};
+
+/* Totals of the answer, and its memory given back. */
+size_t errand_done(const struct errand_call *call);
+size_t errand_refused(const struct errand_call *call);
+void   errand_answer_fini(struct errand_call *call);
+/* The next connection of a list over all edges, by id: its text; false: the page ends here, and *ret_more says whether there is another
+ * one. Begin with zeroed `at` of n_parts entries. */
+bool   errand_list_next(const struct errand_call *call, size_t *at, struct slice *ret_text, uint64_t *ret_id, bool *ret_more);
+
+struct hub;
+/* Hub thread: an errand of the hub's own. */
+void hub_errand(struct hub *hub, struct errand_call *call);
