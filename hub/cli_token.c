@@ -169,6 +169,12 @@ static int read_keys_of_settings(const struct config *config, struct jwk_set **r
     return err;
 }
 
+static void tell_algorithms(const char *wrong, struct buf *why)
+{
+    buf_addf(why, "--alg %.20s is no algorithm; there are ", wrong);
+    jwa_add_names(why);
+}
+
 /* One file: a JWK or JWK set, a secret (--alg HS…), or PEM. */
 static int read_key_file(const struct request *request, struct jwk_set **ret_keys)
 {
@@ -181,7 +187,7 @@ static int read_key_file(const struct request *request, struct jwk_set **ret_key
     if (error)
         buf_add_str(&why, strerror(error));
     else if (request->algorithm && !algorithm)
-        buf_addf(&why, "--alg %.20s is no algorithm; there are ", request->algorithm), jwa_add_names(&why);
+        tell_algorithms(request->algorithm, &why);
     else if (!err && content.len > 0 && *content.at == '{')
         err = jwk_set_add_json(keys, content, &why);
     else if (!err && algorithm && jwa_is_secret(algorithm))

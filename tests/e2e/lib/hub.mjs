@@ -95,9 +95,9 @@ export class Hub {
     }
 
     async #run(publicListen, apiListen) {
-        const { dev, args, env, ulimit, tls } = this.#options;
+        const { dev, args, env, ulimit, tls, cwd } = this.#options;
         this.run = new Run(['serve', ...(dev ? ['--dev'] : []), `--public.listen=${publicListen}`, `--api.listen=${apiListen}`,
-            `--store.dir=${this.dir}`, ...(tls ? [`--tls.cert=${tls.cert}`, `--tls.key=${tls.key}`] : []), ...args], { env, ulimit });
+            `--store.dir=${this.dir}`, ...(tls ? [`--tls.cert=${tls.cert}`, `--tls.key=${tls.key}`] : []), ...args], { env, ulimit, cwd });
         const line = await this.run.waitFor((run) => {
             if (run.ended) throw new Error(`the hub ended before it was ready: ${run.state()}`);
             return READY.exec(run.stdout);
