@@ -1,6 +1,7 @@
 #include "hub/serve.h"
 
 #include "hub/access/authority.h"
+#include "hub/access_records.h"
 #include "hub/access/token_keys.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
@@ -24,7 +25,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20, MEMORY_CHECK_S = 1 };
+enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20, MEMORY_CHECK_S = 1, SWEEP_S = 10 };
 
 struct serve {
     struct serving             serving;        /* first */
@@ -34,6 +35,7 @@ struct serve {
     size_t                     n_spokes, n_open;
     struct event              *mail, *due, *drain_poll, *memory, *signals[SIGNALS];
     int64_t                    drain_until_ms; /* 0: not draining */
+    int64_t                    sweep_s;        /* when what has expired is looked for again */
     bool                       started, failed;
     bool                       draining_last;  /* the spokes that outlast the others drain too */
 };
@@ -131,11 +133,25 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     turn(s);
 }
 
+/* Keys expire, revocations have done their work. */
+static void sweep_access(struct serve *s)
+{
+    int64_t now_s = clock_wall_ms(s->serving.clock) / 1000;
+    if (now_s < s->sweep_s || s->drain_until_ms)
+        return;
+    s->sweep_s = now_s + SWEEP_S;
+    if (hub_sweep_access(s->serving.hub, s->serving.authority, now_s) > 0) {
+        s->sweep_s = now_s;      /* there may be more */
+        turn(s);
+    }
+}
+
 static void on_memory_check(evutil_socket_t fd, short what, void *arg)
 {
     struct serve *s = arg;
     (void)fd, (void)what;
     memory_check(s->serving.config);
+    sweep_access(s);
 }
 
 static bool all_done(const struct serve *s, bool outlasting)
@@ -290,6 +306,7 @@ static int open_hub(struct serve *s)
     s->serving.hub = hub_new(s->serving.config, s->serving.clock, s->store, start);
     if (!s->serving.hub)
         return tell_why("hub", ERR_MEMORY, NULL);
+    hub_add_access(s->serving.hub, s->serving.authority);
     if (!s->store)
         return 0;
     err = store_load(s->store, restore_row, s->serving.hub);

@@ -1,6 +1,7 @@
 #include "hub/access/access.h"
 
 #include "hub/access/grants.h"
+#include "hub/access/live_key.h"
 #include "hub/access/token.h"
 #include "hub/base/err.h"
 #include "hub/base/name.h"
@@ -10,9 +11,10 @@
 #include <openssl/sha.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-enum principal_kind { NOBODY, DEV, KEY, TOKEN };
+enum principal_kind { NOBODY, DEV, KEY, LIVE_KEY, TOKEN };
 
 /* What [access] and keys grant is looked up in the config when it is asked for: lists of patterns are short, and a principal of an
  * idle connection then costs a few dozen bytes. */
@@ -20,9 +22,10 @@ struct principal {
     atomic_uint          refs;
     enum principal_kind  kind;
     const struct config *config;
-    const struct api_key *key;      /* of KEY */
     struct token        *token;     /* of TOKEN; its own */
+    const struct api_key *key;      /* of KEY; of LIVE_KEY that in a live_key, to which it holds a reference */
     int64_t              expires_s; /* INT64_MAX: never */
+    uint32_t             generation;/* of LIVE_KEY */
     uint8_t              name_len, user_len;
     char                 bytes[];   /* name, user */
 };
@@ -106,6 +109,28 @@ int principal_by_token(const struct config *config, struct token *token, struct 
     return 0;
 }
 
+static struct live_key *live_key_of(const struct principal *p)
+{
+    return (struct live_key *)((char *)(uintptr_t)p->key - offsetof(struct live_key, key));
+}
+
+/* Names of such keys are not unique, their ids are. */
+int principal_by_live_key(const struct config *config, struct live_key *key, uint32_t generation, int64_t until_s,
+                          struct principal **ret_principal)
+{
+    char name[128];
+    int len = snprintf(name, sizeof name, "%s (%s)", key->key.name, key->item.id);
+    struct principal *p = principal_new(LIVE_KEY, config, &key->key, SLICE("key "), slice(name, (size_t)len), SLICE(""));
+    if (!p) {
+        live_key_unref(key);
+        return ERR_MEMORY;
+    }
+    p->generation = generation;
+    p->expires_s = until_s;
+    *ret_principal = p;
+    return 0;
+}
+
 struct principal *principal_ref(struct principal *p)
 {
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
@@ -117,6 +142,8 @@ void principal_unref(struct principal *p)
     if (!p || atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) != 1)
         return;
     token_free(p->token);
+    if (p->kind == LIVE_KEY)
+        live_key_unref(live_key_of(p));
     free(p);
 }
 
@@ -164,7 +191,8 @@ int principal_may(const struct principal *p, enum access_op op, struct slice cha
 {
     switch (p->kind) {
     case DEV:    return 0;
-    case KEY:    return key_may(p->key, op, channel) ? 0 : ERR_FORBIDDEN;
+    case KEY:
+    case LIVE_KEY: return key_may(p->key, op, channel) ? 0 : ERR_FORBIDDEN;
     case TOKEN:
         return p->config->dev || grants_cover(p->token->grants, op, channel) || nobody_may(p->config, op, channel) ? 0 : ERR_FORBIDDEN;
     case NOBODY: return nobody_may(p->config, op, channel) ? 0 : ERR_UNAUTHENTICATED;
@@ -176,3 +204,17 @@ struct slice principal_user(const struct principal *p) { return slice(p->bytes +
 struct slice principal_name(const struct principal *p) { return slice(p->bytes, p->name_len); }
 int64_t      principal_expires_s(const struct principal *p) { return p->expires_s; }
 const struct token *principal_token(const struct principal *p) { return p->token; }
+
+const struct live_key *principal_live_key(const struct principal *p, uint32_t *ret_generation)
+{
+    if (p->kind != LIVE_KEY)
+        return NULL;
+    *ret_generation = p->generation;
+    return live_key_of(p);
+}
+
+void principal_note_use(const struct principal *p, int64_t now_s)
+{
+    if (p->kind == LIVE_KEY)
+        atomic_store_explicit(&live_key_of(p)->used_s, now_s, memory_order_relaxed);
+}

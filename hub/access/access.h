@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 struct config;
+struct live_key;
 struct principal;
 struct token;
 
@@ -30,6 +31,10 @@ int principal_dev_user(const struct config *config, struct slice user, struct pr
 int principal_by_key(const struct config *config, struct slice key, struct principal **ret_principal);
 /* The holder of a token, which it takes over, also when there is no memory: ERR_MEMORY. */
 int principal_by_token(const struct config *config, struct token *token, struct principal **ret_principal);
+/* The holder of a secret of a key made at run time (key_table.h), good until then. Takes the reference over, also when there is no
+ * memory: ERR_MEMORY. */
+int principal_by_live_key(const struct config *config, struct live_key *key, uint32_t generation, int64_t until_s,
+                          struct principal **ret_principal);
 struct principal *principal_ref(struct principal *p);
 void              principal_unref(struct principal *p);     /* NULL is fine */
 
@@ -40,3 +45,6 @@ struct slice principal_user(const struct principal *p);     /* empty: no user */
 struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend", "user ann", "token" */
 int64_t      principal_expires_s(const struct principal *p);/* seconds since 1970; INT64_MAX: never */
 const struct token *principal_token(const struct principal *p);   /* what it said; NULL: not of a token */
+/* The key made at run time, and which of its secrets; NULL: not of one. */
+const struct live_key *principal_live_key(const struct principal *p, uint32_t *ret_generation);
+void         principal_note_use(const struct principal *p, int64_t now_s);      /* of such a key: it is used now */

@@ -2,6 +2,8 @@
 
 #include "hub/access/jwk.h"
 #include "hub/access/jwt.h"
+#include "hub/access/key_table.h"
+#include "hub/access/revocations.h"
 #include "hub/access/token.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
@@ -15,18 +17,34 @@ struct authority {
     pthread_rwlock_t lock;
     struct jwk_set  *sources[KEY_SOURCES];      /* NULL: none yet */
     struct jwk_set  *keys;                      /* all of them together: what tokens are checked with */
+    struct key_table   *key_table;
+    struct revocations *revocations;
+    struct taken_back own, whom;                /* what these two tell; whom we tell then */
 };
+
+static void on_taken_back(void *arg)
+{
+    struct authority *authority = arg;
+    atomic_fetch_add_explicit(&authority->version, 1, memory_order_release);
+    taken_back_tell(&authority->whom);
+}
 
 struct authority *authority_new(void)
 {
     struct authority *authority = calloc(1, sizeof *authority);
-    if (!authority || !(authority->keys = jwk_set_new()) || pthread_rwlock_init(&authority->lock, NULL)) {
-        jwk_set_unref(authority ? authority->keys : NULL);
+    if (!authority || pthread_rwlock_init(&authority->lock, NULL)) {
         free(authority);
         return NULL;
     }
     atomic_init(&authority->version, 1);
-    return authority;
+    authority->keys = jwk_set_new();
+    authority->own = (struct taken_back){ on_taken_back, authority };
+    authority->key_table = key_table_new(&authority->own);
+    authority->revocations = revocations_new(&authority->own);
+    if (authority->keys && authority->key_table && authority->revocations)
+        return authority;
+    authority_free(authority);
+    return NULL;
 }
 
 void authority_free(struct authority *authority)
@@ -37,8 +55,14 @@ void authority_free(struct authority *authority)
         jwk_set_unref(authority->sources[source]);
     jwk_set_unref(authority->keys);
     pthread_rwlock_destroy(&authority->lock);
+    key_table_free(authority->key_table);
+    revocations_free(authority->revocations);
     free(authority);
 }
+
+struct key_table   *authority_key_table(struct authority *authority)   { return authority->key_table; }
+struct revocations *authority_revocations(struct authority *authority) { return authority->revocations; }
+void authority_on_taken_back(struct authority *authority, struct taken_back whom) { authority->whom = whom; }
 
 unsigned authority_version(const struct authority *authority)
 {
@@ -103,7 +127,7 @@ static bool is_token(struct slice credential)
     return two || slice_begins(credential, SLICE("eyJ"));
 }
 
-static int principal_of(const struct config *config, const struct jwt *jwt, struct principal **ret_principal)
+static int principal_of(struct authority *authority, const struct config *config, const struct jwt *jwt, struct principal **ret_principal)
 {
     struct token *token;
     struct buf why = { 0 };
@@ -111,7 +135,13 @@ static int principal_of(const struct config *config, const struct jwt *jwt, stru
     if (err)
         log_debug("access", "a token is refused: %.*s", (int)why.len, buf_slice(&why).at);
     buf_fini(&why);
-    return err ? err : principal_by_token(config, token, ret_principal);
+    if (err)
+        return err;
+    err = revocations_check(authority->revocations, token->jti, token->user, token->issued_s);
+    if (!err)
+        return principal_by_token(config, token, ret_principal);
+    token_free(token);
+    return err;
 }
 
 static int check_token(struct authority *authority, const struct config *config, struct slice text, int64_t now_s, struct principal **ret_principal)
@@ -120,7 +150,7 @@ static int check_token(struct authority *authority, const struct config *config,
     struct jwt_rules rules = token_rules(config, now_s * 1000);
     struct jwt jwt;
     enum jwt_fault fault = jwt_check(keys, &rules, text, &jwt);
-    int err = fault ? jwt_fault_error(fault) : principal_of(config, &jwt, ret_principal);
+    int err = fault ? jwt_fault_error(fault) : principal_of(authority, config, &jwt, ret_principal);
     if (fault)
         log_debug("access", "a token is refused: %s", jwt_fault_text(fault));
     jwt_fini(&jwt);
@@ -128,9 +158,32 @@ static int check_token(struct authority *authority, const struct config *config,
     return err;
 }
 
-int authority_check(struct authority *authority, const struct config *config, struct slice credential, int64_t now_s, struct principal **ret_principal)
+static int check_key(struct authority *authority, const struct config *config, struct slice text, int64_t now_s,
+                     struct principal **ret_principal)
+{
+    struct live_key *key;
+    uint32_t generation;
+    int64_t until_s;
+    int err = key_table_check(authority->key_table, text, now_s, &key, &generation, &until_s);
+    if (!err)
+        return principal_by_live_key(config, key, generation, until_s, ret_principal);
+    return err == ERR_UNAUTHENTICATED ? principal_by_key(config, text, ret_principal) : err;
+}
+
+int authority_check(struct authority *authority, const struct config *config, struct slice credential, int64_t now_s,
+                    struct principal **ret_principal)
 {
     if (is_token(credential))
         return check_token(authority, config, credential, now_s, ret_principal);
-    return principal_by_key(config, credential, ret_principal);
+    return check_key(authority, config, credential, now_s, ret_principal);
+}
+
+int authority_admits(struct authority *authority, const struct principal *principal, int64_t now_s)
+{
+    uint32_t generation;
+    const struct live_key *key = principal_live_key(principal, &generation);
+    const struct token *token = principal_token(principal);
+    if (key)
+        return key_table_admits(authority->key_table, slice_of(key->item.id), generation, now_s);
+    return token ? revocations_check(authority->revocations, token->jti, token->user, token->issued_s) : 0;
 }

@@ -1,18 +1,25 @@
 /* authority.h — everything that credentials are checked against, one per process: edges and the API ask it when a connection or a
  * request begins, and keep the principal it makes of the credential.
  *
- *   credential ─ authority_check ─┬─ a token (JWT): keys here, rules of [tokens], what it grants (token.h) ─┬─> principal
- *                                 └─ anything else: an API key, by its fingerprint in [keys] ───────────────┘
+ *   credential ─ authority_check ─┬─ a token (JWT): keys here, rules of [tokens], what it grants (token.h),   ─┬─> principal
+ *                                 │  unless it was revoked (revocations.h)                                      │
+ *                                 └─ anything else: an API key, by its fingerprint in key_table.h or [keys] ────┘
+ *
+ * What was good may be taken back: a key removed, a token revoked. First the table changes, then the version, then whoever is
+ * connected is looked at again (authority_admits), so nobody slips through between.
  *
  * Lifetime   made before the threads start, freed after they have ended.
  * Threading  any thread may check; what it checks against is changed on any thread and swapped as a whole. */
 #pragma once
 #include "hub/access/access.h"
+#include "hub/access/taken_back.h"
 
 #include <stdint.h>
 
 struct authority;
 struct jwk_set;
+struct key_table;
+struct revocations;
 
 enum key_source {
     KEYS_OF_SETTINGS,      /* [signers], tokens.jwks when it is a file (token_keys.h) */
@@ -23,7 +30,8 @@ enum key_source {
 struct authority *authority_new(void);                  /* NULL: no memory */
 void              authority_free(struct authority *authority);     /* NULL is fine */
 
-/* Who holds this credential: 0; ERR_UNAUTHENTICATED (no such key), ERR_BAD_TOKEN, ERR_TOKEN_EXPIRED, ERR_MEMORY. `now_s` is seconds
+/* Who holds this credential: 0; ERR_UNAUTHENTICATED (no such key), ERR_KEY_EXPIRED, ERR_BAD_TOKEN, ERR_TOKEN_EXPIRED,
+ * ERR_TOKEN_REVOKED, ERR_MEMORY. `now_s` is seconds
  * since 1970. Of the credential nothing is kept and nothing is said. */
 int authority_check(struct authority *authority, const struct config *config, struct slice credential, int64_t now_s, struct principal **ret_principal);
 
@@ -32,6 +40,15 @@ int authority_check(struct authority *authority, const struct config *config, st
 int  authority_set_keys(struct authority *authority, enum key_source source, struct jwk_set *keys);
 /* There are keys to check tokens with. */
 bool authority_knows_tokens(struct authority *authority);
+
+/* Why somebody who was let in is not let in any more, or 0: credentials are taken back while they are in use. */
+int authority_admits(struct authority *authority, const struct principal *principal, int64_t now_s);
+
+/* What is changed at run time; their record_ops are to be registered with the hub. */
+struct key_table   *authority_key_table(struct authority *authority);
+struct revocations *authority_revocations(struct authority *authority);
+/* Told after credentials were taken back. Before the threads start; copied. */
+void authority_on_taken_back(struct authority *authority, struct taken_back whom);
 
 /* Changes whenever somebody who was let in might not be let in any more: who keeps a principal that long for other requests checks its
  * credential again then. */

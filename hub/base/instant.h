@@ -1,0 +1,9 @@
+/* instant.h — moments as people and programs write them: RFC 3339, 2026-11-21T10:08:00Z; in whole seconds since 1970.
+ * Threading: pure functions. */
+#pragma once
+#include "hub/base/buf.h"
+
+/* 2026-11-21T10:08:00Z, with lower case letters or a blank in place of T, parts of a second (dropped), and offsets like +02:00.
+ * False for anything else, also for days that do not exist, and before 1970. */
+bool instant_parse(struct slice text, int64_t *ret_s);
+void buf_add_instant(struct buf *out, int64_t s);      /* in UTC; of the years 1970 … 9999 */
