@@ -28,6 +28,7 @@ enum letter_kind {
     CALL_RECORD,       /* struct record_call of records.h */
     CALL_ERRAND,       /* struct errand_call of errand.h */
     CALL_LEAVE,        /* struct call: this edge ends when it is answered; no errand comes to it after that */
+    CALL_KEYS,         /* struct call */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
@@ -142,6 +143,11 @@ struct head_call {
     struct call     call;
     struct position head;             /* answer */
 };
+
+/* CALL_KEYS: a token has met ERR_KEYS_PENDING (access/authority.h). Answered when its keys have been looked for: 0, what is unknown
+ * now is unknown; ERR_KEYS_PENDING, check again, and ask again if you still can wait; ERR_DRAINING. At the latest KEYS_WAIT_MS after
+ * it was sent there is no use in waiting. */
+enum { KEYS_WAIT_MS = 12 * 1000 };
 
 /* Hub to edge: a completed message of a watched channel. The edge gives the reference back and frees the letter. */
 struct message_letter {

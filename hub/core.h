@@ -14,6 +14,8 @@
 #include "hub/records.h"
 #include "hub/store.h"
 
+struct key_fetcher;
+
 enum { PEERS_MAX = 80 };      /* edge.threads is at most 64, and the API */
 
 struct peer {
@@ -45,6 +47,8 @@ struct hub {
     uint64_t             reserved;           /* numbers below may be given */
     uint64_t             head;               /* highest number with all lower ones completed */
     int64_t              newest_ms;          /* time of the newest message: times never go back */
+
+    struct key_fetcher   *keys;               /* NULL: none is needed (tests) */
 
     struct channels      channels;
     struct history       history;

@@ -7,7 +7,8 @@
 enum { REASON_BYTES = 200 };
 
 static const char *const names[HEALTH_PARTS] = { 
-    [HEALTH_HUB] = "hub", [HEALTH_STORE] = "store", [HEALTH_MEMORY] = "memory", [HEALTH_DRAIN] = "drain",
+    [HEALTH_HUB] = "hub", [HEALTH_STORE] = "store", [HEALTH_MEMORY] = "memory",
+    [HEALTH_TOKENS] = "tokens", [HEALTH_DRAIN] = "drain",
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

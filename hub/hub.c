@@ -1,6 +1,7 @@
 #include "hub/core.h"
 
 #include "hub/http_out.h"
+#include "hub/key_fetcher.h"
 #include "hub/metrics.h"
 
 #include <stdlib.h>
@@ -23,12 +24,20 @@ static void run_head(struct hub *hub, void *call)
     head->head = hub_head(hub);
     hub_answer(hub, &head->call, 0);
 }
+static void run_keys(struct hub *hub, void *call)
+{
+    if (hub->keys && !hub->draining)
+        key_fetcher_ask(hub->keys, call);
+    else
+        hub_answer(hub, call, hub->draining ? ERR_DRAINING : 0);
+}
 
 static run_fn *const calls[CALL_KINDS] = {
     [CALL_PUBLISH] = run_publish, [CALL_FETCH] = run_fetch,     [CALL_CHANNELS] = run_channels,   [CALL_WATCH] = run_watch,
     [CALL_UNWATCH] = run_unwatch, [CALL_HEAD] = run_head,       [CALL_LOSS_SEEN] = run_loss_seen,
     [CALL_RECORD] = run_record,
     [CALL_ERRAND] = run_errand,   [CALL_LEAVE] = run_leave,
+    [CALL_KEYS] = run_keys,
 };
 
 static void look_at_clock(struct hub *hub)
@@ -63,6 +72,7 @@ void hub_free(struct hub *hub)
 {
     if (!hub)
         return;
+    key_fetcher_free(hub->keys);
     publish_fini(hub);
     errands_fini(hub);
     history_fini(&hub->history);
@@ -145,6 +155,8 @@ void hub_tick(struct hub *hub)
 void hub_reconfigure(struct hub *hub, const struct config *config)
 {
     hub->config = hub->history.config = config;
+    if (hub->keys)
+        key_fetcher_reconfigure(hub->keys, config);
     for (uint8_t i = 0; i < hub->n_peers; i++) {
         struct config_letter *letter = calloc(1, sizeof *letter);
         if (!letter)
@@ -157,7 +169,30 @@ void hub_reconfigure(struct hub *hub, const struct config *config)
 
 bool hub_can_publish(const struct hub *hub) { return hub->next < hub->reserved; }
 
-void hub_drain(struct hub *hub) { hub->draining = true; }
+void hub_drain(struct hub *hub)
+{
+    hub->draining = true;
+    if (hub->keys)
+        key_fetcher_stop(hub->keys);
+}
+
+/* ---- keys of tokens ---- */
+
+static void answer_keys(void *arg, struct call *call, int err) { hub_answer(arg, call, err); }
+
+int hub_fetch_keys(struct hub *hub, struct http_out *http_out, struct authority *authority)
+{
+    hub->keys = key_fetcher_new(&(struct key_fetcher_setup){ hub->config, hub->clock, http_out, authority, answer_keys, hub });
+    return hub->keys ? 0 : ERR_MEMORY;
+}
+
+int64_t hub_keys_due_ms(const struct hub *hub) { return hub->keys ? key_fetcher_due_ms(hub->keys) : INT64_MAX; }
+
+void hub_keys_tick(struct hub *hub)
+{
+    look_at_clock(hub);
+    key_fetcher_tick(hub->keys);
+}
 
 bool hub_idle(const struct hub *hub)
 {

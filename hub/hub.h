@@ -11,8 +11,10 @@
 #pragma once
 #include "hub/call.h"
 
+struct authority;
 struct clock;
 struct config;
+struct http_out;
 struct store;
 
 /* Where numbers stand when the hub begins. */
@@ -48,4 +50,9 @@ void    hub_reconfigure(struct hub *hub, const struct config *config);
 /* From now on publishes are refused with ERR_DRAINING. True from hub_idle() when none is under way any more. */
 void    hub_drain(struct hub *hub);
 bool    hub_idle(const struct hub *hub);
+/* From now on the hub answers CALL_KEYS, and keeps the authority's keys as fresh as tokens.jwks is (key_fetcher.h); both must
+ * outlive it. Before the threads start; 0 or ERR_MEMORY. */
+int     hub_fetch_keys(struct hub *hub, struct http_out *http_out, struct authority *authority);
+int64_t hub_keys_due_ms(const struct hub *hub);    /* like hub_due_ms, for hub_keys_tick; a turn must follow that */
+void    hub_keys_tick(struct hub *hub);
 struct position hub_head(const struct hub *hub);   /* completed up to here */

@@ -33,7 +33,8 @@ struct serve {
     const struct spoke *const *spokes;
     void                      *selves[SPOKES_MAX];
     size_t                     n_spokes, n_open;
-    struct event              *mail, *due, *drain_poll, *memory, *signals[SIGNALS];
+    struct event              *mail, *due, *keys, *drain_poll, *memory, *signals[SIGNALS];
+    int64_t                    keys_due_ms;    /* what `keys` is set to */
     int64_t                    drain_until_ms; /* 0: not draining */
     int64_t                    sweep_s;        /* when what has expired is looked for again */
     bool                       started, failed;
@@ -46,6 +47,18 @@ static void arm(struct event *event, int64_t in_ms)
 {
     struct timeval tv = { in_ms / 1000, in_ms % 1000 * 1000 };
     event_add(event, &tv);
+}
+
+static void arm_keys(struct serve *s)
+{
+    int64_t due = hub_keys_due_ms(s->serving.hub), now = now_ms(s);
+    if (due == s->keys_due_ms)
+        return;
+    s->keys_due_ms = due;
+    if (due == INT64_MAX)
+        event_del(s->keys);
+    else
+        arm(s->keys, due > now ? due - now : 0);
 }
 
 static void arm_due(struct serve *s)
@@ -111,6 +124,7 @@ static void turn(struct serve *s)
     hub_turn(s->serving.hub);
     start_when_ready(s);
     arm_due(s);
+    arm_keys(s);
 }
 
 static void turn_for_spoke(struct serving *serving)
@@ -130,6 +144,15 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
     struct serve *s = arg;
     (void)fd, (void)what;
     hub_tick(s->serving.hub);
+    turn(s);
+}
+
+static void on_keys(evutil_socket_t fd, short what, void *arg)
+{
+    struct serve *s = arg;
+    (void)fd, (void)what;
+    s->keys_due_ms = INT64_MAX;
+    hub_keys_tick(s->serving.hub);
     turn(s);
 }
 
@@ -334,7 +357,8 @@ static int open_spokes(struct serve *s)
         if (err)
             return tell_why(spoke->name, err, s->serving.why);
     }
-    return 0;
+    int err = hub_fetch_keys(s->serving.hub, s->serving.http_out, s->serving.authority);
+    return err ? tell_why("tokens", err, NULL) : 0;
 }
 
 static int open_loop(struct serve *s)
@@ -344,6 +368,8 @@ static int open_loop(struct serve *s)
     if (!base)
         return tell_why("hub", ERR_MEMORY, NULL);
     s->due = event_new(base, -1, 0, on_due, s);
+    s->keys = event_new(base, -1, 0, on_keys, s);
+    s->keys_due_ms = INT64_MAX;
     s->drain_poll = event_new(base, -1, EV_PERSIST, on_drain_poll, s);
     s->memory = event_new(base, -1, EV_PERSIST, on_memory_check, s);
     for (size_t i = 0; i < SIGNALS; i++)
@@ -379,7 +405,7 @@ static void close_all(struct serve *s)
     store_close(s->store);
     for (size_t i = s->n_open; i-- > 0;)
         s->spokes[i]->free(s->selves[i]);
-    struct event *events[] = { s->mail, s->due, s->drain_poll, s->memory };
+    struct event *events[] = { s->mail, s->due, s->keys, s->drain_poll, s->memory };
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (events[i])
             event_free(events[i]);

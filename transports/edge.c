@@ -33,7 +33,7 @@ int edge_new(const struct config *config, const struct clock *clock, struct hub 
     edge->next_id = 1;
     pool_init(&edge->pool, config->edge_pool_bytes);
     struct link *lists[] = { &edge->dirty_feeds, &edge->dirty_conns, &edge->conns, &edge->doomed, &edge->head_wanted,
-                             &edge->asking, &edge->kept };
+                             &edge->asking, &edge->kept, &edge->keys_waiting };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         link_init(lists[i]);
     for (int slot = 0; slot < WHEEL_SLOTS; slot++)

@@ -58,10 +58,13 @@ struct edge {
     struct conn           *farewell;     /* says its last words in this moment */
     struct head_call       head_call;    /* one at a time */
     struct call            loss_call;    /* likewise */
+    struct call            keys_call;    /* likewise (keys_wait.h) */
+    struct link            keys_waiting; /* struct keys_wait */
+    size_t                 keys_bytes;   /* what they cost */
     struct call            leave_call;   /* once */
     uint64_t               next_id;
     size_t                 n_conns;      /* open ones */
-    uint32_t               calls;        /* of the edge itself, under way: watches, batches, head, loss */
+    uint32_t               calls;        /* of the edge itself, under way: watches, batches, head, loss, keys */
     uint32_t               opened;       /* connections so far; after some of them, what they are told first leaves before more come */
     uint32_t               msgs_out;     /* of this turn, for the metrics */
     uint64_t               bytes_out;
@@ -69,6 +72,7 @@ struct edge {
     bool                   starved;      /* some connections are (conn.h) */
     bool                   unwatch_later;   /* there was no memory to say that a feed has no subscriber any more (feed.c) */
     bool                   head_asked;   /* a CALL_HEAD is under way (at most one, at most once a second) */
+    bool                   keys_asked;   /* a CALL_KEYS is under way */
     bool                   head_fresh;   /* its answer has come in this turn */
     bool                   draining;
     bool                   leaving, left;    /* CALL_LEAVE is under way, has been answered */

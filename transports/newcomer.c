@@ -12,10 +12,12 @@
 #include "transports/edge.h"
 #include "transports/head.h"
 #include "transports/http_head.h"
+#include "transports/keys_wait.h"
 #include "transports/lws.h"
 #include "transports/page.h"
 #include "transports/socket.h"
 #include "transports/sse.h"
+#include "transports/stream.h"
 #include "transports/stream_request.h"
 #include "transports/tunnel.h"
 
@@ -24,7 +26,7 @@
 #include <unistd.h>
 
 enum { READ_SIZE = 16 * 1024, LINGER_MS = 2000 };
-enum newcomer_state { READING, ANSWERING, LINGERING };
+enum newcomer_state { READING, WAITING, ANSWERING, LINGERING };
 
 struct newcomer {
     struct link       link;
@@ -34,7 +36,9 @@ struct newcomer {
     struct socket     socket;
     ev_io             io;
     ev_timer          deadline;
-    struct http_head  head;          /* READING */
+    struct http_head  head;          /* READING, WAITING */
+    struct keys_wait  wait;
+    struct buf        early;         /* WAITING: what was sent behind the head */
     struct buf        out;           /* the answer, or the head of the stream */
     size_t            sent;          /* ANSWERING: bytes of `out` that have left */
     uint8_t           state;
@@ -47,7 +51,9 @@ static void newcomer_free(struct newcomer *newcomer)
 {
     ev_io_stop(newcomer->reception->loop, &newcomer->io);
     ev_timer_stop(newcomer->reception->loop, &newcomer->deadline);
+    keys_wait_end(newcomer->reception->edge, &newcomer->wait);
     http_head_fini(&newcomer->head);
+    buf_fini(&newcomer->early);
     buf_fini(&newcomer->out);
     link_remove(&newcomer->link);
     newcomer->reception->n--;
@@ -110,7 +116,7 @@ static void send_answer(struct newcomer *newcomer)
 /* What is in newcomer->out is the answer. */
 static void answer(struct newcomer *newcomer)
 {
-    if (newcomer->out.failed || newcomer->state != READING) {
+    if (newcomer->out.failed || newcomer->state > WAITING) {
         newcomer_close(newcomer);
         return;
     }
@@ -136,6 +142,7 @@ struct visit {
     struct head      head;
     struct cors      cors;
     struct slice     early;
+    int              otherwise;  /* how a token of an unknown key counts; 0: it may wait for it */
 };
 
 /* The socket leaves the newcomer, which ends when its request has been used. */
@@ -171,18 +178,25 @@ static int why_not_now(struct newcomer *newcomer)
     return enough ? ERR_TOO_MANY_CONNECTIONS : ERR_BUSY;
 }
 
-/* limits.memory, limits.connections_per_address. An EventSource would take a 503 or 429 for final, so a stream begins for it and
- * ends with hub.bye. */
-static bool is_put_off(struct visit *visit, bool is_stream)
+/* Not now. An EventSource would take a 503 or 429 for final, so a stream begins for it and ends with hub.bye. */
+static void put_off(struct visit *visit, int err, bool is_stream)
 {
     struct newcomer *newcomer = visit->newcomer;
-    int err = why_not_now(newcomer);
-    if (err && is_stream) {
-        answer_bye(&newcomer->out, err, come_back_ms(newcomer->reception), &visit->cors);
-        answer(newcomer);
-    } else if (err) {
+    if (!is_stream) {
         refuse(newcomer, err, &visit->cors, false);
+        return;
     }
+    log_debug(newcomer->peer, "told to come back: %s", err_code(err));
+    answer_bye(&newcomer->out, err, come_back_ms(newcomer->reception), &visit->cors);
+    answer(newcomer);
+}
+
+/* limits.memory, limits.connections_per_address */
+static bool is_put_off(struct visit *visit, bool is_stream)
+{
+    int err = why_not_now(visit->newcomer);
+    if (err)
+        put_off(visit, err, is_stream);
     return err;
 }
 
@@ -253,12 +267,13 @@ static void show_page(struct visit *visit, const struct stream_request *request)
 static const struct place {
     struct slice path;
     void       (*enter)(struct visit *visit, const struct stream_request *request);
+    enum { FOR_ANYBODY, FOR_STREAMS, FOR_WEBSOCKETS } kind;     /* of a stream or WebSocket it is known who opens it */
     bool         head_too;       /* knows HEAD beside GET */
 } places[] = {
-    { SLICE("/sse"), enter_sse, false },
-    { SLICE("/events"), enter_sse, false },
-    { SLICE("/ws"), enter_ws, false },
-    { SLICE("/"), show_page, true },
+    { SLICE("/sse"), enter_sse, FOR_STREAMS, false },
+    { SLICE("/events"), enter_sse, FOR_STREAMS, false },
+    { SLICE("/ws"), enter_ws, FOR_WEBSOCKETS, false },
+    { SLICE("/"), show_page, FOR_ANYBODY, true },
 };
 
 static const struct place *place_find(struct slice path)
@@ -309,6 +324,38 @@ static void tell_options(struct visit *visit, const struct place *place)
     answer(visit->newcomer);
 }
 
+/* ---- tokens whose key is not known yet ---- */
+
+/* False: it cannot wait. */
+static bool begin_to_wait(struct visit *visit)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    if (newcomer->state == READING)
+        buf_add_slice(&newcomer->early, visit->early);
+    size_t bytes = sizeof *newcomer + newcomer->head.bytes.cap + READ_SIZE;
+    if (newcomer->early.failed || keys_wait_begin(newcomer->reception->edge, &newcomer->wait, bytes))
+        return false;
+    if (newcomer->state == READING) {
+        newcomer->state = WAITING;
+        wait_for(newcomer, EV_READ, KEYS_WAIT_MS);
+    }
+    return true;
+}
+
+static void enter_identified(struct visit *visit, const struct place *place, struct stream_request *request)
+{
+    bool is_stream = place->kind == FOR_STREAMS;
+    int err = place->kind == FOR_ANYBODY ? 0 : stream_identify(visit->newcomer->reception->edge, request);
+    if (err == ERR_KEYS_PENDING && !visit->otherwise && (is_put_off(visit, is_stream) || begin_to_wait(visit)))
+        return;
+    if (err == ERR_KEYS_PENDING && visit->otherwise)
+        err = request->refused = visit->otherwise;
+    if (err == ERR_KEYS_PENDING || err == ERR_DRAINING)
+        put_off(visit, err, is_stream);
+    else
+        place->enter(visit, request);
+}
+
 static void enter(struct visit *visit)
 {
     struct newcomer *newcomer = visit->newcomer;
@@ -326,11 +373,38 @@ static void enter(struct visit *visit)
     if (visit->head.method == HEAD_METHOD_OPTIONS)
         tell_options(visit, place);
     else
-        place->enter(visit, &request);
+        enter_identified(visit, place, &request);
     stream_request_fini(&request);
 }
 
+/* Its key may have come. */
+static void enter_again(struct newcomer *newcomer, int otherwise)
+{
+    struct visit visit = { .newcomer = newcomer, .early = buf_slice(&newcomer->early), .otherwise = otherwise };
+    keys_wait_end(newcomer->reception->edge, &newcomer->wait);
+    int err = head_read(&newcomer->head, &visit.head);
+    if (err)
+        refuse(newcomer, err, &nobody, false);
+    else
+        enter(&visit);
+}
+
+static void on_keys(struct keys_wait *wait, int otherwise)
+{
+    enter_again(link_of(wait, struct newcomer, wait), otherwise);
+}
+
 /* ---- reading ---- */
+
+/* Whoever waits is only watched for leaving; what comes behind the head is kept, as much of it as one read brings. */
+static void keep_early(struct newcomer *newcomer, struct slice bytes)
+{
+    buf_add_slice(&newcomer->early, bytes);
+    if (newcomer->early.failed)
+        newcomer_close(newcomer);
+    else if (newcomer->early.len >= READ_SIZE)
+        ev_io_stop(newcomer->reception->loop, &newcomer->io);
+}
 
 static void read_head(struct newcomer *newcomer, struct slice bytes)
 {
@@ -360,6 +434,8 @@ static void read_more(struct newcomer *newcomer)
         newcomer_close(newcomer);
     else if (newcomer->state == READING)
         read_head(newcomer, slice(bytes, (size_t)n));
+    else if (newcomer->state == WAITING)
+        keep_early(newcomer, slice(bytes, (size_t)n));
 }
 
 static void on_io(struct ev_loop *loop, ev_io *watcher, int events)
@@ -379,6 +455,8 @@ static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events)
     (void)loop, (void)events;
     if (newcomer->state == READING && !http_head_empty(&newcomer->head))
         refuse(newcomer, ERR_TIMEOUT, &nobody, false);
+    else if (newcomer->state == WAITING)
+        enter_again(newcomer, ERR_KEYS_PENDING);
     else
         newcomer_close(newcomer);
 }
@@ -407,6 +485,7 @@ void reception_welcome(struct reception *reception, const struct socket_letter *
     newcomer->seat_table = letter->seat_table;
     memcpy(newcomer->peer, letter->peer, sizeof newcomer->peer);
     link_init(&newcomer->link);
+    keys_wait_init(&newcomer->wait, on_keys);
     list_add_last(&reception->newcomers, &newcomer->link);
     reception->n++;
     ev_io_init(&newcomer->io, on_io, letter->fd, EV_READ);

@@ -2,6 +2,7 @@
  * port speaks TLS, its handshake is the beginning of reading, under the same deadline.
  *
  *   READING ─head is whole─> a stream: the socket becomes a line (direct.h, lws.h), the newcomer ends
+ *      │ └─ the key of its token is not known yet ──> WAITING (keys_wait.h) ──> a stream, or an answer
  *      └─ anything else ──> ANSWERING ─all sent─> LINGERING ─EOF or deadline─> closed
  *
  * LINGERING reads on and throws away, so that the answer is not lost by a reset when the client is still sending.
@@ -9,7 +10,8 @@
  *
  * Lifetime   from the socket's letter until it is answered or has become a stream; all of them are in reception->newcomers.
  * Threading  its edge's thread (libev).
- * Limits     limits.header_bytes per head, limits.handshake_timeout until it is whole and again until the answer is taken. */
+ * Limits     limits.header_bytes per head, limits.handshake_timeout until it is whole and again until the answer is taken;
+ *            KEYS_WAIT_MS, and KEYS_WAIT_BYTES together, for those that wait. */
 #pragma once
 #include "hub/base/list.h"
 #include "transports/accept.h"

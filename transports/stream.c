@@ -8,7 +8,7 @@
 #include "transports/conn.h"
 #include "transports/edge.h"
 
-int stream_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal)
+static int find_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal)
 {
     const struct config *config = edge->config;
     int err = request->client.len > 0 ? client_id_check(request->client) : 0;
@@ -23,6 +23,22 @@ int stream_principal(struct edge *edge, const struct stream_request *request, st
         return principal_dev_user(config, request->user, ret_principal);
     *ret_principal = principal_anonymous(config);
     return 0;
+}
+
+int stream_identify(struct edge *edge, struct stream_request *request)
+{
+    request->refused = find_principal(edge, request, &request->principal);
+    request->identified = true;
+    return request->refused;
+}
+
+int stream_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal)
+{
+    if (!request->identified)
+        return find_principal(edge, request, ret_principal);
+    if (!request->refused)
+        *ret_principal = principal_ref(request->principal);
+    return request->refused;
 }
 
 enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after)

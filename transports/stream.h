@@ -9,6 +9,8 @@
 struct conn;
 struct edge;
 
+/* Finds out who asks and keeps that in the request, so that a signature is checked once: 0 or what stream_principal says. */
+int stream_identify(struct edge *edge, struct stream_request *request);
 /* Who asks: the holder of a key or token, a user that --dev believes, or nobody in particular. ERR_BAD_CLIENT, and those of
  * authority_check. */
 int stream_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal);

@@ -1,5 +1,6 @@
 #include "transports/stream_request.h"
 
+#include "hub/access/access.h"
 #include "hub/base/err.h"
 #include "hub/base/query.h"
 #include "transports/head.h"
@@ -123,6 +124,7 @@ int stream_request_init(struct stream_request *request, const struct head *head,
 void stream_request_fini(struct stream_request *request)
 {
     free(request->channels);
+    principal_unref(request->principal);
     buf_fini(&request->decoded);
     *request = (struct stream_request){ 0 };
 }

@@ -9,6 +9,7 @@
 #include "hub/base/buf.h"
 
 struct head;
+struct principal;
 
 struct stream_request {
     struct slice *channels;          /* ?channel=…, in order; a name that is there twice counts once */
@@ -20,6 +21,10 @@ struct stream_request {
     struct slice  cookie;            /* the cookie `token`: counts when there is no other, and the hub knows tokens */
     struct slice  peer;              /* address of the other side, for logs */
     struct buf    decoded;           /* the query's own memory */
+    /* stream_identify() */
+    bool              identified;    /* what follows is known */
+    int               refused;       /* 0, or why not */
+    struct principal *principal;     /* NULL: refused */
 };
 
 /* 0 or ERR_MEMORY. `peer` is borrowed too. */

@@ -14,6 +14,7 @@
 
 struct authority {
     atomic_uint      version;
+    atomic_bool      expects_keys;
     pthread_rwlock_t lock;
     struct jwk_set  *sources[KEY_SOURCES];      /* NULL: none yet */
     struct jwk_set  *keys;                      /* all of them together: what tokens are checked with */
@@ -109,8 +110,15 @@ int authority_set_keys(struct authority *authority, enum key_source source, stru
     return 0;
 }
 
+void authority_expect_keys(struct authority *authority, bool expect)
+{
+    atomic_store_explicit(&authority->expects_keys, expect, memory_order_relaxed);
+}
+
 bool authority_knows_tokens(struct authority *authority)
 {
+    if (atomic_load_explicit(&authority->expects_keys, memory_order_relaxed))
+        return true;
     pthread_rwlock_rdlock(&authority->lock);
     bool knows = authority->keys->n > 0;
     pthread_rwlock_unlock(&authority->lock);
@@ -144,6 +152,12 @@ static int principal_of(struct authority *authority, const struct config *config
     return err;
 }
 
+/* Secrets are never fetched. */
+static bool may_come(const struct authority *authority, const struct jwt *jwt)
+{
+    return atomic_load_explicit(&authority->expects_keys, memory_order_relaxed) && !jwa_is_secret(jwt->algorithm);
+}
+
 static int check_token(struct authority *authority, const struct config *config, struct slice text, int64_t now_s, struct principal **ret_principal)
 {
     struct jwk_set *keys = keys_ref(authority);
@@ -151,7 +165,9 @@ static int check_token(struct authority *authority, const struct config *config,
     struct jwt jwt;
     enum jwt_fault fault = jwt_check(keys, &rules, text, &jwt);
     int err = fault ? jwt_fault_error(fault) : principal_of(authority, config, &jwt, ret_principal);
-    if (fault)
+    if (fault == JWT_UNKNOWN_KEY && may_come(authority, &jwt))
+        err = ERR_KEYS_PENDING;
+    else if (fault)
         log_debug("access", "a token is refused: %s", jwt_fault_text(fault));
     jwt_fini(&jwt);
     jwk_set_unref(keys);

@@ -14,6 +14,7 @@
 #include "hub/access/access.h"
 #include "hub/access/taken_back.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct authority;
@@ -31,14 +32,17 @@ struct authority *authority_new(void);                  /* NULL: no memory */
 void              authority_free(struct authority *authority);     /* NULL is fine */
 
 /* Who holds this credential: 0; ERR_UNAUTHENTICATED (no such key), ERR_KEY_EXPIRED, ERR_BAD_TOKEN, ERR_TOKEN_EXPIRED,
- * ERR_TOKEN_REVOKED, ERR_MEMORY. `now_s` is seconds
+ * ERR_TOKEN_REVOKED, ERR_KEYS_PENDING (the key of the token is not known, but may be fetched: ask the hub with CALL_KEYS, then check
+ * again), ERR_MEMORY. `now_s` is seconds
  * since 1970. Of the credential nothing is kept and nothing is said. */
 int authority_check(struct authority *authority, const struct config *config, struct slice credential, int64_t now_s, struct principal **ret_principal);
 
 /* The keys of that source from now on, instead of those it had. Takes the reference over. When two sources have a key of the same kid
  * and algorithm, that of the settings counts. 0; ERR_MEMORY: the ones before stay. */
 int  authority_set_keys(struct authority *authority, enum key_source source, struct jwk_set *keys);
-/* There are keys to check tokens with. */
+/* Whether a key that is not known may be fetched. Hub thread. */
+void authority_expect_keys(struct authority *authority, bool expect);
+/* There are keys to check tokens with, or there will be. */
 bool authority_knows_tokens(struct authority *authority);
 
 /* Why somebody who was let in is not let in any more, or 0: credentials are taken back while they are in use. */

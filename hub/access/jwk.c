@@ -28,15 +28,30 @@ struct jwk_set *jwk_set_ref(struct jwk_set *set)
     return set;
 }
 
+static void jwk_fini(struct jwk *jwk)
+{
+    jwa_key_fini(&jwk->key);
+    free(jwk->id);
+}
+
 void jwk_set_unref(struct jwk_set *set)
 {
     if (!set || atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) != 1)
         return;
-    for (size_t i = 0; i < set->n; i++) {
-        jwa_key_fini(&set->keys[i].key);
-        free(set->keys[i].id);
-    }
+    for (size_t i = 0; i < set->n; i++)
+        jwk_fini(&set->keys[i]);
     free(set);
+}
+
+size_t jwk_set_drop_secrets(struct jwk_set *set)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < set->n; i++)
+        if (jwa_is_secret(set->keys[i].key.algorithm))
+            jwk_fini(&set->keys[i]);
+        else
+            set->keys[kept++] = set->keys[i];
+    return set->n = kept;
 }
 
 bool jwk_set_has(const struct jwk_set *set, struct slice id)

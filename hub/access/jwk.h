@@ -38,5 +38,7 @@ int jwk_set_add_json(struct jwk_set *set, struct slice text, struct buf *why);
 
 /* The keys of another set, but for those whose kid and algorithm are here already. 0, ERR_MEMORY. */
 int jwk_set_add_set(struct jwk_set *set, const struct jwk_set *other);
+/* Takes out the keys that both sides have (kty oct), of a set that nobody else has yet; how many are left. */
+size_t jwk_set_drop_secrets(struct jwk_set *set);
 
 bool jwk_set_has(const struct jwk_set *set, struct slice id);

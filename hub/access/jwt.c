@@ -69,8 +69,8 @@ static bool may_sign(const struct jwk *key, const json_t *kid, const struct jwa 
 
 static enum jwt_fault find_signer(const struct jwk_set *set, struct jwt *jwt, const struct parts *parts, struct slice signature)
 {
-    const struct jwa *algorithm;
-    enum jwt_fault fault = check_header(jwt->header, &algorithm);
+    enum jwt_fault fault = check_header(jwt->header, &jwt->algorithm);
+    const struct jwa *algorithm = jwt->algorithm;
     const json_t *kid = json_object_get(jwt->header, "kid");
     if (fault)
         return fault;

@@ -12,6 +12,7 @@
 #include "hub/base/buf.h"
 
 struct json_t;
+struct jwa;
 struct jwk;
 struct jwk_set;
 
@@ -35,6 +36,7 @@ enum jwt_fault {
 
 struct jwt {
     const struct jwk *key;            /* of the set; NULL: not found yet */
+    const struct jwa *algorithm;      /* the header's; NULL: not read, or none of ours */
     struct json_t    *header, *claims;/* objects; NULL: not read (a claim is never to be trusted unless jwt_check said 0) */
     int64_t           expires_ms;     /* exp; INT64_MAX: never */
     int64_t           issued_ms;      /* iat; 0: not told */

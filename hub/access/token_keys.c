@@ -153,7 +153,7 @@ static void read_line(struct reading *r)
 
 /* ---- tokens.jwks ---- */
 
-bool token_keys_are_remote(const struct config *config) { return strstr(config->tokens_jwks, "://") != NULL; }
+bool token_keys_are_remote(const struct config *config) { return config_jwks_url(config) != NULL; }
 
 static void read_jwks(struct reading *r, const char *path)
 {

@@ -7,6 +7,7 @@
 #include "hub/base/err.h"
 #include "hub/base/query.h"
 #include "hub/config/config.h"
+#include "hub/metrics.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -328,7 +329,8 @@ int api_begin(struct api_request *r)
     }
     take_path_values(r, &values);
     err = authorise(r);
-    if (err)
+    r->waits_for_key = err == ERR_KEYS_PENDING;
+    if (err && !r->waits_for_key)
         return refuse(r, err);
     r->body_max = body_max(r);
     if (r->route->deprecated[0])
@@ -338,7 +340,43 @@ int api_begin(struct api_request *r)
     return 0;
 }
 
+/* ---- a token whose key is not known yet ---- */
+
+static void ask_for_keys(struct api_request *r);
+
+/* How a token counts whose key is still unknown; 0: it may wait again. */
+static int how_unknown_counts(const struct api_request *r, int answer)
+{
+    if (answer == 0)
+        return ERR_BAD_TOKEN;
+    if (answer == ERR_DRAINING)
+        return answer;
+    return r->api->now_us - r->arrived_us >= KEYS_WAIT_MS * INT64_C(1000) ? ERR_KEYS_PENDING : 0;
+}
+
+static void keys_looked_for(struct call *call)
+{
+    struct api_request *r = call->owner;
+    int err = r->session ? authorise(r) : ERR_GONE;
+    metric_add(METRIC_keys_waiting, -1);
+    if (err == ERR_KEYS_PENDING && !(err = how_unknown_counts(r, call->err)))
+        ask_for_keys(r);
+    else if (err)
+        refuse(r, err);
+    else
+        r->route->run(r);
+}
+
+static void ask_for_keys(struct api_request *r)
+{
+    metric_add(METRIC_keys_waiting, 1);
+    api_submit(r, CALL_KEYS, 0, keys_looked_for);
+}
+
 void api_run(struct api_request *r)
 {
-    r->route->run(r);
+    if (r->waits_for_key)
+        ask_for_keys(r);
+    else
+        r->route->run(r);
 }

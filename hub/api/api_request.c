@@ -27,6 +27,7 @@ void api_request_reset(struct api_request *r)
     r->user = slice("", 0);
     r->connection = 0;
     r->caller = NULL;
+    r->waits_for_key = false;
     r->status = 0;
     r->head_only = false;
 }

@@ -35,7 +35,7 @@ struct api_header { struct slice name, value; };
 struct api_request {
     /* the front's, before api_begin */
     struct api              *api;
-    struct api_session      *session;  /* used inside api_begin only */
+    struct api_session      *session;  /* of its connection; NULL when that is gone */
     void                   (*finished)(struct api_request *request);
     int64_t                  arrived_us;     /* mono clock */
     struct slice             method, target; /* target as sent: origin-form, absolute-form or * */
@@ -60,6 +60,7 @@ struct api_request {
     int                      user_err;       /* ERR_BAD_FIELD: nothing that a user could be called */
     uint64_t                 connection;     /* {connection}; 0: there is none of that id, ever */
     struct api_caller       *caller;         /* not of open routes; one reference */
+    bool                     waits_for_key;  /* whose it is will be known when the key of its token has come */
     /* the handler's */
     struct buf               scratch;        /* decoded values */
     union {

@@ -105,6 +105,9 @@ struct config {
 struct ssl_ctx_st *config_public_tls(const struct config *config);
 struct ssl_ctx_st *config_api_tls(const struct config *config);
 
+/* tokens.jwks when it is a URL; NULL: it is not. */
+const char *config_jwks_url(const struct config *config);
+
 /* What was wrong or worth knowing, one line each. Zero-filled is empty and valid; config_report_fini frees. */
 struct config_report {
     struct buf errors;      /* "carillon.ini:3: history.sise is not a setting; did you mean history.size?\n" … */

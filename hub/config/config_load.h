@@ -47,3 +47,5 @@ void config_entries_read(struct config_loader *loader);
 void config_together_check(struct config_loader *loader);
 /* config_tls.c: makes config->tls of tls.cert and tls.key; NULL stays NULL without them. */
 void config_tls_read(struct config_loader *loader);
+/* config_jwks.c: what a URL in tokens.jwks must not be. */
+void config_jwks_check(struct config_loader *loader);

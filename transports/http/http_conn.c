@@ -118,6 +118,7 @@ static void leave_queue(struct http_conn *c, struct http_request *r)
     c->n_writing -= r->writes && !r->finished;
     c->pending_bytes -= r->cost;
     r->conn = NULL;
+    r->api.session = NULL;
 }
 
 /* The request that is being read is complete or will not be: what comes next is another one, or nothing. */
