@@ -7,6 +7,7 @@
 #include "transports/catchup.h"
 #include "transports/control.h"
 #include "transports/edge.h"
+#include "transports/outset.h"
 #include "transports/stream.h"
 #include "transports/wire.h"
 
@@ -119,63 +120,64 @@ const struct protocol sse_protocol = {
     .position = sse_position, .farewell = sse_farewell,
 };
 
-static int find_format(const struct stream_request *request, enum wire_format *ret_format)
-{
-    if (request->format.len == 0)
-        *ret_format = request->n_channels == 1 ? WIRE_SSE_BARE : WIRE_SSE;
-    else if (slice_is(request->format, SLICE("bare")))
-        *ret_format = WIRE_SSE_BARE;
-    else if (slice_is(request->format, SLICE("envelope")))
-        *ret_format = WIRE_SSE;
-    else
-        return ERR_BAD_FIELD;
-    return 0;
-}
-
-static int check_channels(const struct edge *edge, const struct stream_request *request, const struct principal *principal)
+static int check_channels(const struct edge *edge, const struct outset *outset, const struct principal *principal)
 {
     int err = 0;
-    if (request->n_channels == 0)
+    if (outset->n == 0)
         return ERR_NO_CHANNEL;
-    if (request->n_channels > edge->config->limits_channels)
+    if (outset->n > edge->config->limits_channels)
         return ERR_TOO_MANY_CHANNELS;
-    for (size_t i = 0; i < request->n_channels && !err; i++)
-        err = channel_name_check(request->channels[i]);
-    for (size_t i = 0; i < request->n_channels && !err; i++)
-        err = principal_may(principal, OP_SUBSCRIBE, request->channels[i]);
+    for (size_t i = 0; i < outset->n && !err; i++)
+        err = channel_name_check(outset->names[i]);
+    for (size_t i = 0; i < outset->n && !err; i++)
+        err = principal_may(principal, OP_SUBSCRIBE, outset->names[i]);
     return err;
 }
 
 int sse_check(struct edge *edge, const struct stream_request *request)
 {
-    enum wire_format format;
+    struct outset outset;
     struct principal *principal;
-    int err = find_format(request, &format);
-    if (!err)
-        err = stream_principal(edge, request, &principal);
+    int err = stream_principal(edge, request, &principal);
     if (err)
         return err;
-    err = check_channels(edge, request, principal);
+    err = outset_init(&outset, request, principal, true);
+    if (!err) {
+        err = check_channels(edge, &outset, principal);
+        outset_fini(&outset);
+    }
     principal_unref(principal);
     return err;
 }
 
-struct conn *sse_open(struct edge *edge, void *line, const struct stream_request *request)
+static struct conn *open_with(struct edge *edge, void *line, const struct stream_request *request, struct principal *principal,
+                              const struct outset *outset)
 {
-    enum wire_format format = WIRE_SSE;
-    struct principal *principal;
     struct position after = { 0 };
-    if (find_format(request, &format) || stream_principal(edge, request, &principal))
-        return NULL;      /* sse_check had said yes */
     struct conn *conn = conn_new(edge, &sse_protocol, line, principal, request->client);
     if (!conn)
         return NULL;
-    conn->format = (uint8_t)format;
+    conn->format = outset->bare ? WIRE_SSE_BARE : WIRE_SSE;
     say_retry(conn, stream_retry_ms(conn));
     enum fetch_from from = stream_from(request, &after);
-    int err = conn_subscribe(conn, request->channels, request->n_channels, from, after, false, NULL);
+    int err = conn_subscribe(conn, outset->names, outset->n, from, after, false, NULL);
     if (err)
         conn_close(conn, err);
     conn_due_in(conn, stream_seconds(edge->config->sse_heartbeat_ms));
+    return conn;
+}
+
+struct conn *sse_open(struct edge *edge, void *line, const struct stream_request *request)
+{
+    struct principal *principal;
+    struct outset outset;
+    if (stream_principal(edge, request, &principal))
+        return NULL;      /* sse_check had said yes */
+    if (outset_init(&outset, request, principal, true)) {
+        principal_unref(principal);
+        return NULL;
+    }
+    struct conn *conn = open_with(edge, line, request, principal, &outset);
+    outset_fini(&outset);
     return conn;
 }

@@ -7,6 +7,7 @@
 #include "transports/catchup.h"
 #include "transports/control.h"
 #include "transports/edge.h"
+#include "transports/outset.h"
 #include "transports/stream.h"
 #include "transports/wire.h"
 #include "transports/ws_say.h"
@@ -172,14 +173,20 @@ static void greet(struct conn *conn)
     }
 }
 
-/* Subscribes to what the query names; the welcome waits for the answer, which tells where the stream begins. */
+/* Subscribes at once to what there is to; the welcome waits for the answer, which tells where the stream begins. */
 static int begin(struct conn *conn, const struct stream_request *request)
 {
     struct position after = { 0 };
+    struct outset outset;
     enum fetch_from from = stream_from(request, &after);
-    int err = conn_subscribe(conn, request->channels, request->n_channels, from, after, false, NULL);
-    if (!err)
+    int err = outset_init(&outset, request, conn->principal, false);
+    if (err)
+        return err;
+    if (outset.n == 0)
+        greet(conn);
+    else if (!(err = conn_subscribe(conn, outset.names, outset.n, from, after, false, NULL)))
         hold_input(conn);
+    outset_fini(&outset);
     return err;
 }
 
@@ -192,10 +199,8 @@ struct conn *ws_open(struct edge *edge, void *line, const struct stream_request 
     struct conn *conn = conn_new(edge, &ws_protocol, line, principal, err ? SLICE("") : request->client);
     if (!conn)
         return NULL;
-    if (!err && request->n_channels > 0)
+    if (!err)
         err = begin(conn, request);
-    else if (!err)
-        greet(conn);
     if (err)
         conn_close(conn, err);
     conn_due_in(conn, stream_seconds(edge->config->ws_ping_ms));

@@ -1,7 +1,8 @@
 // Connections seen and changed from outside: lists, one of them, closing, server-side subscriptions, by id and by user.
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
-import { apiProblemOf, publish, request } from './lib/http.mjs';
+import { apiProblemOf, problemOf, publish, request } from './lib/http.mjs';
+import { bearer, sign, tokenHub } from './lib/tokens.mjs';
 
 const del = (hub, where, options) => request(hub, where, { method: 'DELETE', ...options });
 const call = (hub, where, body, options) => request(hub, where, { method: 'POST', body, ...options });
@@ -235,4 +236,49 @@ scenario('messages to a user go to the user\'s own channel', async (scope) => {
     assert.equal((await call(hub, '/v1/users/a%2Fb/messages', 'x', { headers: { 'Content-Type': 'text/plain' } })).json.channel, 'user.a/b');
     apiProblemOf(await call(hub, '/v1/users/a%20b/messages', 'x'), 400, 'bad_channel');
     apiProblemOf(await call(hub, `/v1/users/${'x'.repeat(196)}/messages`, 'x'), 400, 'bad_channel');
+});
+
+scenario('who has a user is subscribed to the user\'s own channel at once, and needs no grant for it', async (scope) => {
+    const hub = await tokenHub(scope, '[access]\nsubscribe = open.**\n[keys]\n');
+    const token = await sign({ sub: 'ann', carillon: {} }), headers = bearer(token);
+    const backend = bearer(await sign({ carillon: { publish: ['user.*'], admin: ['**'] } }));
+    const socket = await scope.ws(hub, '/ws', { headers }), other = await scope.ws(hub, '/ws?channel=open.a', { headers });
+    assert.equal((await socket.get('subscribed')).channel, 'user.ann');
+    assert.equal(socket.frames[0].type, 'welcome');
+    await other.waitFor(() => other.of('subscribed').length === 2, 'both');
+    assert.deepEqual(other.of('subscribed').map((f) => f.channel), ['open.a', 'user.ann']);
+    const bare = await scope.sse(hub, '/sse?channel=open.a', { headers }), envelope = await scope.sse(hub, '/sse?channel=open.a&format=envelope', { headers });
+    const alone = await scope.sse(hub, '/sse', { headers });
+    const channels = async (stream) => json(await stream.ready()).channels.map((c) => c.channel);
+    assert.deepEqual([await channels(bare), await channels(envelope), await channels(alone)], [['open.a'], ['open.a', 'user.ann'], ['user.ann']]);
+    assert.equal((await call(hub, '/v1/users/ann/messages', { data: { n: 1 } }, { headers: backend })).json.subscribers, 4);
+    for (const client of [socket, other]) assert.deepEqual((await client.take(1))[0].channel, 'user.ann');
+    assert.equal(json((await alone.take(1))[0]).channel, 'user.ann');
+    apiProblemOf(await call(hub, '/v1/users/bob/messages', 'x', { headers }), 403, 'forbidden');
+    const eve = await scope.ws(hub, '/ws', { headers: bearer(await sign({ sub: 'eve', carillon: {} })) });
+    assert.equal((await eve.ask({ type: 'subscribe', channels: ['user.ann'] })).code, 'forbidden');
+    await socket.close();
+    await call(hub, '/v1/users/ann/messages', { data: { n: 2 } }, { headers: backend });
+    const position = alone.lastId;
+    const again = await scope.sse(hub, `/sse?last_event_id=${position}`, { headers });
+    await again.take(1);
+    assert.deepEqual(json(again.messages[0]).data, { n: 2 }, 'a reconnect resumes it like any other');
+});
+
+scenario('a token\'s channels are subscribed at once', async (scope) => {
+    const hub = await tokenHub(scope);
+    const token = await sign({ sub: 'ann', carillon: { channels: ['news', 'room.{user}', 'news'], subscribe: ['a'] } });
+    const socket = await scope.ws(hub, `/ws?channel=a&token=${token}`);
+    await socket.waitFor(() => socket.of('subscribed').length === 4, 'all four');
+    assert.deepEqual(socket.of('subscribed').map((f) => f.channel), ['a', 'news', 'room.ann', 'user.ann']);
+    const stream = await scope.sse(hub, `/sse?token=${token}`);
+    assert.deepEqual(json(await stream.ready()).channels.map((c) => c.channel), ['news', 'room.ann', 'user.ann']);
+    const one = await scope.sse(hub, `/sse?token=${await sign({ sub: 'ann', carillon: { channels: ['news'] } })}`);
+    assert.deepEqual(json(await one.ready()).channels.map((c) => c.channel), ['news'], 'one channel is bare');
+    const nobody = await sign({ carillon: { subscribe: ['a'] } });
+    problemOf(await request(hub.public, `/sse?token=${nobody}`), 400, 'no_channel');
+    const dotted = await scope.ws(hub, `/ws?token=${await sign({ sub: 'a b', carillon: {} })}`);
+    assert.deepEqual((await dotted.get('welcome')).user, 'a b');
+    assert.equal((await dotted.ask({ type: 'ping' })).type, 'pong');
+    assert.equal(dotted.of('subscribed').length, 0, 'a user that fits no channel name has no channel');
 });
