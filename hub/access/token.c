@@ -100,10 +100,10 @@ static bool take_list(struct reading *r, int list)
 static void grant_own_channel(struct reading *r)
 {
     struct buf name = { 0 };
-    buf_add_str(&name, "user.");
+    buf_add_str(&name, USER_CHANNEL_PREFIX);
     buf_add_slice(&name, r->user);
     if (r->user.len > 0 && !name.failed && channel_name_check(buf_slice(&name)) == 0)
-        grants_add(&r->grants, OP_SUBSCRIBE, SLICE("user.{user}"));
+        grants_add(&r->grants, OP_SUBSCRIBE, SLICE(USER_CHANNEL_PREFIX "{user}"));
     r->no_memory = r->no_memory || name.failed;
     buf_fini(&name);
 }
@@ -161,7 +161,7 @@ static bool take_role(struct reading *r, struct slice name)
         buf_addf(r->why, "the token names more than %d roles (tokens.role_claims)", TOKEN_ROLES_MAX);
         return false;
     }
-    if (!role && r->notes)
+    if (!role && r->notes && !memchr(name.at, '\n', name.len))
         buf_addf(r->notes, "role %.*s: there is no [role \"%.*s\"] in the settings\n", (int)name.len, name.at, (int)name.len, name.at);
     snprintf(from, sizeof from, "role %.80s", role ? role->name : "");
     for (int op = 0; role && op < ACCESS_OPS; op++)

@@ -16,11 +16,26 @@ enum { NAME_COLUMN = 20, VALUE_SHOWN = 400 };
 
 /* ---- one line each ---- */
 
+/* Text of the token or of a key, harmless to a terminal. */
+static void add_plain(struct buf *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        buf_add_char(out, text.at[i] >= 0x20 && text.at[i] < 0x7f ? text.at[i] : '?');
+}
+
+static void add_key(struct buf *out, const struct jwk *key)
+{
+    add_plain(out, *key->id ? slice_of(key->id) : SLICE("without kid"));
+    buf_addf(out, " (%s)", jwa_name(key->key.algorithm));
+}
+
 static void add_value(struct buf *out, const json_t *value)
 {
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-    if (text)
-        buf_addf(out, "%.*s%s", VALUE_SHOWN, text, strlen(text) > VALUE_SHOWN ? "…" : "");
+    size_t len = text ? strlen(text) : 0;
+    add_plain(out, slice(text, len > VALUE_SHOWN ? VALUE_SHOWN : len));     /* DEL is not escaped */
+    if (len > VALUE_SHOWN)
+        buf_add_str(out, "…");
     free(text);
 }
 
@@ -114,7 +129,7 @@ static void add_keys(struct buf *out, const struct jwk_set *keys)
         buf_add_str(out, "keys here: none; [signers] and tokens.jwks bring them");
     for (size_t i = 0; i < keys->n; i++) {
         buf_add_str(out, i ? ", " : "keys here: ");
-        buf_addf(out, "%s (%s)", *keys->keys[i].id ? keys->keys[i].id : "without kid", jwa_name(keys->keys[i].key.algorithm));
+        add_key(out, &keys->keys[i]);
     }
     buf_add_char(out, '\n');
 }
@@ -135,8 +150,11 @@ static void add_grants(struct buf *out, const struct token *token)
         if (at > 0)
             buf_add_char(out, '\n');
     }
-    if (token->tier.len > 0)
-        buf_addf(out, "  %-*s%.*s\n", NAME_COLUMN, "limits", (int)token->tier.len, token->tier.at);
+    if (token->tier.len > 0) {
+        buf_addf(out, "  %-*s", NAME_COLUMN, "limits");
+        add_plain(out, token->tier);
+        buf_add_char(out, '\n');
+    }
 }
 
 static int explain_holder(struct buf *out, const struct config *config, const struct jwt *jwt)
@@ -151,7 +169,9 @@ static int explain_holder(struct buf *out, const struct config *config, const st
     }
     for (struct slice rest = buf_slice(&notes); rest.len > 0;) {
         size_t len = (size_t)((const char *)memchr(rest.at, '\n', rest.len) - rest.at);
-        buf_addf(out, "no effect: %.*s\n", (int)len, rest.at);
+        buf_add_str(out, "no effect: ");
+        add_plain(out, slice(rest.at, len));
+        buf_add_char(out, '\n');
         rest = slice(rest.at + len + 1, rest.len - len - 1);
     }
     if (err == ERR_BAD_TOKEN)
@@ -166,10 +186,13 @@ static void explain_signature(struct buf *out, const struct jwk_set *keys, const
     buf_add_str(out, "header\n  ");
     add_value(out, jwt->header);
     buf_add_char(out, '\n');
-    if (signed_by_it)
-        buf_addf(out, "signed by the key %s (%s)\n", *jwt->key->id ? jwt->key->id : "without kid", jwa_name(jwt->key->key.algorithm));
-    else
+    if (!signed_by_it) {
         add_keys(out, keys);
+        return;
+    }
+    buf_add_str(out, "signed by the key ");
+    add_key(out, jwt->key);
+    buf_add_char(out, '\n');
 }
 
 int token_explain(const struct jwk_set *keys, const struct config *config, struct slice text, int64_t now_ms, struct buf *out)

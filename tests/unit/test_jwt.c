@@ -241,6 +241,33 @@ static void times_are_checked_with_leeway(void **state)
     jwk_set_unref(set);
 }
 
+static void a_token_may_last_no_longer_than_the_rules_say_and_has_what_they_require(void **state)
+{
+    static const struct { const char *claims; enum jwt_fault fault; } cases[] = {
+        { "{\"jti\":\"a\",\"exp\":1700000060}", JWT_FINE },                       { "{\"jti\":\"a\",\"exp\":1700000061}", JWT_TOO_LASTING },
+        { "{\"jti\":\"a\",\"iat\":1699999990,\"exp\":1700000050}", JWT_FINE },    { "{\"jti\":\"a\",\"iat\":1699999990,\"exp\":1700000051}", JWT_TOO_LASTING },
+        { "{\"jti\":\"a\",\"iat\":-1e12,\"exp\":1e12}", JWT_TOO_LASTING },        { "{\"jti\":\"a\"}", JWT_TOO_LASTING },
+        { "{\"exp\":1700000060}", JWT_INCOMPLETE },                               { "{\"jti\":null,\"exp\":1700000060}", JWT_FINE },
+    };
+    static const char *const required[] = { "exp", "jti" };
+    struct jwk_set *set = set_of_secret("HS256");
+    struct jwt_rules strict = rules;
+    struct buf token = { 0 };
+    (void)state;
+    strict.max_life_ms = 60 * 1000;
+    strict.required = required;
+    strict.n_required = 2;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct jwt jwt;
+        make(set, cases[i].claims, &token);
+        if (jwt_check(set, &strict, buf_slice(&token), &jwt) != cases[i].fault)
+            fail_msg("%s", cases[i].claims);
+        jwt_fini(&jwt);
+    }
+    buf_fini(&token);
+    jwk_set_unref(set);
+}
+
 static void issuer_and_audience_must_be_ours(void **state)
 {
     static const char *const audiences[] = { "hub", "chat" };
@@ -305,6 +332,57 @@ static void keys_that_cannot_be_used_are_passed_over_unless_none_is_left(void **
     jwk_set_unref(set);
 }
 
+static void without_kid_only_the_one_key_of_its_algorithm_counts(void **state)
+{
+    struct jwk_set *set = set_of_secret("HS256");
+    struct buf why = { 0 };
+    (void)state;
+    assert_int_equal(jwk_set_add_secret(set, SLICE("k2"), jwa_find(SLICE("HS512")), SLICE(SECRET), &why), 0);
+    assert_int_equal(check_signed(set, "{\"alg\":\"HS256\"}", "{\"exp\":1700000060}"), JWT_FINE);
+    assert_int_equal(check_signed(set, "{\"alg\":\"HS512\"}", "{\"exp\":1700000060}"), JWT_BAD_SIGNATURE);
+    assert_int_equal(jwk_set_add_secret(set, SLICE("k3"), jwa_find(SLICE("HS256")), SLICE(SECRET), &why), 0);
+    assert_int_equal(check_signed(set, "{\"alg\":\"HS256\"}", "{\"exp\":1700000060}"), JWT_SEVERAL_KEYS);
+    assert_int_equal(check_signed(set, "{\"alg\":\"HS256\",\"kid\":\"k1\"}", "{\"exp\":1700000060}"), JWT_FINE);
+    jwk_set_unref(set);
+}
+
+static void a_kid_has_one_key_of_an_algorithm_and_the_first_one_counts(void **state)
+{
+    struct jwk_set *set = set_of_secret("HS256"), *other = set_of_secret("HS256"), *third = set_of_secret("HS512");
+    struct buf why = { 0 };
+    (void)state;
+    assert_int_equal(jwk_set_add_secret(set, SLICE("k1"), jwa_find(SLICE("HS256")), SLICE(SECRET), &why), ERR_BAD_FIELD);
+    assert_true(why.len > 0);
+    assert_int_equal(jwk_set_add_set(set, other), 0);
+    assert_int_equal(set->n, 1);
+    assert_int_equal(jwk_set_add_set(set, third), 0);
+    assert_int_equal(set->n, 2);
+    jwk_set_unref(third);
+    assert_int_equal(check_signed(set, "{\"alg\":\"HS256\",\"kid\":\"k1\"}", "{\"exp\":1700000060}"), JWT_FINE);
+    jwk_set_unref(set);
+    jwk_set_unref(other);
+    buf_fini(&why);
+}
+
+static void there_is_a_most_of_keys(void **state)
+{
+    struct jwk_set *set = jwk_set_new();
+    struct buf why = { 0 };
+    char id[JWK_ID_MAX + 2];
+    (void)state;
+    for (int i = 0; i <= JWK_SET_MAX; i++) {
+        snprintf(id, sizeof id, "k%d", i);
+        assert_int_equal(jwk_set_add_secret(set, slice_of(id), jwa_find(SLICE("HS256")), SLICE(SECRET), &why), i < JWK_SET_MAX ? 0 : ERR_BAD_FIELD);
+    }
+    jwk_set_unref(set);
+    set = jwk_set_new();
+    memset(id, 'k', sizeof id);
+    assert_int_equal(jwk_set_add_secret(set, slice(id, JWK_ID_MAX + 1), jwa_find(SLICE("HS256")), SLICE(SECRET), &why), ERR_BAD_FIELD);
+    assert_int_equal(jwk_set_add_secret(set, slice(id, JWK_ID_MAX), jwa_find(SLICE("HS256")), SLICE(SECRET), &why), 0);
+    jwk_set_unref(set);
+    buf_fini(&why);
+}
+
 static void short_secrets_are_refused(void **state)
 {
     struct jwk_set *set = jwk_set_new();
@@ -352,6 +430,10 @@ int main(void)
         cmocka_unit_test(issuer_and_audience_must_be_ours),
         cmocka_unit_test(what_is_no_token_is_malformed),
         cmocka_unit_test(keys_that_cannot_be_used_are_passed_over_unless_none_is_left),
+        cmocka_unit_test(a_token_may_last_no_longer_than_the_rules_say_and_has_what_they_require),
+        cmocka_unit_test(without_kid_only_the_one_key_of_its_algorithm_counts),
+        cmocka_unit_test(a_kid_has_one_key_of_an_algorithm_and_the_first_one_counts),
+        cmocka_unit_test(there_is_a_most_of_keys),
         cmocka_unit_test(short_secrets_are_refused),
         cmocka_unit_test(base64url_has_one_text_for_each_row_of_bytes),
     };
