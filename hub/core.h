@@ -56,6 +56,10 @@ struct hub {
     /* errand.c */
     struct link          errands;            /* oldest first */
     size_t               n_errands;          /* of those, under way: the first ones */
+    struct recheck {
+        struct errand_call errand;
+        bool               wanted, out;      /* credentials were taken back since it went out; it is not back yet */
+    }                    recheck;
 
     /* publish.c */
     struct flight       *flights;            /* ring of flights_cap (a power of two) */
@@ -107,6 +111,7 @@ uint32_t watch_subscribers(const struct channel *ch);
 void channels_run(struct hub *hub, struct channels_call *call);
 /* errand.c */
 void errand_run(struct hub *hub, struct errand_call *call);
+void recheck_end_turn(struct hub *hub);
 void errand_part_back(struct hub *hub, struct errand_part *part);
 void leave_run(struct hub *hub, struct call *call);
 void errands_fini(struct hub *hub);

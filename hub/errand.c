@@ -119,6 +119,27 @@ void hub_errand(struct hub *hub, struct errand_call *call)
     errand_run(hub, call);
 }
 
+/* ---- credentials that were taken back ---- */
+
+void hub_recheck(struct hub *hub) { hub->recheck.wanted = true; }
+
+/* Without memory for the parts it is wanted still. */
+static void rechecked(struct call *call)
+{
+    struct recheck *recheck = link_of(call, struct recheck, errand.call);
+    recheck->out = false;
+    recheck->wanted |= call->err != 0;
+    errand_answer_fini(&recheck->errand);
+}
+
+void recheck_end_turn(struct hub *hub)
+{
+    if (!hub->recheck.wanted || hub->recheck.out)
+        return;
+    hub->recheck = (struct recheck){ .errand = { .call.answered = rechecked, .kind = ERRAND_RECHECK }, .out = true };
+    hub_errand(hub, &hub->recheck.errand);
+}
+
 void leave_run(struct hub *hub, struct call *call)
 {
     hub->peers[call->from].left = true;

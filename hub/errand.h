@@ -27,6 +27,7 @@ enum errand_kind {
     ERRAND_SHOW,         /* one, with all its channels */
     ERRAND_CLOSE,
     ERRAND_CHANNELS,     /* subscribe, unsubscribe */
+    ERRAND_RECHECK,      /* close those whose credentials have been taken back (authority_admits) */
 };
 
 struct errand_call {
@@ -74,3 +75,6 @@ bool   errand_list_next(const struct errand_call *call, size_t *at, struct slice
 struct hub;
 /* Hub thread: an errand of the hub's own. */
 void hub_errand(struct hub *hub, struct errand_call *call);
+/* Hub thread: credentials were taken back, so every edge looks at all its connections again. While one such errand is out, one more
+ * is enough for whatever is taken back meanwhile. */
+void hub_recheck(struct hub *hub);

@@ -127,6 +127,7 @@ void hub_turn(struct hub *hub)
         next = letter->next;
         run_letter(hub, letter);
     }
+    recheck_end_turn(hub);
     publish_end_turn(hub);
     peers_end_turn(hub);
 }

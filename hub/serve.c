@@ -8,6 +8,7 @@
 #include "hub/base/hash.h"
 #include "hub/base/log.h"
 #include "hub/config/config.h"
+#include "hub/errand.h"
 #include "hub/health.h"
 #include "hub/hub.h"
 #include "hub/memory.h"
@@ -287,6 +288,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         begin_drain(s);
 }
 
+static void on_taken_back(void *hub) { hub_recheck(hub); }
+
 /* What a newer version has left in the store is its own. */
 static int restore_record(void *arg, struct slice kind, struct slice key, struct slice value)
 {
@@ -330,6 +333,7 @@ static int open_hub(struct serve *s)
     if (!s->serving.hub)
         return tell_why("hub", ERR_MEMORY, NULL);
     hub_add_access(s->serving.hub, s->serving.authority);
+    authority_on_taken_back(s->serving.authority, (struct taken_back){ on_taken_back, s->serving.hub });
     if (!s->store)
         return 0;
     err = store_load(s->store, restore_row, s->serving.hub);

@@ -1,5 +1,7 @@
 #include "transports/errand.h"
 
+#include "hub/access/authority.h"
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
 #include "hub/config/config.h"
@@ -100,6 +102,16 @@ static int change_channels(struct conn *conn, struct errand_part *part)
     return 0;
 }
 
+/* Nothing is done to those whose credentials are as good as they were. */
+static int recheck(struct conn *conn, struct errand_part *part)
+{
+    (void)part;
+    int err = authority_admits(conn->edge->authority, conn->principal, clock_wall_ms(conn->edge->clock) / 1000);
+    if (err)
+        conn_close(conn, err);
+    return 0;
+}
+
 /* ---- a page ---- */
 
 static void list(struct edge *edge, struct errand_part *part)
@@ -121,7 +133,7 @@ static void list(struct edge *edge, struct errand_part *part)
     }
 }
 
-static act_fn *const acts[] = { [ERRAND_SHOW] = show, [ERRAND_CLOSE] = close_it, [ERRAND_CHANNELS] = change_channels };
+static act_fn *const acts[] = { [ERRAND_SHOW] = show, [ERRAND_CLOSE] = close_it, [ERRAND_CHANNELS] = change_channels, [ERRAND_RECHECK] = recheck };
 
 void errand_do(struct edge *edge, struct errand_part *part)
 {

@@ -38,6 +38,7 @@ static bool next_segment(struct slice *path, struct slice *ret_segment)
 static void take_channel(struct api_request *r, struct slice value);
 static void take_user(struct api_request *r, struct slice value);
 static void take_connection(struct api_request *r, struct slice value);
+static void take_item(struct api_request *r, struct slice value);
 
 /* What may stand for a segment of a route's path. `take` gets the segment decoded, or {NULL,0} when its escapes are broken. */
 static const struct path_param {
@@ -45,6 +46,7 @@ static const struct path_param {
     void       (*take)(struct api_request *r, struct slice value);
 } path_params[] = {
     { SLICE("{channel}"), take_channel }, { SLICE("{user}"), take_user }, { SLICE("{connection}"), take_connection },
+    { SLICE("{key}"), take_item }, { SLICE("{revocation}"), take_item },
 };
 
 enum { PATH_VALUES_MAX = 2 };
@@ -161,6 +163,12 @@ static void take_user(struct api_request *r, struct slice value)
 
 static void take_connection(struct api_request *r, struct slice value) { r->connection = connection_parse(value); }
 
+static void take_item(struct api_request *r, struct slice value)
+{
+    struct slice id = keep_value(r, value);
+    r->item = id.len <= ROLL_ID_MAX ? id : slice("", 0);
+}
+
 /* Nothing beyond here knows an escape: %2F is a slash of the name, %00 a byte that no name may have. */
 static void take_path_values(struct api_request *r, const struct path_values *values)
 {
@@ -214,6 +222,14 @@ static bool still_true(const struct api_session *session, const struct api *api)
            (principal_expires_s(session->principal) == INT64_MAX || now_s(api) < principal_expires_s(session->principal));
 }
 
+/* The clock is looked at for keys made at run time only. */
+static void note_use(const struct api_request *r)
+{
+    uint32_t generation;
+    if (principal_live_key(r->session->principal, &generation))
+        principal_note_use(r->session->principal, now_s(r->api));
+}
+
 /* With --dev nobody needs credentials, so whatever a client sends along does no harm. */
 static int find_principal(struct api_request *r)
 {
@@ -223,8 +239,10 @@ static int find_principal(struct api_request *r)
     int err = config->dev ? 0 : find_key(r, &key);
     if (err)
         return err;
-    if (still_true(session, r->api) && same_key(session, key))
+    if (still_true(session, r->api) && same_key(session, key)) {
+        note_use(r);
         return 0;
+    }
     struct principal *principal = NULL;
     unsigned version = authority_version(r->api->authority);
     err = key.at ? authority_check(r->api->authority, config, key, now_s(r->api), &principal) : 0;
@@ -250,6 +268,8 @@ static int authorise(struct api_request *r)
         return 0;
     int err = find_principal(r);
     r->caller = err ? NULL : api_caller_ref(r->session->caller);
+    if (!err && r->route->op == OP_ADMIN)
+        r->principal = principal_ref(r->session->principal);
     return err ? err : principal_may(r->session->principal, (enum access_op)r->route->op, r->channel);
 }
 

@@ -52,7 +52,8 @@ void api_session_fini(struct api_session *session);
 int  api_begin(struct api_request *request);
 void api_run(struct api_request *request);
 
-/* The handlers (api_publish.c, api_channels.c, api_connections.c, api_ops.c). */
+/* The handlers (api_publish.c, api_channels.c, api_connections.c, api_keys.c, api_revocations.c,
+ * api_ops.c). */
 void api_publish(struct api_request *request);
 void api_list_channels(struct api_request *request);
 void api_inspect_channel(struct api_request *request);
@@ -61,6 +62,15 @@ void api_list_connections(struct api_request *request);
 void api_show_connection(struct api_request *request);
 void api_disconnect(struct api_request *request);
 void api_change_channels(struct api_request *request);
+void api_make_key(struct api_request *request);
+void api_list_keys(struct api_request *request);
+void api_show_key(struct api_request *request);
+void api_rotate_key(struct api_request *request);
+void api_remove_key(struct api_request *request);
+void api_revoke_tokens(struct api_request *request);
+void api_list_revocations(struct api_request *request);
+void api_show_revocation(struct api_request *request);
+void api_remove_revocation(struct api_request *request);
 void api_live(struct api_request *request);
 void api_ready(struct api_request *request);
 void api_metrics(struct api_request *request);

@@ -1,5 +1,6 @@
 #include "hub/api/api_request.h"
 
+#include "hub/access/access.h"
 #include "hub/api/api_caller.h"
 #include "hub/base/err.h"
 
@@ -28,6 +29,9 @@ void api_request_reset(struct api_request *r)
     r->connection = 0;
     r->caller = NULL;
     r->waits_for_key = false;
+    principal_unref(r->principal);
+    r->principal = NULL;
+    r->item = slice("", 0);
     r->status = 0;
     r->head_only = false;
 }
@@ -35,6 +39,8 @@ void api_request_reset(struct api_request *r)
 void api_request_fini(struct api_request *r)
 {
     api_caller_unref(r->caller);
+    principal_unref(r->principal);
+    r->principal = NULL;
     buf_fini(&r->scratch);
     buf_fini(&r->answer);
     buf_fini(&r->headers_out);

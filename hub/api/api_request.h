@@ -5,10 +5,14 @@
  * Threading  API thread. Hub state is reached by calls only. */
 #pragma once
 #include "hub/access/cors.h"
+#include "hub/access/key_table.h"
+#include "hub/access/revocations.h"
 #include "hub/base/ip.h"
 #include "hub/base/name.h"
 #include "hub/call.h"
+#include "hub/config/api_key.h"
 #include "hub/errand.h"
+#include "hub/records.h"
 
 struct api_caller;
 struct api_route;
@@ -59,6 +63,8 @@ struct api_request {
     struct slice             user;           /* {user}; `channel` is the user's own then, where the route is about its messages */
     int                      user_err;       /* ERR_BAD_FIELD: nothing that a user could be called */
     uint64_t                 connection;     /* {connection}; 0: there is none of that id, ever */
+    struct slice             item;           /* {key}, {revocation}; empty: nothing that could be one */
+    struct principal        *principal;      /* of routes for OP_ADMIN only; one reference */
     struct api_caller       *caller;         /* not of open routes; one reference */
     bool                     waits_for_key;  /* whose it is will be known when the key of its token has come */
     /* the handler's */
@@ -69,6 +75,15 @@ struct api_request {
         struct fetch_call    fetch;
         struct channels_call channels;
         struct errand_call   errand;
+        struct {
+            struct record_call record;
+            union {
+                struct key_ask        key_ask;
+                struct revocation_ask revocation_ask;
+            };
+            char     secret[API_KEY_TEXT];   /* of a key that is being made; shown once */
+            uint8_t  sha256[32];             /* its fingerprint */
+        };
     };
     struct fetch_channel     fetch_channel;
     size_t                   limit;          /* of the page that was asked for */
