@@ -180,7 +180,7 @@ static void made(struct call *call)
     }
 }
 
-static void make(struct api_request *r, struct key_form *form)
+static void make(struct api_request *r, const struct key_form *asked)
 {
     char id[KEY_ID_TEXT];
     if (!make_secret(r))
@@ -189,10 +189,11 @@ static void make(struct api_request *r, struct key_form *form)
         problem_answer_one(r, NULL, ERR_INTERNAL, NULL);
         return;
     }
-    form->id = slice_of(id);
-    form->hint = slice(r->secret, KEY_HINT_TEXT - 1);
-    form->sha256 = r->sha256;
-    r->key_ask = (struct key_ask){ .change = KEY_ADD, .most = r->api->config->limits_keys, .key = live_key_new(form) };
+    struct key_form form = *asked;
+    form.id = slice_of(id);
+    form.hint = slice(r->secret, KEY_HINT_TEXT - 1);
+    form.sha256 = r->sha256;
+    r->key_ask = (struct key_ask){ .change = KEY_ADD, .most = r->api->config->limits_keys, .key = live_key_new(&form) };
     if (r->key_ask.key)
         submit(r, slice_of(r->key_ask.key->item.id), made);
     else
