@@ -197,10 +197,15 @@ ARGS ?=
 bench: deps                                 ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
 	$(call need,$(DEPS_BENCH))
 	$(need_node)
-	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline
+	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/checks
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
 $(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders sock)
 $(B)/bench/baseline: $(patsubst %,$(B)/bench/obj/%.o,baseline mimic sock)
+# the hub's own code, as it is built
+$(B)/bench/checks: tests/bench/checks.c $(B)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,BENCH,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
 $(B)/bench/load $(B)/bench/baseline:
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ -lssl -lcrypto

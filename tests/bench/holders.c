@@ -63,8 +63,9 @@ int mode_hold(struct load *l)
 
 int mode_accept(struct load *l)
 {
-    const char *path = l->o.kind == PEER_WS ? "/ws?channel=bench" : "/sse?channel=bench";
+    char path[1500];
     uint64_t done = 0;
+    snprintf(path, sizeof path, "%s?channel=bench%s%s", l->o.kind == PEER_WS ? "/ws" : "/sse", l->o.token ? "&token=" : "", l->o.token ? l->o.token : "");
     l->subs = calloc(l->o.conns, sizeof *l->subs);
     for (size_t i = 0; i < l->o.conns; i++)
         l->subs[i].sock.fd = -1;

@@ -7,7 +7,7 @@
  *   load publish  --conns 64 --window W --messages M [--by ws] [--channels C] [--kind ws --subscribed]
  *                 publishes to one channel per connection, or to C in turn; --subscribed: each channel has a subscriber
  *   load hold     --kind … --n N [--channels C]                 holds N connections until standard input ends; says when all are ready
- *   load accept   --kind … --messages N --conns 64              connect, be answered, close
+ *   load accept   --kind … --messages N --conns 64 [--token T]  connect, be answered, close
  *   load resume   --kind … --n 10000 --since POSITION --expect 100     all come back at once and read what they missed
  *
  * --tls: all of it over TLS. CPU time is that of the server's threads over the measured part, so the generator's does not count. */
@@ -153,7 +153,7 @@ static const struct {
     size_t      at;
 } options[] = {
     { "kind", TEXT, offsetof(struct options, kind_name) },
-    OPTION(by, TEXT),       OPTION(sub, TEXT),      OPTION(pub, TEXT),      OPTION(since, TEXT),    OPTION(pid, NUMBER),
+    OPTION(by, TEXT),       OPTION(sub, TEXT),      OPTION(pub, TEXT),      OPTION(since, TEXT),    OPTION(token, TEXT),    OPTION(pid, NUMBER),
     OPTION(n, NUMBER),      OPTION(conns, NUMBER),  OPTION(window, NUMBER), OPTION(size, NUMBER),   OPTION(expect, NUMBER),
     OPTION(channels, NUMBER), OPTION(messages, NUMBER), OPTION(rate, NUMBER), OPTION(subscribed, FLAG), OPTION(bursts, FLAG), OPTION(tls, FLAG),
 };

@@ -11,6 +11,7 @@ struct options {
     const char    *kind_name, *by;                /* ws or sse; http or ws */
     const char    *sub, *pub;     /* HOST:PORT of the public port and of the API */
     const char    *since;         /* last_event_id of subscribers, or NULL */
+    const char    *token;         /* that mode accept shows, or NULL */
     uint64_t       pid;           /* the server whose CPU time counts */
     uint64_t       n;             /* subscribers */
     uint64_t       conns;         /* publishers; of mode accept: connections at a time */

@@ -2,11 +2,12 @@
 //
 //   name     as in the table
 //   base     the baseline beside which it runs: one, coalescing, or { name, kind, run } (run defaults to the row's)
-//   options  of the server: flags (hub only), tls;   rounds: if not those of everybody
+//   options  of the server: flags (hub only), tls; or a function that makes them;   rounds: if not those of everybody
 //   run      (server) => { key: figure, … }
 //   figures  those of them that are shown: { key, unit, label?, goal?, wall? }; wall: it depends on what else the machine does; a goal is atMost(N) or atLeast(N) as a ratio to the baseline,
 //            or noMore(N) or noLess(N) as a figure of its own. DESIGN §10 has the goals.
-import { cpuMs, hold, load, memory, metric, post } from './server.mjs';
+import { alone, cpuMs, hold, load, memory, metric, post } from './server.mjs';
+import { tokenOf } from './tokens.mjs';
 import { setTimeout as wait } from 'node:timers/promises';
 
 const atMost = limit => ({ limit, ratio: true, text: `≤ ${limit} ×` });
@@ -35,6 +36,9 @@ export function allRows(quick) {
   const oneAtATime = { conns: 64, window: 1, kind: 'ws', subscribed: true, messages: 60000 };
   const pipelined = { conns: 8, window: 64, messages: 400000 };
   const pipelinedFigures = [{ key: 'cpu_us', unit: 'µs CPU', goal: noMore(4) }, { key: 'per_s', unit: '/s', wall: true, label: 'publishes/s', goal: noLess(150000) }];
+
+  const accept = token => s => load(s, 'accept', { kind: 'ws', conns: 64, messages: scale(15000), token });
+  const acceptFigures = goal => [{ key: 'accepts_per_s', wall: true, unit: '/s', goal }, { key: 'cpu_us', unit: 'µs CPU', label: 'each' }];
 
   async function resume(s) {
     const { id } = await post(s, '/v1/channels/bench/messages', 'before');
@@ -102,8 +106,13 @@ export function allRows(quick) {
     { name: 'publish by WebSocket, 8 × 64 under way', base: 'one', run: publish({ ...pipelined, by: 'ws' }),
       figures: [{ key: 'cpu_us', unit: 'µs CPU' }, { key: 'per_s', unit: '/s', wall: true, label: 'publishes/s' }] },
 
-    { name: 'accepts, WebSocket', base: 'one', run: s => load(s, 'accept', { kind: 'ws', conns: 64, messages: scale(15000) }),
-      figures: [{ key: 'accepts_per_s', wall: true, unit: '/s', goal: atLeast(0.6) }, { key: 'cpu_us', unit: 'µs CPU', label: 'each' }] },
+    { name: 'accepts, WebSocket', base: 'one', run: accept(), figures: acceptFigures(atLeast(0.6)) },
+    ...['HS256', 'ES256', 'RS256'].flatMap(alg => [
+      { name: `check of a token, ${alg}`, run: () => alone('checks', alg, String(scale(20000))),
+        figures: [{ key: 'check_us', unit: 'µs CPU' }, { key: 'checks_per_s', unit: '/s', label: 'checks per second of a core' }] },
+      { name: `accepts, WebSocket, with a token of ${alg}`, base: { name: 'without', kind: 'hub', run: accept() }, options: () => ({ flags: tokenOf(alg).flags }),
+        run: s => accept(tokenOf(alg).token)(s), figures: acceptFigures() },
+    ]),
     { name: '10,000 resume 100 messages each', base: 'coalescing', run: resume,
       figures: [{ key: 'seconds', wall: true, unit: 's', goal: atMost(3) }, { key: 'cpu_s', unit: 's CPU', label: 'CPU' }] },
 

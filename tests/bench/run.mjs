@@ -25,10 +25,10 @@ async function measure(kind, options, run) {
 
 // The hub first in one round, the baseline first in the next, so that a machine that gets slower is unjust to both.
 async function alternate(row) {
-  const hub = [], base = [], before = ticks(), began = Date.now();
+  const hub = [], base = [], before = ticks(), began = Date.now(), options = typeof row.options === 'function' ? row.options() : row.options;
   const other = typeof row.base === 'string' ? { kind: row.base, run: row.run } : row.base;
-  const ours = async () => hub.push(await measure('hub', row.options, row.run));
-  const theirs = async () => other && base.push(await measure(other.kind, row.options, other.run));
+  const ours = async () => hub.push(await measure('hub', options, row.run));
+  const theirs = async () => other && base.push(await measure(other.kind, options, other.run));
   for (let i = 0; i < Math.min(rounds, row.rounds ?? rounds); i++)
     for (const one of i % 2 ? [theirs, ours] : [ours, theirs]) await one();
   const after = ticks();

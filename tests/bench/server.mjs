@@ -24,6 +24,10 @@ function tempDir() {
   return dir;
 }
 
+// One for the whole run.
+let ofRun;
+export const runDir = () => ofRun ??= tempDir();
+
 function removeDir(dir) {
   rmSync(dir, { recursive: true, force: true });
   dirs.delete(dir);
@@ -87,6 +91,16 @@ export const load = (s, mode, options) => new Promise((done, failed) => {
       if (error) failed(new Error(stderr.trim() || (error.killed ? `load ${mode} took too long` : error.message)));
       else done(JSON.parse(stdout));
     });
+  started.add(child);
+});
+
+// A program of ours that measures itself, on the server's core; what it printed.
+export const alone = (name, ...args) => new Promise((done, failed) => {
+  const child = execFile('taskset', ['-c', SERVER_CORE, join(bin, name), ...args], { timeout: PATIENCE_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
+    started.delete(child);
+    if (error) failed(new Error(stderr.trim() || error.message));
+    else done(JSON.parse(stdout));
+  });
   started.add(child);
 });
 
