@@ -15,6 +15,7 @@
 
 #include <jansson.h>
 #include <openssl/sha.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -342,6 +343,56 @@ static void keys_of_the_settings_count_before_fetched_ones_and_each_source_is_sw
     buf_fini(&by_other);
 }
 
+struct checker {
+    pthread_t         thread;
+    struct authority *authority;
+    struct config    *config;
+    struct slice      token;
+    unsigned          good, others;
+};
+
+static void *check_all_the_time(void *arg)
+{
+    struct checker *checker = arg;
+    for (int i = 0; i < 2000; i++) {
+        struct principal *p;
+        int err = authority_check(checker->authority, checker->config, checker->token, NOW_S, &p);
+        checker->good += !err;
+        checker->others += err && err != ERR_BAD_TOKEN;
+        if (!err)
+            principal_unref(p);
+    }
+    return NULL;
+}
+
+static void keys_are_swapped_while_tokens_are_checked(void **state)
+{
+    struct config config = settings();
+    struct authority *authority = authority_new();
+    struct jwk_set *ours = keys_of("k", SECRET), *other = keys_of("j", SECRET);
+    struct buf token = token_by(ours, "{\"sub\":\"ann\",\"exp\":1700000060}");
+    struct checker checkers[3];
+    (void)state;
+    assert_int_equal(authority_set_keys(authority, KEYS_OF_SETTINGS, jwk_set_ref(ours)), 0);
+    for (size_t i = 0; i < 3; i++) {
+        checkers[i] = (struct checker){ .authority = authority, .config = &config, .token = buf_slice(&token) };
+        assert_int_equal(pthread_create(&checkers[i].thread, NULL, check_all_the_time, &checkers[i]), 0);
+    }
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(authority_set_keys(authority, i % 3 ? KEYS_OF_SETTINGS : KEYS_FETCHED, jwk_set_ref(i % 2 ? other : ours)), 0);
+    assert_int_equal(authority_set_keys(authority, KEYS_OF_SETTINGS, jwk_set_ref(ours)), 0);
+    for (size_t i = 0; i < 3; i++) {
+        pthread_join(checkers[i].thread, NULL);
+        assert_int_equal(checkers[i].others, 0);
+    }
+    check_all_the_time(&checkers[0]);
+    assert_true(checkers[0].good >= 2000);
+    jwk_set_unref(ours);
+    jwk_set_unref(other);
+    authority_free(authority);
+    buf_fini(&token);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +406,7 @@ int main(void)
         cmocka_unit_test(roles_grant_what_the_settings_say),
         cmocka_unit_test(what_has_no_effect_is_noted),
         cmocka_unit_test(a_credential_is_a_token_or_a_key),
+        cmocka_unit_test(keys_are_swapped_while_tokens_are_checked),
         cmocka_unit_test(keys_of_the_settings_count_before_fetched_ones_and_each_source_is_swapped_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
