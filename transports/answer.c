@@ -16,7 +16,7 @@ static void add_body(struct buf *out, const char *type, struct slice body, bool 
 static const char *extra_head(int err)
 {
     return err == ERR_METHOD_NOT_ALLOWED ? "Allow: GET, OPTIONS\r\n"
-         : err == ERR_UNAUTHENTICATED    ? "WWW-Authenticate: Bearer\r\n"
+         : err_status(err) == 401        ? "WWW-Authenticate: Bearer\r\n"
          : err_status(err) == 503 || err_status(err) == 429 ? "Retry-After: 1\r\n" : "";
 }
 

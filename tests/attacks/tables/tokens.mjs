@@ -233,7 +233,8 @@ export const rights = [
 
     // ---- administration
     ...[['GET', '/v1/channels'], ['GET', '/v1/channels/open.a'], ['GET', '/v1/connections'], ['DELETE', '/v1/connections/1'],
-        ['POST', '/v1/users/bob/disconnect', '{}'], ['POST', '/v1/users/bob/messages', '{"data":1}']]
+        ['POST', '/v1/users/bob/disconnect', '{}'], ['POST', '/v1/users/bob/messages', '{"data":1}'], ['GET', '/v1/keys'],
+        ['POST', '/v1/keys', '{"name":"mine"}'], ['POST', '/v1/tokens/revoke', '{"user":"bob"}'], ['GET', '/v1/tokens/revocations']]
         .map(([method, path, body]) => [`${method} ${path} without admin`, { carillon: { subscribe: ['**'], history: ['**'] } }, operator(method, path, body), FORBIDDEN]),
     ['one\'s own connection, which is administration too', { carillon: { publish: ['**'], subscribe: ['**'] } }, operator('GET', '/v1/connections/c1'), FORBIDDEN],
     ['admin of some channels is none of the hub', { carillon: { admin: ['open.**'] } }, operator('GET', '/v1/connections'), FORBIDDEN],
