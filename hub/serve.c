@@ -3,6 +3,7 @@
 #include "hub/access/authority.h"
 #include "hub/access_records.h"
 #include "hub/access/token_keys.h"
+#include "hub/base/audit.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
@@ -176,6 +177,7 @@ static void on_memory_check(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     memory_check(s->serving.config);
     sweep_access(s);
+    audit_tick(now_ms(s), false);
 }
 
 static bool all_done(const struct serve *s, bool outlasting)
@@ -256,6 +258,19 @@ static void take_config(struct serve *s, const struct config *config)
     turn(s);
 }
 
+static void open_audit(const struct serve *s)
+{
+    const char *path = s->serving.config->log_audit;
+    int error = audit_open(path);
+    if (error)
+        log_error("audit", "%s cannot be opened: %s", path, strerror(error));
+}
+
+static void audit_reload(int err)
+{
+    audit_write(&(struct audit_event){ .who = SLICE("signal"), .action = SLICE("reload"), .result = slice_of(err ? err_code(err) : "ok") });
+}
+
 static void reload(struct serve *s)
 {
     struct config_report report = { 0 };
@@ -271,6 +286,8 @@ static void reload(struct serve *s)
         take_config(s, config);
         log_lines(LOG_WARN, buf_slice(&report.notes));
     }
+    open_audit(s);
+    audit_reload(err);
     config_report_fini(&report);
 }
 
@@ -432,6 +449,15 @@ static void limit_files(const struct config *config)
     setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* Who wants to know what was done must not learn later that nothing was written. */
+static int begin_audit(const struct config *config)
+{
+    int error = audit_open(config->log_audit);
+    if (error)
+        log_error("audit", "%s cannot be opened: %s", config->log_audit, strerror(error));
+    return error ? ERR_CONFIG : 0;
+}
+
 int serve_run(const struct config *config, const struct spoke *const *spokes, size_t n_spokes)
 {
     struct serve s = { .serving = { .config = config_ref(config), .clock = clock_real(), .turn = turn_for_spoke }, .spokes = spokes, .n_spokes = n_spokes };
@@ -440,7 +466,9 @@ int serve_run(const struct config *config, const struct spoke *const *spokes, si
     log_setup(config->log_level, config->log_format);
     limit_files(config);
     health_set(HEALTH_HUB, "starting");
-    int err = tidy_start();
+    int err = begin_audit(config);
+    if (!err)
+        err = tidy_start();
     if (!err)
         err = open_authority(&s);
     if (!err)
@@ -454,6 +482,7 @@ int serve_run(const struct config *config, const struct spoke *const *spokes, si
         event_base_dispatch(s.serving.base);
     }
     close_all(&s);
+    audit_tick(0, true);
     tidy_stop();
     config_unref(s.serving.config);
     return err || s.failed ? 1 : 0;

@@ -3,6 +3,7 @@
 #include "hub/access/authority.h"
 #include "hub/api/api_caller.h"
 #include "hub/api/problem.h"
+#include "hub/base/audit.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/query.h"
@@ -163,10 +164,11 @@ static void take_user(struct api_request *r, struct slice value)
 
 static void take_connection(struct api_request *r, struct slice value) { r->connection = connection_parse(value); }
 
+/* A key in place of its id must not get into the audit log. */
 static void take_item(struct api_request *r, struct slice value)
 {
     struct slice id = keep_value(r, value);
-    r->item = id.len <= ROLL_ID_MAX ? id : slice("", 0);
+    r->item = id.len <= ROLL_ID_MAX && (slice_begins(id, SLICE("key_")) || slice_begins(id, SLICE("rv_"))) ? id : slice("", 0);
 }
 
 /* Nothing beyond here knows an escape: %2F is a slash of the name, %00 a byte that no name may have. */
@@ -326,6 +328,8 @@ static void refuse_method(struct api_request *r)
 
 static int refuse(struct api_request *r, int err)
 {
+    if (err_status(err) == 401)
+        audit_refused_login(r->address);
     problem_answer_one(r, NULL, err, NULL);
     return err;
 }

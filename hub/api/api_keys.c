@@ -72,8 +72,9 @@ static void answer_secret(struct api_request *r, int status, struct live_key *ke
     add_key(out, key);
     buf_addf(out, ",\"key\":\"%s\",\"durable\":%s}\n", r->secret, r->record.durable ? "true" : "false");
     explicit_bzero(r->secret, sizeof r->secret);
-    live_key_unref(key);
+    r->item = slice_of(key->item.id);
     api_answer_end(r);
+    live_key_unref(key);
 }
 
 static bool make_secret(struct api_request *r)

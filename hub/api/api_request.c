@@ -1,8 +1,12 @@
 #include "hub/api/api_request.h"
 
 #include "hub/access/access.h"
+#include "hub/api/api.h"
 #include "hub/api/api_caller.h"
+#include "hub/base/audit.h"
 #include "hub/base/err.h"
+
+#include <stdio.h>
 
 enum { SCRATCH_KEPT = 16 * 1024 };
 
@@ -32,7 +36,7 @@ void api_request_reset(struct api_request *r)
     principal_unref(r->principal);
     r->principal = NULL;
     r->item = slice("", 0);
-    r->status = 0;
+    r->status = r->err = 0;
     r->head_only = false;
 }
 
@@ -82,8 +86,32 @@ static void answer_without_memory(struct api_request *r)
     r->content_type = NULL;
 }
 
+/* What the path names, or what came of the request. */
+static struct slice target_of(const struct api_request *r, char text[CONNECTION_TEXT])
+{
+    if (r->item.len > 0)
+        return r->item;
+    if (r->connection)
+        return slice(text, connection_print(text, r->connection));
+    return r->user.len > 0 ? r->user : r->channel;
+}
+
+/* Credentials that are no good are counted only (audit_refused_login): anybody could fill the disk with them. */
+static void audit(const struct api_request *r)
+{
+    char action[128], address[IP_TEXT], connection[CONNECTION_TEXT];
+    if (!r->route || r->route->op != OP_ADMIN || !strcmp(r->route->method, "GET") || !r->principal || r->status == 401)
+        return;
+    int len = snprintf(action, sizeof action, "%s %s", r->route->method, r->route->path);
+    audit_write(&(struct audit_event){
+        .who = principal_name(r->principal), .address = slice(address, ip_print(r->address, address)), .action = slice(action, (size_t)len),
+        .target = target_of(r, connection), .result = r->err ? slice_of(err_code(r->err)) : SLICE("ok"), .request_id = slice_of(r->id),
+    });
+}
+
 void api_answer_end(struct api_request *r)
 {
+    audit(r);
     if (r->answer.failed || r->headers_out.failed)
         answer_without_memory(r);
     r->finished(r);

@@ -89,6 +89,7 @@ struct api_request {
     size_t                   limit;          /* of the page that was asked for */
     /* the answer */
     int                      status;
+    int                      err;            /* what the problem was; 0: none */
     const char              *content_type;   /* NULL: no body */
     struct buf               answer;         /* its body */
     struct buf               headers_out;    /* further header lines, each with its CRLF */

@@ -84,6 +84,7 @@ static void revoked(struct call *call)
     struct api_request *r = call->owner;
     struct revocation *asked = r->revocation_ask.add;
     struct buf told = r->revocation_ask.told;
+    r->item = slice_of(asked->item.id);
     if (call->err)
         answer_failed(r);
     else

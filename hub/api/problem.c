@@ -46,6 +46,7 @@ static void add_headers(struct api_request *request, int status)
 void problem_answer(struct api_request *request, const struct problem *problem)
 {
     int err = problem->found[0].err, status = err_status(err);
+    request->err = err;
     struct buf *out = api_answer_begin(request, status, "application/problem+json");
     buf_addf(out, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\"", api_reason(status), status, err_code(err));
     add_string(out, "detail", problem->found[0].detail);
