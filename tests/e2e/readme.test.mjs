@@ -25,17 +25,18 @@ scenario('README, "Who may do what": the settings are right and the tokens do wh
     const clone = scope.dir();
     mkdirSync(path.join(clone, 'build'));
     symlinkSync(BINARY, path.join(clone, 'build', 'carillon'));
-    const [settings, serve] = blocks('## Who may do what'), [tokens, pair] = blocks('### Tokens');
+    const [settings, serve] = blocks('## Who may do what'), [tokens, pair] = blocks('### Tokens'), [keys] = blocks('### Keys, and taking back');
     assert.match(serve, /^carillon serve --config carillon\.ini &$/m);
     const begun = await bash(settings, clone);
     assert.deepEqual([begun.code, begun.stdout, begun.stderr], [0, 'ok\n', '']);
     const folder = path.join(clone, 'try');
     const hub = await scope.hub({ dev: false, args: ['--config', path.join(folder, 'carillon.ini')], cwd: folder });
-    const done = await bash(`PATH="$PWD/../build:$PATH"\n${tokens.replace('http://localhost:8001', hub.apiUrl(''))}`, folder);
+    const done = await bash(`PATH="$PWD/../build:$PATH"\n${(tokens + keys).replaceAll('http://localhost:8001', hub.apiUrl(''))}`, folder);
     const signed = await bash(`PATH="$PWD/../build:$PATH"\n${pair}`, folder);
     assert.match(signed.stdout, /^eyJ[\w-]+\.[\w-]+\.[\w-]{86}\n$/, signed.stderr);
     const [explained, answers] = done.stdout.split(/(?<=^valid\n)/m);
     assert.match(explained, /signed by the key app \(HS256\)[^]*subscribe +user\.ann chat\.\* room\.ann\.\*\*\n[^]*\nvalid\n$/);
     const told = answers.trim().split(/(?<=\})\s*(?=\{)/).map((text) => JSON.parse(text));
-    assert.deepEqual(told.map((answer) => answer.code ?? 'published'), ['published', 'forbidden', 'unauthenticated', 'published'], done.stderr);
+    assert.deepEqual(told.map((answer) => answer.code ?? (answer.key ? 'made' : answer.user ? 'revoked' : 'published')),
+        ['published', 'forbidden', 'unauthenticated', 'published', 'made', 'revoked', 'token_revoked'], done.stderr);
 });
