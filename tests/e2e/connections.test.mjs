@@ -257,9 +257,9 @@ scenario('who has a user is subscribed to the user\'s own channel at once, and n
     apiProblemOf(await call(hub, '/v1/users/bob/messages', 'x', { headers }), 403, 'forbidden');
     const eve = await scope.ws(hub, '/ws', { headers: bearer(await sign({ sub: 'eve', carillon: {} })) });
     assert.equal((await eve.ask({ type: 'subscribe', channels: ['user.ann'] })).code, 'forbidden');
+    const position = alone.lastId;
     await socket.close();
     await call(hub, '/v1/users/ann/messages', { data: { n: 2 } }, { headers: backend });
-    const position = alone.lastId;
     const again = await scope.sse(hub, `/sse?last_event_id=${position}`, { headers });
     await again.take(1);
     assert.deepEqual(json(again.messages[0]).data, { n: 2 }, 'a reconnect resumes it like any other');
