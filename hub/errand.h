@@ -20,6 +20,8 @@
 #include "hub/call.h"
 #include "hub/connection_id.h"
 
+struct principal;
+
 enum { ERRANDS_AT_ONCE = 8, ERRAND_PART_BYTES = 1024 * 1024, CLOSE_REASON_MAX = 120 };
 
 enum errand_kind {
@@ -28,6 +30,7 @@ enum errand_kind {
     ERRAND_CLOSE,
     ERRAND_CHANNELS,     /* subscribe, unsubscribe */
     ERRAND_RECHECK,      /* close those whose credentials have been taken back (authority_admits) */
+    ERRAND_TOKEN,        /* go on with other credentials of the same user */
 };
 
 struct errand_call {
@@ -44,6 +47,7 @@ struct errand_call {
     struct slice        reason;          /* CLOSE: for people, at most CLOSE_REASON_MAX bytes of UTF-8; empty: the text of close_err */
     const struct slice *add, *remove;    /* CHANNELS: valid names */
     size_t              n_add, n_remove;
+    struct principal   *principal;       /* TOKEN: borrowed */
     /* answer; call.err is ERR_NOT_FOUND (asked for by id), ERR_MEMORY, or what a single connection answered */
     struct errand_part *parts;
     size_t              n_parts;

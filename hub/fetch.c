@@ -124,7 +124,7 @@ void fetch_run(struct hub *hub, struct fetch_call *call)
     bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
     uint64_t start = call->from == FETCH_AFTER && !foreign ? call->after.seq : 0;
     struct source *sources = calloc(call->n_channels, sizeof *sources);
-    struct heap heap = { calloc(call->n_channels, sizeof(void *)), 0, source_less };
+    struct heap heap = { .at = calloc(call->n_channels, sizeof(void *)), .less = source_less };
     int err = ERR_MEMORY;
 
     call->gap = GAP_NONE;

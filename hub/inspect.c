@@ -67,7 +67,7 @@ static void choose(struct hub *hub, struct channels_call *call, struct heap *hea
 
 static int page(struct hub *hub, struct channels_call *call)
 {
-    struct heap heap = { calloc(call->limit, sizeof(void *)), 0, greater };
+    struct heap heap = { .at = calloc(call->limit, sizeof(void *)), .less = greater };
     call->infos = calloc(call->limit, sizeof *call->infos);
     if (heap.at && call->infos) {
         choose(hub, call, &heap);

@@ -9,6 +9,7 @@
 #include "hub/metrics.h"
 #include "transports/catchup.h"
 #include "transports/edge.h"
+#include "transports/tenure.h"
 
 #include <stdlib.h>
 
@@ -16,21 +17,33 @@ enum { OUTBOX_MAX = 256 * 1024, OPENED_AT_ONCE = 64, RETRY_MIN_MS = 500, RETRY_S
 
 /* ---- life ---- */
 
+struct extra *extra_new(struct slice client)
+{
+    struct extra *extra = malloc(sizeof *extra + client.len + 1);
+    if (!extra)
+        return NULL;
+    *extra = (struct extra){ .place = TENURE_NONE };
+    memcpy(extra->client, client.at, client.len);
+    extra->client[client.len] = '\0';
+    return extra;
+}
+
 struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *line, struct principal *principal, struct slice client)
 {
     struct conn *conn = malloc(sizeof *conn);
-    char *chosen = client.len > 0 ? slice_copy(client) : NULL;
+    bool ends = principal_expires_s(principal) != INT64_MAX, more = ends || client.len > 0;
+    struct extra *extra = more ? extra_new(client) : NULL;
     if (conn)
         conn->id = edge->next_id << 8 | edge->peer;
-    if (!conn || (client.len > 0 && !chosen) || roster_add(&edge->roster, conn)) {
+    if (!conn || (more && !extra) || (ends && tenures_make_room(&edge->tenures)) || roster_add(&edge->roster, conn)) {
         free(conn);
-        free(chosen);
+        free(extra);
         principal_unref(principal);
         return NULL;
     }
     *conn = (struct conn){
         .since_s = (uint32_t)(clock_wall_ms(edge->clock) / 1000),
-        .edge = edge, .protocol = protocol, .line = line, .principal = principal, .client = chosen,
+        .edge = edge, .protocol = protocol, .line = line, .principal = principal, .extra = extra,
         .id = edge->next_id++ << 8 | edge->peer, .format = protocol->format, .conn_state = CONN_OPEN,
     };
     link_init(&conn->link);
@@ -42,6 +55,8 @@ struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *
     edge->n_conns++;
     edge->crowded |= ++edge->opened % OPENED_AT_ONCE == 0;
     metric_add((enum metric)protocol->gauge, +1);
+    if (ends)
+        tenure_begin(conn);
     if (edge->draining)
         conn_dirty(conn);
     return conn;
@@ -105,6 +120,7 @@ void conn_gone(struct conn *conn)
     link_remove(&conn->due_link);
     list_add_last(&edge->doomed, &conn->link);
     roster_remove(&edge->roster, conn);
+    tenure_end(conn);
     edge->n_conns--;
     metric_add((enum metric)conn->protocol->gauge, -1);
     conn_dirty(conn);
@@ -126,7 +142,7 @@ void conn_free(struct conn *conn)
     link_remove(&conn->link);
     link_remove(&conn->dirty_link);
     principal_unref(conn->principal);
-    free(conn->client);
+    free(conn->extra);
     free(conn);
 }
 
@@ -137,7 +153,7 @@ size_t conn_name(const struct conn *conn, char out[24])
 
 struct slice conn_client(const struct conn *conn, char scratch[24])
 {
-    return conn->client ? slice_of(conn->client) : slice(scratch, conn_name(conn, scratch));
+    return conn->extra && conn->extra->client[0] ? slice_of(conn->extra->client) : slice(scratch, conn_name(conn, scratch));
 }
 
 /* ---- what is its own ---- */
@@ -294,7 +310,7 @@ static size_t count_new(struct conn *conn, const struct slice *names, size_t n)
     return found;
 }
 
-int conn_assign(struct conn *conn, const struct slice *names, size_t n)
+int conn_assign(struct conn *conn, const struct slice *names, size_t n, bool given)
 {
     if (conn->conn_state != CONN_OPEN)
         return ERR_GONE;
@@ -302,7 +318,7 @@ int conn_assign(struct conn *conn, const struct slice *names, size_t n)
     if (n_new > 0 && conn->subs.n + n_new > conn->edge->config->limits_channels)
         return ERR_TOO_MANY_CHANNELS;
     int err = n_new == 0 ? 0 : begin_subs(conn, names, n, catchup_new(conn, CATCHUP_NOW, FETCH_NOW, (struct position){ 0 }, false, NULL));
-    for (size_t i = 0; i < n && !err; i++)
+    for (size_t i = 0; i < n && given && !err; i++)
         find_sub(conn, names[i])->reader.given = true;
     return err;
 }

@@ -110,6 +110,13 @@ struct protocol {
     void (*farewell)(struct conn *conn, const struct parting *parting);
 };
 
+/* What only some connections have: a chosen client id, credentials that end (tenure.h). */
+struct extra {
+    int64_t due_ms;                       /* wall clock: when its credentials are looked at again */
+    size_t  place;                        /* in edge->tenures; TENURE_NONE: they do not end */
+    char    client[];                     /* "": the connection's own id */
+};
+
 enum conn_state { CONN_OPEN, CONN_CLOSING, CONN_GONE };
 
 struct conn {
@@ -120,7 +127,7 @@ struct conn {
     const struct protocol *protocol;
     void                  *line;          /* the line's own (struct line *) */
     struct principal      *principal;     /* one reference */
-    char                  *client;        /* chosen client id, or NULL: the connection's own id */
+    struct extra          *extra;         /* NULL: it has nothing of this */
     struct sub_set         subs;          /* all of them */
     struct link            pending;       /* live ones whose ring has something for them */
     struct link            catchups;      /* struct catchup, oldest first */
@@ -170,8 +177,8 @@ void        conn_say_end(struct conn *conn);
  * then nothing has changed. */
 int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum fetch_from from, struct position after, bool marked, void *tag);
 /* Those of `names`, which are valid, that it is not subscribed to, from now on: not the client wants them, so no grant of its is asked
- * for. 0, ERR_TOO_MANY_CHANNELS, ERR_MEMORY: then nothing has changed. */
-int conn_assign(struct conn *conn, const struct slice *names, size_t n);
+ * for. 0, ERR_TOO_MANY_CHANNELS, ERR_MEMORY: then nothing has changed. `given`: they stay whatever its credentials say later. */
+int conn_assign(struct conn *conn, const struct slice *names, size_t n, bool given);
 int conn_unsubscribe(struct conn *conn, struct slice name);        /* 0 or ERR_NOT_SUBSCRIBED */
 bool conn_is_subscribed(const struct conn *conn, struct slice name);
 
@@ -225,6 +232,7 @@ struct catchup {
 void catchup_each_channel(const struct catchup *cu, void (*each)(void *arg, struct slice channel), void *arg);
 
 /* ---- for the edge's own modules, not for protocols and lines ---- */
+struct extra *extra_new(struct slice client);  /* NULL: no memory */
 void conn_drain(struct conn *conn);            /* closes with ERR_DRAINING and a retry time of its own */
 void conn_leave(struct conn *conn);            /* out of all feeds and catch-ups; not inside a callback */
 void conn_free(struct conn *conn);             /* gone, and no call under way */

@@ -42,6 +42,15 @@ static void bool_member(struct buf *out, const char *name, bool yes)
     buf_addf(out, ",\"%s\":%s", name, yes ? "true" : "false");
 }
 
+static void user_member(struct buf *out, const struct principal *principal)
+{
+    struct slice user = principal_user(principal);
+    if (user.len > 0)
+        member(out, "user", user);
+    else
+        buf_add_str(out, ",\"user\":null");
+}
+
 static const char *gap_name(enum gap_reason gap) { return gap == GAP_EPOCH ? "epoch" : "history"; }
 
 static void recovery(struct buf *out, const struct fetch_channel *channel, bool resumed)
@@ -91,14 +100,10 @@ void control_gap(struct buf *out, const struct fetch_call *answer, bool replay)
 void control_welcome(struct buf *out, const struct conn *conn, struct position position)
 {
     char name[24], scratch[24];
-    struct slice user = principal_user(conn->principal);
     begin(out, "welcome", SLICE(""));
     member(out, "connection", slice(name, conn_name(conn, name)));
     member(out, "client", conn_client(conn, scratch));
-    if (user.len > 0)
-        member(out, "user", user);
-    else
-        buf_add_str(out, ",\"user\":null");
+    user_member(out, conn->principal);
     position_member(out, "position", position);
     end(out);
 }
@@ -154,6 +159,32 @@ void control_published(struct buf *out, struct slice ref, const struct publish_c
     member(out, "channel", msg_channel(m));
     number_member(out, "time", (uint64_t)m->time_ms);
     number_member(out, "subscribers", answer->subscribers);
+    end(out);
+}
+
+/* When credentials end, on the wall clock; those that do not have none. */
+static void expiry(struct buf *out, const struct principal *principal)
+{
+    int64_t expires_s = principal_expires_s(principal);
+    if (expires_s == INT64_MAX)
+        buf_add_str(out, ",\"expires\":null");
+    else
+        number_member(out, "expires", (uint64_t)expires_s * 1000);
+}
+
+void control_renewed(struct buf *out, struct slice ref, const struct principal *principal)
+{
+    begin(out, "ok", ref);
+    user_member(out, principal);
+    expiry(out, principal);
+    end(out);
+}
+
+void control_expiring(struct buf *out, int64_t ends_ms, int64_t left_ms)
+{
+    begin(out, "token-expiring", SLICE(""));
+    number_member(out, "expires", (uint64_t)ends_ms);
+    number_member(out, "expires_ms", (uint64_t)left_ms);
     end(out);
 }
 

@@ -8,6 +8,7 @@
 
 struct conn;
 struct parting;
+struct principal;
 
 void control_ready(struct buf *out, const struct conn *conn, const struct fetch_call *answer, bool resumed);
 void control_gap(struct buf *out, const struct fetch_call *answer, bool replay);
@@ -17,6 +18,8 @@ void control_unsubscribed(struct buf *out, struct slice ref, struct slice channe
 void control_position(struct buf *out, struct slice channel, struct position position);   /* channel empty: the connection's */
 void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer);
 void control_published(struct buf *out, struct slice ref, const struct publish_call *answer);
+void control_renewed(struct buf *out, struct slice ref, const struct principal *principal);
+void control_expiring(struct buf *out, int64_t ends_ms, int64_t left_ms);
 void control_pong(struct buf *out, struct slice ref);
 void control_error(struct buf *out, struct slice ref, int err);
 /* Last words. */

@@ -72,6 +72,7 @@ void edge_free(struct edge *edge)
     flush_fini(edge);
     buf_fini(&edge->scratch);
     roster_fini(&edge->roster);
+    tenures_fini(&edge->tenures);
     mailbox_fini(&edge->box);
     pool_fini(&edge->pool);
     if (idle)
@@ -385,6 +386,7 @@ void edge_tick(struct edge *edge)
     }
     if (!link_alone(&edge->head_wanted))
         edge_ask_head(edge);
+    tenures_tick(edge);
     batches_tick(edge, now_ms);
     if (edge->starved)
         feed_starved(edge);

@@ -19,6 +19,7 @@
 #include "hub/call.h"
 #include "transports/ring.h"
 #include "transports/roster.h"
+#include "transports/tenure.h"
 
 struct authority;
 struct conn;
@@ -46,6 +47,7 @@ struct edge {
     struct link            dirty_conns;  /* have something to send or to decide at the end of this turn */
     struct link            conns;        /* all that are open */
     struct roster          roster;       /* the same, by id */
+    struct tenures         tenures;      /* those whose credentials end, by when */
     struct link            doomed;       /* gone; freed at the end of the turn in which their last call came back */
     struct link            wheel[WHEEL_SLOTS];   /* connections by the second in which something is due */
     int64_t                wheel_s;      /* the second up to which the wheel has run */

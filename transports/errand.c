@@ -89,7 +89,7 @@ static int change_channels(struct conn *conn, struct errand_part *part)
     const struct errand_call *errand = part->errand;
     int err = check_channels(conn, errand);
     if (!err)
-        err = conn_assign(conn, errand->add, errand->n_add);
+        err = conn_assign(conn, errand->add, errand->n_add, true);
     if (err)
         return err;
     for (size_t i = 0; i < errand->n_remove; i++) {
@@ -102,14 +102,32 @@ static int change_channels(struct conn *conn, struct errand_part *part)
     return 0;
 }
 
+static int admits(const struct conn *conn, const struct principal *principal)
+{
+    return authority_admits(conn->edge->authority, principal, clock_wall_ms(conn->edge->clock) / 1000);
+}
+
 /* Nothing is done to those whose credentials are as good as they were. */
 static int recheck(struct conn *conn, struct errand_part *part)
 {
     (void)part;
-    int err = authority_admits(conn->edge->authority, conn->principal, clock_wall_ms(conn->edge->clock) / 1000);
+    int err = admits(conn, conn->principal);
     if (err)
         conn_close(conn, err);
     return 0;
+}
+
+/* What has not been told where it begins cannot be told that something of it ends. The credentials were good when they were looked at,
+ * but may have been taken back since. */
+static int renew(struct conn *conn, struct errand_part *part)
+{
+    struct principal *principal = part->errand->principal;
+    int err = conn->greeted ? admits(conn, principal) : ERR_BUSY;
+    if (!err)
+        err = tenure_may_renew(conn, principal);
+    if (!err)
+        tenure_renew(conn, principal_ref(principal));
+    return err;
 }
 
 /* ---- a page ---- */
@@ -133,7 +151,9 @@ static void list(struct edge *edge, struct errand_part *part)
     }
 }
 
-static act_fn *const acts[] = { [ERRAND_SHOW] = show, [ERRAND_CLOSE] = close_it, [ERRAND_CHANNELS] = change_channels, [ERRAND_RECHECK] = recheck };
+static act_fn *const acts[] = {
+    [ERRAND_SHOW] = show, [ERRAND_CLOSE] = close_it, [ERRAND_CHANNELS] = change_channels, [ERRAND_RECHECK] = recheck, [ERRAND_TOKEN] = renew,
+};
 
 void errand_do(struct edge *edge, struct errand_part *part)
 {

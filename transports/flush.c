@@ -196,7 +196,7 @@ static void load_merged(struct load *load, struct conn *conn)
         conn_close(conn, ERR_MEMORY);
         return;
     }
-    struct heap heap = { merge->heap, 0, place_less };
+    struct heap heap = { .at = merge->heap, .less = place_less };
     for (struct link *l = conn->pending.next; l != &conn->pending; l = l->next) {
         struct sub *sub = link_of(l, struct sub, pending_link);
         struct place *place = &merge->places[heap.n];

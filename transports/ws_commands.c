@@ -9,6 +9,7 @@
 #include "transports/control.h"
 #include "transports/edge.h"
 #include "transports/ws.h"
+#include "transports/ws_auth.h"
 #include "transports/ws_say.h"
 
 #include <stdlib.h>
@@ -329,6 +330,18 @@ static int run_ping(struct command *command)
     return 0;
 }
 
+static int run_auth(struct command *command)
+{
+    struct buf token = { 0 };
+    int err = string_member(command, "token", &token);
+    if (!err && token.failed)
+        err = ERR_MEMORY;
+    if (!err)
+        ws_auth(command->conn, command->ref, buf_slice(&token));
+    buf_fini(&token);
+    return err;
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -336,7 +349,7 @@ static const struct {
     run_fn     *run;
 } commands[] = {
     { "subscribe", run_subscribe }, { "unsubscribe", run_unsubscribe }, { "publish", run_publish },
-    { "history", run_history },     { "ping", run_ping },
+    { "history", run_history },     { "ping", run_ping },               { "auth", run_auth },
 };
 
 static int run(struct command *command)

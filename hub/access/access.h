@@ -43,6 +43,7 @@ void              principal_unref(struct principal *p);     /* NULL is fine */
 int          principal_may(const struct principal *p, enum access_op op, struct slice channel);
 struct slice principal_user(const struct principal *p);     /* empty: no user */
 struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend", "user ann", "token" */
+bool         principal_is_nobody(const struct principal *p);      /* made of no credentials */
 int64_t      principal_expires_s(const struct principal *p);/* seconds since 1970; INT64_MAX: never */
 const struct token *principal_token(const struct principal *p);   /* what it said; NULL: not of a token */
 /* The key made at run time, and which of its secrets; NULL: not of one. */

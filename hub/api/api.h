@@ -61,6 +61,7 @@ void api_read_messages(struct api_request *request);
 void api_list_connections(struct api_request *request);
 void api_show_connection(struct api_request *request);
 void api_disconnect(struct api_request *request);
+void api_renew_connection(struct api_request *request);
 void api_change_channels(struct api_request *request);
 void api_make_key(struct api_request *request);
 void api_list_keys(struct api_request *request);

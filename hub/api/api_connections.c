@@ -1,8 +1,10 @@
-/* api_connections.c — connections seen and changed from outside: which there are, one of them, close, subscribe and unsubscribe;
+/* api_connections.c — connections seen and changed from outside: which there are, one of them, close, subscribe and unsubscribe, a new token;
  * by id, or all those of a user. What is asked becomes an errand (hub/errand.h), which the edges do. */
+#include "hub/access/authority.h"
 #include "hub/api/api.h"
 #include "hub/api/api_list.h"
 #include "hub/api/problem.h"
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/json.h"
 #include "hub/base/name.h"
@@ -309,4 +311,92 @@ void api_change_channels(struct api_request *r)
     } else {
         submit(r, changed);
     }
+}
+
+/* ---- a new token ---- */
+
+/* The answer to who has just shown good credentials of his own, about those in the body. */
+static void refuse_token(struct api_request *r, int err)
+{
+    bool is_bad = err_status(err) == 401;
+    problem_answer_one(r, is_bad ? "token" : NULL, is_bad ? ERR_BAD_FIELD : err, is_bad ? err_text(err) : NULL);
+}
+
+static void renewed(struct call *call)
+{
+    struct api_request *r = call->owner;
+    struct principal *principal = r->errand.principal;
+    int64_t expires_s = principal_expires_s(principal);
+    errand_answer_fini(&r->errand);
+    if (call->err) {
+        principal_unref(principal);
+        if (err_status(call->err) == 401)
+            refuse_token(r, call->err);
+        else
+            answer_failed(r);
+        return;
+    }
+    struct buf *out = api_answer_begin(r, 200, "application/json");
+    struct slice user = principal_user(principal);
+    buf_add_str(out, "{\"user\":");
+    if (user.len > 0)
+        buf_add_json(out, user);
+    else
+        buf_add_str(out, "null");
+    if (expires_s == INT64_MAX)
+        buf_add_str(out, ",\"expires\":null}\n");
+    else
+        buf_addf(out, ",\"expires\":%lld}\n", (long long)expires_s * 1000);
+    principal_unref(principal);
+    api_answer_end(r);
+}
+
+/* 0: the errand is on its way. */
+static int try_token(struct api_request *r)
+{
+    struct principal *principal;
+    struct api *api = r->api;
+    int err = authority_check(api->authority, api->config, buf_slice(&r->scratch), clock_wall_ms(api->clock) / 1000, &principal);
+    if (err)
+        return err;
+    r->errand = (struct errand_call){ .kind = ERRAND_TOKEN, .principal = principal };
+    submit(r, renewed);
+    return 0;
+}
+
+/* The keys have been looked for, once: if that went well, they are what they are. */
+static void keys_came(struct call *call)
+{
+    struct api_request *r = call->owner;
+    int looked = call->err, err = try_token(r);
+    if (err == ERR_KEYS_PENDING && looked != ERR_DRAINING)
+        refuse_token(r, looked ? ERR_KEYS_PENDING : ERR_BAD_TOKEN);
+    else if (err)
+        refuse_token(r, err == ERR_KEYS_PENDING ? looked : err);
+}
+
+static void read_token(struct api_request *r, struct problem *problem)
+{
+    struct json_object object;
+    read_object(r, &object, problem);
+    struct slice token = json_member_find(&object, "token");
+    if (problem->n == 0 && (!token.at || json_unquote(token, &r->scratch) || r->scratch.len == 0))
+        problem_add(problem, "token", ERR_BAD_FIELD, "token is a string");
+}
+
+void api_renew_connection(struct api_request *r)
+{
+    struct problem problem = { 0 };
+    if (!is_of_somebody(r) || !begin_body(r))
+        return;
+    read_token(r, &problem);
+    if (problem.n > 0) {
+        problem_answer(r, &problem);
+        return;
+    }
+    int err = try_token(r);
+    if (err == ERR_KEYS_PENDING)
+        api_submit(r, CALL_KEYS, r->body.len, keys_came);
+    else if (err)
+        refuse_token(r, err);
 }

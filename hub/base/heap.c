@@ -1,32 +1,53 @@
 #include "hub/base/heap.h"
 
-static void swap(struct heap *heap, size_t a, size_t b)
+static void put(struct heap *heap, size_t at, void *item)
 {
-    void *item = heap->at[a];
-    heap->at[a] = heap->at[b];
-    heap->at[b] = item;
+    heap->at[at] = item;
+    if (heap->placed)
+        heap->placed(item, at);
 }
 
-void heap_push(struct heap *heap, void *item)
+static void rise(struct heap *heap, size_t at, void *item)
 {
-    size_t i = heap->n++;
-    heap->at[i] = item;
-    while (i > 0 && heap->less(heap->at[i], heap->at[(i - 1) / 2])) {
-        swap(heap, i, (i - 1) / 2);
-        i = (i - 1) / 2;
+    while (at > 0 && heap->less(item, heap->at[(at - 1) / 2])) {
+        put(heap, at, heap->at[(at - 1) / 2]);
+        at = (at - 1) / 2;
     }
+    put(heap, at, item);
 }
 
-void heap_top_changed(struct heap *heap)
+static void sink(struct heap *heap, size_t at, void *item)
 {
-    for (size_t i = 0, least = 0;; i = least) {
-        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < heap->n; child++)
-            if (heap->less(heap->at[child], heap->at[least]))
-                least = child;
-        if (least == i)
-            return;
-        swap(heap, i, least);
+    for (size_t child; (child = 2 * at + 1) < heap->n; at = child) {
+        if (child + 1 < heap->n && heap->less(heap->at[child + 1], heap->at[child]))
+            child++;
+        if (!heap->less(heap->at[child], item))
+            break;
+        put(heap, at, heap->at[child]);
     }
+    put(heap, at, item);
+}
+
+void heap_push(struct heap *heap, void *item) { rise(heap, heap->n++, item); }
+
+void heap_changed(struct heap *heap, size_t at)
+{
+    void *item = heap->at[at];
+    if (at > 0 && heap->less(item, heap->at[(at - 1) / 2]))
+        rise(heap, at, item);
+    else
+        sink(heap, at, item);
+}
+
+void heap_top_changed(struct heap *heap) { sink(heap, 0, heap->at[0]); }
+
+void heap_remove(struct heap *heap, size_t at)
+{
+    void *last = heap->at[--heap->n];
+    if (at == heap->n)
+        return;
+    heap->at[at] = last;
+    heap_changed(heap, at);
 }
 
 void *heap_pop(struct heap *heap)
@@ -34,7 +55,6 @@ void *heap_pop(struct heap *heap)
     if (heap->n == 0)
         return NULL;
     void *item = heap->at[0];
-    heap->at[0] = heap->at[--heap->n];
-    heap_top_changed(heap);
+    heap_remove(heap, 0);
     return item;
 }
