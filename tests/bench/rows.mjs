@@ -107,7 +107,7 @@ export function allRows(quick) {
       figures: [{ key: 'cpu_us', unit: 'µs CPU' }, { key: 'per_s', unit: '/s', wall: true, label: 'publishes/s' }] },
 
     { name: 'accepts, WebSocket', base: 'one', run: accept(), figures: acceptFigures(atLeast(0.6)) },
-    ...['HS256', 'ES256', 'RS256'].flatMap(alg => [
+    ...['HS256', 'ES256', 'RS256', 'EdDSA'].flatMap(alg => [
       { name: `check of a token, ${alg}`, run: () => alone('checks', alg, String(scale(20000))),
         figures: [{ key: 'check_us', unit: 'µs CPU' }, { key: 'checks_per_s', unit: '/s', label: 'checks per second of a core' }] },
       { name: `accepts, WebSocket, with a token of ${alg}`, base: { name: 'without', kind: 'hub', run: accept() }, options: () => ({ flags: tokenOf(alg).flags }),

@@ -4,7 +4,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runDir } from './server.mjs';
 
-const KEY_OPTIONS = { RS256: ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048'], ES256: ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'] };
+const KEY_OPTIONS = { RS256: ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048'], ES256: ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  EdDSA: ['-algorithm', 'ED25519'] };
 const made = {};
 
 // { flags: what makes a hub know the key, token }
