@@ -259,7 +259,6 @@ scenario('who has a user is subscribed to the user\'s own channel at once, and n
     assert.equal((await eve.ask({ type: 'subscribe', channels: ['user.ann'] })).code, 'forbidden');
     const position = alone.lastId;
     await socket.close();
-    const position = alone.lastId;      // before what comes next, which it gets too
     await call(hub, '/v1/users/ann/messages', { data: { n: 2 } }, { headers: backend });
     const again = await scope.sse(hub, `/sse?last_event_id=${position}`, { headers });
     await again.take(1);
