@@ -92,6 +92,24 @@ scenario('what a client sends while its token waits is not lost', async (scope) 
     assert.equal((await request(hub, '/v1/channels/a/messages', { headers: bearer(await idp.token({ carillon: { history: ['a'] } })) })).json.data.length, 2);
 });
 
+scenario('a connection is renewed with a token of a key made a moment ago, by its client and from outside', async (scope) => {
+    const idp = await Idp.start(scope);
+    idp.keep = 3;
+    const hub = await hubOf(scope, idp.url, 'refetch = 100ms');
+    await ready(hub);
+    const socket = await scope.ws(hub, '/ws', { headers: bearer(await idp.token({ sub: 'ann' })) });
+    const { connection } = await socket.get('welcome');
+    idp.mode = 'slow';
+    await idp.rotate();
+    assert.equal((await socket.ask({ type: 'auth', token: await idp.token({ sub: 'ann' }) })).type, 'ok');
+    const operator = await idp.token({ carillon: { admin: ['**'] } });
+    await idp.rotate();
+    const answer = await request(hub, `/v1/connections/${connection}/token`, { method: 'POST', headers: bearer(operator), body: { token: await idp.token({ sub: 'ann' }) } });
+    assert.ok(answer.status < 300, answer.text);
+    const stranger = await socket.ask({ type: 'auth', token: await idp.tokenOf(await idp.makeKey('unserved'), { sub: 'ann' }) });
+    assert.equal(stranger.code, 'bad_token');
+});
+
 scenario('a key that nobody serves any more is not accepted after the next fetch', async (scope) => {
     const idp = await Idp.start(scope);
     const hub = await hubOf(scope, idp.url, 'refetch = 100ms');
