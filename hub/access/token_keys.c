@@ -70,8 +70,22 @@ static void add_key(struct reading *r, struct slice content)
     buf_fini(&why);
 }
 
+/* A secret in the settings is as secret as their file, and one on the command line is none. */
+static void look_at_place(struct reading *r)
+{
+    const char *where = r->entry->where, *colon = strrchr(where, ':');
+    char *path = colon ? slice_copy(slice(where, (size_t)(colon - where))) : NULL;
+    struct stat st;
+    if (slice_begins(slice_of(where), SLICE("--")))
+        buf_addf(r->notes, "signers.%s: everybody on this machine can read the command line; file:PATH keeps it secret\n", r->entry->name);
+    else if (path && !stat(path, &st) && (st.st_mode & S_IROTH))
+        buf_addf(r->notes, "signers.%s: everybody on this machine can read %s; chmod 640 would keep it secret\n", r->entry->name, path);
+    free(path);
+}
+
 static void take_secret(struct reading *r, struct slice text)
 {
+    look_at_place(r);
     if (jwa_is_secret(r->algorithm))
         add_key(r, text);
     else

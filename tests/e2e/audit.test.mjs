@@ -1,6 +1,6 @@
 // The audit log: a line for every administrative action, also for those that were refused, and no secret in it; and no secret anywhere.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { post, request } from './lib/http.mjs';
@@ -94,4 +94,16 @@ scenario('no secret is in the log, the metrics, an error or the command line, ho
         readFileSync(`/proc/${hub.pid}/comm`, 'latin1'), ...answers.map((answer) => `${JSON.stringify(answer.headers)} ${answer.text}`)];
     const secrets = [key, rotated, root.split('.')[2], root.split('.')[1], stale.split('.')[2], alien.split('.')[2], '0123456789abcdef', 'e2e-0123456789'];
     for (const secret of secrets) for (const text of said) assert.ok(!text.includes(secret.replace(/^ck_/, '')), `${secret} in: ${text.slice(Math.max(0, text.indexOf(secret) - 200))}`);
+});
+
+scenario('settings with a secret that everybody on the machine can read are told, and so is a secret on the command line', async (scope) => {
+    const { hub } = await audited(scope);
+    const told = /signers\.app: everybody on this machine can read \S*carillon\.ini; chmod 640/;
+    assert.doesNotMatch(hub.log, told);
+    chmodSync(hub.ini, 0o644);
+    hub.run.signal('SIGHUP');
+    await hub.run.waitFor(() => told.test(hub.log), 'the warning');
+    chmodSync(hub.ini, 0o640);
+    const other = await tokenHub(scope, '', { signers: '', args: [`--signers.app=HS256 secret:${'s'.repeat(64)}`] });
+    assert.match(other.log, /signers\.app: everybody on this machine can read the command line/);
 });
