@@ -23,7 +23,8 @@ struct extra *extra_new(struct slice client)
     if (!extra)
         return NULL;
     *extra = (struct extra){ .place = TENURE_NONE };
-    memcpy(extra->client, client.at, client.len);
+    if (client.len > 0)
+        memcpy(extra->client, client.at, client.len);
     extra->client[client.len] = '\0';
     return extra;
 }

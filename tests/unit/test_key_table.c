@@ -338,7 +338,7 @@ static void pages_follow_one_another_in_the_order_of_ids(void **state)
     struct live_key *keys[4];
     bool more;
     for (int i = 9; i >= 0; i--) {
-        char id[8], secret[8];
+        char id[24], secret[24];
         snprintf(id, sizeof id, "key_%d", i);
         snprintf(secret, sizeof secret, "s%d", i);
         assert_int_equal(add(rig, id, secret), 0);
