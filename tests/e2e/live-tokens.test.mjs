@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { apiProblemOf, publish, request } from './lib/http.mjs';
+import { Idp } from './lib/jwks.mjs';
+import { eventually } from './lib/wait.mjs';
 import { bearer, inSeconds, sign, tokenHub, unsigned } from './lib/tokens.mjs';
 
 const json = (block) => JSON.parse(block.data);
@@ -115,4 +117,24 @@ scenario('credentials may be made shorter, and those without an end end no more'
     assert.equal((await shorter.end()).code, 4001);
     assert.equal(shorter.of('token-expiring').length, 0);
     assert.equal((await longer.ask({ type: 'ping' })).type, 'pong');
+});
+
+scenario('credentials whose key is not known yet wait for it, and what was said behind them waits too', async (scope) => {
+    const idp = await Idp.start(scope);
+    const hub = await tokenHub(scope, `[tokens]\njwks = ${idp.url}\n`);
+    await eventually(async () => (await request(hub, '/health/ready')).status === 200, 'keys');
+    const socket = await scope.ws(hub, '/ws', { headers: bearer(await idp.token({ sub: 'ann' })) });
+    const { connection } = await socket.get('welcome');
+    await socket.get('subscribed');
+    await idp.rotate();
+    idp.mode = 'slow';
+    socket.send({ type: 'auth', ref: 1, token: await idp.token({ sub: 'ann', carillon: { subscribe: ['new'] } }) });
+    socket.send({ type: 'subscribe', ref: 2, channels: ['new'] });
+    await socket.waitFor(() => socket.frames.find((f) => f.ref === 2), 'both answers');
+    assert.deepEqual(socket.frames.filter((f) => f.ref).map((f) => [f.type, f.ref]), [['ok', 1], ['subscribed', 2]]);
+    const unknown = await idp.tokenOf(await idp.makeKey('stranger'), { sub: 'ann' });
+    assert.ok(['bad_token', 'keys_pending'].includes((await socket.ask({ type: 'auth', token: unknown })).code));
+    assert.ok(['bad_field', 'keys_pending'].includes((await renew(hub, connection, unknown)).json.code));
+    assert.equal((await renew(hub, connection, await idp.token({ sub: 'ann', carillon: { subscribe: ['new'] } }))).status, 200);
+    assert.equal((await socket.ask({ type: 'unsubscribe', channels: ['new'] })).type, 'unsubscribed');
 });

@@ -233,7 +233,8 @@ export const rights = [
 
     // ---- administration
     ...[['GET', '/v1/channels'], ['GET', '/v1/channels/open.a'], ['GET', '/v1/connections'], ['DELETE', '/v1/connections/1'],
-        ['POST', '/v1/users/bob/disconnect', '{}'], ['POST', '/v1/users/bob/messages', '{"data":1}'], ['GET', '/v1/keys'],
+        ['POST', '/v1/connections/c100/channels', '{"add":["x"]}'], ['POST', '/v1/connections/c100/token', '{"token":"{T}"}'],
+        ['POST', '/v1/users/bob/channels', '{"add":["x"]}'], ['POST', '/v1/users/bob/disconnect', '{}'], ['POST', '/v1/users/bob/messages', '{"data":1}'], ['GET', '/v1/keys'],
         ['POST', '/v1/keys', '{"name":"mine"}'], ['POST', '/v1/tokens/revoke', '{"user":"bob"}'], ['GET', '/v1/tokens/revocations']]
         .map(([method, path, body]) => [`${method} ${path} without admin`, { carillon: { subscribe: ['**'], history: ['**'] } }, operator(method, path, body), FORBIDDEN]),
     ['one\'s own connection, which is administration too', { carillon: { publish: ['**'], subscribe: ['**'] } }, operator('GET', '/v1/connections/c1'), FORBIDDEN],
@@ -261,5 +262,9 @@ export const commands = [
     ['publishing elsewhere', { carillon: WRITER }, { type: 'publish', channel: S, data: 1 }, 'forbidden'],
     ['history', { carillon: READER }, { type: 'history', channel: 'open.a' }, 'forbidden'],
     ['another user\'s channel', { sub: 'ann' }, { type: 'subscribe', channels: ['user.bob'] }, 'forbidden'],
+    ['other credentials that are none', { sub: 'ann' }, { type: 'auth', token: 'x.y.z' }, 'bad_token'],
+    ['a key that nobody has given', { sub: 'ann' }, { type: 'auth', token: `ck_${'0'.repeat(64)}` }, 'unauthenticated'],
+    ['credentials that are no text', { sub: 'ann' }, { type: 'auth', token: ['x'] }, 'bad_field'],
+    ['credentials of a megabyte', { sub: 'ann' }, { type: 'auth', token: 'x.y.'.repeat(250000) }, 'bad_token'],
     ['a token in a command', {}, { type: 'publish', channel: S, data: 1, token: '{admin}' }, 'forbidden'],
 ];
