@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { apiProblemOf, problemOf, publish, request } from './lib/http.mjs';
+import { KeepAlive } from './lib/line.mjs';
 import { bearer, sign, tokenHub } from './lib/tokens.mjs';
+import { eventually } from './lib/wait.mjs';
 
 const del = (hub, where, options) => request(hub, where, { method: 'DELETE', ...options });
 const call = (hub, where, body, options) => request(hub, where, { method: 'POST', body, ...options });
@@ -281,4 +283,24 @@ scenario('a token\'s channels are subscribed at once', async (scope) => {
     assert.deepEqual((await dotted.get('welcome')).user, 'a b');
     assert.equal((await dotted.ask({ type: 'ping' })).type, 'pong');
     assert.equal(dotted.of('subscribed').length, 0, 'a user that fits no channel name has no channel');
+});
+
+scenario('errands that are under way when the hub drains are answered, and do not hold it up', async (scope) => {
+    const hub = await scope.hub({ args: ['--edge.threads=3', '--drain.timeout=60s'] });
+    const clients = [];
+    for (let i = 0; i < 6; i++) clients.push(await scope.ws(hub, '/ws?channel=a&user=ann'));
+    const agent = new KeepAlive();
+    scope.defer(() => agent.destroy());
+    const outcomes = [];
+    let more = true;
+    const ask = async (where) => {
+        while (more) outcomes.push(await request(hub, where, { agent }).then((answer) => answer.status, () => { more = false; return 'closed'; }));
+    };
+    const asking = ['/v1/connections', '/v1/connections?user=ann', `/v1/connections/${await idOf(clients[0])}`].map(ask);
+    await eventually(() => outcomes.length > 10, 'some answers');
+    const { code } = await hub.terminate(20_000);
+    assert.equal(code, 0, 'before drain.timeout');
+    await Promise.all(asking);
+    assert.deepEqual([...new Set(outcomes)].filter((o) => ![200, 404, 'closed'].includes(o)), []);
+    for (const client of clients) assert.equal((await client.end()).code, 4000);
 });

@@ -1198,6 +1198,53 @@ static int tell_seed(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_world, end_world)
 
+/* ---- channels that are given from outside ---- */
+
+/* Also when another reader has asked about the given channel already. */
+static void a_channel_given_before_the_stream_began_waits_for_its_beginning(void **state)
+{
+    const struct slice given[] = { SLICE("b"), SLICE("a"), SLICE("b") };
+    (void)state;
+    subscriber(&test_ws, "b");
+    edge_turn();
+    struct client *c = subscriber(&test_sse, "a");
+    assert_int_equal(conn_assign(c->conn, given, 3, true), 0);
+    *view_of(c, 'b') = (struct view){ .subscribed = true };
+    edge_turn();
+    publish('a');
+    publish('b');
+    settle();
+    publish('b');
+    publish('a');
+    settle();
+    check_complete(c);
+    expect_log(c, "subN:a:2:1 subN:b:2:1 b3 a4 ");
+    assert_int_equal(c->conn->subs.n, 2);
+}
+
+static void what_is_given_is_bounded_and_all_or_nothing(void **state)
+{
+    const struct slice given[] = { SLICE("b"), SLICE("c"), SLICE("d") };
+    (void)state;
+    world->config.limits_channels = 3;
+    struct client *c = subscriber(&test_ws, "a");
+    settle();
+    assert_int_equal(conn_assign(c->conn, given, 3, true), ERR_TOO_MANY_CHANNELS);
+    assert_int_equal(c->conn->subs.n, 1);
+    assert_int_equal(conn_assign(c->conn, given, 2, true), 0);
+    *view_of(c, 'b') = *view_of(c, 'c') = (struct view){ .subscribed = true };
+    assert_int_equal(conn_assign(c->conn, given, 2, true), 0);
+    settle();
+    publish('c');
+    settle();
+    check_complete(c);
+    assert_int_equal(conn_assign(c->conn, given + 2, 1, true), ERR_TOO_MANY_CHANNELS);
+    unsubscribe(c, 'a');
+    assert_int_equal(conn_assign(c->conn, given + 2, 1, true), 0);
+    *view_of(c, 'd') = (struct view){ .subscribed = true };
+    settle();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1255,6 +1302,8 @@ int main(void)
         TEST(letters_of_the_loop_are_handed_to_it),
         TEST(an_idle_connection_is_small),
         cmocka_unit_test_teardown(whatever_happens_nobody_misses_or_repeats_a_message_untold, tell_seed),
+        TEST(a_channel_given_before_the_stream_began_waits_for_its_beginning),
+        TEST(what_is_given_is_bounded_and_all_or_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
