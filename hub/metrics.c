@@ -50,6 +50,9 @@ void metric_add(enum metric metric, int64_t n)
     add(&c->value[metric], n);
 }
 
+/* Both are in the order of rates.def. */
+void metric_rate_limited(unsigned limit) { metric_add((enum metric)(METRIC_rate_publishes_per_connection + limit), 1); }
+
 void metric_publish_us(int64_t microseconds)
 {
     struct counters *c = mine ? mine : counters_new();

@@ -20,18 +20,29 @@ static const char *extra_head(int err)
          : err_status(err) == 503 || err_status(err) == 429 ? "Retry-After: 1\r\n" : "";
 }
 
-void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only)
+static void add_problem(struct buf *out, int err, const struct rate_verdict *verdict, const struct cors *cors, bool head_only)
 {
     int status = err_status(err);
     struct buf body = { 0 };
     buf_addf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":", api_reason(status), status, err_code(err));
     buf_add_json(&body, slice_of(err_text(err)));
+    if (verdict)
+        buf_addf(&body, ",\"limit\":\"%s\",\"retry_after\":%lld", verdict->limit, (long long)verdict->retry_s);
     buf_add_char(&body, '}');
-    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n" CORS_ALWAYS "%s", status, api_reason(status), extra_head(err));
+    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n" CORS_ALWAYS "%s", status, api_reason(status), verdict ? "" : extra_head(err));
+    if (verdict)
+        rates_add_headers(out, verdict);
     cors_add(out, cors);
     add_body(out, "application/problem+json", buf_slice(&body), head_only);
     out->failed |= body.failed;
     buf_fini(&body);
+}
+
+void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only) { add_problem(out, err, NULL, cors, head_only); }
+
+void answer_rate_limited(struct buf *out, const struct rate_verdict *verdict, const struct cors *cors)
+{
+    add_problem(out, ERR_RATE_LIMITED, verdict, cors, false);
 }
 
 void answer_options(struct buf *out, const struct cors *cors, bool head_too)

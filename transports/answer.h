@@ -4,10 +4,13 @@
  * Threading: pure functions. Failure is out->failed. */
 #pragma once
 #include "hub/access/cors.h"
+#include "hub/access/rates.h"
 
 void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only);   /* RFC 9457 */
 void answer_page(struct buf *out, struct slice html, bool head_only);
 void answer_options(struct buf *out, const struct cors *cors, bool head_too);         /* what a place takes, also to a browser's preflight */
+/* ERR_RATE_LIMITED, with the limit and when it is over. */
+void answer_rate_limited(struct buf *out, const struct rate_verdict *verdict, const struct cors *cors);
 /* A whole SSE stream that says hub.bye and ends: an EventSource comes back after retry_ms, but gives up at any status other than 200. */
 void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct cors *cors);
 void answer_stream(struct buf *out, const struct cors *cors);                             /* head of an SSE stream; no length, ends by close */

@@ -1,6 +1,7 @@
 #include "transports/control.h"
 
 #include "hub/access/access.h"
+#include "hub/access/rates.h"
 #include "hub/base/err.h"
 #include "hub/envelope.h"
 #include "transports/conn.h"
@@ -201,6 +202,16 @@ void control_error(struct buf *out, struct slice ref, int err)
     member(out, "message", slice_of(err_text(err)));
     if (err_status(err) == 503 || err_status(err) == 429)
         number_member(out, "retry_after", 1);
+    end(out);
+}
+
+void control_rate_limited(struct buf *out, struct slice ref, const struct rate_verdict *verdict)
+{
+    begin(out, "error", ref);
+    member(out, "code", slice_of(err_code(ERR_RATE_LIMITED)));
+    member(out, "message", slice_of(err_text(ERR_RATE_LIMITED)));
+    member(out, "limit", slice_of(verdict->limit));
+    number_member(out, "retry_after", (uint64_t)verdict->retry_s);
     end(out);
 }
 

@@ -7,6 +7,7 @@
 #include "hub/call.h"
 
 struct conn;
+struct rate_verdict;
 struct parting;
 struct principal;
 
@@ -22,6 +23,7 @@ void control_renewed(struct buf *out, struct slice ref, const struct principal *
 void control_expiring(struct buf *out, int64_t ends_ms, int64_t left_ms);
 void control_pong(struct buf *out, struct slice ref);
 void control_error(struct buf *out, struct slice ref, int err);
+void control_rate_limited(struct buf *out, struct slice ref, const struct rate_verdict *verdict);     /* an error that names the limit */
 /* Last words. */
 void control_bye(struct buf *out, const struct parting *parting, int64_t retry_ms);
 void control_last_error(struct buf *out, const struct parting *parting);

@@ -42,6 +42,7 @@ static void on_ws_key(struct reading *r, struct slice v)         { r->head->ws_k
 static void on_ws_version(struct reading *r, struct slice v)     { r->head->ws_version = v; r->ws_versions++; }
 static void on_connection(struct reading *r, struct slice v)     { r->connection_upgrade |= lists(v, SLICE("upgrade")); }
 static void on_upgrade(struct reading *r, struct slice v)        { r->upgrade_websocket |= lists(v, SLICE("websocket")); }
+static void on_accept(struct reading *r, struct slice v)         { r->head->wants_stream |= lists(v, SLICE("text/event-stream")); }
 static void on_ws_protocol(struct reading *r, struct slice v)
 {
     r->head->offers_protocols = true;
@@ -59,6 +60,7 @@ static const struct header {
     { SLICE("last-event-id"), on_last_event_id },
     { SLICE("authorization"), on_authorization },
     { SLICE("x-api-key"), on_api_key },
+    { SLICE("accept"), on_accept },
     { SLICE("connection"), on_connection },
     { SLICE("upgrade"), on_upgrade },
     { SLICE("sec-websocket-key"), on_ws_key },

@@ -24,6 +24,7 @@ struct head {
     bool             ws_sound;              /* one key and one version, in HTTP/1.1 (RFC 6455 §4.2.1) */
     bool             offers_protocols;      /* there is a Sec-WebSocket-Protocol … */
     bool             offers_carillon;       /* … and carillon.v1 is in it */
+    bool             wants_stream;          /* Accept names text/event-stream, as an EventSource does */
     bool             has_body;              /* a Content-Length other than 0, or a Transfer-Encoding */
 };
 

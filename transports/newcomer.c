@@ -1,7 +1,9 @@
 #include "transports/newcomer.h"
 
+#include "hub/access/authority.h"
 #include "hub/access/forwarded.h"
 #include "hub/base/buf.h"
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/config/config.h"
@@ -178,8 +180,9 @@ static int why_not_now(struct newcomer *newcomer)
     return enough ? ERR_TOO_MANY_CONNECTIONS : ERR_BUSY;
 }
 
-/* Not now. An EventSource would take a 503 or 429 for final, so a stream begins for it and ends with hub.bye. */
-static void put_off(struct visit *visit, int err, bool is_stream)
+/* Not now. An EventSource would take a 503 or 429 for final, so a stream begins for it and ends with hub.bye: it comes back after
+ * `least_ms` at least. */
+static void put_off_for(struct visit *visit, int err, bool is_stream, int64_t least_ms)
 {
     struct newcomer *newcomer = visit->newcomer;
     if (!is_stream) {
@@ -187,9 +190,11 @@ static void put_off(struct visit *visit, int err, bool is_stream)
         return;
     }
     log_debug(newcomer->peer, "told to come back: %s", err_code(err));
-    answer_bye(&newcomer->out, err, come_back_ms(newcomer->reception), &visit->cors);
+    answer_bye(&newcomer->out, err, least_ms + come_back_ms(newcomer->reception), &visit->cors);
     answer(newcomer);
 }
+
+static void put_off(struct visit *visit, int err, bool is_stream) { put_off_for(visit, err, is_stream, 0); }
 
 /* limits.memory, limits.connections_per_address */
 static bool is_put_off(struct visit *visit, bool is_stream)
@@ -200,11 +205,35 @@ static bool is_put_off(struct visit *visit, bool is_stream)
     return err;
 }
 
+/* Too many wrong keys and tokens came from this address: nothing from there is looked at for a while. */
+static bool is_kept_out(struct visit *visit, const struct stream_request *request)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    const struct edge *edge = newcomer->reception->edge;
+    struct rate_verdict verdict;
+    if ((!request->key.len && !request->cookie.len) ||
+        !rates_check_login(authority_rates(edge->authority), edge->config, request->ip, clock_mono_ms(edge->clock), &verdict))
+        return false;
+    metric_rate_limited(verdict.index);
+    if (visit->head.wants_stream) {
+        put_off_for(visit, ERR_RATE_LIMITED, true, verdict.retry_s * 1000);
+        return true;
+    }
+    log_debug(newcomer->peer, "request refused: %s", err_code(ERR_RATE_LIMITED));
+    answer_rate_limited(&newcomer->out, &verdict, &visit->cors);
+    answer(newcomer);
+    return true;
+}
+
 static void enter_sse(struct visit *visit, const struct stream_request *request)
 {
     struct newcomer *newcomer = visit->newcomer;
     struct reception *reception = newcomer->reception;
     int err = sse_check(reception->edge, request);
+    if (err == ERR_RATE_LIMITED) {
+        put_off(visit, err, true);
+        return;
+    }
     if (err) {
         refuse(newcomer, err, &visit->cors, false);
         return;
@@ -342,6 +371,15 @@ static bool begin_to_wait(struct visit *visit)
     return true;
 }
 
+/* How a token counts whose key is not known after all; one that nobody has signed is as wrong as any. */
+static int unknown_key(const struct visit *visit)
+{
+    const struct edge *edge = visit->newcomer->reception->edge;
+    if (visit->otherwise == ERR_BAD_TOKEN)
+        rates_failed_login(authority_rates(edge->authority), edge->config, visit->newcomer->seats.ip, clock_mono_ms(edge->clock));
+    return visit->otherwise;
+}
+
 static void enter_identified(struct visit *visit, const struct place *place, struct stream_request *request)
 {
     bool is_stream = place->kind == FOR_STREAMS;
@@ -349,7 +387,7 @@ static void enter_identified(struct visit *visit, const struct place *place, str
     if (err == ERR_KEYS_PENDING && !visit->otherwise && (is_put_off(visit, is_stream) || begin_to_wait(visit)))
         return;
     if (err == ERR_KEYS_PENDING && visit->otherwise)
-        err = request->refused = visit->otherwise;
+        err = request->refused = unknown_key(visit);
     if (err == ERR_KEYS_PENDING || err == ERR_DRAINING)
         put_off(visit, err, is_stream);
     else
@@ -370,9 +408,10 @@ static void enter(struct visit *visit)
         refuse(newcomer, err, &visit->cors, visit->head.method == HEAD_METHOD_HEAD);
         return;
     }
+    request.ip = newcomer->seats.ip;
     if (visit->head.method == HEAD_METHOD_OPTIONS)
         tell_options(visit, place);
-    else
+    else if (!is_kept_out(visit, &request))
         enter_identified(visit, place, &request);
     stream_request_fini(&request);
 }

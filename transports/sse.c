@@ -144,6 +144,8 @@ int sse_check(struct edge *edge, const struct stream_request *request)
     err = outset_init(&outset, request, principal, true);
     if (!err) {
         err = check_channels(edge, &outset, principal);
+        if (!err)
+            err = stream_take(edge, principal, request, outset.n);
         outset_fini(&outset);
     }
     principal_unref(principal);

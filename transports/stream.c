@@ -1,16 +1,19 @@
 #include "transports/stream.h"
 
 #include "hub/access/authority.h"
+#include "hub/access/rates.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/name.h"
 #include "hub/config/config.h"
+#include "hub/metrics.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
 
 static int find_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal)
 {
     const struct config *config = edge->config;
+    struct rate_verdict verdict;
     int err = request->client.len > 0 ? client_id_check(request->client) : 0;
     if (err)
         return err;
@@ -18,7 +21,7 @@ static int find_principal(struct edge *edge, const struct stream_request *reques
     if (credential.len == 0 && request->cookie.len > 0 && authority_knows_tokens(edge->authority))
         credential = request->cookie;      /* else it may be of another service on this host */
     if (credential.len > 0)
-        return authority_check(edge->authority, config, credential, clock_wall_ms(edge->clock) / 1000, ret_principal);
+        return authority_login(edge->authority, config, credential, request->ip, edge->clock, &verdict, ret_principal);
     if (config->dev && request->user.len > 0)
         return principal_dev_user(config, request->user, ret_principal);
     *ret_principal = principal_anonymous(config);
@@ -39,6 +42,16 @@ int stream_principal(struct edge *edge, const struct stream_request *request, st
     if (!request->refused)
         *ret_principal = principal_ref(request->principal);
     return request->refused;
+}
+
+int stream_take(struct edge *edge, const struct principal *principal, const struct stream_request *request, size_t n)
+{
+    const struct rate_subject subject = { .principal = principal, .address = request->ip };
+    struct rate_verdict verdict;
+    int err = n == 0 ? 0 : rates_take(authority_rates(edge->authority), edge->config, &subject, RATE_SUBSCRIPTIONS, n, clock_mono_ms(edge->clock), &verdict);
+    if (err)
+        metric_rate_limited(verdict.index);
+    return err;
 }
 
 enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after)

@@ -12,8 +12,10 @@ struct edge;
 /* Finds out who asks and keeps that in the request, so that a signature is checked once: 0 or what stream_principal says. */
 int stream_identify(struct edge *edge, struct stream_request *request);
 /* Who asks: the holder of a key or token, a user that --dev believes, or nobody in particular. ERR_BAD_CLIENT, and those of
- * authority_check. */
+ * authority_login. */
 int stream_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal);
+/* The `n` channels it begins with are counted as subscriptions (hub/access/rates.h), not yet of the connection: 0 or ERR_RATE_LIMITED. */
+int stream_take(struct edge *edge, const struct principal *principal, const struct stream_request *request, size_t n);
 /* Where it begins: FETCH_AFTER with a position, else FETCH_NOW. */
 enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after);
 /* Around sse.retry, spread so that those who are cut together do not come back together. */

@@ -6,7 +6,7 @@
  * Threading  edge thread.
  * Limits     limits.header_bytes for all of it; the decoded text is never longer than the query. */
 #pragma once
-#include "hub/base/buf.h"
+#include "hub/base/ip.h"
 
 struct head;
 struct principal;
@@ -19,6 +19,7 @@ struct stream_request {
     struct slice  client, user, format;        /* ?client= ?user= ?format=; empty: not there */
     struct slice  key;               /* an API key or a token: Authorization: Bearer …, X-API-Key, ?token=; the first of these counts */
     struct slice  cookie;            /* the cookie `token`: counts when there is no other, and the hub knows tokens */
+    struct ip     ip;                /* whose request it is; no address: a unix socket. Set by who reads the head */
     struct slice  peer;              /* address of the other side, for logs */
     struct buf    decoded;           /* the query's own memory */
     /* stream_identify() */

@@ -182,9 +182,10 @@ static int begin(struct conn *conn, const struct stream_request *request)
     int err = outset_init(&outset, request, conn->principal, false);
     if (err)
         return err;
-    if (outset.n == 0)
+    err = stream_take(conn->edge, conn->principal, request, outset.n);
+    if (!err && outset.n == 0)
         greet(conn);
-    else if (!(err = conn_subscribe(conn, outset.names, outset.n, from, after, false, NULL)))
+    else if (!err && !(err = conn_subscribe(conn, outset.names, outset.n, from, after, false, NULL)))
         hold_input(conn);
     outset_fini(&outset);
     return err;

@@ -1,11 +1,13 @@
 /* ws_auth.c — the frame `auth`: a connection goes on with other credentials, or shows its first.
  *
- *   auth ─> authority_check ─┬─ good ─> ok, then what ends and begins by it (tenure.h)
+ *   auth ─> authority_login ─┬─ good ─> ok, then what ends and begins by it (tenure.h)
  *                            ├─ its key is being fetched ─> nothing is read until it has come (keys_wait.h), then once more
  *                            └─ bad ─> error; who has shown nothing good before is closed with it */
+#include "hub/metrics.h"
 #include "transports/ws_auth.h"
 
 #include "hub/access/authority.h"
+#include "hub/access/rates.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "transports/conn.h"
@@ -25,12 +27,21 @@ struct waiting_auth {
     char             bytes[];      /* ref, token */
 };
 
+static struct ip address_of(const struct conn *conn)
+{
+    struct ip none = { 0 };
+    return conn->edge->line->address ? conn->edge->line->address(conn) : none;
+}
+
 static int authenticate(struct conn *conn, struct slice ref, struct slice token)
 {
     struct edge *edge = conn->edge;
     struct principal *principal;
     struct buf object = { 0 };
-    int err = authority_check(edge->authority, edge->config, token, clock_wall_ms(edge->clock) / 1000, &principal);
+    struct rate_verdict verdict;
+    int err = authority_login(edge->authority, edge->config, token, address_of(conn), edge->clock, &verdict, &principal);
+    if (err == ERR_RATE_LIMITED)
+        metric_rate_limited(verdict.index);
     if (err)
         return err;
     if ((err = tenure_may_renew(conn, principal))) {
@@ -51,7 +62,12 @@ static void answer_failed(struct conn *conn, struct slice ref, int err)
         conn_close(conn, err);
         return;
     }
-    control_error(&object, ref, err);
+    struct rate_verdict verdict;
+    struct edge *edge = conn->edge;
+    if (err == ERR_RATE_LIMITED && rates_check_login(authority_rates(edge->authority), edge->config, address_of(conn), clock_mono_ms(edge->clock), &verdict))
+        control_rate_limited(&object, ref, &verdict);
+    else
+        control_error(&object, ref, err);
     ws_say(conn, &object);
 }
 

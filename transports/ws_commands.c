@@ -1,5 +1,7 @@
 /* ws_commands.c — what clients may say, one row each. A command is checked completely before anything happens, so that it
  * is done or answered with one `error`; it never disconnects. Its `ref` comes back as the bytes it was. */
+#include "hub/access/authority.h"
+#include "hub/access/rates.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/json.h"
@@ -14,12 +16,13 @@
 
 #include <stdlib.h>
 
-enum { REF_MAX = 256, HISTORY_DEFAULT = 100, HISTORY_MAX = 1000, HISTORY_BYTES = 1024 * 1024 };
+enum { REF_MAX = 256, HISTORY_DEFAULT = 100, HISTORY_MAX = 1000, HISTORY_BYTES = 1024 * 1024, COUNTED_INSIDE = -1 };
 
 struct command {
     struct conn             *conn;
     const struct json_object object;
     struct slice             ref;
+    struct rate_verdict      verdict;       /* of ERR_RATE_LIMITED */
 };
 
 typedef int run_fn(struct command *command);     /* 0: answered, or will be; else it is answered with this error */
@@ -29,6 +32,28 @@ static void say_error(struct conn *conn, struct slice ref, int err)
     struct buf object = { 0 };
     control_error(&object, ref, err);
     ws_say(conn, &object);
+}
+
+/* ---- how often (hub/access/rates.h) ---- */
+
+static int take(struct command *command, enum rate_count what, size_t n)
+{
+    struct conn *conn = command->conn;
+    struct edge *edge = conn->edge;
+    struct rate_subject subject = { .connection = conn->id, .principal = conn->principal };
+    if (edge->line->address)
+        subject.address = edge->line->address(conn);
+    int err = rates_take(authority_rates(edge->authority), edge->config, &subject, what, n, clock_mono_ms(edge->clock), &command->verdict);
+    if (err)
+        metric_rate_limited(command->verdict.index);
+    return err;
+}
+
+static void say_rate_limited(const struct command *command)
+{
+    struct buf object = { 0 };
+    control_rate_limited(&object, command->ref, &command->verdict);
+    ws_say(command->conn, &object);
 }
 
 /* ---- members ---- */
@@ -116,6 +141,8 @@ static int run_subscribe(struct command *command)
         err = since_member(command, FETCH_NOW, &from, &after);
     if (!err && command->ref.len > 0 && !tag)
         err = ERR_MEMORY;
+    if (!err)
+        err = take(command, RATE_SUBSCRIPTIONS, names.n);
     if (!err)
         err = conn_subscribe(command->conn, names.slices, names.n, from, after, from != FETCH_NOW, tag);
     if (err)
@@ -347,9 +374,11 @@ static int run_auth(struct command *command)
 static const struct {
     const char *type;
     run_fn     *run;
+    int         counts_as;      /* enum rate_count, or COUNTED_INSIDE */
 } commands[] = {
-    { "subscribe", run_subscribe }, { "unsubscribe", run_unsubscribe }, { "publish", run_publish },
-    { "history", run_history },     { "ping", run_ping },               { "auth", run_auth },
+    { "publish", run_publish, RATE_PUBLISHES },       { "subscribe", run_subscribe, COUNTED_INSIDE },
+    { "unsubscribe", run_unsubscribe, RATE_COMMANDS }, { "history", run_history, RATE_COMMANDS },
+    { "ping", run_ping, RATE_COMMANDS },               { "auth", run_auth, RATE_COMMANDS },
 };
 
 static int run(struct command *command)
@@ -360,7 +389,8 @@ static int run(struct command *command)
         if (!slice_is(buf_slice(&type), slice_of(commands[i].type)))
             continue;
         buf_fini(&type);
-        return commands[i].run(command);
+        err = commands[i].counts_as == COUNTED_INSIDE ? 0 : take(command, (enum rate_count)commands[i].counts_as, 1);
+        return err ? err : commands[i].run(command);
     }
     buf_fini(&type);
     return err;
@@ -378,8 +408,10 @@ void ws_on_message(struct conn *conn, struct slice text)
         return;
     }
     struct slice ref = json_member_find(&object, "ref");
-    struct command command = { conn, object, ref.at && ref.len <= REF_MAX ? ref : SLICE("") };
+    struct command command = { .conn = conn, .object = object, .ref = ref.at && ref.len <= REF_MAX ? ref : SLICE("") };
     err = ref.at && ref.len > REF_MAX ? ERR_BAD_FIELD : run(&command);
-    if (err)
+    if (err == ERR_RATE_LIMITED)
+        say_rate_limited(&command);
+    else if (err)
         say_error(conn, command.ref, err);
 }

@@ -204,6 +204,23 @@ struct slice principal_user(const struct principal *p) { return slice(p->bytes +
 struct slice principal_name(const struct principal *p) { return slice(p->bytes, p->name_len); }
 bool         principal_is_nobody(const struct principal *p) { return p->kind == NOBODY || (p->kind == DEV && p->user_len == 0); }
 int64_t      principal_expires_s(const struct principal *p) { return p->expires_s; }
+
+struct slice principal_key(const struct principal *p)
+{
+    const size_t prefix = sizeof "key " - 1;
+    return p->kind == KEY || p->kind == LIVE_KEY ? slice(p->bytes + prefix, p->name_len - prefix) : slice(p->bytes, 0);
+}
+
+struct slice principal_tier(const struct principal *p)
+{
+    switch (p->kind) {
+    case KEY:      return p->key->tier ? slice_of(p->key->tier) : SLICE("");
+    case LIVE_KEY: return live_key_of(p)->tier;
+    case TOKEN:    return p->token->tier;
+    default:       return SLICE("");
+    }
+}
+
 const struct token *principal_token(const struct principal *p) { return p->token; }
 
 const struct live_key *principal_live_key(const struct principal *p, uint32_t *ret_generation)

@@ -44,6 +44,8 @@ int          principal_may(const struct principal *p, enum access_op op, struct 
 struct slice principal_user(const struct principal *p);     /* empty: no user */
 struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend", "user ann", "token" */
 bool         principal_is_nobody(const struct principal *p);      /* made of no credentials */
+struct slice principal_key(const struct principal *p);      /* the name of its API key; empty: none */
+struct slice principal_tier(const struct principal *p);     /* whose rates it has, by its key or its token; empty: those of [rates] */
 int64_t      principal_expires_s(const struct principal *p);/* seconds since 1970; INT64_MAX: never */
 const struct token *principal_token(const struct principal *p);   /* what it said; NULL: not of a token */
 /* The key made at run time, and which of its secrets; NULL: not of one. */

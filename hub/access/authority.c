@@ -3,8 +3,10 @@
 #include "hub/access/jwk.h"
 #include "hub/access/jwt.h"
 #include "hub/access/key_table.h"
+#include "hub/access/rates.h"
 #include "hub/access/revocations.h"
 #include "hub/access/token.h"
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 
@@ -17,6 +19,7 @@ struct authority {
     atomic_bool      expects_keys;
     pthread_rwlock_t lock;
     struct jwk_set  *sources[KEY_SOURCES];      /* NULL: none yet */
+    struct rates    *rates;
     struct jwk_set  *keys;                      /* all of them together: what tokens are checked with */
     struct key_table   *key_table;
     struct revocations *revocations;
@@ -38,11 +41,12 @@ struct authority *authority_new(void)
         return NULL;
     }
     atomic_init(&authority->version, 1);
+    authority->rates = rates_new();
     authority->keys = jwk_set_new();
     authority->own = (struct taken_back){ on_taken_back, authority };
     authority->key_table = key_table_new(&authority->own);
     authority->revocations = revocations_new(&authority->own);
-    if (authority->keys && authority->key_table && authority->revocations)
+    if (authority->rates && authority->keys && authority->key_table && authority->revocations)
         return authority;
     authority_free(authority);
     return NULL;
@@ -55,6 +59,7 @@ void authority_free(struct authority *authority)
     for (int source = 0; source < KEY_SOURCES; source++)
         jwk_set_unref(authority->sources[source]);
     jwk_set_unref(authority->keys);
+    rates_free(authority->rates);
     pthread_rwlock_destroy(&authority->lock);
     key_table_free(authority->key_table);
     revocations_free(authority->revocations);
@@ -202,4 +207,19 @@ int authority_admits(struct authority *authority, const struct principal *princi
     if (key)
         return key_table_admits(authority->key_table, slice_of(key->item.id), generation, now_s);
     return token ? revocations_check(authority->revocations, token->jti, token->user, token->issued_s) : 0;
+}
+
+struct rates *authority_rates(const struct authority *authority) { return authority ? authority->rates : NULL; }
+
+int authority_login(struct authority *authority, const struct config *config, struct slice credential, struct ip from, const struct clock *clock,
+                    struct rate_verdict *ret_verdict, struct principal **ret_principal)
+{
+    int64_t now_ms = clock_mono_ms(clock);
+    int err = rates_check_login(authority->rates, config, from, now_ms, ret_verdict);
+    if (err)
+        return err;
+    err = authority_check(authority, config, credential, clock_wall_ms(clock) / 1000, ret_principal);
+    if (err == ERR_UNAUTHENTICATED || err == ERR_BAD_TOKEN)
+        rates_failed_login(authority->rates, config, from, now_ms);
+    return err;
 }

@@ -13,13 +13,17 @@
 #pragma once
 #include "hub/access/access.h"
 #include "hub/access/taken_back.h"
+#include "hub/base/ip.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct authority;
+struct clock;
 struct jwk_set;
 struct key_table;
+struct rate_verdict;
+struct rates;
 struct revocations;
 
 enum key_source {
@@ -36,6 +40,11 @@ void              authority_free(struct authority *authority);     /* NULL is fi
  * again), ERR_MEMORY. `now_s` is seconds
  * since 1970. Of the credential nothing is kept and nothing is said. */
 int authority_check(struct authority *authority, const struct config *config, struct slice credential, int64_t now_s, struct principal **ret_principal);
+
+/* The same for somebody at an address, where too many wrong ones from there are ERR_RATE_LIMITED, unseen (rates.h). */
+int authority_login(struct authority *authority, const struct config *config, struct slice credential, struct ip from, const struct clock *clock,
+                    struct rate_verdict *ret_verdict, struct principal **ret_principal);
+struct rates *authority_rates(const struct authority *authority);      /* NULL: of no authority */
 
 /* The keys of that source from now on, instead of those it had. Takes the reference over. When two sources have a key of the same kid
  * and algorithm, that of the settings counts. 0; ERR_MEMORY: the ones before stay. */

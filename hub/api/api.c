@@ -247,7 +247,7 @@ static int find_principal(struct api_request *r)
     }
     struct principal *principal = NULL;
     unsigned version = authority_version(r->api->authority);
-    err = key.at ? authority_check(r->api->authority, config, key, now_s(r->api), &principal) : 0;
+    err = key.at ? authority_login(r->api->authority, config, key, r->address, r->api->clock, &r->rate, &principal) : 0;
     if (err)
         return err;
     if (!key.at)
@@ -264,6 +264,14 @@ static int find_principal(struct api_request *r)
     return session->principal ? 0 : ERR_MEMORY;
 }
 
+/* Also what is then not allowed counts. */
+static int take_rate(struct api_request *r)
+{
+    const struct rate_subject subject = { .principal = r->session->principal, .address = r->address };
+    enum rate_count what = r->route->op == OP_PUBLISH ? RATE_PUBLISHES : RATE_COMMANDS;
+    return rates_take(authority_rates(r->api->authority), r->api->config, &subject, what, 1, clock_mono_ms(r->api->clock), &r->rate);
+}
+
 static int authorise(struct api_request *r)
 {
     if (r->route->op == OP_OPEN)
@@ -272,6 +280,12 @@ static int authorise(struct api_request *r)
     r->caller = err ? NULL : api_caller_ref(r->session->caller);
     if (!err && r->route->op == OP_ADMIN)
         r->principal = principal_ref(r->session->principal);
+    if (!err)
+        err = take_rate(r);
+    if (err == ERR_RATE_LIMITED)
+        metric_rate_limited(r->rate.index);
+    if (err != ERR_KEYS_PENDING)
+        rates_add_headers(&r->headers_out, &r->rate);
     return err ? err : principal_may(r->session->principal, (enum access_op)r->route->op, r->channel);
 }
 
@@ -378,6 +392,14 @@ static int how_unknown_counts(const struct api_request *r, int answer)
     return r->api->now_us - r->arrived_us >= KEYS_WAIT_MS * INT64_C(1000) ? ERR_KEYS_PENDING : 0;
 }
 
+/* One that nobody has signed is as wrong as any. */
+static void refuse_unknown(struct api_request *r, int err)
+{
+    if (err == ERR_BAD_TOKEN)
+        rates_failed_login(authority_rates(r->api->authority), r->api->config, r->address, clock_mono_ms(r->api->clock));
+    refuse(r, err);
+}
+
 static void keys_looked_for(struct call *call)
 {
     struct api_request *r = call->owner;
@@ -386,7 +408,7 @@ static void keys_looked_for(struct call *call)
     if (err == ERR_KEYS_PENDING && !(err = how_unknown_counts(r, call->err)))
         ask_for_keys(r);
     else if (err)
-        refuse(r, err);
+        refuse_unknown(r, err);
     else
         r->route->run(r);
 }

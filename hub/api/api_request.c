@@ -26,6 +26,7 @@ void api_request_reset(struct api_request *r)
     r->body = r->path = r->query = r->channel = r->cookie = slice("", 0);
     r->cors = (struct cors){ 0 };
     r->address = (struct ip){ 0 };
+    r->rate = (struct rate_verdict){ 0 };
     r->body_max = r->path_len = 0;
     api_caller_unref(r->caller);
     r->channel_err = r->user_err = 0;

@@ -6,6 +6,7 @@
 #pragma once
 #include "hub/access/cors.h"
 #include "hub/access/key_table.h"
+#include "hub/access/rates.h"
 #include "hub/access/revocations.h"
 #include "hub/base/ip.h"
 #include "hub/base/name.h"
@@ -59,6 +60,7 @@ struct api_request {
     char                     path_bytes[PATH_BYTES];   /* the decoded values of the path */
     size_t                   path_len;
     struct slice             channel;        /* {channel}; empty with channel_err */
+    struct rate_verdict      rate;           /* of the limit that is nearest, or that refused it */
     int                      channel_err;    /* ERR_BAD_CHANNEL: not a channel name */
     struct slice             user;           /* {user}; `channel` is the user's own then, where the route is about its messages */
     int                      user_err;       /* ERR_BAD_FIELD: nothing that a user could be called */

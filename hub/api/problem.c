@@ -39,7 +39,7 @@ static void add_headers(struct api_request *request, int status)
 {
     if (status == 401)
         api_answer_header(request, "WWW-Authenticate", "Bearer");
-    if (status == 429 || status == 503)
+    if ((status == 429 && !request->rate.retry_s) || status == 503)
         api_answer_header(request, "Retry-After", "1");
 }
 
@@ -52,6 +52,8 @@ void problem_answer(struct api_request *request, const struct problem *problem)
     add_string(out, "detail", problem->found[0].detail);
     add_string(out, "request_id", request->id);
     add_errors(out, problem);
+    if (err == ERR_RATE_LIMITED && request->rate.limit)
+        buf_addf(out, ",\"limit\":\"%s\",\"retry_after\":%lld", request->rate.limit, (long long)request->rate.retry_s);
     buf_add_char(out, '}');
     add_headers(request, status);
     api_answer_end(request);

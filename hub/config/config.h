@@ -18,6 +18,7 @@
 #include "hub/base/buf.h"
 #include "hub/base/log.h"
 #include "hub/config/access_op.h"
+#include "hub/config/rate.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,12 +53,28 @@ struct api_key {
     const char  *name;
     uint8_t      sha256[32];
     struct words scopes;
+    const char  *tier;      /* tier=NAME; "": none */
 };
 
 /* A [role "NAME"]: patterns per operation, which may have {user} in them. */
 struct config_role {
     const char  *name;
     struct words grants[ACCESS_OPS];
+};
+
+/* The limits of [rates], for what has one place for each. */
+enum {
+#define RATE(name, counted, who, value, what) RATE_LIMIT_##name,
+#include "hub/config/rates.def"
+#undef RATE
+    RATE_LIMITS
+};
+
+/* A [tier "NAME"] section: the limits it has, and what they are. */
+struct config_tier {
+    const char *name;
+    bool        has[RATE_LIMITS];
+    struct rate rates[RATE_LIMITS];
 };
 
 /* How each TYPE of config.def is declared, and what follows its name. */
@@ -70,6 +87,7 @@ struct config_role {
 #define CONFIG_C_ADDRESS            struct address
 #define CONFIG_C_ENUM(type, values) type
 #define CONFIG_C_LIST(of)           struct words
+#define CONFIG_C_RATE               struct rate
 #define CONFIG_UNIT_COUNT(min, max)
 #define CONFIG_UNIT_BYTES(min, max)
 #define CONFIG_UNIT_DURATION(min, max) _ms
@@ -79,6 +97,7 @@ struct config_role {
 #define CONFIG_UNIT_ADDRESS
 #define CONFIG_UNIT_ENUM(type, values)
 #define CONFIG_UNIT_LIST(of)
+#define CONFIG_UNIT_RATE
 #define CONFIG_JOIN_(name, unit) name##unit
 #define CONFIG_JOIN(name, unit)  CONFIG_JOIN_(name, unit)
 #define CONFIG_MEMBER(section, key, type) CONFIG_JOIN(section##_##key, CONFIG_UNIT_##type)
@@ -98,8 +117,12 @@ struct config {
     size_t                     key_count;
     const struct config_role  *roles;     /* the [role "…"] sections */
     size_t                     role_count;
+    const struct config_tier  *tiers;     /* the [tier "…"] sections */
+    size_t                     tier_count;
     struct ssl_ctx_st         *tls;       /* of tls.cert and tls.key (OpenSSL's SSL_CTX; any thread may make connections of it); NULL: no TLS */
 };
+
+const struct config_tier *config_tier_find(const struct config *config, struct slice name);     /* NULL: there is none of this name */
 
 /* What new connections of each port speak TLS with; NULL: they are in the clear, as on a unix: socket always. */
 struct ssl_ctx_st *config_public_tls(const struct config *config);

@@ -5,6 +5,78 @@
 #include "hub/config/api_key.h"
 #include "hub/config/config_load.h"
 
+/* ---- [tier "…"] ---- */
+
+static const char *const rate_names[RATE_LIMITS] = {
+#define RATE(name, counted, who, value, what) #name,
+#include "hub/config/rates.def"
+#undef RATE
+};
+
+static void read_tier(struct config_loader *loader, const struct config_entry *entry, struct config_tier *tier)
+{
+    size_t limit = 0;
+    while (limit < RATE_LIMITS && strcmp(rate_names[limit], entry->name))
+        limit++;
+    if (limit == RATE_LIMITS) {
+        const char *meant = nearest(entry->name, rate_names, RATE_LIMITS);
+        loader_error(loader, entry->where, "tier \"%s\": %.80s is not a limit; %s%s%s", tier->name, entry->name,
+                     meant ? "did you mean " : "carillon help rates shows those there are", meant ? meant : "", meant ? "?" : "");
+        return;
+    }
+    const char *fault = rate_read(slice_of(entry->value), &tier->rates[limit]);
+    tier->has[limit] = !fault;
+    if (fault)
+        loader_error(loader, entry->where, "tier \"%s\": %s: \"%.100s\" %s", tier->name, entry->name, entry->value, fault);
+}
+
+static struct config_tier *find_tier(struct config_tier *tiers, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(tiers[i].name, name))
+            return &tiers[i];
+    return NULL;
+}
+
+static void read_tiers(struct config_loader *loader)
+{
+    struct config_tier *tiers = snapshot_alloc(loader->snapshot, (loader->entry_count + 1) * sizeof *tiers);
+    size_t count = 0;
+    for (size_t i = 0; i < loader->entry_count; i++) {
+        const struct config_entry *entry = &loader->entries[i];
+        if (strcmp(entry->section, "tier"))
+            continue;
+        if (!*entry->title) {
+            loader_error(loader, entry->where, "a tier has a name: [tier \"gold\"], in the file of settings");
+            continue;
+        }
+        struct config_tier *tier = find_tier(tiers, count, entry->title);
+        if (!tier) {
+            tier = &tiers[count++];
+            tier->name = entry->title;
+        }
+        read_tier(loader, entry, tier);
+    }
+    loader->snapshot->config.tiers = tiers;
+    loader->snapshot->config.tier_count = count;
+}
+
+/* ---- [keys] ---- */
+
+/* The words without tier=NAME, wherever that stands. */
+static struct words take_tier(struct config_loader *loader, struct words words, const char **ret_tier)
+{
+    const char **kept = snapshot_alloc(loader->snapshot, (words.count + 1) * sizeof *kept);
+    size_t n = 0;
+    *ret_tier = "";
+    for (size_t i = 0; i < words.count; i++)
+        if (!strncmp(words.at[i], "tier=", 5))
+            *ret_tier = words.at[i] + 5;
+        else
+            kept[n++] = words.at[i];
+    return (struct words){ kept, n };
+}
+
 static void read_key(struct config_loader *loader, const struct config_entry *entry, struct api_key *ret_key)
 {
     struct buf why = { 0 };
@@ -12,11 +84,13 @@ static void read_key(struct config_loader *loader, const struct config_entry *en
 
     ret_key->name = entry->name;
     if (api_key_read_digest(slice_of(entry->value), ret_key->sha256, &rest)) {
-        loader_error(loader, entry->where, "keys.%s: a line is NAME = sha256:HEX [SCOPE...], with 64 hexadecimal digits; "
+        loader_error(loader, entry->where, "keys.%s: a line is NAME = sha256:HEX [SCOPE...] [tier=NAME], with 64 hexadecimal digits; "
                      "carillon key new --name %s makes one", entry->name, entry->name);
         return;
     }
-    ret_key->scopes = snapshot_words(loader->snapshot, rest);
+    ret_key->scopes = take_tier(loader, snapshot_words(loader->snapshot, rest), &ret_key->tier);
+    if (*ret_key->tier && !config_tier_find(&loader->snapshot->config, slice_of(ret_key->tier)))
+        loader_error(loader, entry->where, "keys.%s: there is no [tier \"%.80s\"]", entry->name, ret_key->tier);
     for (size_t i = 0; i < ret_key->scopes.count; i++)
         if (api_key_scope_check(slice_of(ret_key->scopes.at[i]), &why)) {
             loader_error(loader, entry->where, "keys.%s: \"%.100s\" %.*s", entry->name, ret_key->scopes.at[i], (int)why.len,
@@ -84,10 +158,19 @@ static void read_roles(struct config_loader *loader)
     loader->snapshot->config.role_count = count;
 }
 
+const struct config_tier *config_tier_find(const struct config *config, struct slice name)
+{
+    for (size_t i = 0; name.len > 0 && i < config->tier_count; i++)
+        if (slice_is(slice_of(config->tiers[i].name), name))
+            return &config->tiers[i];
+    return NULL;
+}
+
 void config_entries_read(struct config_loader *loader)
 {
     loader->snapshot->config.entries = loader->entries;
     loader->snapshot->config.entry_count = loader->entry_count;
+    read_tiers(loader);
     read_keys(loader);
     read_roles(loader);
 }

@@ -12,6 +12,7 @@
 #define KEY_PATH                .type = CONFIG_PATH
 #define KEY_ADDRESS             .type = CONFIG_ADDRESS
 #define KEY_ENUM(c_type, all)   .type = CONFIG_ENUM, .values = all
+#define KEY_RATE                .type = CONFIG_RATE
 #define KEY_LIST(item)          .type = CONFIG_LIST, .of = CONFIG_##item
 
 const struct config_key config_keys[CONFIG_KEYS] = {

@@ -320,6 +320,23 @@ static void print_list(const struct config_key *key, const void *member, struct 
         buf_addf(out, "%s%s", i ? " " : "", words->at[i]);
 }
 
+/* ---- rates ---- */
+
+static int read_rate(struct config_snapshot *snapshot, const struct config_key *key, struct slice text, void *member, struct buf *why)
+{
+    const char *fault = rate_read(text, member);
+    (void)snapshot, (void)key;
+    if (fault)
+        buf_add_str(why, fault);
+    return fault ? ERR_CONFIG : 0;
+}
+
+static void print_rate(const struct config_key *key, const void *member, struct buf *out)
+{
+    (void)key;
+    rate_print(member, out);
+}
+
 /* ---- one row per TYPE ---- */
 
 static const struct {
@@ -335,6 +352,7 @@ static const struct {
     [CONFIG_PATH]     = { "path",     "absolute, or from the folder where carillon was started", read_text,    print_text },
     [CONFIG_ADDRESS]  = { "address",  "host:port, [v6]:port, :port (all addresses), unix:/path", read_address, print_address },
     [CONFIG_ENUM]     = { "choice",   NULL,                                                      read_enum,    print_enum },
+    [CONFIG_RATE]     = { "rate",     "100/1s, 60/1m burst 200 (as many at once), off",          read_rate,    print_rate },
     [CONFIG_LIST]     = { "list",     "words parted by spaces or commas; a repeated key adds",   read_list,    print_list },
 };
 

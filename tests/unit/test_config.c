@@ -293,6 +293,25 @@ static void cookies_need_origins_by_name(void **state)
     assert_contains(errors(f), ":2: api.cors_credentials: cannot be on while api.origins has \"null\"");
 }
 
+static void rates_tiers_and_networks_are_checked(void **state)
+{
+    struct fixture *f = *state;
+    assert_good(f, "rates.publishes_per_user", "5 / s  burst 9", "5/1s burst 9");
+    assert_good(f, "rates.publishes_per_user", "0", "off");
+    assert_bad(f, "rates.publishes_per_user", "often", "is not a rate");
+    assert_good(f, "public.trusted_proxies", "10.0.0.0/8, ::1 unix", "10.0.0.0/8 ::1 unix");
+    assert_bad(f, "api.trusted_proxies", "10.1.2.3/8", "goes on behind the bits");
+    assert_int_equal(load(f, "[tier \"gold\"]\npublishes_per_key = 5/1s\n[keys]\na = sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 publish tier=gold\n"), 0);
+    assert_int_equal(f->config->tier_count, 1);
+    assert_string_equal(f->config->keys[0].tier, "gold");
+    assert_int_equal(f->config->keys[0].scopes.count, 1);
+    assert_int_equal(load(f, "[keys]\na = sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 tier=gold\n"), ERR_CONFIG);
+    assert_contains(errors(f), "c.ini:2: keys.a: there is no [tier \"gold\"]");
+    assert_int_equal(load(f, "[tier \"gold\"]\npublishes_per_kei = 5/1s\npublishes_per_key = 5\n"), ERR_CONFIG);
+    assert_contains(errors(f), "c.ini:2: tier \"gold\": publishes_per_kei is not a limit; did you mean publishes_per_key?");
+    assert_contains(errors(f), "c.ini:3: tier \"gold\": publishes_per_key: \"5\" is not a rate");
+}
+
 /* ---- the table ---- */
 
 static void every_default_is_valid_and_printing_and_reading_it_gives_the_same(void **state)
@@ -697,6 +716,7 @@ int main(void)
         T(lists_are_split_at_blanks_and_commas_and_a_repeated_key_appends),
         T(origins_are_scheme_and_host_without_a_path),
         T(cookies_need_origins_by_name),
+        T(rates_tiers_and_networks_are_checked),
         T(every_default_is_valid_and_printing_and_reading_it_gives_the_same),
         T(sections_have_no_underscore_and_every_key_has_one),
         T(defaults_are_those_of_the_design),
