@@ -3,13 +3,13 @@
  *   auth ─> authority_login ─┬─ good ─> ok, then what ends and begins by it (tenure.h)
  *                            ├─ its key is being fetched ─> nothing is read until it has come (keys_wait.h), then once more
  *                            └─ bad ─> error; who has shown nothing good before is closed with it */
-#include "hub/metrics.h"
 #include "transports/ws_auth.h"
 
 #include "hub/access/authority.h"
 #include "hub/access/rates.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
+#include "hub/metrics.h"
 #include "transports/conn.h"
 #include "transports/control.h"
 #include "transports/edge.h"
