@@ -1,6 +1,7 @@
 #include "hub/access/rates.h"
 
 #include "hub/access/access.h"
+#include "hub/base/audit.h"
 #include "hub/base/buckets.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
@@ -162,6 +163,7 @@ void rates_failed_login(struct rates *rates, const struct config *config, struct
 {
     const struct rate_subject subject = { .address = address };
     struct rate_verdict verdict;
+    audit_refused_login(address);
     if (!rates_take(rates, config, &subject, RATE_LOGINS, 1, now_ms, &verdict) && verdict.limit && verdict.left == 0)
         tell(rates, RATE_LIMIT_failed_logins_per_address, &subject, now_ms * NS_PER_MS);
 }

@@ -3,7 +3,6 @@
 #include "hub/access/authority.h"
 #include "hub/api/api_caller.h"
 #include "hub/api/problem.h"
-#include "hub/base/audit.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/query.h"
@@ -342,8 +341,6 @@ static void refuse_method(struct api_request *r)
 
 static int refuse(struct api_request *r, int err)
 {
-    if (err_status(err) == 401)
-        audit_refused_login(r->address);
     problem_answer_one(r, NULL, err, NULL);
     return err;
 }

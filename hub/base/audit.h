@@ -5,7 +5,7 @@
  *    "result":"ok","request_id":"req-…"}
  *
  * Every administrative request that would change something has a line, also one that was refused; so has each reload of the settings.
- * Requests without good credentials are counted per address and told once a minute. What was sent is not in it: no secret can be.
+ * Wrong credentials, on both ports, are counted per address and told once a minute. What was sent is not in it: no secret can be.
  *
  * The file is opened for appending, readable by its owner only, and each line is one write(2), so several processes and logrotate
  * do it no harm; SIGHUP opens it again. A line that cannot be written is told in the log; what it is about goes on.
@@ -25,7 +25,7 @@ struct audit_event {
 /* From now on to this file, or to "stderr"; "": nowhere. 0, or errno, and it goes where it went before. */
 int  audit_open(const char *path);
 void audit_write(const struct audit_event *event);
-/* Somebody without good credentials came from there. */
+/* Wrong credentials came from there. */
 void audit_refused_login(struct ip address);
 /* Tells what was counted, once a minute at most. Hub thread; with `now` at once. */
 void audit_tick(int64_t mono_ms, bool now);

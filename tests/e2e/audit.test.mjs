@@ -32,6 +32,8 @@ scenario('every administrative action has a line: who, from where, what, on what
     await post(hub, 'a', 'x', { headers: bearer(root) });
     await request(hub, '/v1/keys', { method: 'POST', headers: bearer(await sign({ sub: 'ann', carillon: { publish: ['**'] } })), body: {} });
     for (let i = 0; i < 5; i++) await request(hub, '/v1/keys', { method: 'POST', headers: bearer('ck_wrong'), body: {} });
+    await request(hub.public, '/sse?channel=a', { headers: bearer('ck_wrong') });
+    await (await scope.ws(hub, '/ws?token=ck_wrong')).end();
     const lines = linesOf(file);
     assert.deepEqual(lines.map(({ action, target, result }) => [action, target, result]), [
         ['POST /v1/keys', id, 'ok'], ['POST /v1/keys', undefined, 'forbidden'], ['POST /v1/keys/{key}/rotate', id, 'ok'],
@@ -45,7 +47,7 @@ scenario('every administrative action has a line: who, from where, what, on what
     assert.equal(statSync(file).mode & 0o777, 0o600);
     await hub.terminate();
     const login = linesOf(file).filter((line) => line.action === 'login');
-    assert.deepEqual(login.map(({ address, result, times }) => [address, result, times]), [['127.0.0.1', 'unauthenticated', 5]], 'told once, at the latest at the end');
+    assert.deepEqual(login.map(({ address, result, times }) => [address, result, times]), [['127.0.0.1', 'unauthenticated', 7]], 'told once, at the latest at the end');
     assert.ok(!readFileSync(file, 'utf8').includes(key.slice(3)) && !readFileSync(file, 'utf8').includes(root.split('.')[2]), 'no secret is in it');
 });
 
