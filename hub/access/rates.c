@@ -170,14 +170,29 @@ void rates_failed_login(struct rates *rates, const struct config *config, struct
 
 /* ---- headers ---- */
 
+static void add_number(struct buf *out, const char *before, uint64_t number)
+{
+    buf_add_str(out, before);
+    buf_add_u64(out, number);
+}
+
+/* On nearly every answer, so without printf: that would cost more than all else of a limit. */
 void rates_add_headers(struct buf *out, const struct rate_verdict *v)
 {
     if (!v->limit)
         return;
     if (v->retry_s)
-        buf_addf(out, "Retry-After: %lld\r\n", (long long)v->retry_s);
-    buf_addf(out, "X-RateLimit-Limit: %llu\r\nX-RateLimit-Remaining: %llu\r\nX-RateLimit-Reset: %lld\r\n"
-                  "RateLimit-Policy: \"%s\";q=%llu;w=%lld\r\nRateLimit: \"%s\";r=%llu;t=%lld\r\n",
-             (unsigned long long)v->quota, (unsigned long long)v->left, (long long)v->full_s, v->limit, (unsigned long long)v->quota,
-             (long long)v->quota_s, v->limit, (unsigned long long)v->left, (long long)(v->retry_s ? v->retry_s : v->full_s));
+        add_number(out, "Retry-After: ", (uint64_t)v->retry_s), buf_add_str(out, "\r\n");
+    add_number(out, "X-RateLimit-Limit: ", v->quota);
+    add_number(out, "\r\nX-RateLimit-Remaining: ", v->left);
+    add_number(out, "\r\nX-RateLimit-Reset: ", (uint64_t)v->full_s);
+    buf_add_str(out, "\r\nRateLimit-Policy: \"");
+    buf_add_str(out, v->limit);
+    add_number(out, "\";q=", v->quota);
+    add_number(out, ";w=", (uint64_t)v->quota_s);
+    buf_add_str(out, "\r\nRateLimit: \"");
+    buf_add_str(out, v->limit);
+    add_number(out, "\";r=", v->left);
+    add_number(out, ";t=", (uint64_t)(v->retry_s ? v->retry_s : v->full_s));
+    buf_add_str(out, "\r\n");
 }
