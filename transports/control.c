@@ -3,6 +3,7 @@
 #include "hub/access/access.h"
 #include "hub/access/rates.h"
 #include "hub/base/err.h"
+#include "hub/base/instant.h"
 #include "hub/envelope.h"
 #include "transports/conn.h"
 
@@ -163,28 +164,18 @@ void control_published(struct buf *out, struct slice ref, const struct publish_c
     end(out);
 }
 
-/* When credentials end, on the wall clock; those that do not have none. */
-static void expiry(struct buf *out, const struct principal *principal)
-{
-    int64_t expires_s = principal_expires_s(principal);
-    if (expires_s == INT64_MAX)
-        buf_add_str(out, ",\"expires\":null");
-    else
-        number_member(out, "expires", (uint64_t)expires_s * 1000);
-}
-
 void control_renewed(struct buf *out, struct slice ref, const struct principal *principal)
 {
     begin(out, "ok", ref);
     user_member(out, principal);
-    expiry(out, principal);
+    buf_add_instant_member(out, "expires", principal_expires_s(principal));
     end(out);
 }
 
 void control_expiring(struct buf *out, int64_t ends_ms, int64_t left_ms)
 {
     begin(out, "token-expiring", SLICE(""));
-    number_member(out, "expires", (uint64_t)ends_ms);
+    buf_add_instant_member(out, "expires", ends_ms / 1000);
     number_member(out, "expires_ms", (uint64_t)left_ms);
     end(out);
 }

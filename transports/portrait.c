@@ -2,6 +2,7 @@
 
 #include "hub/access/access.h"
 #include "hub/base/clock.h"
+#include "hub/base/instant.h"
 #include "hub/connection_id.h"
 #include "transports/catchup.h"
 #include "transports/conn.h"
@@ -51,15 +52,6 @@ static void add_lag(struct buf *out, const struct conn *conn)
              (unsigned long long)messages, catchups_let_rings(conn) ? "false" : "true");
 }
 
-static void add_expiry(struct buf *out, const struct conn *conn)
-{
-    int64_t expires_s = principal_expires_s(conn->principal);
-    if (expires_s == INT64_MAX)
-        buf_add_str(out, ",\"expires\":null");
-    else
-        buf_addf(out, ",\"expires\":%lld", (long long)expires_s * 1000);
-}
-
 void portrait_add(struct buf *out, const struct conn *conn, size_t channels_max)
 {
     char name[CONNECTION_TEXT], scratch[CONNECTION_TEXT];
@@ -69,8 +61,8 @@ void portrait_add(struct buf *out, const struct conn *conn, size_t channels_max)
     member(out, "principal", principal_name(conn->principal));
     member(out, "transport", slice_of(conn->protocol->name));
     add_address(out, conn);
-    buf_addf(out, ",\"since\":%llu", (unsigned long long)conn->since_s * 1000);
-    add_expiry(out, conn);
+    buf_add_instant_member(out, "since", conn->since_s);
+    buf_add_instant_member(out, "expires", principal_expires_s(conn->principal));
     add_channels(out, conn, channels_max);
     if (conn->position.epoch) {
         buf_add_str(out, ",\"position\":\"");

@@ -17,7 +17,7 @@ bool api_body_begin(struct api_request *r, struct problem *problem, const char *
 {
     *ret_body = (struct body_reader){ .request = r, .problem = problem };
     buf_reset(&r->scratch);
-    if (!buf_room(&r->scratch, r->body.len + 1)) {
+    if (!buf_room(&r->scratch, r->body.len + r->query.len + 1)) {
         problem_answer_one(r, NULL, ERR_MEMORY, NULL);
         return false;
     }

@@ -1,7 +1,8 @@
 /* api_body.h — the body of an administrative request: one JSON object, of which every member is looked at.
  *
- * What is decoded goes into request->scratch, which gets its size before the first value, so slices of it do not move. A member
- * that is not known is an error: a misspelt `expires_in` would make a key that never expires.
+ * What is decoded goes into request->scratch, which gets its size before the first value, so slices of it do not move; values of the
+ * query find room behind those of the body. A member that is not known is an error: a misspelt `expires_in` would make a key that
+ * never expires.
  *
  * Threading: API thread. */
 #pragma once

@@ -2,10 +2,12 @@
  * by id, or all those of a user. What is asked becomes an errand (hub/errand.h), which the edges do. */
 #include "hub/access/authority.h"
 #include "hub/api/api.h"
+#include "hub/api/api_body.h"
 #include "hub/api/api_list.h"
 #include "hub/api/problem.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
+#include "hub/base/instant.h"
 #include "hub/base/json.h"
 #include "hub/base/name.h"
 #include "hub/base/query.h"
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 
 enum { CLOSE_CODE_MIN = 4000, CLOSE_CODE_MAX = 4199 };
+static const char REASON_FORM[] = "reason is a string of 1 to 120 bytes of UTF-8";
 
 /* ---- whose ---- */
 
@@ -134,31 +137,6 @@ void api_show_connection(struct api_request *r)
     submit(r, shown);
 }
 
-/* ---- bodies ---- */
-
-/* Slices of what is decoded point into scratch, which never needs more than this. */
-static bool begin_body(struct api_request *r)
-{
-    buf_reset(&r->scratch);
-    if (buf_room(&r->scratch, r->body.len + r->query.len + 1))
-        return true;
-    problem_answer_one(r, NULL, ERR_MEMORY, NULL);
-    return false;
-}
-
-/* The body as an object; none has no members. */
-static void read_object(struct api_request *r, struct json_object *ret_object, struct problem *problem)
-{
-    *ret_object = (struct json_object){ 0 };
-    int err = r->body.len > 0 ? json_object_parse(r->body, ret_object) : 0;
-    if (!err)
-        return;
-    *ret_object = (struct json_object){ 0 };
-    problem_add(problem, NULL, err, err == ERR_BAD_REQUEST ? "the body must be a JSON object of at most 32 members" : NULL);
-}
-
-static bool is_given(struct slice value) { return value.at && !slice_is(value, SLICE("null")); }
-
 /* ---- close ---- */
 
 static void check_code(struct api_request *r, struct slice text, struct problem *problem)
@@ -170,33 +148,21 @@ static void check_code(struct api_request *r, struct slice text, struct problem 
         problem_add(problem, "code", ERR_BAD_FIELD, "code is a number from 4000 to 4199");
 }
 
-static void check_reason(struct api_request *r, struct slice text, struct problem *problem)
-{
-    if (text.len > CLOSE_REASON_MAX || !utf8_valid(text))
-        problem_add(problem, "reason", ERR_BAD_FIELD, "reason is at most 120 bytes of UTF-8");
-    else
-        r->errand.reason = text;
-}
-
 /* From the body, or else from the query. */
-static void read_parting(struct api_request *r, struct problem *problem)
+static void read_parting(struct body_reader *body)
 {
-    struct json_object object;
-    read_object(r, &object, problem);
-    struct slice code = json_member_find(&object, "code"), reason = json_member_find(&object, "reason");
-    if (!is_given(code))
-        code = api_list_value(r, "code", problem);
+    struct api_request *r = body->request;
+    struct slice code = api_body_find(body, "code"), reason = api_body_string(body, "reason", CLOSE_REASON_MAX, REASON_FORM);
+    if (!code.at)
+        code = api_list_value(r, "code", body->problem);
     if (code.len > 0)
-        check_code(r, code, problem);
-    size_t before = r->scratch.len;
-    if (!is_given(reason))
-        reason = api_list_value(r, "reason", problem);
-    else if (json_unquote(reason, &r->scratch))
-        problem_add(problem, "reason", ERR_BAD_FIELD, "reason is a string");
-    else
-        reason = slice(r->scratch.at + before, r->scratch.len - before);
-    if (problem->n == 0)
-        check_reason(r, reason, problem);
+        check_code(r, code, body->problem);
+    if (!api_body_find(body, "reason").at) {
+        reason = api_list_value(r, "reason", body->problem);
+        if (reason.len > CLOSE_REASON_MAX || !utf8_valid(reason))
+            problem_add(body->problem, "reason", ERR_BAD_FIELD, REASON_FORM);
+    }
+    r->errand.reason = reason;
 }
 
 static void closed(struct call *call)
@@ -215,11 +181,13 @@ static void closed(struct call *call)
 
 void api_disconnect(struct api_request *r)
 {
+    static const char *const known[] = { "code", "reason", NULL };
     struct problem problem = { 0 };
-    if (!is_of_somebody(r) || !begin_body(r))
+    struct body_reader body;
+    if (!is_of_somebody(r) || !api_body_begin(r, &problem, known, &body))
         return;
     r->errand = (struct errand_call){ .kind = ERRAND_CLOSE, .close_err = ERR_DISCONNECTED };
-    read_parting(r, &problem);
+    read_parting(&body);
     if (problem.n > 0)
         problem_answer(r, &problem);
     else
@@ -249,12 +217,12 @@ static int take_name(void *arg, struct slice value)
     return channel_name_check(list->names[list->n++]);
 }
 
-static void read_names(struct name_list *list, const struct json_object *object, const char *name, struct problem *problem)
+static void read_names(struct name_list *list, const struct body_reader *body, const char *name)
 {
-    struct slice value = json_member_find(object, name);
-    int err = is_given(value) ? json_array_each(value, take_name, list) : 0;
+    struct slice value = api_body_find(body, name);
+    int err = value.at ? json_array_each(value, take_name, list) : 0;
     if (err)
-        problem_add(problem, name, err, err == ERR_BAD_FIELD ? "an array of channel names" : NULL);
+        problem_add(body->problem, name, err, err == ERR_BAD_FIELD ? "an array of channel names" : NULL);
 }
 
 static void changed(struct call *call)
@@ -281,30 +249,31 @@ static void changed(struct call *call)
 }
 
 /* add, remove: both in one piece of memory, which is the errand's until it is answered. */
-static void read_channels(struct api_request *r, struct slice *names, struct problem *problem)
+static void read_channels(const struct body_reader *body, struct slice *names)
 {
+    struct api_request *r = body->request;
     size_t most = r->api->config->limits_channels;
     struct name_list add = { r, names, 0, most }, remove = { r, names + most, 0, most };
-    struct json_object object;
-    read_object(r, &object, problem);
-    read_names(&add, &object, "add", problem);
-    read_names(&remove, &object, "remove", problem);
-    if (problem->n == 0 && add.n + remove.n == 0)
-        problem_add(problem, NULL, ERR_BAD_FIELD, "name channels to add or to remove");
+    read_names(&add, body, "add");
+    read_names(&remove, body, "remove");
+    if (body->problem->n == 0 && add.n + remove.n == 0)
+        problem_add(body->problem, NULL, ERR_BAD_FIELD, "name channels to add or to remove");
     r->errand = (struct errand_call){ .kind = ERRAND_CHANNELS, .add = names, .n_add = add.n, .remove = remove.names, .n_remove = remove.n };
 }
 
 void api_change_channels(struct api_request *r)
 {
+    static const char *const known[] = { "add", "remove", NULL };
     struct problem problem = { 0 };
-    if (!is_of_somebody(r) || !begin_body(r))
+    struct body_reader body;
+    if (!is_of_somebody(r) || !api_body_begin(r, &problem, known, &body))
         return;
     struct slice *names = calloc(2 * r->api->config->limits_channels, sizeof *names);
     if (!names) {
         problem_answer_one(r, NULL, ERR_MEMORY, NULL);
         return;
     }
-    read_channels(r, names, &problem);
+    read_channels(&body, names);
     if (problem.n > 0) {
         free(names);
         problem_answer(r, &problem);
@@ -314,6 +283,8 @@ void api_change_channels(struct api_request *r)
 }
 
 /* ---- a new token ---- */
+
+static const char TOKEN_FORM[] = "token is a string";
 
 /* The answer to who has just shown good credentials of his own, about those in the body. */
 static void refuse_token(struct api_request *r, int err)
@@ -343,10 +314,8 @@ static void renewed(struct call *call)
         buf_add_json(out, user);
     else
         buf_add_str(out, "null");
-    if (expires_s == INT64_MAX)
-        buf_add_str(out, ",\"expires\":null}\n");
-    else
-        buf_addf(out, ",\"expires\":%lld}\n", (long long)expires_s * 1000);
+    buf_add_instant_member(out, "expires", expires_s);
+    buf_add_str(out, "}\n");
     principal_unref(principal);
     api_answer_end(r);
 }
@@ -375,21 +344,15 @@ static void keys_came(struct call *call)
         refuse_token(r, err == ERR_KEYS_PENDING ? looked : err);
 }
 
-static void read_token(struct api_request *r, struct problem *problem)
-{
-    struct json_object object;
-    read_object(r, &object, problem);
-    struct slice token = json_member_find(&object, "token");
-    if (problem->n == 0 && (!token.at || json_unquote(token, &r->scratch) || r->scratch.len == 0))
-        problem_add(problem, "token", ERR_BAD_FIELD, "token is a string");
-}
-
 void api_renew_connection(struct api_request *r)
 {
+    static const char *const known[] = { "token", NULL };
     struct problem problem = { 0 };
-    if (!is_of_somebody(r) || !begin_body(r))
+    struct body_reader body;
+    if (!is_of_somebody(r) || !api_body_begin(r, &problem, known, &body))
         return;
-    read_token(r, &problem);
+    if (!api_body_string(&body, "token", r->body.len, TOKEN_FORM).at && problem.n == 0)
+        problem_add(&problem, "token", ERR_BAD_FIELD, TOKEN_FORM);
     if (problem.n > 0) {
         problem_answer(r, &problem);
         return;

@@ -24,18 +24,6 @@ static struct key_table *table_of(const struct api_request *r) { return authorit
 
 /* ---- what a key looks like ---- */
 
-static void add_moment(struct buf *out, const char *name, int64_t s, bool is_known)
-{
-    buf_addf(out, ",\"%s\":", name);
-    if (!is_known) {
-        buf_add_str(out, "null");
-        return;
-    }
-    buf_add_char(out, '"');
-    buf_add_instant(out, s);
-    buf_add_char(out, '"');
-}
-
 /* Without its closing brace. */
 static void add_key(struct buf *out, struct live_key *key)
 {
@@ -51,10 +39,10 @@ static void add_key(struct buf *out, struct live_key *key)
         buf_add_json(out, key->tier);
     else
         buf_add_str(out, "null");
-    add_moment(out, "created", key->created_s, true);
-    add_moment(out, "expires", key->expires_s, key->expires_s != INT64_MAX);
-    add_moment(out, "last_used", used_s, used_s != 0);
-    add_moment(out, "old_until", key->old_until_s, key->old_until_s != 0);
+    buf_add_instant_member(out, "created", key->created_s);
+    buf_add_instant_member(out, "expires", key->expires_s);
+    buf_add_instant_member(out, "last_used", used_s ? used_s : INT64_MAX);
+    buf_add_instant_member(out, "old_until", key->old_until_s ? key->old_until_s : INT64_MAX);
 }
 
 static void answer_key(struct api_request *r, struct live_key *key)

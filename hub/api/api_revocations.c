@@ -23,13 +23,6 @@ static void add_string(struct buf *out, const char *name, struct slice value)
     buf_add_json(out, value);
 }
 
-static void add_moment(struct buf *out, const char *name, int64_t s)
-{
-    buf_addf(out, ",\"%s\":\"", name);
-    buf_add_instant(out, s);
-    buf_add_char(out, '"');
-}
-
 /* Without its closing brace. */
 static void add_revocation(struct buf *out, const struct revocation *revocation)
 {
@@ -39,11 +32,11 @@ static void add_revocation(struct buf *out, const struct revocation *revocation)
     if (revocation->kind == REVOKES_USER)
         add_string(out, "user", revocation->subject);
     if (revocation->kind != REVOKES_TOKEN)
-        add_moment(out, "issued_before", revocation->before_s);
+        buf_add_instant_member(out, "issued_before", revocation->before_s);
     if (revocation->reason.len > 0)
         add_string(out, "reason", revocation->reason);
-    add_moment(out, "created", revocation->created_s);
-    add_moment(out, "expires", revocation->until_s);
+    buf_add_instant_member(out, "created", revocation->created_s);
+    buf_add_instant_member(out, "expires", revocation->until_s);
 }
 
 static void answer_failed(struct api_request *r)

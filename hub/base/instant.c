@@ -84,3 +84,15 @@ void buf_add_instant(struct buf *out, int64_t s)
     size_t len = gmtime_r(&seconds, &tm) ? strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) : 0;
     buf_add(out, text, len);
 }
+
+void buf_add_instant_member(struct buf *out, const char *name, int64_t s)
+{
+    buf_addf(out, ",\"%s\":", name);
+    if (s == INT64_MAX) {
+        buf_add_str(out, "null");
+        return;
+    }
+    buf_add_char(out, '"');
+    buf_add_instant(out, s);
+    buf_add_char(out, '"');
+}

@@ -48,7 +48,8 @@ scenario('one connection is shown with who it is, since when, from where and how
     assert.deepEqual(rest, { id, client: 'tab-1', user: 'ann', principal: 'dev', transport: 'websocket', expires: null, channel_count: channels.length,
         lag: { bytes: 0, messages: 0, catching_up: false } });
     assert.ok(channels.includes('a') && channels.includes('b'));
-    assert.ok(since >= before - 1000 && since <= Date.now());
+    assert.match(since, /^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    assert.ok(Date.parse(since) >= before - 1000 && Date.parse(since) <= Date.now());
     assert.match(address, /^127\.0\.0\.1$/);
     assert.equal(position, (await socket.get('welcome')).position);
     const anonymous = await idOf(await scope.sse(hub, '/sse?channel=a'));

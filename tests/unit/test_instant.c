@@ -59,12 +59,23 @@ static void what_is_printed_is_read_back(void **state)
     }
 }
 
+static void a_member_of_an_object_is_quoted_and_never_is_null(void **state)
+{
+    struct buf out = { 0 };
+    (void)state;
+    buf_add_instant_member(&out, "since", 0);
+    buf_add_instant_member(&out, "until", INT64_MAX);
+    assert_true(slice_is(buf_slice(&out), SLICE(",\"since\":\"1970-01-01T00:00:00Z\",\"until\":null")));
+    buf_fini(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moments_are_read_with_any_offset_and_fraction),
         cmocka_unit_test(what_is_no_moment_is_refused),
         cmocka_unit_test(what_is_printed_is_read_back),
+        cmocka_unit_test(a_member_of_an_object_is_quoted_and_never_is_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,7 +112,7 @@ static void they_are_on_disk_before_they_are_answered_whatever_store_sync_says(v
     for (int sync = STORE_SYNC_OFF; sync <= STORE_SYNC_EACH; sync++) {
         rig_open(rig, (enum store_sync)sync);
         for (int i = 0; i < 20; i++) {
-            char value[8];      /* another each time: the same one again would write nothing */
+            char value[12];      /* another each time: the same one again would write nothing */
             snprintf(value, sizeof value, "%d", i);
             int before = atomic_load(&wal_syncs);
             assert_int_equal(change(rig, "key", "a", value), 0);
