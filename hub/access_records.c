@@ -57,6 +57,7 @@ static size_t sweep_revocations(struct hub *hub, struct revocations *revocations
 {
     static struct revocation_ask remove_it;
     char ids[REVOCATIONS_DUE_MAX][ROLL_ID_MAX + 1];
+    remove_it.due_s = now_s;
     size_t n = revocations_due(revocations, now_s, ids), begun = 0;
     while (begun < n && !hub_change_record(hub, RECORD_REVOCATION, slice_of(ids[begun]), &remove_it))
         begun++;

@@ -71,6 +71,15 @@ static void answer_failed(struct conn *conn, struct slice ref, int err)
     ws_say(conn, &object);
 }
 
+/* How a token counts whose key is not known after all; one that nobody has signed is as wrong as any. */
+static int unknown_key(const struct conn *conn, int otherwise)
+{
+    const struct edge *edge = conn->edge;
+    if (otherwise == ERR_BAD_TOKEN)
+        rates_failed_login(authority_rates(edge->authority), edge->config, address_of(conn), clock_mono_ms(edge->clock));
+    return otherwise;
+}
+
 static void on_keys(struct keys_wait *wait, int otherwise)
 {
     struct waiting_auth *auth = link_of(wait, struct waiting_auth, wait);
@@ -80,7 +89,7 @@ static void on_keys(struct keys_wait *wait, int otherwise)
     if (err == ERR_KEYS_PENDING && !otherwise && keys_wait_begin(conn->edge, wait, sizeof *auth + ref.len + token.len) == 0)
         return;
     if (err == ERR_KEYS_PENDING && otherwise)
-        err = otherwise;
+        err = unknown_key(conn, otherwise);
     if (err)
         answer_failed(conn, ref, err);
     explicit_bzero(auth->bytes + auth->ref_len, auth->token_len);

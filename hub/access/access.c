@@ -166,7 +166,7 @@ static bool nobody_may(const struct config *config, enum access_op op, struct sl
     }
 }
 
-/* `OPERATION` or `OPERATION:PATTERN`, where `*` is every operation. Without a channel only what covers all channels will do. */
+/* `OPERATION` or `OPERATION:PATTERN`, where `*` is every operation. */
 static bool scope_grants(struct slice scope, enum access_op op, struct slice channel)
 {
     const char *colon = memchr(scope.at, ':', scope.len);
@@ -176,7 +176,7 @@ static bool scope_grants(struct slice scope, enum access_op op, struct slice cha
     if (!colon)
         return true;
     struct slice pattern = slice(colon + 1, scope.len - name.len - 1);
-    return pattern_covers(pattern, channel.len > 0 ? channel : SLICE("**"));
+    return pattern_covers(pattern, channel);
 }
 
 static bool key_may(const struct api_key *key, enum access_op op, struct slice channel)
@@ -187,8 +187,11 @@ static bool key_may(const struct api_key *key, enum access_op op, struct slice c
     return key->scopes.count == 0;
 }
 
+/* Without a channel only what covers all channels will do: an empty name is one segment too, which `*` would match. */
 int principal_may(const struct principal *p, enum access_op op, struct slice channel)
 {
+    if (channel.len == 0)
+        channel = SLICE("**");
     switch (p->kind) {
     case DEV:    return 0;
     case KEY:

@@ -209,7 +209,8 @@ static int prepare_change(struct key_table *table, struct slice id, const struct
         return ERR_FORBIDDEN;
     switch (ask->change) {
     case KEY_ROTATE:   return prepare_rotate(table, ask, now, p);
-    case KEY_DROP_OLD: return prepare_copy(now, true, p);
+    case KEY_DROP_OLD:      /* it may have been rotated before its turn came: that secret is another one */
+        return now->old_until_s && ask->now_s >= now->old_until_s ? prepare_copy(now, true, p) : ERR_NOT_FOUND;
     case KEY_NOTE_USE: return prepare_copy(now, false, p);
     default:           return 0;
     }
@@ -297,6 +298,7 @@ static struct key_ask *due(const struct live_key *key, int64_t now_s)
 size_t key_table_due(struct key_table *table, int64_t now_s, struct key_due ret_due[KEYS_DUE_MAX])
 {
     size_t n = 0;
+    drop_old.now_s = now_s;
     pthread_rwlock_rdlock(&table->lock);
     for (size_t i = 0; i < table->roll.n && n < KEYS_DUE_MAX; i++)
         if ((ret_due[n].ask = due(key_at(&table->roll, i), now_s)))

@@ -40,7 +40,8 @@ struct key_ask {
     const struct principal *by;        /* who asks: must have what the key may do. NULL: the hub */
     const uint8_t   *sha256;           /* ROTATE */
     char             hint[KEY_HINT_TEXT];      /* ROTATE */
-    int64_t          now_s, old_until_s;       /* ROTATE */
+    int64_t          now_s;            /* ROTATE, DROP_OLD */
+    int64_t          old_until_s;      /* ROTATE */
     struct live_key *ret_key;          /* answer to ROTATE: the key as it is now, a reference */
 };
 /* Beside what records.h says: ERR_NOT_FOUND, ERR_FORBIDDEN (the key may do what the asker may not), ERR_TOO_MANY_KEYS,
@@ -52,7 +53,7 @@ void key_table_apply(struct key_table *table, struct slice id, struct key_ask *a
 void key_table_abandon(struct key_table *table, void *prepared);
 int  key_table_restore(struct key_table *table, struct slice id, struct slice record);      /* ERR_STORE_OPEN, ERR_MEMORY */
 
-/* What time brings: changes that are due, at most KEYS_DUE_MAX. */
+/* What time brings: changes that are due, at most KEYS_DUE_MAX. Hub thread. */
 struct key_due {
     char            id[ROLL_ID_MAX + 1];
     struct key_ask *ask;

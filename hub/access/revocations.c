@@ -50,8 +50,8 @@ static int prepare_change(struct revocations *table, struct slice id, const stru
 {
     const struct revocation *before = (struct revocation *)roll_find(&table->roll, id);
     size_t n = table->roll.n + table->adding + 1;
-    if (!ask->add)
-        return before ? 0 : ERR_NOT_FOUND;
+    if (!ask->add)      /* one that was due may have been prolonged before its turn came */
+        return before && (!ask->due_s || ask->due_s >= before->until_s) ? 0 : ERR_NOT_FOUND;
     if (!before && n > ask->most)
         return ERR_TOO_MANY_REVOCATIONS;
     if (!before && (roll_reserve(&table->roll, n) || chains_reserve(&table->subjects, n)))

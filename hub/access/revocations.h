@@ -23,6 +23,7 @@ void                revocations_free(struct revocations *table);        /* NULL 
 /* What a record_call asks for; its key is revocation->item.id. */
 struct revocation_ask {
     struct revocation *add;        /* the asker's; NULL: the record of that key goes (ERR_NOT_FOUND) */
+    int64_t            due_s;      /* of one that goes: only if it is not needed any more at this moment (ERR_NOT_FOUND); 0: in any case */
     size_t             most;       /* limits.revocations */
     struct buf         told;       /* answer to add: its record as it is in force now; the asker's to free */
 };

@@ -285,7 +285,18 @@ static int authorise(struct api_request *r)
         metric_rate_limited(r->rate.index);
     if (err != ERR_KEYS_PENDING)
         rates_add_headers(&r->headers_out, &r->rate);
-    return err ? err : principal_may(r->session->principal, (enum access_op)r->route->op, r->channel);
+    struct slice where = r->route->op == OP_ADMIN ? SLICE("") : r->channel;      /* administration is of the whole hub */
+    return err ? err : principal_may(r->session->principal, (enum access_op)r->route->op, where);
+}
+
+/* Its body may have taken long: nothing is done any more for credentials that were taken back meanwhile. Without a body there was no
+ * time, and the session may be of a later request by now. */
+static int still_admitted(const struct api_request *r)
+{
+    struct authority *authority = r->api->authority;
+    if (r->route->body == BODY_NONE || !authority || r->session->version == authority_version(authority))
+        return 0;
+    return authority_admits(authority, r->session->principal, now_s(r->api));
 }
 
 /* ---- the life of a request ---- */
@@ -418,7 +429,10 @@ static void ask_for_keys(struct api_request *r)
 
 void api_run(struct api_request *r)
 {
-    if (r->waits_for_key)
+    int err = r->waits_for_key ? 0 : still_admitted(r);
+    if (err)
+        refuse(r, err);
+    else if (r->waits_for_key)
         ask_for_keys(r);
     else
         r->route->run(r);

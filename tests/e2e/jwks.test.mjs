@@ -230,6 +230,20 @@ scenario('a flood of unknown keys costs one fetch per interval, and nobody else 
     await eventually(async () => await metric(hub, 'carillon_token_keys_waiting') === 0, 'nobody who waits');
 });
 
+scenario('tokens of unknown keys are wrong credentials, however they are shown: too many, and none from there are looked at', async (scope) => {
+    const idp = await Idp.start(scope);
+    const hub = await hubOf(scope, idp.url, 'refetch = 1h\n[rates]\nfailed_logins_per_address = 1/1h burst 6');
+    await ready(hub);
+    const stranger = await idp.makeKey('stranger'), socket = await scope.ws(hub, '/ws', { headers: bearer(await idp.token({ sub: 'ann' })) });
+    const unknown = (i) => idp.tokenOf({ ...stranger, kid: `guess-${i}` });
+    problemOf(await request(hub.public, '/sse?channel=a', { headers: bearer(await unknown(0)) }), 401, 'bad_token');
+    apiProblemOf(await post(hub, 'a', 'x', { headers: bearer(await unknown(1)) }), 401, 'bad_token');
+    for (let i = 2; i < 6; i++) assert.equal((await socket.ask({ type: 'auth', token: await unknown(i) })).code, 'bad_token');
+    assert.equal((await socket.ask({ type: 'auth', token: await unknown(6) })).code, 'rate_limited');
+    apiProblemOf(await post(hub, 'a', 'x', { headers: bearer(await idp.token()) }), 429, 'rate_limited');
+    assert.equal((await socket.ask({ type: 'ping' })).type, 'pong');
+});
+
 scenario('who waits for a key that cannot be fetched is told to come back, and a hub that goes away waits for nobody', async (scope) => {
     const idp = await Idp.start(scope);
     const hub = await hubOf(scope, idp.url, 'refetch = 100ms');

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { apiProblemOf, post, problemOf, request } from './lib/http.mjs';
+import { RawConnection } from './lib/raw.mjs';
 import { bearer, inSeconds, sign, tokenHub } from './lib/tokens.mjs';
 
 const grants = { subscribe: ['**'], publish: ['**'] };
@@ -106,6 +107,36 @@ for (const sync of ['off', 'batch', 'each']) {
         for (const token of tokens) await letIn(hub, token);
     });
 }
+
+// Its head is read and let in; its body comes when the credentials are revoked already.
+scenario('a request that is held open over the revocation of its token, or the removal of its key, does nothing', async (scope) => {
+    const { hub, ...api } = await open(scope);
+    const everything = Object.fromEntries(['subscribe', 'publish', 'history', 'presence', 'join', 'admin'].map((operation) => [operation, ['**']]));
+    const admin = bearer(await sign({ carillon: everything, iat: inSeconds(3) }));
+    const made = (await request(hub, '/v1/keys', { method: 'POST', headers: admin, body: { name: 'k', scopes: ['*'] } })).json;
+    const begin = async (path, credential, body) => {
+        const held = new RawConnection(hub.api);
+        scope.defer(() => held.close());
+        held.write(`POST ${path} HTTP/1.1\r\nHost: e2e\r\nAuthorization: Bearer ${credential}\r\nContent-Type: application/json\r\n` +
+            `Content-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`);
+        assert.equal((await held.take(1))[0].status, 100);
+        return { held, finish: async () => (await held.write(body).take(2))[1] };
+    };
+    const key = '{"name":"mine","scopes":["*"]}', message = '{"data":1}', evil = await tokenOf('evil', { jti: 'evil', carillon: everything });
+    const ofToken = [await begin('/v1/keys', evil, key), await begin('/v1/channels/a/messages', evil, message), await begin('/v1/tokens/revoke', evil, '{"user":"bob"}')];
+    const ofKey = [await begin('/v1/keys', made.key, key), await begin('/v1/channels/a/messages', made.key, message)];
+    const good = await begin('/v1/channels/a/messages', await tokenOf('bob'), message);
+    await revoked(api, { jti: 'evil' });
+    assert.equal((await request(hub, `/v1/keys/${made.id}`, { method: 'DELETE', headers: admin })).status, 204);
+    for (const [requests, code] of [[ofToken, 'token_revoked'], [ofKey, 'key_revoked']])
+        for (const { finish } of requests) {
+            const answer = await finish();
+            assert.deepEqual([answer.status, JSON.parse(answer.body).code], [401, code]);
+        }
+    assert.equal((await good.finish()).status, 201, 'others are served');
+    assert.deepEqual((await api.get('/v1/keys')).json.data, []);
+    assert.equal((await api.get('/v1/tokens/revocations')).json.data.length, 1);
+});
 
 scenario('revocations are listed page by page, shown, and gone when their tokens have expired', async (scope) => {
     const { hub, ...api } = await open(scope);

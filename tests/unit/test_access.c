@@ -119,6 +119,21 @@ static void scopes_narrow_a_key_and_what_is_beyond_them_is_forbidden(void **stat
     principal_unref(part);
 }
 
+/* An empty channel is asked for where all are meant (a key is made with the scope `publish`, administration): the pattern `*` is not enough. */
+static void without_a_channel_only_what_covers_all_will_do(void **state)
+{
+    (void)state;
+    struct config narrow = { .access_subscribe = WORDS("*"), .access_publish = WORDS("*.*", "*") }, wide = { .access_subscribe = WORDS("**") };
+    struct principal *nobody = principal_anonymous(&narrow);
+    assert_int_equal(principal_may(nobody, OP_SUBSCRIBE, SLICE("one")), 0);
+    assert_int_equal(principal_may(nobody, OP_SUBSCRIBE, SLICE("")), ERR_UNAUTHENTICATED);
+    assert_int_equal(principal_may(nobody, OP_PUBLISH, SLICE("")), ERR_UNAUTHENTICATED);
+    principal_unref(nobody);
+    nobody = principal_anonymous(&wide);
+    assert_int_equal(principal_may(nobody, OP_SUBSCRIBE, SLICE("")), 0);
+    principal_unref(nobody);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +142,7 @@ int main(void)
         cmocka_unit_test(dev_may_everything_and_believes_a_user),
         cmocka_unit_test(a_key_is_known_by_its_hash_and_by_nothing_else),
         cmocka_unit_test(scopes_narrow_a_key_and_what_is_beyond_them_is_forbidden),
+        cmocka_unit_test(without_a_channel_only_what_covers_all_will_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -314,6 +314,23 @@ static void keys_of_the_store_let_in_both_secrets(void **state)
     live_key_unref(rotated);
 }
 
+/* The sweep's change may have to wait for a rotation of the same key. */
+static void an_old_secret_of_a_later_rotation_is_not_dropped_with_the_one_before_it(void **state)
+{
+    struct rig *rig = *state;
+    struct key_ask drop = { .change = KEY_DROP_OLD, .now_s = NOW + 60 };
+    assert_int_equal(add(rig, "key_a", "first"), 0);
+    assert_int_equal(rotate(rig, "key_a", "second", NOW + 60), 0);
+    assert_int_equal(rotate(rig, "key_a", "third", NOW + 200), 0);
+    assert_int_equal(record_rig_ask(&rig->records, RECORD_KEY, "key_a", &drop), ERR_NOT_FOUND);
+    assert_lets_in(rig, "second", NOW + 61);
+    drop.now_s = NOW + 200;
+    assert_int_equal(record_rig_ask(&rig->records, RECORD_KEY, "key_a", &drop), 0);
+    assert_refuses(rig, "second", NOW + 61, ERR_UNAUTHENTICATED);
+    assert_int_equal(record_rig_ask(&rig->records, RECORD_KEY, "key_a", &drop), ERR_NOT_FOUND);
+    assert_lets_in(rig, "third", NOW + 200);
+}
+
 static void use_is_noted_at_most_once_a_minute(void **state)
 {
     struct rig *rig = *state;
@@ -381,6 +398,7 @@ int main(void)
         TEST(nobody_changes_a_key_that_may_do_what_he_may_not),
         TEST(a_key_may_what_its_scopes_say),
         TEST(keys_of_the_store_let_in_both_secrets),
+        TEST(an_old_secret_of_a_later_rotation_is_not_dropped_with_the_one_before_it),
         TEST(use_is_noted_at_most_once_a_minute),
         TEST(pages_follow_one_another_in_the_order_of_ids),
         cmocka_unit_test(a_record_says_everything_and_is_read_back),

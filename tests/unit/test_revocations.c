@@ -118,6 +118,22 @@ static void one_is_kept_until_the_tokens_have_expired_and_not_longer(void **stat
     assert_int_equal(let_in_again(rig, REVOKES_TOKEN, "b"), 0);
 }
 
+/* What is due is removed by a change like any other, which may have to wait for an earlier one of the same record. */
+static void one_that_was_prolonged_before_its_removal_began_stays(void **state)
+{
+    struct rig *rig = *state;
+    struct revocation_ask sweep = { .due_s = NOW + 10 };
+    char id[REVOCATION_ID_TEXT];
+    revocation_id(REVOKES_USER, SLICE("ann"), id);
+    assert_int_equal(revoke_within(rig, REVOKES_USER, "ann", NOW, NOW + 10, 1000), 0);
+    assert_int_equal(revoke_within(rig, REVOKES_USER, "ann", NOW, NOW + 20, 1000), 0);
+    assert_int_equal(record_rig_ask(&rig->records, RECORD_REVOCATION, id, &sweep), ERR_NOT_FOUND);
+    assert_false(lets_in(rig, "", "ann", NOW - 1));
+    sweep.due_s = NOW + 20;
+    assert_int_equal(record_rig_ask(&rig->records, RECORD_REVOCATION, id, &sweep), 0);
+    assert_true(lets_in(rig, "", "ann", NOW - 1));
+}
+
 static void there_are_no_more_than_limits_revocations_but_those_there_are_can_grow(void **state)
 {
     struct rig *rig = *state;
@@ -195,6 +211,7 @@ int main(void)
         TEST(everybodys_tokens_are_met_up_to_a_moment),
         TEST(a_second_order_only_takes_more_back_and_longer),
         TEST(one_is_kept_until_the_tokens_have_expired_and_not_longer),
+        TEST(one_that_was_prolonged_before_its_removal_began_stays),
         TEST(there_are_no_more_than_limits_revocations_but_those_there_are_can_grow),
         TEST(a_record_says_everything_and_is_read_back),
         TEST(pages_follow_one_another),

@@ -239,6 +239,7 @@ export const rights = [
         .map(([method, path, body]) => [`${method} ${path} without admin`, { carillon: { subscribe: ['**'], history: ['**'] } }, operator(method, path, body), FORBIDDEN]),
     ['one\'s own connection, which is administration too', { carillon: { publish: ['**'], subscribe: ['**'] } }, operator('GET', '/v1/connections/c1'), FORBIDDEN],
     ['admin of some channels is none of the hub', { carillon: { admin: ['open.**'] } }, operator('GET', '/v1/connections'), FORBIDDEN],
+    ['admin of some channels, about one of them', { carillon: { admin: ['open.**'] } }, operator('GET', '/v1/channels/open.a'), FORBIDDEN],
     ['admin with {user} and a user called **', { sub: '**', carillon: { admin: ['{user}'] } }, operator('GET', '/v1/connections'), FORBIDDEN],
 
     // ---- how it is shown
