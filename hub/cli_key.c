@@ -57,11 +57,10 @@ static int print_key(const struct request *request)
     uint8_t digest[32];
     struct buf line = { 0 };
 
-    if (api_key_make(key)) {
-        fprintf(stderr, "carillon key: the kernel gives no random numbers\n");
+    if (api_key_make(key) || api_key_digest(slice_of(key), digest)) {
+        fprintf(stderr, "carillon key: the kernel gives no random numbers, or no memory\n");
         return COMMAND_FAILED;
     }
-    api_key_digest(slice_of(key), digest);
     api_key_add_digest(&line, digest);
     printf("%s\n\n"
            "This is the key. It is shown only now: give it to whoever needs it.\n"

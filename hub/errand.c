@@ -123,6 +123,8 @@ void hub_errand(struct hub *hub, struct errand_call *call)
 
 void hub_recheck(struct hub *hub) { hub->recheck.wanted = true; }
 
+bool hub_wants_recheck(const struct hub *hub) { return hub->recheck.wanted && !hub->recheck.out; }
+
 /* Without memory for the parts it is wanted still. */
 static void rechecked(struct call *call)
 {

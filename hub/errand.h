@@ -82,3 +82,5 @@ void hub_errand(struct hub *hub, struct errand_call *call);
 /* Hub thread: credentials were taken back, so every edge looks at all its connections again. While one such errand is out, one more
  * is enough for whatever is taken back meanwhile. */
 void hub_recheck(struct hub *hub);
+/* One that found no memory is still to be done: a turn does it. */
+bool hub_wants_recheck(const struct hub *hub);

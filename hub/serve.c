@@ -177,6 +177,8 @@ static void on_memory_check(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     memory_check(s->serving.config);
     sweep_access(s);
+    if (hub_wants_recheck(s->serving.hub))
+        turn(s);      /* nothing else may wake the hub: whose credentials were taken back does not stay for that */
     audit_tick(now_ms(s), false);
 }
 

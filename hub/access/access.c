@@ -5,10 +5,10 @@
 #include "hub/access/token.h"
 #include "hub/base/err.h"
 #include "hub/base/name.h"
+#include "hub/config/api_key.h"
 #include "hub/config/config.h"
 
 #include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -80,9 +80,11 @@ int principal_dev_user(const struct config *config, struct slice user, struct pr
 
 int principal_by_key(const struct config *config, struct slice key, struct principal **ret_principal)
 {
-    uint8_t digest[SHA256_DIGEST_LENGTH];
+    uint8_t digest[32];
     const struct api_key *found = NULL;
-    SHA256((const unsigned char *)key.at, key.len, digest);
+    int err = api_key_digest(key, digest);
+    if (err)
+        return err;
     for (size_t i = 0; i < config->key_count; i++)     /* all of them, always: time tells nothing about which */
         if (!CRYPTO_memcmp(digest, config->keys[i].sha256, sizeof digest))
             found = &config->keys[i];

@@ -330,9 +330,11 @@ int key_table_check(struct key_table *table, struct slice text, int64_t now_s, s
                     int64_t *ret_until_s)
 {
     uint8_t sha256[32];
-    api_key_digest(text, sha256);
+    int err = api_key_digest(text, sha256);
+    if (err)
+        return err;
     pthread_rwlock_rdlock(&table->lock);
-    int err = check_secret(secret_find(table, sha256), now_s, ret_key, ret_generation, ret_until_s);
+    err = check_secret(secret_find(table, sha256), now_s, ret_key, ret_generation, ret_until_s);
     pthread_rwlock_unlock(&table->lock);
     return err;
 }

@@ -10,17 +10,19 @@
 
 static const char *const subject_names[] = { [REVOKES_TOKEN] = "jti", [REVOKES_USER] = "user", [REVOKES_ALL] = "all" };
 
-void revocation_id(enum revocation_kind kind, struct slice subject, char ret_id[REVOCATION_ID_TEXT])
+int revocation_id(enum revocation_kind kind, struct slice subject, char ret_id[REVOCATION_ID_TEXT])
 {
     uint8_t digest[SHA256_DIGEST_LENGTH];
     char text[8 + REVOCATION_NAME_MAX];
     size_t len = strlen(subject_names[kind]) + 1;
     memcpy(text, subject_names[kind], len);
     memcpy(text + len, subject.at, subject.len);
-    SHA256((const unsigned char *)text, len + subject.len, digest);
+    if (!SHA256((const unsigned char *)text, len + subject.len, digest))
+        return ERR_MEMORY;
     memcpy(ret_id, "rv_", 4);
     for (size_t i = 0; i < 16; i++)
         snprintf(ret_id + 3 + 2 * i, 3, "%02x", digest[i]);
+    return 0;
 }
 
 uint64_t revocation_hash(enum revocation_kind kind, struct slice subject) { return hash_bytes(subject) + (uint64_t)kind; }
@@ -38,8 +40,10 @@ struct revocation *revocation_new(const struct revocation *form)
     r->reason = slice(r->bytes + form->subject.len, form->reason.len);
     memcpy(r->bytes, form->subject.at, form->subject.len);
     memcpy(r->bytes + form->subject.len, form->reason.at, form->reason.len);
-    revocation_id(r->kind, r->subject, r->item.id);
-    return r;
+    if (!revocation_id(r->kind, r->subject, r->item.id))
+        return r;
+    free(r);
+    return NULL;
 }
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }

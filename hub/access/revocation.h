@@ -37,7 +37,7 @@ static inline struct revocation *revocation_of_link(struct chain_link *link)
 }
 /* What both of the same subject take back; the reason and the time are those of `later`. NULL: no memory. */
 struct revocation *revocation_merge(const struct revocation *earlier, const struct revocation *later);
-void               revocation_id(enum revocation_kind kind, struct slice subject, char ret_id[REVOCATION_ID_TEXT]);
+int                revocation_id(enum revocation_kind kind, struct slice subject, char ret_id[REVOCATION_ID_TEXT]);
 uint64_t           revocation_hash(enum revocation_kind kind, struct slice subject);
 
 void revocation_print(const struct revocation *revocation, struct buf *out);                          /* its record */

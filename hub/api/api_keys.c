@@ -71,8 +71,12 @@ static bool make_secret(struct api_request *r)
         problem_answer_one(r, NULL, ERR_INTERNAL, "the kernel gives no random numbers");
         return false;
     }
-    api_key_digest(slice_of(r->secret), r->sha256);
-    return true;
+    int err = api_key_digest(slice_of(r->secret), r->sha256);
+    if (err) {
+        explicit_bzero(r->secret, sizeof r->secret);
+        problem_answer_one(r, NULL, err, NULL);
+    }
+    return !err;
 }
 
 static void submit(struct api_request *r, struct slice id, void (*answered)(struct call *call))

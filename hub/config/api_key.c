@@ -25,9 +25,9 @@ int api_key_make(char ret_key[API_KEY_TEXT])
     return 0;
 }
 
-void api_key_digest(struct slice key, uint8_t ret_sha256[32])
+int api_key_digest(struct slice key, uint8_t ret_sha256[32])
 {
-    SHA256((const unsigned char *)key.at, key.len, ret_sha256);
+    return SHA256((const unsigned char *)key.at, key.len, ret_sha256) ? 0 : ERR_MEMORY;
 }
 
 void api_key_add_digest(struct buf *out, const uint8_t sha256[32])

@@ -12,7 +12,8 @@
 enum { API_KEY_BYTES = 32, API_KEY_TEXT = 3 + 2 * API_KEY_BYTES + 1 };
 
 int  api_key_make(char ret_key[API_KEY_TEXT]);                  /* 0; ERR_INTERNAL: the kernel has no randomness */
-void api_key_digest(struct slice key, uint8_t ret_sha256[32]);
+/* 0 or ERR_MEMORY: OpenSSL allocates for it, and leaves the digest as it was when it cannot. */
+int  api_key_digest(struct slice key, uint8_t ret_sha256[32]);
 void api_key_add_digest(struct buf *out, const uint8_t sha256[32]);   /* sha256:HEX */
 /* `sha256:HEX` at the beginning of a line's value; *ret_rest is what follows. 0 or ERR_CONFIG. */
 int  api_key_read_digest(struct slice value, uint8_t ret_sha256[32], struct slice *ret_rest);

@@ -10,6 +10,7 @@ import { RawConnection, publishBytes } from './lib/raw.mjs';
 import { SseReader, WsReader } from './lib/reader.mjs';
 import { SseStream } from './lib/sse.mjs';
 import { TimedOut, eventually } from './lib/wait.mjs';
+import { SECRET, bearer, inSeconds, sign } from './lib/tokens.mjs';
 import { WsClient } from './lib/ws.mjs';
 
 const MOST_RUNS = 300;
@@ -70,6 +71,49 @@ async function backendSession(hub) {
     if (paid) throw paid;
 }
 
+// Where who is who matters: what the witness and the publisher do is open to everybody.
+const WITH_TOKENS = { dev: false, args: [
+    '--edge.threads=1', '--rates.failed_logins_per_address=off', `--signers.app=HS256 secret:${SECRET}`,
+    ...['subscribe', 'publish', 'history'].map((op) => `--access.${op}=witness`)] };
+let serial = 0;
+
+// A key is made, used and replaced. Whatever fails meanwhile, the secret that was replaced opens nothing.
+async function keySession(hub, admin) {
+    const made = await asked(hub, 'POST', '/v1/keys', { name: 'k', scopes: ['publish:a'], expires_in: '1h' }, admin);
+    if (made.status !== 201) throw new Paid(made.text);
+    const turned = await asked(hub, 'POST', `/v1/keys/${made.json.id}/rotate`, { overlap: 0 }, admin);
+    const used = await asked(hub, 'POST', messagesPath('a'), 'x', bearer(turned.status === 200 ? turned.json.key : made.json.key));
+    const stale = await asked(hub, 'POST', messagesPath('a'), 'x', bearer(turned.status === 200 ? made.json.key : `${made.json.key}0`));
+    assert.ok(stale.status === 401 || stale.status === 503, `a secret that is no secret of any key: ${stale.status}`);
+    assert.ok(used.status === 201 || used.status === 503, `the secret of a key: ${used.status} ${used.text}`);
+    await asked(hub, 'DELETE', `/v1/keys/${made.json.id}`, undefined, admin);
+}
+
+// What was answered with 201 is so: the holder of a revoked token is thrown out, and does not come in again.
+async function tokenSession(hub) {
+    const tokenOf = (claims) => sign({ sub: 'ann', iat: inSeconds(-5), ...claims });
+    const admin = bearer(await tokenOf({ sub: 'root', carillon: { admin: ['**'], publish: ['**'], subscribe: ['**'] } }));
+    const jti = `t${++serial}`, renewed = await tokenOf({ jti, carillon: { channels: ['mine'], subscribe: ['room.{user}'] } });
+    const client = new WsClient(hub.public, `/ws?channel=room.ann&token=${await tokenOf({ carillon: { subscribe: ['room.{user}'] } })}`);
+    let later;
+    try {
+        await settled(client, () => client.frames.find((f) => f.type === 'subscribed'), 'subscribed');
+        client.send({ type: 'auth', token: renewed, ref: 'auth' });
+        const renewal = await settled(client, () => client.frames.find((f) => f.ref === 'auth'), 'an answer to auth');
+        await keySession(hub, admin);
+        const revoked = await asked(hub, 'POST', '/v1/tokens/revoke', { jti }, admin);
+        if (revoked.status !== 201) throw new Paid(revoked.text);
+        if (renewal.type === 'ok') await client.end();
+        later = new WsClient(hub.public, `/ws?channel=room.ann&token=${renewed}`);
+        await settled(later, () => later.closed || later.refused || later.frames.some((f) => f.type === 'subscribed'), 'an answer');
+        assert.ok(!later.frames.some((f) => f.type === 'subscribed'), 'a revoked token was let in');
+        await asked(hub, 'DELETE', `/v1/tokens/revocations/${revoked.json.id}`, undefined, admin);
+    } finally {
+        client.terminate();
+        later?.terminate();
+    }
+}
+
 async function runs(session, hub) {
     try { await session(hub); } catch (error) {
         if (!(error instanceof Paid)) throw error;
@@ -107,10 +151,10 @@ async function oneByOne(scope, session, many, hubOptions) {
 }
 
 const skip = sanitizer() === 'thread' && 'its allocator cannot be stood before';
-for (const [name, session] of Object.entries({ 'a WebSocket': webSocket, 'an SSE stream': sseStream, 'a backend': backendSession }))
+for (const [name, session, options] of [['a WebSocket', webSocket], ['an SSE stream', sseStream], ['a backend', backendSession], ['a holder of tokens, and who takes them back', tokenSession, WITH_TOKENS]])
     for (const [many, memory] of [[1, false], [1, true], [8, true]])
         scenario(`${name} whose every allocation fails once (${many} in a row, ${memory ? 'in memory only' : 'with a store'}) ends alone`, { skip }, async (scope, t) => {
-            const seen = await oneByOne(scope, session, many, { memory });
+            const seen = await oneByOne(scope, session, many, { memory, ...options });
             t.diagnostic(JSON.stringify(seen));
         });
 
