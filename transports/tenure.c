@@ -84,7 +84,7 @@ void tenure_end(struct conn *conn)
 static void warn(struct conn *conn, int64_t now)
 {
     struct buf object = { 0 };
-    conn->extra->due_ms = conn->greeted ? ends_ms(conn) : now + NOT_YET_MS;
+    conn->extra->due_ms = conn->greeted || ends_ms(conn) < now + NOT_YET_MS ? ends_ms(conn) : now + NOT_YET_MS;
     heap_changed(&conn->edge->tenures.heap, conn->extra->place);
     if (!conn->greeted)
         return;

@@ -2,6 +2,7 @@
 #include "tests/sim/line.h"
 #include "tests/sim/sim.h"
 
+#include "hub/access/access.h"
 #include "hub/metrics.h"
 #include "transports/sse.h"
 #include "transports/ws.h"
@@ -16,12 +17,13 @@ void listener_init(struct listener *r, struct sim *sim, int number, enum listene
         r->wanted = (uint8_t)(1 << dice(sim, CHANNELS));
     if (kind == READ_WS && chance(sim, 200))
         r->wanted = 0;
+    r->person = (uint8_t)one_of(sim, 0, 0, 1, 1, 2);
 }
 
 static void forget_connection(struct listener *r)
 {
     for (size_t i = 0; i < r->n_say; i++)
-        buf_fini(&r->say[i]);
+        buf_fini(&r->say[i].text);
     r->n_say = r->n_awaits = 0;
     buf_reset(&r->in);
     r->line = NULL;
@@ -54,8 +56,26 @@ static void choose_position(struct listener *r)
     r->head_when_asked = sim->model.head;
 }
 
+/* What they name comes beside what its URL asks for; where the channel of a message could not be told they name nothing. */
+static void choose_credentials(struct listener *r)
+{
+    struct sim *sim = r->sim;
+    bool ends = !sim->settling && chance(sim, 200);
+    struct credentials credentials = {
+        .person = r->person, .named = r->kind != READ_SSE_BARE && chance(sim, 200) ? (uint8_t)(1 << dice(sim, CHANNELS)) : 0,
+        .expires_ms = ends ? (sim->wall_ms / 1000 + 1 + (int64_t)dice(sim, 10)) * 1000 : INT64_MAX,
+    };
+    if (r->kind != READ_SSE_BARE)
+        r->wanted |= credentials.named | person_channel(r->person);
+    credentials.grants = r->wanted | credentials.named | person_channel(r->person) | (uint8_t)dice(sim, 1 << CHANNELS);
+    if (chance(sim, 300))
+        credentials.grants = UINT8_MAX;
+    rights_begin(r, &credentials, r->wanted);
+}
+
 static void begin_connection(struct listener *r)
 {
+    choose_credentials(r);
     choose_position(r);
     r->welcomed = r->begun = r->ended = r->closed = r->gap_open = r->fallen = false;
     r->gapped = 0;
@@ -73,18 +93,21 @@ static struct conn *open_conn(struct listener *r, struct edge *edge)
 {
     struct slice channels[CHANNELS];
     char text[POSITION_TEXT];
-    struct stream_request request = { .channels = channels, .has_position = r->resumes };
+    const struct credentials *credentials = &r->rights.credentials;
+    struct principal *principal = credentials_principal(r->sim, credentials);
+    struct stream_request request = { .channels = channels, .has_position = r->resumes, .identified = true, .principal = principal };
+    uint8_t unasked = r->kind == READ_SSE_BARE ? 0 : credentials->named | person_channel(credentials->person);
     for (int c = 0; c < CHANNELS; c++)
-        if (r->wanted & 1 << c)
+        if (r->wanted & ~unasked & 1 << c)
             channels[request.n_channels++] = slice_of(channel_names[c]);
     request.position = slice(text, position_print(text, r->asked));
     if (r->resumes && r->asked.epoch == 0)
         request.position = SLICE("no position at all");
-    if (r->kind == READ_WS)
-        return ws_open(edge, r->line, &request);
     request.format = r->kind == READ_SSE_BARE ? SLICE("bare") : SLICE("envelope");
-    sim_check(r->sim, sse_check(edge, &request) == 0, "an SSE stream is refused");
-    return sse_open(edge, r->line, &request);
+    sim_check(r->sim, r->kind == READ_WS || sse_check(edge, &request) == 0, "an SSE stream is refused");
+    struct conn *conn = r->kind == READ_WS ? ws_open(edge, r->line, &request) : sse_open(edge, r->line, &request);
+    principal_unref(principal);
+    return conn;
 }
 
 void listener_connect(struct listener *r)
@@ -115,8 +138,10 @@ static void remember(struct listener *r)
         if (!r->welcomed || (part->of_url && !part->subscribed))
             continue;
         r->wanted &= (uint8_t)~(1 << c);
-        if (part->state == PART_LIVE)
+        if (part->state == PART_LIVE || (part->state == PART_ASKED && part->had))
             r->wanted |= (uint8_t)(1 << c);
+        if (r->wanted & r->rights.given & 1 << c)
+            happened(given_back);
         if ((part->state == PART_ASKED && part->since) || part->state == PART_REPLAY) {
             r->again[c].wants = true;
             r->again[c].since = part->from;
@@ -190,10 +215,11 @@ void listener_answered(struct listener *r, int ref, unsigned answers)
 
 static struct buf *say(struct listener *r, const char *type, unsigned answers)
 {
-    struct buf *out = &r->say[r->n_say++];
     int ref = r->next_ref++;
+    struct said *said = &r->say[r->n_say++];
+    struct buf *out = &said->text;
+    *said = (struct said){ .ref = ref };
     r->awaits[r->n_awaits++] = (struct await){ .ref = ref, .answers = answers };
-    *out = (struct buf){ 0 };
     buf_addf(out, "{\"type\":\"%s\",\"ref\":%d", type, ref);
     return out;
 }
@@ -221,6 +247,7 @@ static void add_channels(struct buf *out, uint8_t mask)
     buf_add_char(out, ']');
 }
 
+static struct said *newest_said(struct listener *r)   { return &r->say[r->n_say - 1]; }
 static unsigned bits(uint8_t mask) { return (unsigned)__builtin_popcount(mask); }
 
 static void say_subscribe(struct listener *r, uint8_t mask, bool since, struct position from)
@@ -233,6 +260,8 @@ static void say_subscribe(struct listener *r, uint8_t mask, bool since, struct p
         buf_addf(out, ",\"since\":\"%s\"", text);
     }
     buf_add_char(out, '}');
+    newest_said(r)->what = SAYS_SUBSCRIBE;
+    newest_said(r)->mask = mask;
     for (int c = 0; c < CHANNELS; c++)
         if (mask & 1 << c) {
             r->parts[c] = (struct part){ .state = PART_ASKED, .since = since, .from = from, .ref = newest_await(r)->ref };
@@ -276,17 +305,22 @@ static void act_again(struct listener *r)
 
 static void act_unsubscribe(struct listener *r)
 {
-    uint8_t mask = parts_in(r, PART_LIVE) | parts_in(r, PART_REPLAY) | parts_in(r, PART_ASKED);
-    mask &= (uint8_t)dice(r->sim, 1 << CHANNELS);
+    uint8_t beginning = parts_in(r, PART_REPLAY) | parts_in(r, PART_ASKED), mask = parts_in(r, PART_LIVE) & (uint8_t)dice(r->sim, 1 << CHANNELS);
+    if (beginning && (!mask || chance(r->sim, 500)))
+        mask = beginning & (uint8_t)-beginning;      /* alone: if the command is refused, this one is gone */
     if (!mask)
         return;
     struct buf *out = say(r, "unsubscribe", bits(mask));
     add_channels(out, mask);
     buf_add_char(out, '}');
+    newest_said(r)->what = SAYS_UNSUBSCRIBE;
+    newest_said(r)->mask = mask;
     for (int c = 0; c < CHANNELS; c++)
         if (mask & 1 << c) {
             r->parts[c].was_asked = r->parts[c].state == PART_ASKED;
+            r->parts[c].had |= r->parts[c].state == PART_LIVE;
             r->parts[c].state = PART_LEAVING;
+            r->parts[c].leave_ref = newest_await(r)->ref;
         }
     sim_trace(r->sim, "listener %d: unsubscribe from %x", r->number, mask);
 }
@@ -346,11 +380,21 @@ void listener_act(struct listener *r)
     }
 }
 
+/* The edge runs it now, unless it is closing. */
+static void foresee(struct listener *r, const struct said *said)
+{
+    struct await *await = (struct await *)listener_awaits(r, said->ref);
+    if (r->line->conn->conn_state != CONN_OPEN || said->what == SAYS_ANYTHING)
+        return;
+    await->refusal = said->what == SAYS_SUBSCRIBE ? rights_subscribe(r, said->mask) : rights_unsubscribe(r, said->mask);
+}
+
 void listener_speak(struct listener *r)
 {
     while (r->n_say > 0 && r->line->conn && !r->line->paused && !r->line->finishing && chance(r->sim, 700)) {
-        ws_on_message(r->line->conn, buf_slice(&r->say[0]));
-        buf_fini(&r->say[0]);
+        foresee(r, &r->say[0]);
+        ws_on_message(r->line->conn, buf_slice(&r->say[0].text));
+        buf_fini(&r->say[0].text);
         memmove(r->say, r->say + 1, --r->n_say * sizeof *r->say);
     }
 }

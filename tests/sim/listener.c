@@ -27,6 +27,11 @@ static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 /* ---- the truth ---- */
 
+static bool is_live(const struct part *part)
+{
+    return part->state == PART_LIVE || ((part->state == PART_ASKED || part->state == PART_LEAVING) && part->had);
+}
+
 /* Everything acknowledged of the channel up to here must have been read by now. */
 static void account(struct listener *r, int c, uint64_t upto)
 {
@@ -41,7 +46,7 @@ static void account(struct listener *r, int c, uint64_t upto)
 static void account_all(struct listener *r, uint64_t upto)
 {
     for (int c = 0; c < CHANNELS; c++)
-        if (r->parts[c].state == PART_LIVE)
+        if (is_live(&r->parts[c]))
             account(r, c, upto);
 }
 
@@ -75,7 +80,7 @@ static void close_gap(struct listener *r, uint64_t seq)
     for (int c = 0; c < CHANNELS && r->gap_open; c++) {
         const struct part *part = &r->parts[c];
         uint64_t after = larger(part->checked, r->last.seq);
-        const struct model_msg *m = part->state == PART_LIVE ? model_next(model_of(r), c, after, seq - 1) : NULL;
+        const struct model_msg *m = is_live(part) ? model_next(model_of(r), c, after, seq - 1) : NULL;
         check(r, !m, "after the gap at %lu came %lu, but %lu of %s lies between", r->last.seq, seq, m->seq, channel_names[c]);
     }
     r->gap_open = false;
@@ -84,7 +89,7 @@ static void close_gap(struct listener *r, uint64_t seq)
 static void on_unmarked(struct listener *r, struct position p, const struct model_msg *m)
 {
     struct part *part = &r->parts[m->channel];
-    check(r, part->state == PART_LIVE || part->state == PART_LEAVING, "message %lu of %s, which is not subscribed to", p.seq,
+    check(r, is_live(part) || part->state == PART_LEAVING, "message %lu of %s, which is not subscribed to", p.seq,
           channel_names[m->channel]);
     check(r, r->begun, "message %lu before the stream has begun", p.seq);
     check(r, r->last.epoch != p.epoch || p.seq > r->last.seq, "message %lu comes again or too late", p.seq);
@@ -181,7 +186,7 @@ static void on_live_gap(struct listener *r, struct position p, bool epoch, uint8
     check(r, p.seq >= r->last.seq, "the gap goes back to %lu", p.seq);
     for (int c = 0; c < CHANNELS; c++)
         if (mask & 1 << c) {
-            check(r, r->parts[c].state == PART_LIVE || r->parts[c].state == PART_LEAVING, "a gap for %s", channel_names[c]);
+            check(r, is_live(&r->parts[c]) || r->parts[c].state == PART_LEAVING, "a gap for %s", channel_names[c]);
             check(r, live_gap_is_right(r, c), "a gap for %s, of which nothing was dropped", channel_names[c]);
         }
     happened(gap_live);
@@ -264,8 +269,10 @@ void on_ready(struct listener *r, struct position p, uint8_t recovered, uint8_t 
     check(r, !r->begun, "ready twice");
     check(r, mask == r->wanted, "ready for %x, not %x", mask, r->wanted);
     for (int c = 0; c < CHANNELS; c++)
-        if (mask & 1 << c)
+        if (mask & 1 << c) {
             check_beginning(r, c, p, recovered & 1 << c, resumable & 1 << c);
+            r->parts[c].subscribed = true;
+        }
     account_all(r, p.seq);
     move_to(r, p);
     begin(r);
@@ -306,11 +313,29 @@ static void on_replay_begins(struct listener *r, int c, struct position p, bool 
               "the replay of %s begins at %lu.%lu, not %lu.%lu", channel_names[c], p.epoch, p.seq, part->from.epoch, part->from.seq);
 }
 
+/* Nobody has asked: an operator or other credentials gave it. It begins now. */
+static void on_given(struct listener *r, int c, struct position p, bool recovered, bool resumable)
+{
+    struct part *part = &r->parts[c];
+    check(r, r->begun && (rights_next(r, c, 0) == NOTICE_BEGAN || r->rights.unsure), "subscribed to %s, which nobody has given", channel_names[c]);
+    check(r, !recovered && resumable == model_history_on(model_of(r)), "subscribed to %s from outside, recovered", channel_names[c]);
+    check(r, part->state != PART_REPLAY && !is_live(part), "subscribed to %s twice", channel_names[c]);
+    rights_told(r, c);
+    happened(given_read);
+    if (part->state == PART_OUT)
+        *part = (struct part){ .state = PART_LIVE };
+    part->had = true;
+    part->checked = p.seq;
+    part->excused = 0;
+    if (r->last.seq > p.seq)
+        account(r, c, r->last.seq);
+}
+
 void on_subscribed(struct listener *r, int ref, int c, struct position p, bool recovered, bool resumable)
 {
     struct part *part = &r->parts[c];
     sim_trace(r->sim, "listener %d: subscribed to %s at %lu.%lu, ref %d", r->number, channel_names[c], p.epoch, p.seq, ref);
-    check(r, r->welcomed, "subscribed before welcome");
+    check(r, c != NO_CHANNEL && (r->welcomed || r->kind != READ_WS), "subscribed before welcome");
     check_position(r, p);
     if (part->of_url && !part->subscribed) {
         check(r, ref == 0, "subscribed with ref %d", ref);
@@ -324,7 +349,11 @@ void on_subscribed(struct listener *r, int ref, int c, struct position p, bool r
         begin(r);
         return;
     }
-    check(r, ref == part->ref, "subscribed to %s with ref %d, not %d", channel_names[c], ref, part->ref);
+    if (ref == 0) {
+        on_given(r, c, p, recovered, resumable);
+        return;
+    }
+    check(r, ref == part->ref && !part->had, "subscribed to %s with ref %d, not %d", channel_names[c], ref, part->ref);
     check(r, part->state == PART_ASKED || part->state == PART_LEAVING, "subscribed to %s, which was not asked for",
           channel_names[c]);
     listener_answered(r, ref, 1);
@@ -361,24 +390,78 @@ void on_replayed(struct listener *r, int c, struct position p)
         account(r, c, r->last.seq);     /* it promised that already */
 }
 
-void on_unsubscribed(struct listener *r, int ref, int c, const char *code)
+/* From outside. What was given and taken before it had begun a stream is not told of at all. */
+static void on_taken(struct listener *r, int c, enum notice notice)
 {
-    sim_trace(r->sim, "listener %d: unsubscribed from %s", r->number, channel_names[c]);
-    check(r, r->parts[c].state == PART_LEAVING && !strcmp(code, "normal"), "unsubscribed from %s: %s", channel_names[c], code);
-    if (r->parts[c].was_asked) {      /* before it was subscribed: that subscribe is answered first */
-        check(r, ref == r->parts[c].ref, "unsubscribed from %s with ref %d, not %d first", channel_names[c], ref, r->parts[c].ref);
-        r->parts[c].was_asked = false;
-        listener_answered(r, ref, 1);
-        happened(withdrawn);
+    struct part *part = &r->parts[c];
+    if (r->kind != READ_WS && rights_next(r, c, 0) == NOTICE_BEGAN) {
+        rights_told(r, c);
+        happened(given_unread);
+    }
+    check(r, rights_next(r, c, 0) == notice || r->rights.unsure, "the end of %s is told, for which there was no reason", channel_names[c]);
+    rights_told(r, c);
+    part->had = false;
+    if (part->state == PART_LIVE || part->state == PART_REPLAY)
+        *part = (struct part){ .state = PART_OUT };
+    r->gap_open = false;
+}
+
+/* It ends before it had begun: that beginning is answered first, then its end is told by itself. */
+static void on_withdrawn(struct listener *r, int ref, int c)
+{
+    struct part *part = &r->parts[c];
+    bool unsure = r->rights.unsure;
+    enum notice why = rights_next(r, c, ref ? 0 : 1);
+    bool ended = why == NOTICE_REMOVED || why == NOTICE_FORBIDDEN;
+    if (ref == 0) {
+        check(r, unsure || (rights_next(r, c, 0) == NOTICE_BEGAN && !is_live(part)), "unsubscribed from %s, which nobody has given", channel_names[c]);
+        check(r, unsure || ended || part->state == PART_LEAVING, "unsubscribed from %s without a reason", channel_names[c]);
+        rights_told(r, c);
+        happened(given_unread);
         return;
     }
-    r->parts[c] = (struct part){ .state = PART_OUT };
+    listener_answered(r, ref, 1);
+    happened(withdrawn);
+    part->was_asked = false;
+    if (part->state == PART_LEAVING)      /* by whomever: its own command or an order */
+        return;
+    check(r, unsure || (part->state == PART_ASKED && ended), "unsubscribed from %s, which was asked for", channel_names[c]);
+    *part = (struct part){ .state = PART_OUT };
+}
+
+void on_unsubscribed(struct listener *r, int ref, int c, const char *code)
+{
+    struct part *part = &r->parts[c];
+    sim_trace(r->sim, "listener %d: unsubscribed from %s, %s, ref %d", r->number, channel_names[c], code, ref);
+    if (strcmp(code, "normal") != 0) {
+        check(r, ref == 0 && (!strcmp(code, "removed") || !strcmp(code, "forbidden")), "unsubscribed from %s: %s", channel_names[c], code);
+        on_taken(r, c, !strcmp(code, "removed") ? NOTICE_REMOVED : NOTICE_FORBIDDEN);
+        return;
+    }
+    if (ref == 0 || (ref == part->ref && (part->was_asked || part->state == PART_ASKED))) {
+        on_withdrawn(r, ref, c);
+        return;
+    }
+    check(r, part->state == PART_LEAVING && ref == part->leave_ref && !part->was_asked, "unsubscribed from %s with ref %d, not %d", channel_names[c],
+          ref, part->leave_ref);
+    *part = (struct part){ .state = PART_OUT };
     r->gap_open = false;      /* what followed the gap may have been of this channel */
     listener_answered(r, ref, 1);
     happened(unsubscribes);
 }
 
 /* ---- positions, answers, ends ---- */
+
+void on_expiring(struct listener *r, struct slice expires)
+{
+    uint64_t ms = 0;
+    bool known = false;
+    check(r, slice_u64(expires, &ms) && r->begun, "credentials end, before the stream has begun");
+    for (size_t i = 0; i < LIVES_MAX && i < r->rights.n_lives; i++)
+        known |= r->rights.lives_ms[i] == (int64_t)ms;
+    check(r, known, "credentials end at %lu, which it does not have", ms);
+    happened(expiring);
+}
 
 void on_position(struct listener *r, struct position p)
 {
@@ -400,14 +483,37 @@ void on_published(struct listener *r, int ref, struct position p, int channel)
     happened(publish_by_ws);
 }
 
+/* Nothing has changed by it: what it has is what it was told. */
+static void on_too_late(struct listener *r, int ref)
+{
+    for (int c = 0; c < CHANNELS; c++) {
+        struct part *part = &r->parts[c];
+        bool asked = part->state == PART_ASKED && part->ref == ref, leaves = part->state == PART_LEAVING && part->leave_ref == ref;
+        if (part->ref == ref)
+            part->was_asked = false;
+        if (!asked && !leaves)
+            continue;
+        part->state = part->had ? PART_LIVE : PART_OUT;
+        part->since = part->gapped = false;
+    }
+    happened(too_late);
+}
+
 void on_refused(struct listener *r, int ref, const char *code)
 {
     const struct await *await = listener_awaits(r, ref);
     sim_trace(r->sim, "listener %d: error %s for %d", r->number, code, ref);
+    if (ref == 0) {      /* the last words, where the close code is no invitation to come back */
+        on_bye(r, code);
+        return;
+    }
     check(r, await, "error %s for %d, which was not asked", code, ref);
     bool outage = !strcmp(code, "store_failed") || !strcmp(code, "busy") || !strcmp(code, "draining");
-    check(r, await->bad || (await->tag && outage), "error %s for %d", code, ref);
-    listener_answered(r, ref, 1);
+    bool too_late = await->refusal && !strcmp(await->refusal, code);
+    check(r, await->bad || (await->tag && outage) || too_late, "error %s for %d", code, ref);
+    if (too_late)
+        on_too_late(r, ref);
+    listener_answered(r, ref, await->answers);
     happened(refused_commands);
 }
 
@@ -436,6 +542,12 @@ void on_bye(struct listener *r, const char *code)
         check(r, r->line->conn ? r->line->conn->was_live : r->line->was_live,
               "closed as slow before it had once reached the head");
         happened(slow_closed);
+    } else if (!strcmp(code, "disconnected")) {
+        check(r, r->rights.closed || r->rights.unsure, "disconnected, which nobody has ordered");
+        happened(closed_by_order);
+    } else if (!strcmp(code, "token_expired")) {
+        check(r, r->rights.credentials.expires_ms <= r->sim->latest_ms, "its credentials are said to have ended");
+        happened(expired);
     } else {
         bool was_stuck = !r->sim->settling || r->sim->mono_ms <= r->sim->settling_ms + 2 * r->sim->config.ws_ping_ms + 2000;
         check(r, !strcmp(code, "ping_timeout") && r->kind == READ_WS && was_stuck, "bye: %s", code);

@@ -9,6 +9,7 @@
 #include "hub/base/buf.h"
 #include "hub/position.h"
 #include "tests/sim/model.h"
+#include "tests/sim/rights.h"
 
 struct line;
 struct sim;
@@ -17,10 +18,10 @@ enum listener_kind { READ_SSE, READ_SSE_BARE, READ_WS };
 
 enum part_state {
     PART_OUT,
-    PART_ASKED,        /* subscribe is sent; nothing of it may come yet */
+    PART_ASKED,        /* subscribe is sent; nothing of it may come yet, unless it is had from outside */
     PART_REPLAY,       /* between subscribed and position{channel}: marked messages */
     PART_LIVE,
-    PART_LEAVING,      /* unsubscribe is sent: things may come or not */
+    PART_LEAVING,      /* unsubscribe is sent */
 };
 
 /* One channel of a connection. */
@@ -35,6 +36,9 @@ struct part {
     uint64_t        checked;      /* everything up to here is accounted for */
     uint64_t        excused;      /* a gap was told: what is missing up to here is the gap's */
     int             ref;          /* of the subscribe */
+    int             leave_ref;    /* of the unsubscribe */
+    bool            had;          /* in PART_ASKED and PART_LEAVING: it is subscribed to, as far as the client has been told;
+                                   * if the command is refused, that remains */
 };
 
 /* A command that was said and not answered yet. */
@@ -43,6 +47,15 @@ struct await {
     unsigned answers;             /* how many are to come */
     uint32_t tag;                 /* of a publish */
     bool     bad;                 /* an error is right */
+    const char *refusal;          /* the edge had to refuse it, with this code */
+};
+
+/* A command that is to be sent. */
+enum saying { SAYS_ANYTHING, SAYS_SUBSCRIBE, SAYS_UNSUBSCRIBE };
+struct said {
+    struct buf text;
+    uint8_t    what, mask;        /* enum saying; channels */
+    int        ref;
 };
 
 enum { SAY_MAX = 16, AWAIT_MAX = 64 };
@@ -51,7 +64,8 @@ struct listener {
     struct sim      *sim;
     int              number;
     enum listener_kind kind;
-    uint8_t          wanted;             /* channels of its URL, one bit each */
+    uint8_t          wanted;             /* channels of its URL, one bit each, and of its credentials */
+    uint8_t          person;             /* whose credentials it comes with */
     bool             has_position;
     struct position  stored;             /* what it will come back with */
     struct { bool wants; struct position since; } again[CHANNELS];   /* replays that were cut */
@@ -70,9 +84,10 @@ struct listener {
     bool             gap_open;           /* a gap was told and no message has followed */
     struct position  last;               /* last position told; epoch 0: none */
     struct part      parts[CHANNELS];
+    struct rights    rights;             /* of this connection, as its edge must see them */
     int              next_ref;
     struct buf       in;                 /* bytes not parsed yet */
-    struct buf       say[SAY_MAX];       /* commands to send, oldest first */
+    struct said      say[SAY_MAX];       /* commands to send, oldest first */
     size_t           n_say;
     struct await     awaits[AWAIT_MAX];
     size_t           n_awaits;
@@ -96,6 +111,7 @@ enum { NO_CHANNEL = -1 };
 void on_ready(struct listener *listener, struct position p, uint8_t recovered, uint8_t resumable, uint8_t mask);
 void on_gap(struct listener *listener, struct position p, bool epoch, uint8_t mask, bool marked);
 void on_message(struct listener *listener, struct position p, int channel, uint32_t tag, bool marked);
+void on_expiring(struct listener *listener, struct slice expires);
 void on_position(struct listener *listener, struct position p);
 void on_bye(struct listener *listener, const char *code);
 void on_welcome(struct listener *listener, struct position p);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-const char *const channel_names[CHANNELS] = { "a", "b.1", "b.2", "room/5", "x:y", "long.name.of.a.channel.with.many.segments" };
+const char *const channel_names[CHANNELS] = { "a", "b.1", "b.2", "room/5", "x:y", "user.ann", "user.bob", "long.name.of.a.channel.with.many.segments" };
 
 int channel_by_name(struct slice name)
 {

@@ -14,7 +14,7 @@
 
 #include <stdbool.h>
 
-enum { CHANNELS = 6, PEERS = 8, LETTERS_MAX = 4096 };
+enum { CHANNELS = 8, PEERS = 8, LETTERS_MAX = 4096 };
 enum { UNANSWERED = 1 << 20 };                    /* what call->err is until the hub has answered */
 
 extern const char *const channel_names[CHANNELS];

@@ -35,6 +35,8 @@ int object_int(const struct object *object, const char *member)
     return (int)n;
 }
 
+int object_channel(struct object *object) { return channel_by_name(slice_of(object_string(object, "channel"))); }
+
 uint32_t object_tag(struct object *object)
 {
     struct slice data = object_get(object, "data");

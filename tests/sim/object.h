@@ -16,6 +16,7 @@ const char *object_string(struct object *object, const char *member);   /* "": n
 bool        object_true(const struct object *object, const char *member);
 int         object_int(const struct object *object, const char *member);
 struct slice object_get(const struct object *object, const char *member);
+int         object_channel(struct object *object);      /* `channel`; NO_CHANNEL: none of ours */
 /* The tag of the payload in `data` (writer.h). */
 uint32_t    object_tag(struct object *object);
 /* `channels`: an array of names, or of objects with a member channel; those alone whose member `flag` is true (NULL: all). */

@@ -91,6 +91,8 @@ static void choose_config(struct sim *sim)
     config->sse_heartbeat_ms = one_of(sim, 1000, 2000, 4000);
     config->ws_ping_ms = one_of(sim, 1000, 2000, 4000);
     config->limits_commands = (size_t)one_of(sim, 1, 3, 64);
+    sim->strict = *config;
+    sim->strict.dev = false;
     sim->largest = (size_t)(chance(sim, 20) ? 60000 : 6000);
 }
 
@@ -101,7 +103,7 @@ static void set_up(struct sim *sim, uint64_t seed, bool tracing)
     choose_config(sim);
     sim->n_edges = (int)(1 + dice(sim, EDGES_MAX));
     line_ops_init(&sim->line_ops, (size_t)one_of(sim, 0, 0, 0, 500));
-    sim->model.sim = sim->writer.sim = sim->recorder.sim = sim;
+    sim->model.sim = sim->writer.sim = sim->recorder.sim = sim->operator.sim = sim;
     disk_init(&sim->disk, sim);
     world_open(sim);
     sim->n_listeners = (int)(1 + dice(sim, LISTENERS_MAX));
@@ -137,6 +139,15 @@ static void step_recorder(struct sim *sim)
     recorder_take(&sim->recorder);
 }
 
+static void step_operator(struct sim *sim)
+{
+    if (chance(sim, 400))
+        operator_act(&sim->operator);
+    if (chance(sim, 800))
+        operator_flush(&sim->operator);
+    operator_take(&sim->operator);
+}
+
 static void step_listener(struct sim *sim)
 {
     struct listener *r = &sim->listeners[dice(sim, (uint64_t)sim->n_listeners)];
@@ -165,6 +176,7 @@ static void step_time(struct sim *sim)
     sim->wall_ms += ms;
     if (chance(sim, 10))
         sim->wall_ms += (int64_t)dice(sim, 2000) - 1000;
+    sim->latest_ms = sim->wall_ms > sim->latest_ms ? sim->wall_ms : sim->latest_ms;
     if (chance(sim, 200)) {
         hub_tick(sim->hub);
         model_tick(&sim->model);
@@ -210,8 +222,10 @@ static void step_disaster(struct sim *sim)
 static void step(struct sim *sim)
 {
     uint64_t what = dice(sim, 100);
-    if (what < 14)
+    if (what < 11)
         step_publish(sim);
+    else if (what < 14)
+        step_operator(sim);
     else if (what < 24)
         step_writer(sim);
     else if (what < 39)
@@ -232,6 +246,13 @@ static void step(struct sim *sim)
 
 /* ---- the end ---- */
 
+/* Who has credentials that end comes back with others. */
+static void stay_for_good(struct listener *r)
+{
+    if (r->line && r->rights.credentials.expires_ms != INT64_MAX)
+        listener_cut(r);
+}
+
 static void rest(struct sim *sim)
 {
     enum { ROUNDS_AT_A_TIME = 20, TRIES = 40, ROUNDS_FOR_HEARTBEATS = 100 };
@@ -249,8 +270,10 @@ static void rest(struct sim *sim)
     for (int i = 0, quiet = 0; i < TRIES && quiet < sim->n_listeners; i++) {
         world_settle(sim, ROUNDS_AT_A_TIME);
         quiet = 0;
-        for (int k = 0; k < sim->n_listeners; k++)
+        for (int k = 0; k < sim->n_listeners; k++) {
+            stay_for_good(&sim->listeners[k]);
             quiet += listener_is_quiet(&sim->listeners[k]);
+        }
     }
     world_settle(sim, ROUNDS_FOR_HEARTBEATS);
     for (int i = 0; i < sim->n_listeners; i++)

@@ -2,7 +2,8 @@
  *
  *   writer.c ──publish──> hub <──groups──> disk.c        the real hub/ and transports/ code is in the middle,
  *   recorder.c ─changes─>  ^                              everything around it is of the simulation
- *   listener.c <─bytes─ line.c <── edges                   model.c says what must be true
+ *   operator.c ─errands─>  |
+ *   listener.c <─bytes─ line.c <── edges                   model.c and rights.c say what must be true
  *
  * run.c takes steps at random: one side gets a turn, time passes, something breaks. After each turn of the hub the model
  * is told what the hub was asked, and compares every answer; listeners compare every byte they are sent with the model.
@@ -14,6 +15,7 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/listener.h"
 #include "tests/sim/model.h"
+#include "tests/sim/operator.h"
 #include "tests/sim/recorder.h"
 #include "tests/sim/writer.h"
 #include "transports/conn.h"
@@ -24,14 +26,17 @@ enum { EDGES_MAX = 3, LISTENERS_MAX = 7 };
 struct sim {
     struct clock     clock;          /* first; by hand */
     int64_t          mono_ms, wall_ms;
+    int64_t          latest_ms;      /* the latest that wall_ms has been */
     uint64_t         seed, dice;
     unsigned         step;
     bool             tracing;
     struct config    config;
+    struct config    strict;         /* of principals: they may do what their token says and no more */
     struct model     model;
     struct disk      disk;
     struct writer    writer;
     struct recorder  recorder;
+    struct operator  operator;
     struct hub      *hub;
     struct authority *authority;
     struct edge     *edges[EDGES_MAX];
@@ -41,6 +46,9 @@ struct sim {
     struct listener  listeners[LISTENERS_MAX];
     int              n_listeners;
     size_t           largest;        /* payload, in bytes */
+    struct errand_part *parts[ERRANDS_AT_ONCE];   /* in the mail that an edge takes now (rights.c), newest first */
+    size_t           n_parts;
+    unsigned         were_open;      /* listeners before it does, one bit each */
     bool             draining;
     bool             dead;           /* this hub was killed and is only being taken apart: nothing it does counts */
     bool             settling;       /* the end of the seed: nothing breaks any more */

@@ -53,6 +53,7 @@ static void on_control(struct listener *r, const struct block *block)
     struct object object;
     sim_check(r->sim, object_init(&object, buf_slice(&block->data)), "listener %d: control event without JSON: %s", r->number,
               block->data.at);
+    int channel = object_channel(&object);
     if (!strcmp(block->event, "hub.ready"))
         on_ready(r, block->id, object_channels(&object, "recovered"), object_channels(&object, "resumable"),
                  object_channels(&object, NULL));
@@ -60,6 +61,13 @@ static void on_control(struct listener *r, const struct block *block)
         on_gap(r, block->id, !strcmp(object_string(&object, "reason"), "epoch"), object_channels(&object, NULL), false);
     else if (!strcmp(block->event, "hub.bye"))
         on_bye(r, object_string(&object, "code"));
+    else if (!strcmp(block->event, "hub.subscribed"))
+        on_subscribed(r, 0, channel, position_parse(slice_of(object_string(&object, "position"))),
+                      object_true(&object, "recovered"), object_true(&object, "resumable"));
+    else if (!strcmp(block->event, "hub.unsubscribed"))
+        on_unsubscribed(r, 0, channel, object_string(&object, "code"));
+    else if (!strcmp(block->event, "hub.token-expiring"))
+        on_expiring(r, object_get(&object, "expires"));
     else
         sim_fail(r->sim, "listener %d: event %s", r->number, block->event);
     object_fini(&object);
@@ -72,7 +80,7 @@ static void on_envelope(struct listener *r, const struct block *block)
     struct position p = position_parse(slice_of(object_string(&object, "id")));
     sim_check(r->sim, p.epoch == block->id.epoch && p.seq == block->id.seq, "listener %d: id %lu in block %lu", r->number,
               p.seq, block->id.seq);
-    int channel = channel_by_name(slice_of(object_string(&object, "channel")));
+    int channel = object_channel(&object);
     sim_check(r->sim, channel != NO_CHANNEL, "listener %d: an envelope without its channel", r->number);
     on_message(r, p, channel, object_tag(&object), false);
     object_fini(&object);

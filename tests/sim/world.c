@@ -46,6 +46,7 @@ static void open_as(struct sim *sim, bool clean, bool power)
     open_edges(sim);
     writer_open(&sim->writer);
     recorder_open(&sim->recorder);
+    operator_open(&sim->operator);
     for (int i = 0; i < PATIENCE && !hub_can_publish(sim->hub); i++) {
         world_turn_hub(sim);
         disk_turn(&sim->disk);
@@ -97,20 +98,28 @@ static void turn_listener(struct sim *sim, struct listener *r, int edge)
         line_move(line);
 }
 
+static void take_mail(struct sim *sim, int e)
+{
+    rights_before_mail(sim, e);
+    edge_mail(sim->edges[e]);
+    rights_after_mail(sim, e);
+}
+
 /* As a loop of an edge does: events in any order, then the flush. */
 void world_turn_edge(struct sim *sim, int e)
 {
     struct edge *edge = sim->edges[e];
     bool mail_first = chance(sim, 500);
     if (mail_first)
-        edge_mail(edge);
+        take_mail(sim, e);
     for (int i = 0; i < sim->n_listeners; i++)
         turn_listener(sim, &sim->listeners[i], e);
     if (!mail_first && chance(sim, 700))
-        edge_mail(edge);
+        take_mail(sim, e);
     if (sim->mono_ms >= sim->ticked_ms[e] + 1000) {
         sim->ticked_ms[e] = sim->mono_ms;
         edge_tick(edge);
+        rights_after_tick(sim, e);
     }
     edge_flush(edge);
     for (int i = 0; i < sim->n_listeners; i++)
@@ -122,7 +131,7 @@ bool world_idle(const struct sim *sim)
     for (int e = 0; e < sim->n_edges; e++)
         if (sim->edges[e]->calls > 0 || !link_alone(&sim->edges[e]->doomed))
             return false;
-    return hub_idle(sim->hub) && sim->writer.under_way == 0 && sim->recorder.under_way == 0 && sim->disk.n_queue == 0;
+    return hub_idle(sim->hub) && sim->writer.under_way == 0 && sim->recorder.under_way == 0 && sim->operator.under_way == 0 && sim->disk.n_queue == 0;
 }
 
 static bool edges_are_idle(const struct sim *sim)
@@ -137,11 +146,13 @@ static void turn_all(struct sim *sim)
 {
     writer_flush(&sim->writer);
     recorder_flush(&sim->recorder);
+    operator_flush(&sim->operator);
     world_turn_hub(sim);
     disk_turn(&sim->disk);
     world_turn_hub(sim);
     writer_take(&sim->writer);
     recorder_take(&sim->recorder);
+    operator_take(&sim->operator);
     for (int e = 0; e < sim->n_edges; e++)
         world_turn_edge(sim, e);
 }
@@ -151,6 +162,7 @@ void world_settle(struct sim *sim, int rounds)
     for (int i = 0; i < rounds; i++) {
         sim->mono_ms += 100;
         sim->wall_ms += 100;
+        sim->latest_ms = sim->wall_ms > sim->latest_ms ? sim->wall_ms : sim->latest_ms;
         hub_tick(sim->hub);
         model_tick(&sim->model);
         turn_all(sim);
@@ -188,6 +200,7 @@ void world_take_apart(struct sim *sim)
     sim->hub = NULL;
     mailbox_fini(&sim->writer.box);
     mailbox_fini(&sim->recorder.box);
+    mailbox_fini(&sim->operator.box);
 }
 
 static void count_unknown(const struct sim *sim)

@@ -12,8 +12,6 @@ static struct position position_of(struct object *object, const char *member)
     return position_parse(slice_of(object_string(object, member)));
 }
 
-static int channel_of(struct object *object) { return channel_by_name(slice_of(object_string(object, "channel"))); }
-
 /* The fetch behind it was compared with the model; here only that it is true and in order. */
 struct past {
     struct listener *listener;
@@ -47,7 +45,7 @@ static void on_history(struct listener *r, int ref, const struct object *object)
 static void on_text(struct listener *r, struct object *object)
 {
     char type[24];
-    int ref = object_int(object, "ref"), channel = channel_of(object);
+    int ref = object_int(object, "ref"), channel = object_channel(object);
     snprintf(type, sizeof type, "%s", object_string(object, "type"));
     if (!strcmp(type, "message"))
         on_message(r, position_of(object, "id"), channel, object_tag(object), object_true(object, "replay"));
@@ -72,6 +70,8 @@ static void on_text(struct listener *r, struct object *object)
         on_refused(r, ref, object_string(object, "code"));
     else if (!strcmp(type, "history"))
         on_history(r, ref, object);
+    else if (!strcmp(type, "token-expiring"))
+        on_expiring(r, object_get(object, "expires"));
     else if (!strcmp(type, "pong"))
         listener_answered(r, ref, 1);
     else if (!strcmp(type, "bye"))

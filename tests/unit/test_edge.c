@@ -1205,7 +1205,7 @@ static void a_channel_given_before_the_stream_began_waits_for_its_beginning(void
 {
     const struct slice given[] = { SLICE("b"), SLICE("a"), SLICE("b") };
     (void)state;
-    subscriber(&test_ws, "b");
+    subscriber(&test_sse, "b");
     edge_turn();
     struct client *c = subscriber(&test_sse, "a");
     assert_int_equal(conn_assign(c->conn, given, 3, true), 0);
