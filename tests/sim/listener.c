@@ -1,6 +1,7 @@
 #include "tests/sim/line.h"
 #include "tests/sim/sim.h"
 
+#include "hub/base/instant.h"
 #include "transports/sse.h"
 #include "transports/ws.h"
 
@@ -452,14 +453,15 @@ void on_unsubscribed(struct listener *r, int ref, int c, const char *code)
 
 /* ---- positions, answers, ends ---- */
 
-void on_expiring(struct listener *r, struct slice expires)
+void on_expiring(struct listener *r, const char *expires)
 {
-    uint64_t ms = 0;
+    int64_t s = 0;
     bool known = false;
-    check(r, slice_u64(expires, &ms) && r->begun, "credentials end, before the stream has begun");
+    check(r, r->begun, "credentials end, before the stream has begun");
+    check(r, instant_parse(slice_of(expires), &s), "credentials end at '%s'", expires);
     for (size_t i = 0; i < LIVES_MAX && i < r->rights.n_lives; i++)
-        known |= r->rights.lives_ms[i] == (int64_t)ms;
-    check(r, known, "credentials end at %lu, which it does not have", ms);
+        known |= r->rights.lives_ms[i] == s * 1000;
+    check(r, known, "credentials end at %s, which it does not have", expires);
     happened(expiring);
 }
 

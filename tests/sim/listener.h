@@ -111,7 +111,7 @@ enum { NO_CHANNEL = -1 };
 void on_ready(struct listener *listener, struct position p, uint8_t recovered, uint8_t resumable, uint8_t mask);
 void on_gap(struct listener *listener, struct position p, bool epoch, uint8_t mask, bool marked);
 void on_message(struct listener *listener, struct position p, int channel, uint32_t tag, bool marked);
-void on_expiring(struct listener *listener, struct slice expires);
+void on_expiring(struct listener *listener, const char *expires);
 void on_position(struct listener *listener, struct position p);
 void on_bye(struct listener *listener, const char *code);
 void on_welcome(struct listener *listener, struct position p);

@@ -67,7 +67,7 @@ static void on_control(struct listener *r, const struct block *block)
     else if (!strcmp(block->event, "hub.unsubscribed"))
         on_unsubscribed(r, 0, channel, object_string(&object, "code"));
     else if (!strcmp(block->event, "hub.token-expiring"))
-        on_expiring(r, object_get(&object, "expires"));
+        on_expiring(r, object_string(&object, "expires"));
     else
         sim_fail(r->sim, "listener %d: event %s", r->number, block->event);
     object_fini(&object);

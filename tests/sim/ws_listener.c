@@ -71,7 +71,7 @@ static void on_text(struct listener *r, struct object *object)
     else if (!strcmp(type, "history"))
         on_history(r, ref, object);
     else if (!strcmp(type, "token-expiring"))
-        on_expiring(r, object_get(object, "expires"));
+        on_expiring(r, object_string(object, "expires"));
     else if (!strcmp(type, "pong"))
         listener_answered(r, ref, 1);
     else if (!strcmp(type, "bye"))
