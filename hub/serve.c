@@ -252,6 +252,7 @@ static void take_config(struct serve *s, const struct config *config)
     principal_unref(principal_anonymous(config));
     log_setup(config->log_level, config->log_format);
     hub_reconfigure(s->serving.hub, config);
+    hub_recheck(s->serving.hub);      /* a key may have been taken out */
     for (size_t i = 0; i < s->n_open; i++)
         if (s->spokes[i]->reload)
             s->spokes[i]->reload(s->selves[i], config);

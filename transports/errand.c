@@ -104,7 +104,7 @@ static int change_channels(struct conn *conn, struct errand_part *part)
 
 static int admits(const struct conn *conn, const struct principal *principal)
 {
-    return authority_admits(conn->edge->authority, principal, clock_wall_ms(conn->edge->clock) / 1000);
+    return authority_admits(conn->edge->authority, conn->edge->config, principal, clock_wall_ms(conn->edge->clock) / 1000);
 }
 
 /* Nothing is done to those whose credentials are as good as they were. */

@@ -78,16 +78,23 @@ int principal_dev_user(const struct config *config, struct slice user, struct pr
     return 0;
 }
 
+/* NULL: none has this digest. */
+static const struct api_key *find_key(const struct config *config, const uint8_t sha256[32])
+{
+    const struct api_key *found = NULL;
+    for (size_t i = 0; i < config->key_count; i++)     /* all of them, always: time tells nothing about which */
+        if (!CRYPTO_memcmp(sha256, config->keys[i].sha256, sizeof config->keys[i].sha256))
+            found = &config->keys[i];
+    return found;
+}
+
 int principal_by_key(const struct config *config, struct slice key, struct principal **ret_principal)
 {
     uint8_t digest[32];
-    const struct api_key *found = NULL;
     int err = api_key_digest(key, digest);
     if (err)
         return err;
-    for (size_t i = 0; i < config->key_count; i++)     /* all of them, always: time tells nothing about which */
-        if (!CRYPTO_memcmp(digest, config->keys[i].sha256, sizeof digest))
-            found = &config->keys[i];
+    const struct api_key *found = find_key(config, digest);
     if (!found)
         return ERR_UNAUTHENTICATED;
     struct principal *p = principal_new(KEY, config, found, SLICE("key "), slice_of(found->name), SLICE(""));
@@ -214,6 +221,11 @@ struct slice principal_key(const struct principal *p)
 {
     const size_t prefix = sizeof "key " - 1;
     return p->kind == KEY || p->kind == LIVE_KEY ? slice(p->bytes + prefix, p->name_len - prefix) : slice(p->bytes, 0);
+}
+
+bool principal_key_is_gone(const struct principal *p, const struct config *config)
+{
+    return p->kind == KEY && p->config != config && !find_key(config, p->key->sha256);
 }
 
 struct slice principal_tier(const struct principal *p)

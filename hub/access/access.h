@@ -27,7 +27,7 @@ struct token;
 struct principal *principal_anonymous(const struct config *config);
 /* A user that --dev believes (?user=); ERR_BAD_CLIENT. */
 int principal_dev_user(const struct config *config, struct slice user, struct principal **ret_principal);
-/* The holder of an API key; compares SHA-256 in constant time; ERR_UNAUTHENTICATED. */
+/* The holder of an API key of the settings; compares SHA-256 in constant time; ERR_UNAUTHENTICATED. */
 int principal_by_key(const struct config *config, struct slice key, struct principal **ret_principal);
 /* The holder of a token, which it takes over, also when there is no memory: ERR_MEMORY. */
 int principal_by_token(const struct config *config, struct token *token, struct principal **ret_principal);
@@ -44,6 +44,8 @@ int          principal_may(const struct principal *p, enum access_op op, struct 
 struct slice principal_user(const struct principal *p);     /* empty: no user */
 struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend", "user ann", "token" */
 bool         principal_is_nobody(const struct principal *p);      /* made of no credentials */
+/* The key it holds is not one of the settings, though it was one of those that it was made from. */
+bool         principal_key_is_gone(const struct principal *p, const struct config *config);
 struct slice principal_key(const struct principal *p);      /* the name of its API key; empty: none */
 struct slice principal_tier(const struct principal *p);     /* whose rates it has, by its key or its token; empty: those of [rates] */
 int64_t      principal_expires_s(const struct principal *p);/* seconds since 1970; INT64_MAX: never */

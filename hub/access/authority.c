@@ -199,11 +199,13 @@ int authority_check(struct authority *authority, const struct config *config, st
     return check_key(authority, config, credential, now_s, ret_principal);
 }
 
-int authority_admits(struct authority *authority, const struct principal *principal, int64_t now_s)
+int authority_admits(struct authority *authority, const struct config *config, const struct principal *principal, int64_t now_s)
 {
     uint32_t generation;
     const struct live_key *key = principal_live_key(principal, &generation);
     const struct token *token = principal_token(principal);
+    if (principal_key_is_gone(principal, config))
+        return ERR_KEY_REVOKED;
     if (key)
         return key_table_admits(authority->key_table, slice_of(key->item.id), generation, now_s);
     return token ? revocations_check(authority->revocations, token->jti, token->user, token->issued_s) : 0;

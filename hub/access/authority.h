@@ -54,8 +54,9 @@ void authority_expect_keys(struct authority *authority, bool expect);
 /* There are keys to check tokens with, or there will be. */
 bool authority_knows_tokens(struct authority *authority);
 
-/* Why somebody who was let in is not let in any more, or 0: credentials are taken back while they are in use. */
-int authority_admits(struct authority *authority, const struct principal *principal, int64_t now_s);
+/* Why somebody who was let in is not let in any more, or 0: credentials are taken back while they are in use. A key that these settings
+ * do not have any more is one of them; the key that a token was signed with is not asked about again. */
+int authority_admits(struct authority *authority, const struct config *config, const struct principal *principal, int64_t now_s);
 
 /* What is changed at run time; their record_ops are to be registered with the hub. */
 struct key_table   *authority_key_table(struct authority *authority);

@@ -294,9 +294,10 @@ static int authorise(struct api_request *r)
 static int still_admitted(const struct api_request *r)
 {
     struct authority *authority = r->api->authority;
-    if (r->route->body == BODY_NONE || !authority || r->session->version == authority_version(authority))
+    const struct config *config = r->api->config;
+    if (r->route->body == BODY_NONE || !authority || (r->session->version == authority_version(authority) && r->session->config == config))
         return 0;
-    return authority_admits(authority, r->session->principal, now_s(r->api));
+    return authority_admits(authority, config, r->session->principal, now_s(r->api));
 }
 
 /* ---- the life of a request ---- */

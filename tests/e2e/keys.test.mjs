@@ -1,11 +1,13 @@
 // API keys made at run time: what they may do and how long, who may make and change which, and that all of it outlives kill -9.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { apiProblemOf, messagesPath, post, problemOf, request } from './lib/http.mjs';
 import { bearer } from './lib/tokens.mjs';
+import { eventually } from './lib/wait.mjs';
 
 const DAY_MS = 86400000;
 const withKey = (hub, key) => ({
@@ -55,6 +57,28 @@ scenario('a key is shown once, does what its scopes say, and is listed without i
     const list = await api.get('/v1/keys');
     assert.deepEqual(list.json, { data: [(await api.get(`/v1/keys/${id}`)).json], next_cursor: null });
     for (const text of [shown.text, list.text, hub.log]) assert.ok(!text.includes(key.slice(7)), 'the secret is nowhere but in the first answer');
+});
+
+scenario('a key that is taken out of the settings ends whoever is connected with it, and nobody else', async (scope) => {
+    const { hub, root, rewrite } = await guarded(scope);
+    const told = (await scope.carillon(['key', 'new', '--name', 'late'])).stdout;
+    const late = /\bck_[0-9a-f]{64}\b/.exec(told)[0], lateLine = /late = sha256:[0-9a-f]{64}/.exec(told)[0];
+    const digest = createHash('sha256').update(root).digest('hex');
+    rewrite(`root = sha256:${digest}\n${lateLine}`);
+    hub.run.signal('SIGHUP');
+    await eventually(async () => (await withKey(hub, late).publish('a')).status === 201, 'the new key to be in force');
+    const goes = await scope.ws(hub, '/ws?channel=a', { headers: bearer(late) }), stays = await scope.ws(hub, '/ws?channel=a', { headers: bearer(root) });
+    const stream = await scope.sse(hub, '/sse?channel=a', { headers: bearer(late) });
+    await Promise.all([goes.get('subscribed'), stays.get('subscribed'), stream.ready()]);
+    rewrite(`root = sha256:${digest}`);
+    hub.run.signal('SIGHUP');
+    assert.equal((await goes.end()).code, 4101);
+    assert.equal(goes.frames.find((f) => f.type === 'error').code, 'key_revoked');
+    assert.equal(JSON.parse((await stream.bye()).data).code, 'key_revoked');
+    apiProblemOf(await withKey(hub, late).publish('a'), 401, 'unauthenticated');
+    await withKey(hub, root).publish('a');
+    await stays.take(1);
+    assert.equal(stays.closed, null);
 });
 
 scenario('keys are listed in the order in which they were made, page by page', async (scope) => {
