@@ -40,6 +40,7 @@ struct serve {
     int64_t                    drain_until_ms; /* 0: not draining */
     int64_t                    sweep_s;        /* when what has expired is looked for again */
     bool                       started, failed;
+    bool                       ending;         /* close_all has begun: nothing starts any more */
     bool                       draining_last;  /* the spokes that outlast the others drain too */
 };
 
@@ -103,7 +104,7 @@ static void tell_hints(const struct serve *s)
 /* Once the hub may give numbers, the doors open. */
 static void start_when_ready(struct serve *s)
 {
-    if (s->started || !hub_can_publish(s->serving.hub))
+    if (s->started || s->ending || !hub_can_publish(s->serving.hub))
         return;
     s->started = true;
     for (size_t i = 0; i < s->n_spokes; i++) {
@@ -129,11 +130,7 @@ static void turn(struct serve *s)
     arm_keys(s);
 }
 
-static void turn_for_spoke(struct serving *serving)
-{
-    hub_turn(serving->hub);
-    arm_due((struct serve *)(void *)serving);
-}
+static void turn_for_spoke(struct serving *serving) { turn((struct serve *)(void *)serving); }
 
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
@@ -422,6 +419,7 @@ static void finish_groups(struct serve *s)
 
 static void close_all(struct serve *s)
 {
+    s->ending = true;
     for (size_t i = s->n_open; i-- > 0;)
         s->spokes[i]->stop(s->selves[i]);
     if (s->serving.hub && s->mail)

@@ -1,7 +1,7 @@
 /* spoke.h — port: what is plugged into the hub process beside the hub thread: the public port, the API, later webhooks,
  * signaling, Redis. hub/main.c lists them; hub/serve.c takes all of them through the same life:
  *
- *   open (bind, register at the hub; nothing runs) ─> start ─> … serving … ─> drain ─> done? ─> stop (join) ─> free
+ *   open (bind, register at the hub; nothing runs, nobody is let in) ─> start ─> … serving … ─> drain ─> done? ─> stop (join) ─> free
  *
  * All functions are called on the hub thread. open is called in the order of the list; when one fails, those opened before
  * it are stopped and the process ends: nothing is left half-started. */
@@ -24,8 +24,8 @@ struct serving {                       /* what a spoke is given; lives as long a
     struct authority    *authority;    /* checks credentials */
     struct event_base   *base;         /* the hub thread's loop */
     struct http_out     *http_out;     /* requests to other servers (http_out.h): set by the spoke that makes them, which is listed first */
-    /* After hub_send() on the hub thread, once for all that was sent: it leaves, and the hub's timer is set to what is due
-     * next. Not inside a call of the hub. */
+    /* After hub_send() on the hub thread, once for all that was sent: a turn of the hub like any other, which also starts the
+     * spokes when the hub has become ready. Not inside a call of the hub, nor of a spoke's start. */
     void               (*turn)(struct serving *serving);
     char                 why[256];     /* open failed: one sentence for the operator */
 };

@@ -181,12 +181,13 @@ int accept_new(struct serving *serving, struct edge **edges, size_t n_edges, str
         accept_free(acceptor);
         return err;
     }
-    door_start(&acceptor->door);
     *ret_acceptor = acceptor;
     return 0;
 }
 
 const char *accept_address(const struct acceptor *acceptor) { return acceptor->door.listener.text; }
+
+void accept_start(struct acceptor *acceptor) { door_start(&acceptor->door); }
 
 void accept_stop(struct acceptor *acceptor) { door_close(&acceptor->door); }
 

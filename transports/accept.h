@@ -1,7 +1,8 @@
 /* accept.h — the public port: accepts on the hub thread, applies limits before any byte is read, hands each socket to the
  * edge with the fewest connections.
  *
- * Lifetime   accept_new binds before any thread starts, so a port in use is told at once; freed after the hub's loop ended.
+ * Lifetime   accept_new binds before any thread starts, so a port in use is told at once, and clients that connect wait in the
+ *            kernel; accept_start lets them in, when the edges run; freed after the hub's loop ended.
  * Threading  hub thread (libevent). Seats are given back by the edges, from their threads.
  * Limits     limits.connections, limits.connections_per_address. Out of descriptors: door.h. */
 #pragma once
@@ -24,6 +25,7 @@ struct socket_letter {
 
 /* 0, or ERR_ADDRESS with one sentence in *ret_why (a static buffer). */
 int  accept_new(struct serving *serving, struct edge **edges, size_t n_edges, struct acceptor **ret_acceptor, const char **ret_why);
+void accept_start(struct acceptor *acceptor);
 const char *accept_address(const struct acceptor *acceptor);     /* "127.0.0.1:8000", the real port */
 void accept_reconfigure(struct acceptor *acceptor, const struct config *config);   /* new limits from now on */
 void accept_stop(struct acceptor *acceptor);                     /* closes the listeners; connections live on */

@@ -12,7 +12,7 @@
  *
  * Lifetime   embedded; door_open binds, nobody comes in before door_start; door_close closes the listeners, twice is fine.
  *            What came in lives on.
- * Threading  that of its loop; door_open and door_start before the loop runs.
+ * Threading  that of its loop, or before it runs.
  * Limits     one spare descriptor, AWAY_MAX sockets turned away in one round. */
 #pragma once
 #include "transports/listen.h"

@@ -78,6 +78,7 @@ static int public_start(void *self)
         if (err)
             return err;
     }
+    accept_start(port->acceptor);
     return 0;
 }
 

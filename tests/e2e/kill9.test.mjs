@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, readdirSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
+import net from 'node:net';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { Pipeline } from './lib/pipeline.mjs';
@@ -82,4 +83,22 @@ scenario('a hub that is killed again and again while it starts serves in the end
     await hub.restart();
     const kept = (await request(hub, '/v1/channels/a/messages?limit=1000')).json.data;
     assert.deepEqual(kept.map((m) => m.id), ids);
+});
+
+// Whoever was connected knocks again at once, long before the store has given the new run its numbers.
+scenario('a hub that is killed and started again under clients that keep connecting becomes ready, 40 times', async (scope) => {
+    const hub = await scope.hub();
+    let over = false;
+    scope.defer(() => { over = true; });
+    const knock = () => {
+        if (over) return;
+        const socket = net.connect(hub.public.port, hub.public.host);
+        socket.on('error', () => {}).on('connect', () => socket.destroy()).on('close', () => setImmediate(knock));
+    };
+    for (let i = 0; i < 8; i++) knock();
+    for (let round = 0; round < 40; round++) {
+        await hub.kill9();
+        await hub.restart();
+    }
+    await publish(hub, 'a', 'served');
 });
