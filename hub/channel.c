@@ -83,7 +83,7 @@ void channels_forget_quiet(struct channels *channels, int64_t now_ms, int64_t fo
         struct channel *ch = link_of(item, struct channel, quiet);
         if (ch->quiet_since_ms + for_ms > now_ms)
             return;
-        if (ch->in_age_queue)
+        if (ch->in_log_index)
             continue;
         if (channels->floor < ch->dropped)
             channels->floor = ch->dropped;

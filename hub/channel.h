@@ -33,10 +33,12 @@ struct channel {
     struct msg   **kept;          /* completed messages after `dropped`, in order: a ring of `cap` (a power of two) */
     uint32_t       first, n_kept, cap;
     uint32_t       under_way;     /* submitted and not completed */
-    uint32_t       in_age_queue;  /* entries of the history's age queue that point here */
+    uint32_t       in_log_index;  /* entries of the history's log index that point here */
     uint32_t       n_watches;
     struct watch  *watches;
     size_t         kept_bytes;
+    int64_t        ends_ms;       /* wall clock, while something is kept: its oldest message is not too old before this */
+    size_t         ends_at;       /* its place in the history's heap of these */
     int64_t        quiet_since_ms;   /* when it had nothing left; on the list of quiet channels */
     struct link    quiet;
     uint8_t        name_len;

@@ -2,32 +2,38 @@
  *
  * Giving up the oldest message of a channel raises the channel's `dropped` to its number (EXACT.md 5); that is the only
  * thing a resume needs to know to tell a gap. The newest message of a channel is kept even if it alone is larger than
- * history.bytes. Numbers and times grow together, so one queue over all channels, oldest number first, serves both age
- * and the total: entries whose message went earlier for another reason are skipped, and swept when they are the most.
+ * history.bytes. Each channel ages by itself: a heap says whose oldest message is too old first. Over the total, the
+ * oldest number of all channels goes, which log_index.h knows.
  *
- * Threading  hub thread. Limits: history.size, .ttl, .bytes per channel, .max_bytes in all. */
+ * Threading  hub thread. Limits: history.size, .ttl, .bytes per channel (history_limits), .max_bytes in all. */
 #pragma once
-#include "hub/channel.h"
+#include "hub/base/heap.h"
+#include "hub/log_index.h"
 
 struct config;
 
-struct aged {                     /* an entry of the age queue */
-    struct channel *channel;
-    uint64_t        seq;
-    int64_t         time_ms;
+/* What a channel may keep. */
+struct history_limits {
+    uint64_t size, bytes;
+    int64_t  ttl_ms;
 };
 
 struct history {
     const struct config *config;
     struct channels     *channels;
-    struct aged         *queue;          /* ring of `cap` (a power of two) */
-    size_t               first, n, cap;
+    struct log_index     index;
+    struct heap          ends;           /* channels that have something kept, by `ends_ms` */
+    size_t               ends_cap;
     size_t               n_kept, bytes;  /* of all channels */
     uint64_t             drained;        /* highest `dropped` of a channel that has nothing kept any more (EXACT.md 8) */
 };
 
 void history_init(struct history *history, const struct config *config, struct channels *channels);
 void history_fini(struct history *history);
+/* Other limits hold from now on; what is over them goes with the next message or the next ageing. */
+void history_reconfigure(struct history *history, const struct config *config);
+/* Those of this channel; NULL: of one that is not known. */
+struct history_limits history_limits(const struct config *config, const struct channel *ch);
 /* Channels have history at all: else they are resumable:false and never tell a gap. */
 bool history_on(const struct config *config);
 /* Keeps a completed message (takes a reference) or, where history is off or memory is short, gives it up at once. */
@@ -36,9 +42,9 @@ void history_keep(struct history *history, struct channel *ch, struct msg *m, in
 bool history_would_grow(const struct history *history, const struct channel *ch, const struct msg *m);
 /* Gives up all that is kept of a channel, and whatever else it may have had up to this number. */
 void history_give_up(struct history *history, struct channel *ch, uint64_t upto, int64_t now_ms);
-/* Gives up what is older than history.ttl. Wall clock and mono clock. */
+/* Gives up what is older than its channel's ttl. Wall clock and mono clock. */
 void history_age(struct history *history, int64_t wall_ms, int64_t now_ms);
-/* Wall clock time at which the oldest message is too old; INT64_MAX: nothing is kept. */
+/* Wall clock time, or a little before it, at which the next message is too old; INT64_MAX: nothing is kept. */
 int64_t  history_due_ms(const struct history *history);
 /* Number of the oldest message that is kept; UINT64_MAX: none. */
 uint64_t history_oldest(struct history *history);

@@ -155,7 +155,8 @@ void hub_tick(struct hub *hub)
 
 void hub_reconfigure(struct hub *hub, const struct config *config)
 {
-    hub->config = hub->history.config = config;
+    hub->config = config;
+    history_reconfigure(&hub->history, config);
     if (hub->keys)
         key_fetcher_reconfigure(hub->keys, config);
     for (uint8_t i = 0; i < hub->n_peers; i++) {

@@ -138,6 +138,8 @@ void operator_take(struct operator *operator)
         next = letter->next;
         struct call *call = (struct call *)letter;
         letter_done(letter);
+        if (world_settings_read(letter))
+            continue;
         operator->under_way--;
         call->answered(call);
     }

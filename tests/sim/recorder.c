@@ -168,6 +168,8 @@ void recorder_take(struct recorder *recorder)
         next = letter->next;
         struct call *call = (struct call *)letter;
         letter_done(letter);
+        if (world_settings_read(letter))
+            continue;
         recorder->under_way--;
         call->answered(call);
     }

@@ -198,6 +198,7 @@ static void step_reload(struct sim *sim)
     if (!model_history_on(&sim->model))
         return;
     choose_history(sim);
+    hub_reconfigure(sim->hub, &sim->config);
     sim_trace(sim, "history: %zu messages, %ld ms, %zu bytes, %zu in all", sim->config.history_size, sim->config.history_ttl_ms,
               sim->config.history_bytes, sim->config.history_max_bytes);
     happened(reloads);

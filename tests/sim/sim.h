@@ -81,6 +81,7 @@ extern uint64_t counts[COUNTS];
 void world_open(struct sim *sim);                 /* hub and edges on what the disk has */
 void world_turn_hub(struct sim *sim);
 void world_turn_edge(struct sim *sim, int edge);
+bool world_settings_read(struct letter *letter);  /* of a peer that is no edge: it was about new settings, and is gone */
 void world_drain(struct sim *sim);
 bool world_idle(const struct sim *sim);           /* nothing under way between hub, edges and disk */
 void world_take_apart(struct sim *sim);           /* drains all calls and frees hub and edges */

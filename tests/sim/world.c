@@ -105,6 +105,14 @@ static void take_mail(struct sim *sim, int e)
     rights_after_mail(sim, e);
 }
 
+bool world_settings_read(struct letter *letter)
+{
+    if (letter->kind != LETTER_CONFIG)
+        return false;
+    free(letter);
+    return true;
+}
+
 /* As a loop of an edge does: events in any order, then the flush. */
 void world_turn_edge(struct sim *sim, int e)
 {
@@ -196,6 +204,9 @@ void world_take_apart(struct sim *sim)
         sim_check(sim, link_alone(&sim->edges[e]->pool.chunks), "ring chunks are left without a listener");
         edge_free(sim->edges[e]);
     }
+    writer_take(&sim->writer);
+    recorder_take(&sim->recorder);
+    operator_take(&sim->operator);
     hub_free(sim->hub);
     sim->hub = NULL;
     mailbox_fini(&sim->writer.box);

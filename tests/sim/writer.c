@@ -146,6 +146,8 @@ void writer_take(struct writer *writer)
         next = letter->next;
         struct call *call = (struct call *)letter;
         letter_done(letter);
+        if (world_settings_read(letter))
+            continue;
         writer->under_way--;
         call->answered(call);
     }

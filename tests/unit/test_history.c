@@ -169,6 +169,22 @@ static void messages_older_than_history_ttl_go(void **state)
     assert_int_equal(history_oldest(&rig->history), UINT64_MAX);
 }
 
+static void a_shorter_ttl_ages_what_is_kept_already(void **state)
+{
+    struct rig *rig = *state;
+    for (int i = 0; i < 20; i++)
+        keep(rig, (const char *[]){ "a", "b", "c" }[i % 3], 1, 1000 * i);
+    struct config shorter = rig->config;
+    shorter.history_ttl_ms = 5000;
+    history_reconfigure(&rig->history, &shorter);
+    assert_int_equal(history_due_ms(&rig->history), 5000);
+    history_age(&rig->history, 20000, 0);
+    assert_int_equal(rig->history.n_kept, 4);
+    assert_int_equal(history_oldest(&rig->history), 17);
+    history_reconfigure(&rig->history, &rig->config);
+    assert_int_equal(history_due_ms(&rig->history), 76000);
+}
+
 static void without_history_every_message_is_given_up_at_once(void **state)
 {
     struct rig *rig = *state;
@@ -310,6 +326,7 @@ int main(void)
         TEST(over_the_total_the_oldest_numbers_of_all_channels_go_first),
         TEST(a_message_that_alone_is_over_the_total_is_given_up_at_once),
         TEST(messages_older_than_history_ttl_go),
+        TEST(a_shorter_ttl_ages_what_is_kept_already),
         TEST(without_history_every_message_is_given_up_at_once),
         TEST(a_channel_is_forgotten_one_ttl_after_its_last_message_went_and_raises_the_floor),
         TEST(a_channel_that_gets_a_message_in_time_is_not_forgotten),
