@@ -11,21 +11,23 @@ static char *put(char *to, struct slice s)
     return to + s.len;
 }
 
-struct msg *msg_new(struct slice channel, struct slice event, struct slice client, enum msg_kind kind, struct slice data)
+struct msg *msg_new(const struct msg_parts *parts)
 {
-    struct msg *m = malloc(sizeof *m + channel.len + event.len + client.len + data.len);
+    struct msg *m = malloc(sizeof *m + parts->channel.len + parts->event.len + parts->client.len + parts->exclude.len + parts->data.len);
     if (!m)
         return NULL;
     *m = (struct msg){
-        .kind = (uint8_t)kind,
-        .channel_len = (uint8_t)channel.len,
-        .event_len = (uint8_t)event.len,
-        .client_len = (uint8_t)client.len,
-        .data_len = (uint32_t)data.len,
-        .hash = hash_bytes(channel),
+        .kind = (uint8_t)parts->kind,
+        .channel_len = (uint8_t)parts->channel.len,
+        .event_len = (uint8_t)parts->event.len,
+        .client_len = (uint8_t)parts->client.len,
+        .exclude_len = (uint8_t)parts->exclude.len,
+        .data_len = (uint32_t)parts->data.len,
+        .ttl_ms = parts->ttl_ms,
+        .hash = hash_bytes(parts->channel),
     };
     atomic_init(&m->refs, 1);
-    put(put(put(put(m->bytes, channel), event), client), data);
+    put(put(put(put(put(m->bytes, parts->channel), parts->event), parts->client), parts->exclude), parts->data);
     return m;
 }
 

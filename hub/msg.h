@@ -1,7 +1,7 @@
 /* msg.h — one message, immutable once it has its number, shared by all threads.
  *
  * Lifetime   atomically reference-counted: msg_new() gives one reference, who keeps a pointer takes one. One malloc holds
- *            everything: header, channel, event, client, data.
+ *            everything: header, channel, event, client, exclude, data.
  * Threading  the thread that made it may write seq, prev, epoch and time_ms until it hands it on (the hub does, when the
  *            message is submitted and completed); afterwards any thread reads.
  * Limits     `limits.message` bounds data (at most 1 MiB), name.h the names. */
@@ -21,27 +21,39 @@ struct msg {
     uint8_t     kind;                                /* enum msg_kind */
     uint8_t     channel_len, event_len, client_len;  /* event_len 0: no event name; client: of the publisher, 0: none */
     uint32_t    data_len;
+    uint8_t     exclude_len;                         /* the client that does not get it; 0: all do */
     uint64_t    epoch, seq;    /* its position; set at submission */
     uint64_t    prev;          /* number of the message before it in its channel, or what `dropped` was at the channel's
                                   birth; set at completion (EXACT.md 1, 5) */
     int64_t     time_ms;       /* wall clock at submission */
+    int64_t     ttl_ms;        /* not served any more so long after time_ms; 0: as long as history keeps it */
     uint64_t    hash;          /* hash_bytes(channel) */
-    char        bytes[];       /* channel, event, client, data */
+    char        bytes[];       /* channel, event, client, exclude, data */
 };
 
-struct msg *msg_new(struct slice channel, struct slice event, struct slice client, enum msg_kind kind, struct slice data);   /* NULL: no memory */
+/* What a publisher has decided; all of it has been checked. */
+struct msg_parts {
+    struct slice  channel, event, client, exclude, data;
+    enum msg_kind kind;
+    int64_t       ttl_ms;
+};
+struct msg *msg_new(const struct msg_parts *parts);   /* NULL: no memory */
 struct msg *msg_ref(struct msg *m);      /* returns m */
 void        msg_unref(struct msg *m);    /* NULL is fine */
 
 static inline struct slice msg_channel(const struct msg *m) { return slice(m->bytes, m->channel_len); }
 static inline struct slice msg_event(const struct msg *m)   { return slice(m->bytes + m->channel_len, m->event_len); }
 static inline struct slice msg_client(const struct msg *m)  { return slice(m->bytes + m->channel_len + m->event_len, m->client_len); }
+static inline struct slice msg_exclude(const struct msg *m)
+{
+    return slice(m->bytes + m->channel_len + m->event_len + m->client_len, m->exclude_len);
+}
 static inline struct slice msg_data(const struct msg *m)
 {
-    return slice(m->bytes + m->channel_len + m->event_len + m->client_len, m->data_len);
+    return slice(m->bytes + m->channel_len + m->event_len + m->client_len + m->exclude_len, m->data_len);
 }
 /* What it costs in memory; what history.bytes, history.max_bytes and mail bounds count. */
 static inline size_t msg_size(const struct msg *m)
 {
-    return sizeof *m + m->channel_len + m->event_len + m->client_len + m->data_len;
+    return sizeof *m + m->channel_len + m->event_len + m->client_len + m->exclude_len + m->data_len;
 }

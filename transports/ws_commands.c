@@ -250,7 +250,8 @@ static int run_publish(struct command *command)
     if (!err)
         err = check_publish(command, buf_slice(&channel), buf_slice(&event), has_event, data);
     if (!err) {
-        struct msg *m = msg_new(buf_slice(&channel), buf_slice(&event), conn_client(command->conn, scratch), MSG_JSON, data);
+        struct msg *m = msg_new(&(struct msg_parts){ .channel = buf_slice(&channel), .event = buf_slice(&event), .client = conn_client(command->conn, scratch),
+                                                    .kind = MSG_JSON, .data = data });
         err = m ? submit_publish(command, m) : ERR_MEMORY;
         if (err)
             msg_unref(m);

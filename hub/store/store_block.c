@@ -12,19 +12,36 @@ struct head {
 };
 _Static_assert(sizeof(struct head) == 32, "it is what stands in files");
 
+/* Of the few messages that have one of them; `kind` says so. */
+enum { KIND_MORE = 0x80, MORE_BYTES = 9 };
+
+static bool has_more(const struct msg *m) { return m->ttl_ms > 0 || m->exclude_len > 0; }
+
+static char *put_more(char *to, const struct msg *m)
+{
+    uint64_t ttl_ms = htole64((uint64_t)m->ttl_ms);
+    memcpy(to, &ttl_ms, sizeof ttl_ms);
+    to[sizeof ttl_ms] = (char)m->exclude_len;
+    return to + MORE_BYTES;
+}
+
 void store_block_add(struct buf *block, const struct msg *m)
 {
-    size_t rest = (size_t)m->channel_len + m->event_len + m->client_len + m->data_len;
+    size_t rest = (size_t)m->channel_len + m->event_len + m->client_len + m->exclude_len + m->data_len;
+    size_t more = has_more(m) ? MORE_BYTES : 0;
     struct head head = {
         .seq = htole64(m->seq), .prev = htole64(m->prev), .time_ms = htole64((uint64_t)m->time_ms), .data_len = htole32(m->data_len),
-        .kind = m->kind, .channel_len = m->channel_len, .event_len = m->event_len, .client_len = m->client_len,
+        .kind = more ? m->kind | KIND_MORE : m->kind, .channel_len = m->channel_len, .event_len = m->event_len, .client_len = m->client_len,
     };
-    char *to = buf_room(block, sizeof head + rest);
+    char *to = buf_room(block, sizeof head + more + rest);
     if (!to)
         return;
     memcpy(to, &head, sizeof head);
-    memcpy(to + sizeof head, m->bytes, rest);
-    buf_advance(block, sizeof head + rest);
+    to += sizeof head;
+    if (more)
+        to = put_more(to, m);
+    memcpy(to, m->bytes, rest);
+    buf_advance(block, sizeof head + more + rest);
 }
 
 static struct slice cut(struct slice *rest, size_t len)
@@ -34,29 +51,50 @@ static struct slice cut(struct slice *rest, size_t len)
     return taken;
 }
 
-/* Every member but seq, or false: not a message. */
-static bool read_head(struct slice *block, struct head *ret_head)
+struct more { int64_t ttl_ms; uint8_t exclude_len; };
+
+static bool read_more(struct slice *block, struct more *ret_more)
+{
+    uint64_t ttl_ms;
+    if (block->len < MORE_BYTES)
+        return false;
+    struct slice more = cut(block, MORE_BYTES);
+    memcpy(&ttl_ms, more.at, sizeof ttl_ms);
+    *ret_more = (struct more){ (int64_t)le64toh(ttl_ms), (uint8_t)more.at[sizeof ttl_ms] };
+    return ret_more->ttl_ms >= 0 && ret_more->exclude_len <= CLIENT_ID_MAX;
+}
+
+/* What stands before the names; false: not a message. */
+static bool read_head(struct slice *block, struct head *ret_head, struct more *ret_more)
 {
     struct head head;
     if (block->len < sizeof head)
         return false;
     memcpy(&head, cut(block, sizeof head).at, sizeof head);
     head.data_len = le32toh(head.data_len);
+    if (head.kind & KIND_MORE && !read_more(block, ret_more))
+        return false;
+    head.kind &= (uint8_t)~KIND_MORE;
     *ret_head = head;
-    return (uint64_t)head.channel_len + head.event_len + head.client_len + head.data_len <= block->len;
+    return (uint64_t)head.channel_len + head.event_len + head.client_len + ret_more->exclude_len + head.data_len <= block->len;
 }
 
 int store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
 {
     struct slice rest = *block;
     struct head head;
-    if (!read_head(&rest, &head))
+    struct more more = { 0 };
+    if (!read_head(&rest, &head, &more))
         return ERR_STORE_OPEN;
-    struct slice channel = cut(&rest, head.channel_len), event = cut(&rest, head.event_len), client = cut(&rest, head.client_len);
-    struct slice data = cut(&rest, head.data_len);
-    if (head.kind > MSG_BINARY || channel_name_check(channel) || event.len > EVENT_NAME_MAX || client.len > CLIENT_ID_MAX)
+    struct msg_parts parts = { .kind = (enum msg_kind)head.kind, .ttl_ms = more.ttl_ms };
+    parts.channel = cut(&rest, head.channel_len);
+    parts.event = cut(&rest, head.event_len);
+    parts.client = cut(&rest, head.client_len);
+    parts.exclude = cut(&rest, more.exclude_len);
+    parts.data = cut(&rest, head.data_len);
+    if (head.kind > MSG_BINARY || channel_name_check(parts.channel) || parts.event.len > EVENT_NAME_MAX || parts.client.len > CLIENT_ID_MAX)
         return ERR_STORE_OPEN;
-    struct msg *m = msg_new(channel, event, client, (enum msg_kind)head.kind, data);
+    struct msg *m = msg_new(&parts);
     if (!m)
         return ERR_MEMORY;
     m->epoch = epoch;

@@ -10,8 +10,10 @@
 
 static bool read_row(sqlite3_stmt *row, struct msg **ret_m)
 {
-    struct msg *m = msg_new(store_sql_blob(row, 4), store_sql_blob(row, 5), store_sql_blob(row, 6),
-                            (enum msg_kind)sqlite3_column_int(row, 3), store_sql_blob(row, 7));
+    struct msg *m = msg_new(&(struct msg_parts){
+        .channel = store_sql_blob(row, 4), .event = store_sql_blob(row, 5), .client = store_sql_blob(row, 6),
+        .kind = (enum msg_kind)sqlite3_column_int(row, 3), .data = store_sql_blob(row, 7),
+    });
     if (!m)
         return false;
     m->seq = (uint64_t)sqlite3_column_int64(row, 0);

@@ -211,7 +211,8 @@ static void renew_rows(struct disk_image *image)
 {
     for (size_t i = 0; i < image->n; i++) {
         const struct msg *old = image->rows[i];
-        struct msg *row = msg_new(msg_channel(old), msg_event(old), msg_client(old), old->kind, msg_data(old));
+        struct msg *row = msg_new(&(struct msg_parts){ .channel = msg_channel(old), .event = msg_event(old), .client = msg_client(old),
+                                                      .exclude = msg_exclude(old), .kind = old->kind, .data = msg_data(old), .ttl_ms = old->ttl_ms });
         row->epoch = image->epoch;
         row->seq = old->seq;
         row->prev = old->prev;

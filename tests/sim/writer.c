@@ -37,7 +37,8 @@ struct msg *payload_new(struct sim *sim, uint32_t tag, int channel)
             buf_add(&data, "\0\xff\n", 3);
     }
     struct slice event = chance(sim, 200) ? SLICE("tick") : SLICE("");
-    struct msg *m = msg_new(slice_of(channel_names[channel]), event, SLICE(""), kind, buf_slice(&data));
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = slice_of(channel_names[channel]), .event = event, .kind = kind,
+                                                .data = buf_slice(&data) });
     buf_fini(&data);
     return m;
 }

@@ -135,7 +135,7 @@ static void publish_len(char name, size_t len, bool mailed)
     static char bytes[300 * 1024];
     struct channel_model *ch = &world->channels[name - 'a'];
     memset(bytes, 'x', len);
-    struct msg *m = msg_new(slice(&name, 1), SLICE(""), SLICE(""), MSG_TEXT, slice(bytes, len));
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = slice(&name, 1), .kind = MSG_TEXT, .data = slice(bytes, len) });
     m->epoch = EPOCH;
     m->seq = ++world->head;
     m->prev = ch->last;

@@ -122,7 +122,8 @@ static inline struct msg *msg_of(uint64_t seq, uint64_t prev)
         snprintf(client, sizeof client, "c%u", (unsigned)(seq % 13));
     for (size_t i = 0; i < len; i++)
         data[i] = (char)(seq * 31 + i * 17);
-    struct msg *m = msg_new(slice_of(channel), slice_of(event), slice_of(client), (enum msg_kind)(seq % 3), slice(data, len));
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = slice_of(channel), .event = slice_of(event), .client = slice_of(client),
+                                                .kind = (enum msg_kind)(seq % 3), .data = slice(data, len) });
     m->seq = seq;
     m->prev = prev;
     m->time_ms = 1700000000000 + (int64_t)seq;
@@ -134,6 +135,7 @@ static inline void assert_same_msg(const struct msg *a, const struct msg *b)
     assert_true(a->seq == b->seq && a->prev == b->prev && a->time_ms == b->time_ms && a->kind == b->kind && a->hash == b->hash);
     assert_true(slice_is(msg_channel(a), msg_channel(b)) && slice_is(msg_event(a), msg_event(b)));
     assert_true(slice_is(msg_client(a), msg_client(b)) && slice_is(msg_data(a), msg_data(b)));
+    assert_true(slice_is(msg_exclude(a), msg_exclude(b)) && a->ttl_ms == b->ttl_ms);
 }
 
 /* ---- groups ---- */

@@ -11,7 +11,7 @@
 static char *envelope(enum msg_kind kind, struct slice event, struct slice data, struct slice type, bool replay)
 {
     struct buf out = { 0 };
-    struct msg *m = msg_new(SLICE("news"), event, SLICE("c1"), kind, data);
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = SLICE("news"), .event = event, .client = SLICE("c1"), .kind = kind, .data = data });
     m->epoch = 1;
     m->seq = 7;
     m->time_ms = 1700000000000;

@@ -52,7 +52,7 @@ static struct channel *keep(struct rig *rig, const char *name, size_t len, int64
 {
     char *data = calloc(1, len + 1);
     struct channel *ch = channel(rig, name);
-    struct msg *m = msg_new(slice_of(name), SLICE(""), SLICE(""), MSG_TEXT, slice(data, len));
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = slice_of(name), .kind = MSG_TEXT, .data = slice(data, len) });
     m->seq = rig->next++;
     m->time_ms = time_ms;
     ch->last = ch->submitted = m->seq;

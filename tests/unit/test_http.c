@@ -853,7 +853,7 @@ static void a_page_of_messages_tells_gap_position_and_where_it_goes_on(void **st
     assert_true(fetch->after.epoch == 1 && fetch->after.seq == 3 && fetch->max_count == 2);
     fetch->msgs = calloc(2, sizeof *fetch->msgs);
     for (int i = 0; i < 2; i++) {
-        fetch->msgs[i] = msg_new(SLICE("a/b"), SLICE(""), SLICE(""), MSG_JSON, SLICE("0.10"));
+        fetch->msgs[i] = msg_new(&(struct msg_parts){ .channel = SLICE("a/b"), .kind = MSG_JSON, .data = SLICE("0.10") });
         fetch->msgs[i]->epoch = 1;
         fetch->msgs[i]->seq = 5 + (uint64_t)i;
         fetch->msgs[i]->time_ms = 7;

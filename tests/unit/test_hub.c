@@ -152,7 +152,7 @@ static void store_answers(struct rig *rig, int err)
 
 static void publish(struct rig *rig, struct publish_call *call, const char *channel, const char *data)
 {
-    *call = (struct publish_call){ .msg = msg_new(slice_of(channel), SLICE(""), SLICE(""), MSG_TEXT, slice_of(data)) };
+    *call = (struct publish_call){ .msg = msg_new(&(struct msg_parts){ .channel = slice_of(channel), .kind = MSG_TEXT, .data = slice_of(data) }) };
     submit(rig, &call->call, CALL_PUBLISH);
 }
 
@@ -574,7 +574,7 @@ static void a_forgotten_channel_raises_the_floor_for_channels_nobody_knows(void 
 
 static struct msg *stored_row(const char *channel, uint64_t seq, uint64_t prev, int64_t time_ms)
 {
-    struct msg *m = msg_new(slice_of(channel), SLICE(""), SLICE(""), MSG_TEXT, SLICE("x"));
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = slice_of(channel), .kind = MSG_TEXT, .data = SLICE("x") });
     m->epoch = EPOCH;
     m->seq = seq;
     m->prev = prev;

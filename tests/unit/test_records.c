@@ -137,7 +137,7 @@ static void ask(struct rig *rig, struct change *change, int key, int number)
 static void publish(struct rig *rig, struct publish_call *call)
 {
     *call = (struct publish_call){ .call = { .letter.kind = CALL_PUBLISH, .from = rig->peer, .err = UNANSWERED },
-                                   .msg = msg_new(SLICE("c"), SLICE(""), SLICE(""), MSG_TEXT, SLICE("x")) };
+                                   .msg = msg_new(&(struct msg_parts){ .channel = SLICE("c"), .kind = MSG_TEXT, .data = SLICE("x") }) };
     call_submit(&rig->to_hub, &call->call, 0);
 }
 

@@ -38,10 +38,13 @@ static void extremes_are_loaded_back_exactly(void **state)
         large[i] = (char)(i * 2654435761u >> 13);
     memset(name, '~', sizeof name);
     struct msg *msgs[] = {
-        msg_new(SLICE("a"), SLICE(""), SLICE(""), MSG_BINARY, SLICE("")),
-        msg_new(slice(name, 200), slice(name, 64), slice(name, 64), MSG_BINARY, slice(large, sizeof large)),
-        msg_new(SLICE("a/b'%);--"), SLICE("e"), SLICE("c"), MSG_TEXT, SLICE("null \0 inside, \xff and '); DROP TABLE log; --")),
-        msg_new(SLICE("j"), SLICE(""), SLICE(""), MSG_JSON, SLICE("{\"n\": 0.1, \"big\": 12345678901234567890}")),
+        msg_new(&(struct msg_parts){ .channel = SLICE("a"), .kind = MSG_BINARY, .data = SLICE("") }),
+        msg_new(&(struct msg_parts){ .channel = slice(name, 200), .event = slice(name, 64), .client = slice(name, 64),
+                                     .exclude = slice(name, 64), .kind = MSG_BINARY, .data = slice(large, sizeof large), .ttl_ms = INT64_MAX }),
+        msg_new(&(struct msg_parts){ .channel = SLICE("a/b'%);--"), .event = SLICE("e"), .client = SLICE("c"), .kind = MSG_TEXT,
+                                     .data = SLICE("null \0 inside, \xff and '); DROP TABLE log; --"), .ttl_ms = 1 }),
+        msg_new(&(struct msg_parts){ .channel = SLICE("x"), .exclude = SLICE("c"), .kind = MSG_TEXT, .data = SLICE("") }),
+        msg_new(&(struct msg_parts){ .channel = SLICE("j"), .kind = MSG_JSON, .data = SLICE("{\"n\": 0.1, \"big\": 12345678901234567890}") }),
     };
     enum { N = sizeof msgs / sizeof *msgs };
     rig_open(rig, STORE_SYNC_BATCH);
@@ -618,7 +621,7 @@ static void the_wal_is_bounded_under_constant_load_and_emptied_at_rest(void **st
         for (; sent < total && under_way < 2; under_way++) {
             struct store_group *group = group_new(rig);
             for (int i = 0; i < 20; i++, seq++, sent += sizeof data) {
-                struct msg *m = msg_new(SLICE("a"), SLICE(""), SLICE(""), MSG_BINARY, slice(data, sizeof data));
+                struct msg *m = msg_new(&(struct msg_parts){ .channel = SLICE("a"), .kind = MSG_BINARY, .data = slice(data, sizeof data) });
                 m->seq = seq;
                 group_add(group, m);
             }

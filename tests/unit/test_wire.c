@@ -12,7 +12,7 @@
 /* Epoch 1 is printed "aaaaaaab". */
 static struct msg *message(const char *channel, const char *event, enum msg_kind kind, struct slice data)
 {
-    struct msg *m = msg_new(slice_of(channel), slice_of(event), SLICE(""), kind, data);
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = slice_of(channel), .event = slice_of(event), .kind = kind, .data = data });
     assert_non_null(m);
     m->epoch = 1;
     m->seq = 42;
