@@ -34,9 +34,8 @@ int client_id_check(struct slice id)
     return all(id, CLIENT_ID_MAX, id_byte) ? 0 : ERR_BAD_CLIENT;
 }
 
-/* Takes the segment before the next dot off the front of `rest`; false: there is none left. A name that ends in a dot has
- * an empty last segment, which is why "no segment left" is a NULL and not an empty rest. */
-static bool next_segment(struct slice *rest, struct slice *ret_segment)
+/* A name that ends in a dot has an empty last segment, which is why "no segment left" is a NULL and not an empty rest. */
+bool name_segment(struct slice *rest, struct slice *ret_segment)
 {
     if (!rest->at)
         return false;
@@ -56,7 +55,7 @@ int pattern_check(struct slice pattern)
     struct slice rest = pattern, segment;
     if (pattern.len == 0 || pattern.len > CHANNEL_NAME_MAX)
         return ERR_BAD_CHANNEL;
-    while (next_segment(&rest, &segment)) {
+    while (name_segment(&rest, &segment)) {
         if (slice_is(segment, SLICE("*")))
             continue;
         if (slice_is(segment, SLICE("**"))) {
@@ -74,8 +73,8 @@ int pattern_check(struct slice pattern)
 bool pattern_matches(struct slice pattern, struct slice name)
 {
     struct slice wanted, segment;
-    while (next_segment(&pattern, &wanted)) {
-        if (!next_segment(&name, &segment))
+    while (name_segment(&pattern, &wanted)) {
+        if (!name_segment(&name, &segment))
             return false;
         if (slice_is(wanted, SLICE("**")))
             return true;
@@ -88,8 +87,8 @@ bool pattern_matches(struct slice pattern, struct slice name)
 bool pattern_covers(struct slice pattern, struct slice wanted)
 {
     struct slice granted, segment;
-    while (next_segment(&pattern, &granted)) {
-        if (!next_segment(&wanted, &segment))
+    while (name_segment(&pattern, &granted)) {
+        if (!name_segment(&wanted, &segment))
             return false;
         if (slice_is(granted, SLICE("**")))
             return true;

@@ -14,6 +14,8 @@ enum { CHANNEL_NAME_MAX = 200, EVENT_NAME_MAX = 64, CLIENT_ID_MAX = 64 };
 int  channel_name_check(struct slice name);     /* 0 or ERR_BAD_CHANNEL */
 int  event_name_check(struct slice name);       /* 0 or ERR_BAD_EVENT: 1–64 of A-Z a-z 0-9 . _ : -, not hub.… */
 int  client_id_check(struct slice id);          /* 0 or ERR_BAD_CLIENT: same letters, 1–64 */
+/* Takes the segment before the next dot off the front of `rest`; false: there is none left (rest->at is NULL then). */
+bool name_segment(struct slice *rest, struct slice *ret_segment);
 int  pattern_check(struct slice pattern);       /* 0 or ERR_BAD_CHANNEL; an exact name is a pattern too */
 bool pattern_matches(struct slice pattern, struct slice name);
 /* Does `pattern` match whatever `wanted` matches? chat.** covers chat.* and chat.a; chat.* does not cover chat.** */
