@@ -51,7 +51,7 @@ void answer_options(struct buf *out, const struct cors *cors, bool head_too)
     buf_add_str(out, "HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\n" CORS_ALWAYS "Allow: ");
     buf_add_slice(out, methods);
     buf_add_str(out, "\r\n");
-    cors_add_preflight(out, cors, methods, SLICE("Authorization, Cache-Control, Last-Event-ID, X-API-Key"));
+    cors_add_preflight(out, cors, methods, SLICE("Authorization, Cache-Control, If-None-Match, Last-Event-ID, X-API-Key"));
     buf_add_str(out, "Connection: close\r\n\r\n");
 }
 
@@ -63,6 +63,25 @@ void answer_page(struct buf *out, struct slice html, bool head_only)
                      "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; "
                      "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n");
     add_body(out, "text/html; charset=utf-8", html, head_only);
+}
+
+void answer_messages(struct buf *out, const struct buf *object, struct position position, const struct cors *cors)
+{
+    buf_add_str(out, "HTTP/1.1 200 OK\r\nCache-Control: no-store\r\n" CORS_ALWAYS "ETag: \"");
+    buf_add_position(out, position);
+    buf_add_str(out, "\"\r\n");
+    cors_add(out, cors);
+    add_body(out, "application/json", buf_slice(object), false);
+    out->failed |= object->failed;
+}
+
+void answer_not_modified(struct buf *out, struct slice etag, const struct cors *cors)
+{
+    buf_add_str(out, "HTTP/1.1 304 Not Modified\r\nCache-Control: no-store\r\n" CORS_ALWAYS "ETag: ");
+    buf_add_slice(out, etag);
+    buf_add_str(out, "\r\n");
+    cors_add(out, cors);
+    buf_add_str(out, "Connection: close\r\n\r\n");
 }
 
 /* A proxy that compresses would hold messages back. */

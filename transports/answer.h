@@ -5,12 +5,16 @@
 #pragma once
 #include "hub/access/cors.h"
 #include "hub/access/rates.h"
+#include "hub/position.h"
 
 void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only);   /* RFC 9457 */
 void answer_page(struct buf *out, struct slice html, bool head_only);
 void answer_options(struct buf *out, const struct cors *cors, bool head_too);         /* what a place takes, also to a browser's preflight */
 /* ERR_RATE_LIMITED, with the limit and when it is over. */
 void answer_rate_limited(struct buf *out, const struct rate_verdict *verdict, const struct cors *cors);
+/* The answer to a poll: an object of control_messages, with its position as ETag; or 304 with the ETag that was named. */
+void answer_messages(struct buf *out, const struct buf *object, struct position position, const struct cors *cors);
+void answer_not_modified(struct buf *out, struct slice etag, const struct cors *cors);
 /* A whole SSE stream that says hub.bye and ends: an EventSource comes back after retry_ms, but gives up at any status other than 200. */
 void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct cors *cors);
 void answer_stream(struct buf *out, const struct cors *cors);                             /* head of an SSE stream; no length, ends by close */

@@ -91,7 +91,7 @@ void conn_close_for(struct conn *conn, const struct parting *parting)
     struct edge *edge = conn->edge;
     if (conn->conn_state != CONN_OPEN)
         return;
-    log_closed(conn, LOG_INFO, parting->err);
+    log_closed(conn, conn->protocol->fleeting && parting->err == ERR_NORMAL ? LOG_DEBUG : LOG_INFO, parting->err);
     conn->conn_state = CONN_CLOSING;
     link_remove(&conn->due_link);
     if (parting->err == ERR_MEMORY || conn_is_stuck(conn))

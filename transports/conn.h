@@ -90,6 +90,7 @@ struct protocol {
     int         gauge;                /* METRIC_conns_… */
     uint8_t     format;               /* default enum wire_format (wire.h) */
     uint8_t     replay_format;        /* the format of marked replays */
+    bool        fleeting;             /* such connections end as asked all the time: not told by the log */
     /* A catch-up that began subscriptions has its first answer: say gap (if there is one), then ready/subscribed. */
     void (*began)(struct conn *conn, struct catchup *catchup, const struct fetch_call *answer);
     /* A gap later than that: the reader was slower than history (lag.policy skip), or its replay was (catchup->marked). */
@@ -137,8 +138,8 @@ struct conn {
     uint32_t               due_s;         /* second on the mono clock in which something is due */
     uint32_t               calls;         /* calls under way on its behalf; limits.commands is at most 100,000 */
     uint32_t               since_s;       /* when it began: wall clock */
-    /* Two bytes: an idle connection is 184 bytes, and malloc's next step is 200. */
-    uint8_t                format     : 2;   /* enum wire_format */
+    /* Not more than four bytes: an idle connection is 184 bytes, and malloc's next step is 200. */
+    uint8_t                format     : 3;   /* enum wire_format */
     uint8_t                conn_state : 2;   /* enum conn_state */
     uint8_t                missed     : 2;   /* the protocol's: pings without an answer */
     bool                   told     : 1;  /* the reader has been told `position`, by an id or a position frame */

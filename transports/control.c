@@ -153,6 +153,18 @@ void control_history(struct buf *out, struct slice ref, const struct fetch_call 
     end(out);
 }
 
+void control_messages(struct buf *out, struct slice messages, struct position position, enum gap_reason gap)
+{
+    buf_add_str(out, "{\"messages\":[");
+    if (messages.len > 0)
+        buf_add(out, messages.at + 1, messages.len - 1);
+    buf_add_char(out, ']');
+    position_member(out, "position", position);
+    if (gap)
+        buf_addf(out, ",\"gap\":{\"reason\":\"%s\"}", gap_name(gap));
+    end(out);
+}
+
 void control_published(struct buf *out, struct slice ref, const struct publish_call *answer)
 {
     const struct msg *m = answer->msg;

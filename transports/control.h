@@ -18,6 +18,8 @@ void control_subscribed(struct buf *out, struct slice ref, const struct fetch_ch
 void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel, int why);
 void control_position(struct buf *out, struct slice channel, struct position position);   /* channel empty: the connection's */
 void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer);
+/* The body of a poll: `messages` are WIRE_POLL frames, each with a comma before it. */
+void control_messages(struct buf *out, struct slice messages, struct position position, enum gap_reason gap);
 void control_published(struct buf *out, struct slice ref, const struct publish_call *answer);
 void control_renewed(struct buf *out, struct slice ref, const struct principal *principal);
 void control_expiring(struct buf *out, int64_t ends_ms, int64_t left_ms);

@@ -129,7 +129,7 @@ void direct_fini(struct direct *direct)
 
 /* ---- SSE: what the client sends is of no interest, but its end is ---- */
 
-static void discard(struct direct *direct)
+void direct_discard(struct direct *direct)
 {
     char bytes[SOCKET_READ_MIN];
     ssize_t n = socket_read(&direct->line.socket, bytes, sizeof bytes);
@@ -146,7 +146,7 @@ static void sse_close(struct line *line)
 static const struct line_kind sse_line = {
     .holds = direct_holds, .keep = direct_keep, .want_writable = direct_want_writable, .read = direct_read, .shut = direct_shut, .close = sse_close,
 };
-static const struct direct_use sse_use = { .on_readable = discard };
+static const struct direct_use sse_use = { .on_readable = direct_discard };
 
 void direct_sse(struct lines *lines, struct socket socket, struct seats seats, const struct stream_request *request, struct slice response)
 {

@@ -1,5 +1,5 @@
 /* direct.h — a line whose socket is ours alone: written straight from the rings, what is cut is kept here, watched by one
- * watcher. SSE streams are such lines (direct_sse); so is the outside of a tunnel (tunnel.h).
+ * watcher. SSE streams are such lines (direct_sse), and polls (poll.h); so is the outside of a tunnel (tunnel.h).
  *
  * Lifetime   see line.h. Threading: its edge's thread.
  * Limits     what is kept is the rest of one frame or of one outbox, and what a tunnel adds while nothing is kept. */
@@ -38,3 +38,5 @@ bool direct_keep(struct line *line, const void *rest, size_t len);
 void direct_want_writable(struct line *line);
 void direct_read(struct line *line, bool on);
 bool direct_shut(struct line *line);
+/* For struct direct_use: what the client sends is of no interest, but its end is. */
+void direct_discard(struct direct *direct);

@@ -10,6 +10,7 @@
 #include "transports/lws.h"
 #include "transports/newcomer.h"
 #include "transports/pace.h"
+#include "transports/poll.h"
 
 #include <ev.h>
 #include <stdlib.h>
@@ -121,7 +122,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
     lws_side_read_on(thread->lws);
     do
         edge_flush(thread->edge);
-    while (lines_bury(&thread->lines));
+    while (polls_settle(&thread->lines) || lines_bury(&thread->lines));
     pace_end(&thread->pace, clock_mono_us(), thread->edge->arrivals);
     keep_time(thread);
     if (thread->stopping || (thread->edge->draining && is_empty(thread) && edge_leave(thread->edge)))

@@ -38,6 +38,7 @@ static void on_cookie(struct reading *r, struct slice v)         { r->head->cook
 static void on_last_event_id(struct reading *r, struct slice v)  { r->head->last_event_id = v; }
 static void on_authorization(struct reading *r, struct slice v)  { r->head->authorization = v; }
 static void on_api_key(struct reading *r, struct slice v)        { r->head->api_key = v; }
+static void on_if_none_match(struct reading *r, struct slice v)  { r->head->if_none_match = v; }
 static void on_ws_key(struct reading *r, struct slice v)         { r->head->ws_key = v; r->ws_keys++; }
 static void on_ws_version(struct reading *r, struct slice v)     { r->head->ws_version = v; r->ws_versions++; }
 static void on_connection(struct reading *r, struct slice v)     { r->connection_upgrade |= lists(v, SLICE("upgrade")); }
@@ -60,6 +61,7 @@ static const struct header {
     { SLICE("last-event-id"), on_last_event_id },
     { SLICE("authorization"), on_authorization },
     { SLICE("x-api-key"), on_api_key },
+    { SLICE("if-none-match"), on_if_none_match },
     { SLICE("accept"), on_accept },
     { SLICE("connection"), on_connection },
     { SLICE("upgrade"), on_upgrade },

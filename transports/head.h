@@ -18,7 +18,7 @@ struct head {
     struct slice     host;
     struct slice     origin, fetch_site;    /* at NULL: there is no such header */
     struct slice     cookie;                /* empty once it is known that it is not to be believed (cors.h) */
-    struct slice     last_event_id, authorization, api_key;
+    struct slice     last_event_id, authorization, api_key, if_none_match;
     struct slice     ws_key, ws_version;
     bool             upgrade_websocket;     /* Upgrade: websocket, and Connection: upgrade */
     bool             ws_sound;              /* one key and one version, in HTTP/1.1 (RFC 6455 §4.2.1) */

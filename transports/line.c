@@ -69,7 +69,7 @@ static ssize_t op_send(struct conn *conn, const struct iovec *iov, int n)
         return -1;
     if (line->kind->holds(line))
         return 0;
-    ssize_t taken = socket_write(&line->socket, iov, n);
+    ssize_t taken = line->kind->send ? line->kind->send(line, iov, n) : socket_write(&line->socket, iov, n);
     if (taken < 0)
         line_die(line);
     else if (socket_held(&line->socket))
@@ -147,6 +147,7 @@ void lines_init(struct lines *lines, struct edge *edge, struct ev_loop *loop)
 {
     *lines = (struct lines){ .edge = edge, .loop = loop };
     link_init(&lines->open);
+    link_init(&lines->polls);
     link_init(&lines->ending);
     link_init(&lines->dead);
 }

@@ -1,6 +1,7 @@
 /* line.h — the bytes under one connection of the public port, and all lines of one edge.
  *
  *   conn (conn.h) ──struct line_ops──> line ──┬─ stream      an SSE stream on its socket, plain or TLS (direct.c)
+ *                                             ├─ poll        the same, but it collects one answer (poll.c)
  *                                             ├─ websocket   libwebsockets on the socket itself (lws.c)
  *                                             └─ tunnel      libwebsockets behind TLS that is ended here (tunnel.c)
  *
@@ -27,6 +28,7 @@ enum line_state { LINE_OPEN, LINE_ENDING, LINE_SHUT, LINE_DEAD };
 
 struct line_kind {
     bool    (*holds)(const struct line *line);          /* something it has taken has not left yet */
+    ssize_t (*send)(struct line *line, const struct iovec *iov, int n);    /* line_ops.send; NULL: to the socket */
     bool    (*keep)(struct line *line, const void *rest, size_t len);      /* line_ops.keep; false: it is broken */
     void    (*want_writable)(struct line *line);
     void    (*read)(struct line *line, bool on);        /* go on reading, or not */
@@ -39,6 +41,7 @@ struct lines {
     struct edge    *edge;
     struct ev_loop *loop;
     struct link     open, ending, dead;
+    struct link     polls;       /* struct poll (poll.c) that may be complete at the end of this turn */
     size_t          n;
 };
 

@@ -17,6 +17,7 @@
 #include "transports/keys_wait.h"
 #include "transports/lws.h"
 #include "transports/page.h"
+#include "transports/poll.h"
 #include "transports/socket.h"
 #include "transports/sse.h"
 #include "transports/stream.h"
@@ -249,6 +250,22 @@ static void enter_sse(struct visit *visit, const struct stream_request *request)
     newcomer_free(newcomer);
 }
 
+/* Whoever polls sees a status, so what is to come back is told by one. */
+static void enter_poll(struct visit *visit, const struct stream_request *request)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    struct reception *reception = newcomer->reception;
+    int err = poll_check(reception->edge, request);
+    if (err) {
+        refuse(newcomer, err, &visit->cors, false);
+        return;
+    }
+    if (is_put_off(visit, false))
+        return;
+    poll_open(reception->lines, let_in(newcomer), newcomer->seats, request, &visit->cors, visit->head.if_none_match);
+    newcomer_free(newcomer);
+}
+
 /* RFC 6455 §4.2.1: the key is 16 bytes in base64. */
 static bool key_is_sound(struct slice key)
 {
@@ -296,11 +313,12 @@ static void show_page(struct visit *visit, const struct stream_request *request)
 static const struct place {
     struct slice path;
     void       (*enter)(struct visit *visit, const struct stream_request *request);
-    enum { FOR_ANYBODY, FOR_STREAMS, FOR_WEBSOCKETS } kind;     /* of a stream or WebSocket it is known who opens it */
+    enum { FOR_ANYBODY, FOR_STREAMS, FOR_POLLS, FOR_WEBSOCKETS } kind;     /* of all but the first it is known who opens it */
     bool         head_too;       /* knows HEAD beside GET */
 } places[] = {
     { SLICE("/sse"), enter_sse, FOR_STREAMS, false },
     { SLICE("/events"), enter_sse, FOR_STREAMS, false },
+    { SLICE("/poll"), enter_poll, FOR_POLLS, false },
     { SLICE("/ws"), enter_ws, FOR_WEBSOCKETS, false },
     { SLICE("/"), show_page, FOR_ANYBODY, true },
 };

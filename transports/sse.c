@@ -120,37 +120,7 @@ const struct protocol sse_protocol = {
     .position = sse_position, .farewell = sse_farewell,
 };
 
-static int check_channels(const struct edge *edge, const struct outset *outset, const struct principal *principal)
-{
-    int err = 0;
-    if (outset->n == 0)
-        return ERR_NO_CHANNEL;
-    if (outset->n > edge->config->limits_channels)
-        return ERR_TOO_MANY_CHANNELS;
-    for (size_t i = 0; i < outset->n && !err; i++)
-        err = channel_name_check(outset->names[i]);
-    for (size_t i = 0; i < outset->n && !err; i++)
-        err = principal_may(principal, OP_SUBSCRIBE, outset->names[i]);
-    return err;
-}
-
-int sse_check(struct edge *edge, const struct stream_request *request)
-{
-    struct outset outset;
-    struct principal *principal;
-    int err = stream_principal(edge, request, &principal);
-    if (err)
-        return err;
-    err = outset_init(&outset, request, principal, true);
-    if (!err) {
-        err = check_channels(edge, &outset, principal);
-        if (!err)
-            err = stream_take(edge, principal, request, outset.n);
-        outset_fini(&outset);
-    }
-    principal_unref(principal);
-    return err;
-}
+int sse_check(struct edge *edge, const struct stream_request *request) { return stream_check(edge, request, true); }
 
 static struct conn *open_with(struct edge *edge, void *line, const struct stream_request *request, struct principal *principal,
                               const struct outset *outset)

@@ -9,6 +9,7 @@
 #include "hub/metrics.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
+#include "transports/outset.h"
 
 static int find_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal)
 {
@@ -54,11 +55,46 @@ int stream_take(struct edge *edge, const struct principal *principal, const stru
     return err;
 }
 
+static int check_channels(const struct edge *edge, const struct outset *outset, const struct principal *principal)
+{
+    int err = 0;
+    if (outset->n == 0)
+        return ERR_NO_CHANNEL;
+    if (outset->n > edge->config->limits_channels)
+        return ERR_TOO_MANY_CHANNELS;
+    for (size_t i = 0; i < outset->n && !err; i++)
+        err = channel_name_check(outset->names[i]);
+    for (size_t i = 0; i < outset->n && !err; i++)
+        err = principal_may(principal, OP_SUBSCRIBE, outset->names[i]);
+    return err;
+}
+
+int stream_check(struct edge *edge, const struct stream_request *request, bool is_stream)
+{
+    struct outset outset;
+    struct principal *principal;
+    int err = stream_principal(edge, request, &principal);
+    if (err)
+        return err;
+    err = outset_init(&outset, request, principal, is_stream);
+    if (!err) {
+        err = check_channels(edge, &outset, principal);
+        if (!err)
+            err = stream_take(edge, principal, request, outset.n);
+        outset_fini(&outset);
+    }
+    principal_unref(principal);
+    return err;
+}
+
 enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after)
 {
-    if (!request->has_position || request->position.len == 0)
+    bool has_position = request->has_position && request->position.len > 0;
+    if (!has_position && slice_is(request->since, SLICE("all")))
+        return FETCH_ALL;
+    if (!has_position && request->since.len == 0)
         return FETCH_NOW;
-    *ret_after = position_parse(request->position);
+    *ret_after = position_parse(has_position ? request->position : request->since);
     return FETCH_AFTER;
 }
 

@@ -1,4 +1,4 @@
-/* stream.h — what /sse and /ws have in common when they begin: who it is, where it begins, how long to stay away.
+/* stream.h — what /sse, /poll and /ws have in common when they begin: who it is, where it begins, how long to stay away.
  *
  * Threading: edge thread. */
 #pragma once
@@ -16,7 +16,9 @@ int stream_identify(struct edge *edge, struct stream_request *request);
 int stream_principal(struct edge *edge, const struct stream_request *request, struct principal **ret_principal);
 /* The `n` channels it begins with are counted as subscriptions (hub/access/rates.h), not yet of the connection: 0 or ERR_RATE_LIMITED. */
 int stream_take(struct edge *edge, const struct principal *principal, const struct stream_request *request, size_t n);
-/* Where it begins: FETCH_AFTER with a position, else FETCH_NOW. */
+/* Whether an SSE stream (`is_stream`) or a poll of this request may begin: who it is, channels, grants, rates. */
+int stream_check(struct edge *edge, const struct stream_request *request, bool is_stream);
+/* Where it begins: FETCH_AFTER with a position, FETCH_ALL with since=all, else FETCH_NOW. */
 enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after);
 /* Around sse.retry, spread so that those who are cut together do not come back together. */
 int64_t stream_retry_ms(const struct conn *conn);

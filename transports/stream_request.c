@@ -23,6 +23,8 @@ static void on_position(struct stream_request *r, struct slice v) { r->position 
 static void on_client(struct stream_request *r, struct slice v)   { r->client = v; }
 static void on_user(struct stream_request *r, struct slice v)     { r->user = v; }
 static void on_format(struct stream_request *r, struct slice v)   { r->format = v; }
+static void on_since(struct stream_request *r, struct slice v)    { r->since = v; }
+static void on_timeout(struct stream_request *r, struct slice v)  { r->timeout = v; }
 static void on_token(struct stream_request *r, struct slice v)    { r->key = v; }
 
 static const struct parameter {
@@ -31,6 +33,7 @@ static const struct parameter {
 } parameters[] = {
     { SLICE("channel"), on_channel }, { SLICE("last_event_id"), on_position }, { SLICE("lastEventID"), on_position },
     { SLICE("client"), on_client }, { SLICE("user"), on_user }, { SLICE("format"), on_format }, { SLICE("token"), on_token },
+    { SLICE("since"), on_since }, { SLICE("timeout"), on_timeout },
 };
 
 static void take_parameter(struct stream_request *request, struct slice name, struct slice value)

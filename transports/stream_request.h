@@ -1,4 +1,4 @@
-/* stream_request.h — what a client asked for when it opened /sse or /ws, taken out of the head of its request.
+/* stream_request.h — what a client asked for when it opened /sse, /poll or /ws, taken out of the head of its request.
  *
  * Percent-decoding follows the URL standard: %XX is a byte (also %00, %26, %2F), `+` is a space, a % without two hex digits
  * stays as it is. Parameters are parted by & only. Values are otherwise unchecked.
@@ -16,6 +16,8 @@ struct stream_request {
     size_t        n_channels;
     bool          has_position;      /* Last-Event-ID (wins), or ?last_event_id= / ?lastEventID=; empty is as if absent */
     struct slice  position;
+    struct slice  since;             /* ?since=: where to begin, when there is no position; empty: not there */
+    struct slice  timeout;           /* ?timeout=, of a poll */
     struct slice  client, user, format;        /* ?client= ?user= ?format=; empty: not there */
     struct slice  key;               /* an API key or a token: Authorization: Bearer …, X-API-Key, ?token=; the first of these counts */
     struct slice  cookie;            /* the cookie `token`: counts when there is no other, and the hub knows tokens */

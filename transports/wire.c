@@ -135,6 +135,11 @@ void wire_add(struct buf *out, enum wire_format format, const struct msg *m)
         add_ws_envelope(out, m, format == WIRE_WS_REPLAY);
         return;
     }
+    if (format == WIRE_POLL) {
+        buf_add_char(out, ',');
+        envelope_add(out, m, SLICE("message"), false);
+        return;
+    }
     char id[POSITION_TEXT];
     size_t n = position_print(id, (struct position){ m->epoch, m->seq });
     add_sse_head(out, slice(id, n), msg_event(m));

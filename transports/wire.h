@@ -10,7 +10,7 @@
 #include "hub/base/buf.h"
 #include "hub/msg.h"
 
-enum wire_format { WIRE_WS, WIRE_WS_REPLAY, WIRE_SSE_BARE, WIRE_SSE, WIRE_FORMATS };
+enum wire_format { WIRE_WS, WIRE_WS_REPLAY, WIRE_SSE_BARE, WIRE_SSE, WIRE_POLL, WIRE_FORMATS };
 
 void wire_add(struct buf *out, enum wire_format format, const struct msg *m);
 

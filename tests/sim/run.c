@@ -283,7 +283,7 @@ static void rest(struct sim *sim)
 
 static void check_nothing_left(const struct sim *sim)
 {
-    static const enum metric gauges[] = { METRIC_conns_ws, METRIC_conns_sse, METRIC_subscriptions, METRIC_channels, METRIC_history_msgs,
+    static const enum metric gauges[] = { METRIC_conns_ws, METRIC_conns_sse, METRIC_conns_poll, METRIC_subscriptions, METRIC_channels, METRIC_history_msgs,
                                           METRIC_history_bytes, METRIC_ring_bytes, METRIC_store_queue };
     for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
         sim_check(sim, metric_sum(gauges[i]) == 0, "gauge %d is left at %ld", (int)gauges[i], metric_sum(gauges[i]));
