@@ -2,6 +2,7 @@
 
 #include "hub/access/jwk.h"
 #include "hub/access/token_keys.h"
+#include "hub/base/name.h"
 #include "hub/base/nearest.h"
 #include "hub/config/config.h"
 #include "hub/version.h"
@@ -138,18 +139,50 @@ static int check_keys(const struct config *config, struct config_report *report)
     return err;
 }
 
+/* FILE [--channel NAME], in any order. NULL, or what is wrong with that. */
+static const char *check_config_asked(int argc, char **argv, const char **ret_file, const char **ret_channel)
+{
+    for (int i = 1; i < argc; i++) {
+        bool spaced = !strcmp(argv[i], "--channel"), joined = !strncmp(argv[i], "--channel=", 10);
+        if (spaced && i + 1 == argc)
+            return "--channel NAME: which channel?";
+        if (spaced || joined)
+            *ret_channel = joined ? argv[i] + 10 : argv[++i];
+        else if (argv[i][0] == '-' || *ret_file)
+            return "one file, and no flag but --channel NAME";
+        else
+            *ret_file = argv[i];
+    }
+    if (*ret_channel && channel_name_check(slice_of(*ret_channel)))
+        return "--channel: a channel name is 1 to 200 bytes of printable ASCII without space, \", \\ and *";
+    return *ret_file ? NULL : "which file?";
+}
+
+static void print_rule(const struct config *config, const char *channel)
+{
+    struct buf text = { 0 };
+    config_rule_explain(config, slice_of(channel), &text);
+    printf("%.*s", (int)text.len, buf_slice(&text).at);
+    buf_fini(&text);
+}
+
 int cmd_check_config(int argc, char **argv)
 {
     struct config_report report = { 0 };
     const struct config *config = NULL;
-    if (argc != 2 || argv[1][0] == '-')
-        return command_misused("check-config", argc < 2 ? "which file?" : "one file, and no flags");
-    int err = config_load_file(argv[1], &report, &config);
+    const char *file = NULL, *channel = NULL;
+    const char *misused = check_config_asked(argc, argv, &file, &channel);
+    if (misused)
+        return command_misused("check-config", "%s", misused);
+    int err = config_load_file(file, &report, &config);
+    fprintf(stderr, "%.*s", (int)report.notes.len, buf_slice(&report.notes).at);
     if (!err)
         err = check_keys(config, &report);
     if (err)
         fprintf(stderr, "%.*s%zu mistake%s\n", (int)report.errors.len, buf_slice(&report.errors).at, report.error_count,
                 report.error_count == 1 ? "" : "s");
+    else if (channel)
+        print_rule(config, channel);
     else
         puts("ok");
     config_unref(config);

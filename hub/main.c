@@ -59,7 +59,7 @@ static const struct command commands[] = {
       cmd_serve, true },
     { "pub", "CHANNEL [DATA|-]", "publishes one message and prints its id", cli_pub, true },
     { "sub", "CHANNEL... [--since POSITION] [--json]", "prints messages as they come; reconnects and resumes", cli_sub, true },
-    { "check-config", "FILE", "tells everything that is wrong with a file of settings", cmd_check_config, false },
+    { "check-config", "FILE [--channel NAME]", "tells everything that is wrong with a file of settings, or which rule a channel has and why", cmd_check_config, false },
     { "key", "new [--name NAME] [--scope SCOPE ...]",
       "makes an API key and its line for [keys]; SCOPE is OPERATION, OPERATION:PATTERN or *, such as publish:chat.**; none: everything", cmd_key, false },
     { "token", "new|check [--config FILE | --key FILE [--alg ALGORITHM] [--kid ID]] ...",

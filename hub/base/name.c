@@ -97,3 +97,17 @@ bool pattern_covers(struct slice pattern, struct slice wanted)
     }
     return !wanted.at;
 }
+
+bool pattern_overlaps(struct slice a, struct slice b)
+{
+    struct slice left, right;
+    while (next_segment(&a, &left)) {
+        if (!next_segment(&b, &right))
+            return false;
+        if (slice_is(left, SLICE("**")) || slice_is(right, SLICE("**")))
+            return true;
+        if (!slice_is(left, SLICE("*")) && !slice_is(right, SLICE("*")) && !slice_is(left, right))
+            return false;
+    }
+    return !b.at;
+}

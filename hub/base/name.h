@@ -20,3 +20,5 @@ int  pattern_check(struct slice pattern);       /* 0 or ERR_BAD_CHANNEL; an exac
 bool pattern_matches(struct slice pattern, struct slice name);
 /* Does `pattern` match whatever `wanted` matches? chat.** covers chat.* and chat.a; chat.* does not cover chat.** */
 bool pattern_covers(struct slice pattern, struct slice wanted);
+/* Can one name match both? chat.* and *.a can (chat.a); chat.* and chat.a.** cannot. */
+bool pattern_overlaps(struct slice a, struct slice b);

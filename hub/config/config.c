@@ -56,6 +56,8 @@ static void apply_dev(struct config_loader *loader)
     const struct words all = snapshot_words(loader->snapshot, SLICE("**"));
     keep_at_home(loader, CONFIG_KEY_public_listen, &config->public_listen);
     keep_at_home(loader, CONFIG_KEY_api_listen, &config->api_listen);
+    if (loader->set[CONFIG_KEY_presence_members].from == FROM_DEFAULTS)
+        config->presence_members = true;
     config->access_subscribe = config->access_publish = config->access_history = config->access_presence = all;
 }
 
@@ -69,6 +71,7 @@ static int settle(struct config_loader *loader, const struct config **ret_config
     config_together_check(loader);
     if (loader->snapshot->config.dev)
         apply_dev(loader);
+    config_rules_read(loader);
     if (loader->report->error_count) {
         snapshot_free(loader->snapshot);
         return ERR_CONFIG;

@@ -18,6 +18,7 @@
 #include "hub/base/buf.h"
 #include "hub/base/log.h"
 #include "hub/config/access_op.h"
+#include "hub/config/channel_rule.h"
 #include "hub/config/rate.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,7 +27,6 @@
 
 enum store_sync { STORE_SYNC_OFF, STORE_SYNC_BATCH, STORE_SYNC_EACH };   /* store.sync */
 enum proxy_header { PROXY_X_FORWARDED_FOR, PROXY_FORWARDED };            /* public.proxy_header, api.proxy_header */
-enum lag_policy { LAG_DISCONNECT, LAG_SKIP };                            /* lag.policy */
 
 struct address {            /* where to listen */
     const char *text;       /* as written, for logs and messages */
@@ -119,6 +119,10 @@ struct config {
     size_t                     role_count;
     const struct config_tier  *tiers;     /* the [tier "…"] sections */
     size_t                     tier_count;
+    const struct channel_rule *rules;     /* the [channel "…"] sections, in the order of the file; asked by config_channel_rule */
+    size_t                     rule_count;
+    struct channel_rule        general_rule;   /* of channels that none of them matches */
+    size_t                     message_most;   /* the largest limits.message of all rules */
     struct ssl_ctx_st         *tls;       /* of tls.cert and tls.key (OpenSSL's SSL_CTX; any thread may make connections of it); NULL: no TLS */
 };
 

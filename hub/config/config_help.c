@@ -1,6 +1,7 @@
 /* config_help.c — the table of keys as people read it. */
 #include "hub/base/err.h"
 #include "hub/config/config_key.h"
+#include "hub/config/config_rule.h"
 #include "hub/config/config_value.h"
 
 enum { WIDTH = 110, NAME_COLUMN = 2, DEFAULT_COLUMN = 35, TEXT_COLUMN = 52, LABEL_COLUMN = 12 };
@@ -36,6 +37,13 @@ static void print_key_line(FILE *out, const struct config_key *key)
     print_wrapped(out, key->what, TEXT_COLUMN);
 }
 
+static void print_rule_line(FILE *out, const struct rule_key *key)
+{
+    int used = fprintf(out, "%*s%-*s %s", NAME_COLUMN, "", DEFAULT_COLUMN - NAME_COLUMN - 1, key->name, key->general ? key->general->name : key->value);
+    fprintf(out, "%*s", used < TEXT_COLUMN ? TEXT_COLUMN - used : 1, "");
+    print_wrapped(out, key->what, TEXT_COLUMN);
+}
+
 static void print_section(FILE *out, const struct config_section *section)
 {
     fprintf(out, "\n[%s%s]  %s\n", section->name, section->titled ? " \"NAME\"" : "", section->what);
@@ -46,6 +54,9 @@ static void print_section(FILE *out, const struct config_section *section)
         fprintf(out, "%*s%s\n%*s", NAME_COLUMN, "", section->form, 2 * NAME_COLUMN, "");
         print_wrapped(out, section->line, 2 * NAME_COLUMN);
     }
+    if (!strcmp(section->name, "channel"))
+        for (size_t i = 0; i < RULE_KEYS; i++)
+            print_rule_line(out, &rule_keys[i]);
 }
 
 void config_help(FILE *out)

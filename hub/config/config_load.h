@@ -20,6 +20,8 @@ struct config_loader {
     struct config_entry    *entries;               /* of free sections; in the snapshot's memory */
     size_t                  entry_count, entry_cap;
     enum config_source     *entry_from;            /* beside entries */
+    struct channel_rule    *rules;                 /* begun by their headings, in order; in the snapshot's memory */
+    size_t                  rule_count, rule_cap;
 };
 
 /* One assignment. Every text may be temporary and anything. */
@@ -41,6 +43,10 @@ void config_environment_read(struct config_loader *loader);                     
 void config_flags_read(struct config_loader *loader, int argc, char *const *argv);   /* config_outside.c */
 /* The file that --config names, else CARILLON_CONFIG, else NULL. */
 const char *config_file_named(int argc, char *const *argv);                          /* config_outside.c */
+/* config_rule.c: a heading [channel "title"] begins a rule, even if no line follows. */
+void config_rule_begin(struct config_loader *loader, const char *title, const char *where);
+/* config_rule.c: what the lines of those sections say. After all keys are settled: they are what rules leave unsaid. */
+void config_rules_read(struct config_loader *loader);
 /* config_entry.c: checks the entries, makes config->keys of those of [keys]. */
 void config_entries_read(struct config_loader *loader);
 /* config_entry.c: what keys that are beside each other must not say. */

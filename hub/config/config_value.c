@@ -375,25 +375,34 @@ static bool has_control(struct slice s)
     return false;
 }
 
-int config_value_read(struct config_snapshot *snapshot, const struct config_key *key, const char *text, bool append, struct buf *why)
+int config_value_read_into(struct config_snapshot *snapshot, const struct config_key *key, const char *text, void *member, struct buf *why)
 {
-    void *member = (char *)&snapshot->config + key->offset;
     struct slice value = trimmed(text);
-    struct buf both = { 0 };
-
     if (has_control(value)) {
         buf_add_str(why, "has control characters");
         return ERR_CONFIG;
     }
+    return types[key->type].read(snapshot, key, value, member, why);
+}
+
+int config_value_read(struct config_snapshot *snapshot, const struct config_key *key, const char *text, bool append, struct buf *why)
+{
+    void *member = (char *)&snapshot->config + key->offset;
+    struct buf both = { 0 };
     if (append && key->type == CONFIG_LIST) {
         print_list(key, member, &both);
-        buf_add_char(&both, ' ');
-        buf_add_slice(&both, value);
-        value = buf_slice(&both);
+        buf_addf(&both, " %s", text);
+        buf_add_char(&both, '\0');
+        text = buf_slice(&both).at;
     }
-    int err = types[key->type].read(snapshot, key, value, member, why);
+    int err = config_value_read_into(snapshot, key, text, member, why);
     buf_fini(&both);
     return err;
+}
+
+void config_value_print_from(const struct config_key *key, const void *member, struct buf *out)
+{
+    types[key->type].print(key, member, out);
 }
 
 void config_value_print(const struct config *config, const struct config_key *key, struct buf *out)

@@ -27,7 +27,7 @@ static int run_echo(int argc, char **argv)
 static const struct command table[] = {
     { "echo", "[WORD...]", "says it again", run_echo, false },
     { "own", "[--help]", "helps itself", run_echo, true },
-    { "check-config", "FILE", "checks", cmd_check_config, false },
+    { "check-config", "FILE [--channel NAME]", "checks", cmd_check_config, false },
     { "key", "new [--name NAME]", "makes keys", cmd_key, false },
     { "help", "[TOPIC]", "helps", cmd_help, false },
     { NULL, NULL, NULL, NULL, false },
@@ -145,6 +145,7 @@ static void check_config_says_ok_or_everything_that_is_wrong(void **state)
     struct outcome *good = RUN("check-config", path);
     assert_int_equal(good->status, 0);
     assert_string_equal(good->out, "ok\n");
+    assert_contains(RUN("check-config", path, "--channel", "news")->out, "section matches news: the general settings hold");
     ssize_t written = write(fd, "[history]\nsise = 1\nttl = soon\n", 30);
     struct outcome *bad = RUN("check-config", path);
     close(fd);
@@ -156,6 +157,8 @@ static void check_config_says_ok_or_everything_that_is_wrong(void **state)
     assert_contains(bad->err, "2 mistakes\n");
     assert_int_equal(RUN("check-config")->status, 2);
     assert_int_equal(RUN("check-config", "--nonsense")->status, 2);
+    assert_int_equal(RUN("check-config", path, "--channel")->status, 2);
+    assert_int_equal(RUN("check-config", path, "--channel=a b")->status, 2);
 }
 
 /* ---- keys ---- */

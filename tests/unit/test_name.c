@@ -141,9 +141,26 @@ static void covering_is_what_matching_says(void **state)
         }
 }
 
+static void patterns_overlap_iff_one_name_matches_both(void **state)
+{
+    static const char *const patterns[] = { "a", "*", "**", "a.b", "a.*", "*.b", "a.**", "*.**", "a.b.**", "*.*", "b.*", "a.*.c", "", ".a" };
+    static const char *const names[] = { "a", "b", "a.b", "b.a", "b.b", "a.c", "a.b.c", "a.c.c", "a.b.d", "b.b.c", "a.b.c.d", "c.d.e", "c.", ".a" };
+    enum { PATTERNS = sizeof patterns / sizeof patterns[0], NAMES = sizeof names / sizeof names[0] };
+    (void)state;
+    for (size_t i = 1; i < PATTERNS * PATTERNS; i++) {
+        struct slice a = slice_of(patterns[i / PATTERNS]), b = slice_of(patterns[i % PATTERNS]);
+        bool both = false;
+        for (size_t n = 0; a.len && b.len && n < NAMES; n++)
+            both |= pattern_matches(a, slice_of(names[n])) && pattern_matches(b, slice_of(names[n]));
+        if (a.len && b.len && pattern_overlaps(a, b) != both)
+            fail_msg("%s and %s: %d", a.at, b.at, !both);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(patterns_overlap_iff_one_name_matches_both),
         cmocka_unit_test(a_channel_name_is_printable_ascii_without_four_bytes),
         cmocka_unit_test(a_channel_name_has_1_to_200_bytes),
         cmocka_unit_test(an_event_name_cannot_be_the_hubs_nor_break_a_line),
