@@ -101,8 +101,8 @@ bool pattern_covers(struct slice pattern, struct slice wanted)
 bool pattern_overlaps(struct slice a, struct slice b)
 {
     struct slice left, right;
-    while (next_segment(&a, &left)) {
-        if (!next_segment(&b, &right))
+    while (name_segment(&a, &left)) {
+        if (!name_segment(&b, &right))
             return false;
         if (slice_is(left, SLICE("**")) || slice_is(right, SLICE("**")))
             return true;
