@@ -37,6 +37,8 @@ static void batch_free(struct batch *b)
         feed_release(b->feeds[i]);
     if (b->stage == BATCH_ANSWERED)
         b->edge->batch_bytes -= b->cost;
+    for (uint32_t i = 0; i < b->n; i++)
+        exclusion_give(&b->edge->exclusions, b->frames[i].exclude);
     buf_fini(&b->bytes);
     free(b->frames);
     free(b->fetch.channels);
@@ -137,9 +139,12 @@ static bool encode_one(struct batch *b, const struct msg *m)
     struct feed *feed = b->feed ? b->feed : feed_find(b->edge, msg_channel(m), m->hash);
     if (!feed || (!b->feed && m->seq <= feed->mark))
         return true;
+    uint32_t exclude;
     wire_add(&b->bytes, b->format, m);
-    b->frames[b->n++] = (struct batch_frame){ m->seq, feed, b->bytes.len };
-    return !b->bytes.failed;
+    if (b->bytes.failed || b->bytes.len > UINT32_MAX || exclusion_take(&b->edge->exclusions, msg_exclude(m), &exclude))
+        return false;
+    b->frames[b->n++] = (struct batch_frame){ m->seq, feed, (uint32_t)b->bytes.len, exclude };
+    return true;
 }
 
 static int encode(struct batch *b)
@@ -152,10 +157,8 @@ static int encode(struct batch *b)
     if (!b->feed)
         mark_wanted(b);
     for (size_t i = 0; i < fetch->n_msgs; i++)
-        if (!encode_one(b, fetch->msgs[i])) {
-            b->n = 0;
+        if (!encode_one(b, fetch->msgs[i]))
             return ERR_MEMORY;
-        }
     return 0;
 }
 

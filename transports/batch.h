@@ -30,7 +30,8 @@ enum { BATCH_BYTES = 256 * 1024, KEPT_BYTES = 4 * 1024 * 1024, KEPT_MS = 2000 };
 struct batch_frame {
     uint64_t           seq;
     const struct feed *feed;      /* NULL: its channel was unsubscribed, not to be sent */
-    size_t             end;       /* offset behind its last byte */
+    uint32_t           end;       /* offset behind its last byte */
+    uint32_t           exclude;   /* whom it is not for (exclusion.h); 0: it is for all */
 };
 
 enum batch_stage { BATCH_ASKING, BATCH_ANSWERED };

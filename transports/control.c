@@ -136,15 +136,19 @@ void control_position(struct buf *out, struct slice channel, struct position pos
     end(out);
 }
 
-void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer)
+void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer, struct slice client)
 {
+    bool first = true;
     begin(out, "history", ref);
     member(out, "channel", answer->channels[0].name);
     buf_add_str(out, ",\"messages\":[");
     for (size_t i = 0; i < answer->n_msgs; i++) {
-        if (i)
+        if (slice_is(msg_exclude(answer->msgs[i]), client))
+            continue;
+        if (!first)
             buf_add_char(out, ',');
         envelope_add(out, answer->msgs[i], SLICE("message"), false);
+        first = false;
     }
     buf_add_char(out, ']');
     position_member(out, "position", answer->upto);

@@ -17,7 +17,7 @@ void control_welcome(struct buf *out, const struct conn *conn, struct position p
 void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position from, bool resumed);
 void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel, int why);
 void control_position(struct buf *out, struct slice channel, struct position position);   /* channel empty: the connection's */
-void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer);
+void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer, struct slice client);      /* without what is not for this client */
 /* The body of a poll: `messages` are WIRE_POLL frames, each with a comma before it. */
 void control_messages(struct buf *out, struct slice messages, struct position position, enum gap_reason gap);
 void control_published(struct buf *out, struct slice ref, const struct publish_call *answer);

@@ -31,7 +31,7 @@ int edge_new(const struct config *config, const struct clock *clock, struct hub 
     edge->authority = authority;
     edge->wheel_s = clock_mono_ms(clock) / 1000;
     edge->next_id = 1;
-    pool_init(&edge->pool, config->edge_pool_bytes);
+    pool_init(&edge->pool, config->edge_pool_bytes, &edge->exclusions);
     struct link *lists[] = { &edge->dirty_feeds, &edge->dirty_conns, &edge->conns, &edge->doomed, &edge->head_wanted,
                              &edge->asking, &edge->kept, &edge->keys_waiting };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)

@@ -42,6 +42,7 @@ struct edge {
     struct position        head;         /* newest head the hub has told, or of the newest message */
     uint64_t               arrivals;     /* arrival number of the newest message (DESIGN, "one order per connection") */
     struct feed_node      *feeds;        /* table by channel name (feed.c) */
+    struct exclusions      exclusions;   /* of frames in the pool and in batches */
     struct pool            pool;         /* chunks of all rings, readers that fell */
     struct link            dirty_feeds;  /* got messages in this turn */
     struct link            dirty_conns;  /* have something to send or to decide at the end of this turn */

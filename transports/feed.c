@@ -308,11 +308,12 @@ static size_t append(struct feed *feed, uint8_t format, const struct msg *m)
     struct edge *edge = feed->edge;
     buf_reset(&edge->scratch);
     wire_add(&edge->scratch, format, m);
-    if (edge->scratch.failed) {
+    uint32_t exclude = 0;
+    if (edge->scratch.failed || exclusion_take(&edge->exclusions, msg_exclude(m), &exclude)) {
         ring_lose(feed->rings[format]);
         return 0;
     }
-    return ring_append(feed->rings[format], edge->config->edge_ring_bytes, edge->arrivals, m->seq, buf_slice(&edge->scratch));
+    return ring_append(feed->rings[format], edge->config->edge_ring_bytes, edge->arrivals, m->seq, exclude, buf_slice(&edge->scratch));
 }
 
 bool feed_message(struct feed *feed, const struct msg *m)

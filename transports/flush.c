@@ -27,6 +27,7 @@ struct load {
     int             n;
     size_t          room;      /* bytes it may still get; SIZE_MAX: no limit */
     struct catchup *catchup;   /* whose batch is in it */
+    uint32_t   me;        /* the reader as frames name it whom they are not for (exclusion.h); 0: all are for it */
 };
 
 /* ---- loading ---- */
@@ -49,12 +50,17 @@ static void load_outbox(struct load *load, const struct conn *conn)
         add_run(load, conn->outbox->at, conn->outbox->len)->kind = RUN_OUTBOX;
 }
 
+static bool is_wanted(const struct load *load, const struct batch_frame *frame)
+{
+    return frame->feed && (!load->me || frame->exclude != load->me);
+}
+
 /* How many frames from `i` on are in one run: wanted ones (or unwanted ones, which are passed over), as far as there is room. */
 static uint32_t batch_run(const struct load *load, const struct batch *b, uint32_t i)
 {
-    bool wanted = b->frames[i].feed != NULL;
+    bool wanted = is_wanted(load, &b->frames[i]);
     uint32_t n = 1;
-    while (i + n < b->n && (b->frames[i + n].feed != NULL) == wanted &&
+    while (i + n < b->n && is_wanted(load, &b->frames[i + n]) == wanted &&
            (!wanted || b->frames[i + n].end - batch_start(b, i) <= load->room))
         n++;
     return n;
@@ -66,7 +72,7 @@ static void load_batch(struct load *load, struct catchup *cu)
     load->catchup = cu;
     for (uint32_t i = cu->batch_at, n; i < b->n && !is_full(load); i += n) {
         size_t start = batch_start(b, i);
-        bool wanted = b->frames[i].feed != NULL;
+        bool wanted = is_wanted(load, &b->frames[i]);
         if (wanted && !fits(load, b->frames[i].end - start))
             return;
         n = batch_run(load, b, i);
@@ -75,6 +81,12 @@ static void load_batch(struct load *load, struct catchup *cu)
         run->index = i;
         run->n = n;
     }
+}
+
+/* A frame that is not for this reader. */
+static bool leaves_out(const struct load *load, const struct chunk *c, uint32_t i)
+{
+    return load->me && c->n_excluding > 0 && chunk_frame(c, i)->exclude == load->me;
 }
 
 /* How many frames of the chunk from `i` on may go in one run: all, unless there is little room, or another feed's turn comes. */
@@ -87,7 +99,12 @@ static uint32_t ring_run(const struct load *load, const struct chunk *c, uint32_
     if (before < UINT64_MAX)
         while (n > 1 && chunk_frame(c, i + n - 1)->arrival >= before)
             n--;
-    return n;
+    if (!load->me || c->n_excluding == 0)
+        return n;
+    uint32_t alike = 1;
+    while (alike < n && leaves_out(load, c, i + alike) == leaves_out(load, c, i))
+        alike++;
+    return alike;
 }
 
 static uint32_t add_ring_run(struct load *load, struct sub *sub, struct chunk *c, uint32_t i, uint32_t n, bool pass_over)
@@ -112,9 +129,10 @@ static void load_ring(struct load *load, struct sub *sub)
     struct chunk *c = sub->reader.chunk;
     for (uint32_t i = sub->reader.index; c; c = c->next, i = 0)
         while (i < c->n) {
-            if (is_full(load) || !frame_fits(load, c, i))
+            bool not_mine = leaves_out(load, c, i);
+            if (is_full(load) || (!not_mine && !frame_fits(load, c, i)))
                 return;
-            i += add_ring_run(load, sub, c, i, ring_run(load, c, i, UINT64_MAX), false);
+            i += add_ring_run(load, sub, c, i, ring_run(load, c, i, UINT64_MAX), not_mine);
         }
 }
 
@@ -206,11 +224,12 @@ static void load_merged(struct load *load, struct conn *conn)
     for (uint64_t last = 0; heap.n > 0 && !is_full(load);) {
         struct place *p = heap.at[0];
         bool again = arrival_of(p) == last;
-        if (!again && !frame_fits(load, p->chunk, p->index))
+        bool pass_over = again || leaves_out(load, p->chunk, p->index);
+        if (!pass_over && !frame_fits(load, p->chunk, p->index))
             return;
         uint32_t run = again ? 1 : ring_run(load, p->chunk, p->index, second_arrival(&heap));
         last = chunk_frame(p->chunk, p->index + run - 1)->arrival;
-        add_ring_run(load, p->sub, p->chunk, p->index, run, again);
+        add_ring_run(load, p->sub, p->chunk, p->index, run, pass_over);
         move_top(&heap, run);
     }
 }
@@ -226,12 +245,20 @@ static void load_rings(struct load *load, struct conn *conn)
         load_merged(load, conn);
 }
 
+static uint32_t number_of(const struct conn *conn)
+{
+    char scratch[24];
+    const struct exclusions *exclusions = &conn->edge->exclusions;
+    return exclusions_none(exclusions) ? 0 : exclusion_find(exclusions, conn_client(conn, scratch));
+}
+
 static void load_conn(struct load *load, struct conn *conn)
 {
     size_t max_run = conn->edge->line->max_run;
     load->n = 0;
     load->room = max_run ? max_run : SIZE_MAX;
     load->catchup = NULL;
+    load->me = number_of(conn);
     load_outbox(load, conn);
     struct catchup *cu = catchup_in_hand(conn);
     if (cu && !is_full(load))
@@ -261,12 +288,14 @@ static void took_batch(struct conn *conn, struct load *load, const struct run *r
 {
     struct catchup *cu = load->catchup;
     cu->batch_at = run->index + n;
-    if (run->len == 0 || n == 0)
+    if (n == 0)
         return;
-    conn->edge->msgs_out += n;
-    if (cu->marked)
+    if (run->len > 0)
+        conn->edge->msgs_out += n;
+    if (cu->marked || !cu->batch->frames[run->index].feed)
         return;
-    told(conn, cu->batch->frames[run->index + n - 1].seq);
+    if (run->len > 0)
+        told(conn, cu->batch->frames[run->index + n - 1].seq);
     cu->debt -= (int64_t)frame_end(load, run, n - 1);
 }
 
@@ -278,6 +307,8 @@ static void took_ring(struct conn *conn, const struct run *run, uint32_t n)
         assert(chunk_frame(run->chunk, run->index)->seq > conn->position.seq);       /* EXACT.md 12 */
         conn->edge->msgs_out += n;
         told(conn, chunk_frame(run->chunk, run->index + n - 1)->seq);
+    } else {      /* what is not for it counts as delivered, but no id has told so */
+        conn_move_to(conn, (struct position){ conn->position.epoch, chunk_frame(run->chunk, run->index + n - 1)->seq });
     }
     if (reader_advance(&run->sub->reader, run->chunk, run->index + n))
         link_remove(&run->sub->pending_link);

@@ -7,9 +7,9 @@
 
 /* ---- the pool ---- */
 
-void pool_init(struct pool *pool, size_t limit)
+void pool_init(struct pool *pool, size_t limit, struct exclusions *exclusions)
 {
-    *pool = (struct pool){ .limit = limit };
+    *pool = (struct pool){ .limit = limit, .exclusions = exclusions };
     link_init(&pool->chunks);
     link_init(&pool->fallen);
 }
@@ -45,7 +45,7 @@ static struct chunk *pool_take(struct pool *pool, size_t bytes, uint8_t class)
         return NULL;
     }
     c->room = (uint32_t)(bytes - sizeof *c);
-    c->used = c->n = 0;
+    c->used = c->n = c->n_excluding = 0;
     c->class = class;
     c->next = NULL;
     link_init(&c->readers);
@@ -59,6 +59,8 @@ static struct chunk *pool_take(struct pool *pool, size_t bytes, uint8_t class)
 static void pool_give(struct pool *pool, struct chunk *c)
 {
     size_t bytes = chunk_bytes(c);
+    for (uint32_t i = 0; c->n_excluding > 0 && i < c->n; i++)
+        exclusion_give(pool->exclusions, chunk_frame(c, i)->exclude);
     link_remove(&c->pool_link);
     pool->used -= bytes;
     metric_add(METRIC_ring_bytes, -(int64_t)bytes);
@@ -178,10 +180,12 @@ static struct chunk *add_chunk(struct ring *ring, size_t limit, size_t len)
     return c;
 }
 
-size_t ring_append(struct ring *ring, size_t limit, uint64_t arrival, uint64_t seq, struct slice bytes)
+size_t ring_append(struct ring *ring, size_t limit, uint64_t arrival, uint64_t seq, uint32_t exclude, struct slice bytes)
 {
     struct chunk *c = has_room(ring->last, bytes.len) ? ring->last : add_chunk(ring, limit, bytes.len);
     if (!c) {
+        if (exclude)
+            exclusion_give(ring->pool->exclusions, exclude);
         ring_lose(ring);
         return 0;
     }
@@ -193,7 +197,8 @@ size_t ring_append(struct ring *ring, size_t limit, uint64_t arrival, uint64_t s
     memcpy(c->bytes + c->used, bytes.at, bytes.len);
     c->used += (uint32_t)bytes.len;
     ring->end += bytes.len;
-    *((struct frame *)(void *)(c->bytes + c->room) - 1 - c->n++) = (struct frame){ arrival, seq, c->used };
+    *((struct frame *)(void *)(c->bytes + c->room) - 1 - c->n++) = (struct frame){ arrival, seq, c->used, exclude };
+    c->n_excluding += exclude != 0;
     trim(ring);      /* making room may have taken the last reader's place */
     return ring->fresh ? ring->end - ring->fresh_from : 0;
 }

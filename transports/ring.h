@@ -20,6 +20,7 @@
 #pragma once
 #include "hub/base/buf.h"
 #include "hub/base/list.h"
+#include "transports/exclusion.h"
 
 enum { CHUNK_MIN = 1024, CHUNK_CLASSES = 7 };     /* 1 KiB … 64 KiB; larger only for one larger frame */
 
@@ -27,6 +28,7 @@ struct frame {
     uint64_t arrival;           /* of its message at this edge: the order over all feeds */
     uint64_t seq;
     uint32_t end;               /* offset behind its last byte in the chunk */
+    uint32_t exclude;           /* whom it is not for (exclusion.h); 0: it is for all */
 };
 
 struct chunk {
@@ -37,6 +39,7 @@ struct chunk {
     uint64_t      base;         /* offset of its first byte in the ring, counted from the ring's beginning */
     uint32_t      room, used;   /* size of bytes[], bytes of frames */
     uint32_t      n;            /* frames */
+    uint32_t      n_excluding;  /* of these, those that are not for all */
     uint8_t       class;        /* CHUNK_MIN << class bytes altogether; CHUNK_CLASSES: a size of its own */
     _Alignas(8) char bytes[];
 };
@@ -54,11 +57,12 @@ struct pool {
     struct link   fallen;                  /* struct reader, by link */
     struct chunk *spare[CHUNK_CLASSES];    /* free ones */
     size_t        spare_bytes;
+    struct exclusions *exclusions;         /* of frames that are not for all; NULL: there are none */
 };
 
 enum { SPARE_BYTES = 256 * 1024 };
 
-void pool_init(struct pool *pool, size_t limit);
+void pool_init(struct pool *pool, size_t limit, struct exclusions *exclusions);
 void pool_fini(struct pool *pool);         /* all rings are gone */
 
 enum reader_place {
@@ -93,9 +97,9 @@ void ring_init(struct ring *ring, struct pool *pool);
 void ring_fini(struct ring *ring);         /* no reader is left */
 bool ring_wanted(const struct ring *ring); /* somebody reads it; otherwise appending is for nothing */
 
-/* One frame, copied; the ring is wanted. Returns how many bytes the readers at the end do not have. A ring that would pass
+/* One frame, copied; the ring is wanted. It takes over the reference to `exclude`. Returns how many bytes the readers at the end do not have. A ring that would pass
  * `limit` gives up its oldest chunks. When no memory is found, every reader falls. */
-size_t ring_append(struct ring *ring, size_t limit, uint64_t arrival, uint64_t seq, struct slice bytes);
+size_t ring_append(struct ring *ring, size_t limit, uint64_t arrival, uint64_t seq, uint32_t exclude, struct slice bytes);
 /* Readers at the end get the fresh mark as their cursor; each is told to `behind`. */
 void ring_settle(struct ring *ring, void (*behind)(struct reader *reader));
 /* A reader that is out joins at the end. The ring is settled. */

@@ -278,11 +278,12 @@ static void history_answered(struct call *call)
     struct conn *conn = call->owner;
     if (conn->conn_state == CONN_OPEN) {
         struct buf object = { 0 };
+        char scratch[24];
         struct slice ref = slice(reading->ref, reading->ref_len);
         if (call->err)
             control_error(&object, ref, call->err);
         else
-            control_history(&object, ref, &reading->fetch);
+            control_history(&object, ref, &reading->fetch, conn_client(conn, scratch));
         ws_say(conn, &object);
     }
     fetch_answer_fini(&reading->fetch);

@@ -243,7 +243,7 @@ void api_publish(struct api_request *r)
         problem_answer(r, &problem);
         return;
     }
-    struct msg *m = msg_new(&(struct msg_parts){ .channel = r->channel, .event = wish.event, .kind = wish.kind, .data = wish.data });
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = r->channel, .event = wish.event, .exclude = wish.exclude, .kind = wish.kind, .data = wish.data });
     if (!m) {
         problem_answer_one(r, NULL, ERR_MEMORY, NULL);
         return;

@@ -112,7 +112,7 @@ static void append(struct world *w, struct model_ring *ring)
     char fill = (char)('a' + draw(26));
     memset(bytes, fill, len);
     ring->frames[ring->n] = (struct model_frame){ len, fill };
-    ring_append(&ring->ring, w->limit, ring->n + 1, ring->n, slice(bytes, len));
+    ring_append(&ring->ring, w->limit, ring->n + 1, ring->n, 0, slice(bytes, len));
     ring->n++;
     take_fallen(w);
     if (!ring_wanted(&ring->ring))
@@ -206,7 +206,7 @@ static void run(uint64_t seed)
     memset(w, 0, sizeof *w);
     random_state = seed * 0x9e3779b97f4a7c15u + 1;
     w->limit = 16 * 1024 + draw(100 * 1024);
-    pool_init(&w->pool, 128 * 1024 + draw(200 * 1024));
+    pool_init(&w->pool, 128 * 1024 + draw(200 * 1024), NULL);
     for (int i = 0; i < RINGS; i++)
         ring_init(&w->rings[i].ring, &w->pool);
     for (int i = 0; i < READERS; i++)
@@ -254,20 +254,20 @@ static void chunks_begin_tiny_and_grow_with_use(void **state)
     struct ring ring;
     struct reader slow;
     char bytes[200] = { 0 };
-    pool_init(&pool, 1 << 20);
+    pool_init(&pool, 1 << 20, NULL);
     ring_init(&ring, &pool);
     reader_init(&slow);
     ring_join(&ring, &slow);
-    ring_append(&ring, 1 << 20, 1, 1, slice(bytes, sizeof bytes));
+    ring_append(&ring, 1 << 20, 1, 1, 0, slice(bytes, sizeof bytes));
     assert_int_equal(pool.used, CHUNK_MIN);
     ring_settle(&ring, nobody);
     for (uint64_t i = 2; i < 2000; i++)
-        ring_append(&ring, 1 << 20, i, i, slice(bytes, sizeof bytes));
+        ring_append(&ring, 1 << 20, i, i, 0, slice(bytes, sizeof bytes));
     assert_int_equal(ring.last->class, CHUNK_CLASSES - 1);
     assert_true(reader_advance(&slow, ring.last, ring.last->n));
     assert_int_equal(pool.used, 0);
     for (uint64_t i = 2000; i < 2010; i++) {      /* and shrink when little is enough */
-        ring_append(&ring, 1 << 20, i, i, slice(bytes, sizeof bytes));
+        ring_append(&ring, 1 << 20, i, i, 0, slice(bytes, sizeof bytes));
         ring_settle(&ring, nobody);
         assert_true(reader_advance(&slow, ring.last, ring.last->n));
     }
@@ -284,15 +284,15 @@ static void a_frame_that_finds_no_memory_makes_every_reader_fall(void **state)
     struct ring ring;
     struct reader one, two;
     static char bytes[64 * 1024];
-    pool_init(&pool, 32 * 1024);
+    pool_init(&pool, 32 * 1024, NULL);
     ring_init(&ring, &pool);
     reader_init(&one);
     reader_init(&two);
     ring_join(&ring, &one);
-    ring_append(&ring, 1 << 20, 1, 1, slice(bytes, 100));
+    ring_append(&ring, 1 << 20, 1, 1, 0, slice(bytes, 100));
     ring_settle(&ring, nobody);
     ring_join(&ring, &two);
-    assert_int_equal(ring_append(&ring, 1 << 20, 2, 2, slice(bytes, sizeof bytes)), 0);
+    assert_int_equal(ring_append(&ring, 1 << 20, 2, 2, 0, slice(bytes, sizeof bytes)), 0);
     assert_int_equal(one.place, READER_FALLEN);
     assert_int_equal(two.place, READER_FALLEN);
     assert_int_equal(pool.used, 0);
