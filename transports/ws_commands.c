@@ -233,9 +233,10 @@ static int check_publish(const struct command *command, struct slice channel, st
         err = event_name_check(event);
     if (!err && !data.at)
         err = ERR_BAD_FIELD;
-    if (!err && data.len > command->conn->edge->config->limits_message)
-        err = ERR_MESSAGE_TOO_LARGE;
-    return err;
+    if (err)
+        return err;
+    const struct channel_rule *rule = config_channel_rule(command->conn->edge->config, channel);
+    return data.len > rule->message ? ERR_MESSAGE_TOO_LARGE : rule->publish ? 0 : ERR_NO_PUBLISH;
 }
 
 static int run_publish(struct command *command)

@@ -207,7 +207,7 @@ int principal_may(const struct principal *p, enum access_op op, struct slice cha
     case LIVE_KEY: return key_may(p->key, op, channel) ? 0 : ERR_FORBIDDEN;
     case TOKEN:
         return p->config->dev || grants_cover(p->token->grants, op, channel) || nobody_may(p->config, op, channel) ? 0 : ERR_FORBIDDEN;
-    case NOBODY: return nobody_may(p->config, op, channel) ? 0 : ERR_UNAUTHENTICATED;
+    case NOBODY: return nobody_may(p->config, op, channel) && config_pattern_anonymous(p->config, channel) ? 0 : ERR_UNAUTHENTICATED;
     default:     return ERR_FORBIDDEN;
     }
 }

@@ -39,7 +39,7 @@ struct principal *principal_ref(struct principal *p);
 void              principal_unref(struct principal *p);     /* NULL is fine */
 
 /* 0; ERR_UNAUTHENTICATED when nobody in particular asks; ERR_FORBIDDEN. `channel`: a channel, or a pattern, of which all must be
- * granted; empty: all channels (OP_ADMIN). */
+ * granted; empty: all channels (OP_ADMIN). Who has no credentials may nothing in channels whose rule says anonymous = no. */
 int          principal_may(const struct principal *p, enum access_op op, struct slice channel);
 struct slice principal_user(const struct principal *p);     /* empty: no user */
 struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend", "user ann", "token" */

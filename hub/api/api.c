@@ -311,7 +311,7 @@ static size_t body_max(const struct api_request *r)
     struct slice type = api_header_find(r, "content-type");
     /* a form may escape every byte of its data */
     size_t times = slice_begins(type, SLICE("application/x-www-form")) ? 3 : 1;
-    return r->api->config->limits_message * times + BODY_BESIDE_DATA;
+    return r->api->config->message_most * times + BODY_BESIDE_DATA;
 }
 
 static bool path_takes_body(const struct api_request *r)

@@ -180,7 +180,7 @@ static void read_body(struct api_request *r, struct wish *wish, struct problem *
 
 /* ---- is it what it should be ---- */
 
-static void check(const struct api_request *r, const struct wish *wish, struct problem *problem)
+static void check(const struct channel_rule *rule, const struct wish *wish, struct problem *problem)
 {
     int64_t ttl_ms;
     if (wish->event.at && event_name_check(wish->event))
@@ -189,10 +189,17 @@ static void check(const struct api_request *r, const struct wish *wish, struct p
         problem_add(problem, "ttl", ERR_BAD_FIELD, "ttl is a duration such as 250ms, 5s or 10m, and not 0");
     if (wish->exclude.at && client_id_check(wish->exclude))
         problem_add(problem, "exclude", ERR_BAD_CLIENT, NULL);
-    if (wish->data.len > r->api->config->limits_message)
+    if (wish->data.len > rule->message)
         problem_add(problem, "data", ERR_MESSAGE_TOO_LARGE, NULL);
     else if (wish->kind == MSG_TEXT && !utf8_valid(wish->data))
         problem_add(problem, "data", ERR_BAD_UTF8, NULL);
+}
+
+/* A user, or nobody in particular, is a client here too: publish = no is for both. */
+static bool is_client(const struct api_request *r)
+{
+    const struct principal *p = r->session->principal;
+    return principal_token(p) || (principal_is_nobody(p) && !r->api->config->dev);
 }
 
 /* ---- there and back ---- */
@@ -237,8 +244,13 @@ void api_publish(struct api_request *r)
     }
     if (r->channel_err)
         problem_add(&problem, "channel", r->channel_err, NULL);
+    const struct channel_rule *rule = config_channel_rule(r->api->config, r->channel);
+    if (!rule->publish && is_client(r)) {
+        problem_answer_one(r, NULL, ERR_NO_PUBLISH, NULL);
+        return;
+    }
     read_body(r, &wish, &problem);
-    check(r, &wish, &problem);
+    check(rule, &wish, &problem);
     if (problem.n > 0) {
         problem_answer(r, &problem);
         return;

@@ -33,7 +33,7 @@ struct channel_rule {
     enum lag_policy lag_policy;
     size_t          lag_bytes;          /* 0: as far as history reaches */
     size_t          message;            /* bytes of one payload */
-    bool            publish;            /* clients of the public port may, where their grants allow it */
+    bool            publish;            /* clients may, where their grants allow it; API keys on the API always may */
     bool            anonymous;          /* clients without credentials may, where [access] allows it */
     bool            last;               /* a new subscriber first gets the newest message */
 };

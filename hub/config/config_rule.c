@@ -209,7 +209,7 @@ bool config_pattern_anonymous(const struct config *config, struct slice pattern)
 {
     size_t at = 0;
     for (const struct channel_rule *rule; (rule = next_possible(config, pattern, &at));)
-        if (!rule->anonymous)
+        if (rule != &config->general_rule && !rule->anonymous)      /* only a section can say no */
             return false;
     return true;
 }

@@ -85,6 +85,7 @@ static void open_house(void)
     house->config.limits_channels = 5;
     house->config.limits_commands = 8;
     house->config.limits_message = 200;
+    config_general_rule(&house->config);
     house->config.access_subscribe = house->config.access_publish = house->config.access_history =
         (struct words){ (const char *const[]){ "**" }, 1 };
     house->clock = (struct clock){ now_ms, now_ms };
