@@ -29,6 +29,7 @@ enum letter_kind {
     CALL_ERRAND,       /* struct errand_call of errand.h */
     CALL_LEAVE,        /* struct call: this edge ends when it is answered; no errand comes to it after that */
     CALL_KEYS,         /* struct call */
+    CALL_MEMBERS,      /* struct members_call */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
@@ -37,6 +38,10 @@ enum letter_kind {
     LETTER_SOCKET,     /* struct socket_letter of transports/accept.h */
     LETTER_STOP,       /* struct letter: end the thread now (drain.timeout has passed) */
     LETTER_CONFIG,     /* struct config_letter: to every peer */
+    LETTER_MEMBER,     /* struct member_letter: somebody came to a channel, or left it */
+    /* edge to hub, no answer */
+    LETTER_JOIN,       /* in struct attendance of presence.h */
+    LETTER_LEAVE,      /* likewise; the hub frees the attendance */
     /* hub to edge and back */
     LETTER_ERRAND,     /* struct errand_part of errand.h: the hub's */
     /* store to hub */
@@ -109,6 +114,7 @@ struct channel_info {
     char     name[200];           /* not terminated */
     uint8_t  name_len;
     uint32_t subscribers;
+    uint32_t members;             /* 0 also when they are not known */
     uint32_t kept;                /* messages in history */
     size_t   kept_bytes;
     struct position last;         /* newest message; seq 0: none known */
@@ -127,6 +133,27 @@ struct channels_call {
     size_t               n_infos;
     bool                 more;
 };
+
+/* The members of a channel, by user. ERR_PRESENCE_OFF, ERR_MEMORY. */
+struct principal;
+struct member_info {
+    struct principal *principal;      /* one reference: user, info */
+    uint32_t          connections;    /* 0: it has left, and its grace runs */
+    int64_t           since_ms;       /* wall clock: when it joined */
+};
+struct members_call {
+    struct call         call;
+    struct slice        channel;
+    uint64_t            hash;         /* hash_bytes(channel) */
+    struct slice        after;        /* users greater than this (the cursor), or empty */
+    size_t              limit;        /* 0: count only */
+    /* answer */
+    struct member_info *infos;        /* malloc'ed; members_answer_fini() gives all back */
+    size_t              n_infos;
+    uint32_t            count;        /* of all members */
+    bool                more;
+};
+void members_answer_fini(struct members_call *call);
 
 /* Edges: from now on mail me every message of this channel / no more. After WATCH is answered, all that completes later
  * is mailed (or told as lost). The edge owns the counter; the hub reads it until UNWATCH is answered. */
@@ -153,6 +180,16 @@ enum { KEYS_WAIT_MS = 12 * 1000 };
 struct message_letter {
     struct letter letter;
     struct msg   *msg;
+};
+
+/* Hub to edge: to be told to whoever asked in this channel. The edge gives the reference back and frees the letter. */
+struct member_letter {
+    struct letter     letter;
+    struct principal *principal;
+    uint64_t          hash;           /* hash_bytes(channel) */
+    bool              joined;         /* else: left */
+    uint8_t           channel_len;
+    char              channel[];
 };
 
 /* Settings were read again (SIGHUP): the receiver uses this snapshot from now on and frees the letter. Snapshots are never

@@ -1,5 +1,5 @@
 /* core.h — the inside of struct hub, for the modules that make it up: hub.c (on top: it knows the others),
- * publish.c, records.c, fetch.c, watch.c, inspect.c, errand.c, and peers.c (at the bottom: mail to the other threads).
+ * publish.c, records.c, fetch.c, watch.c, members.c, inspect.c, errand.c, and peers.c (at the bottom: mail to the other threads).
  *
  * Nobody else includes this: other threads use call.h, the composition root uses hub.h.
  * Threading: hub thread. */
@@ -11,6 +11,7 @@
 #include "hub/errand.h"
 #include "hub/history.h"
 #include "hub/hub.h"
+#include "hub/presence.h"
 #include "hub/records.h"
 #include "hub/store.h"
 
@@ -52,6 +53,7 @@ struct hub {
 
     struct channels      channels;
     struct history       history;
+    struct presence      presence;
 
     /* errand.c */
     struct link          errands;            /* oldest first */
@@ -107,6 +109,12 @@ void unwatch_run(struct hub *hub, struct watch_call *call);
 void loss_seen_run(struct hub *hub, struct call *call);
 uint32_t watch_deliver(struct hub *hub, struct channel *ch, struct msg *m);   /* to every edge that watches; how many subscribers that is */
 uint32_t watch_subscribers(const struct channel *ch);
+void watch_tell_loss(struct hub *hub, uint8_t peer);                  /* of something that cannot be mailed to this edge */
+/* members.c */
+extern const struct presence_port members_port;
+void join_run(struct hub *hub, struct letter *letter);
+void leave_channel_run(struct hub *hub, struct letter *letter);
+void members_run(struct hub *hub, struct members_call *call);
 /* inspect.c */
 void channels_run(struct hub *hub, struct channels_call *call);
 /* errand.c */

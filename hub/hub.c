@@ -18,6 +18,7 @@ static void run_record(struct hub *hub, void *call)    { record_run(hub, call); 
 static void run_loss_seen(struct hub *hub, void *call) { loss_seen_run(hub, call); }
 static void run_errand(struct hub *hub, void *call)    { errand_run(hub, call); }
 static void run_leave(struct hub *hub, void *call)     { leave_run(hub, call); }
+static void run_members(struct hub *hub, void *call)  { members_run(hub, call); }
 static void run_head(struct hub *hub, void *call)
 {
     struct head_call *head = call;
@@ -37,7 +38,7 @@ static run_fn *const calls[CALL_KINDS] = {
     [CALL_UNWATCH] = run_unwatch, [CALL_HEAD] = run_head,       [CALL_LOSS_SEEN] = run_loss_seen,
     [CALL_RECORD] = run_record,
     [CALL_ERRAND] = run_errand,   [CALL_LEAVE] = run_leave,
-    [CALL_KEYS] = run_keys,
+    [CALL_KEYS] = run_keys,       [CALL_MEMBERS] = run_members,
 };
 
 static void look_at_clock(struct hub *hub)
@@ -63,6 +64,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     hub->head = start.next - 1;
     channels_init(&hub->channels, start.floor);
     history_init(&hub->history, config, &hub->channels);
+    presence_init(&hub->presence, &members_port, hub);
     link_init(&hub->errands);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
     return hub;
@@ -75,6 +77,7 @@ void hub_free(struct hub *hub)
     key_fetcher_free(hub->keys);
     publish_fini(hub);
     errands_fini(hub);
+    presence_fini(&hub->presence);
     history_fini(&hub->history);
     channels_fini(&hub->channels);
     mailbox_fini(&hub->box);
@@ -113,6 +116,10 @@ static void run_letter(struct hub *hub, struct letter *letter)
         calls[letter->kind](hub, letter);
     else if (letter->kind == LETTER_HTTP_OUT)
         answered_from_outside((struct http_out_request *)(void *)letter);
+    else if (letter->kind == LETTER_JOIN)
+        join_run(hub, letter);
+    else if (letter->kind == LETTER_LEAVE)
+        leave_channel_run(hub, letter);
     else if (letter->kind == LETTER_ERRAND)
         errand_part_back(hub, (struct errand_part *)letter);
     else
@@ -123,6 +130,7 @@ void hub_turn(struct hub *hub)
 {
     look_at_clock(hub);
     history_age(&hub->history, hub_wall_ms(hub), hub_now_ms(hub));
+    presence_tick(&hub->presence, hub_now_ms(hub));
     for (struct letter *letter = mailbox_take(&hub->box), *next; letter; letter = next) {
         next = letter->next;
         run_letter(hub, letter);
@@ -142,13 +150,17 @@ int64_t hub_due_ms(const struct hub *hub)
     if (aged != INT64_MAX && now + (aged - wall) < due)
         due = now + (aged - wall);
     /* A second later rather than earlier: ages are told in minutes, and a hub at rest should sleep. */
-    return due == INT64_MAX ? due : due > now ? due + 1000 : now + 1000;
+    if (due != INT64_MAX)
+        due = due > now ? due + 1000 : now + 1000;
+    int64_t leaves = presence_due_ms(&hub->presence);
+    return leaves < due ? leaves : due;
 }
 
 void hub_tick(struct hub *hub)
 {
     look_at_clock(hub);
     history_age(&hub->history, hub_wall_ms(hub), hub_now_ms(hub));
+    presence_tick(&hub->presence, hub_now_ms(hub));
     channels_forget_quiet(&hub->channels, hub_now_ms(hub), hub->config->history_ttl_ms);
     publish_trim(hub);
 }

@@ -29,7 +29,8 @@ static bool is_alive(const struct channel *ch)
 static void describe(const struct hub *hub, const struct channel *ch, struct channel_info *info)
 {
     *info = (struct channel_info){
-        .name_len = ch->name_len, .subscribers = watch_subscribers(ch), .kept = ch->n_kept, .kept_bytes = ch->kept_bytes,
+        .name_len = ch->name_len, .subscribers = watch_subscribers(ch),
+        .members = presence_count(&hub->presence, channel_name(ch), ch->hash), .kept = ch->n_kept, .kept_bytes = ch->kept_bytes,
         .last = { hub->epoch, ch->last }, .resumable = history_on(hub->config),
     };
     memcpy(info->name, ch->name, ch->name_len);

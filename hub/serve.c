@@ -38,6 +38,7 @@ struct serve {
     struct event              *mail, *due, *keys, *drain_poll, *memory, *signals[SIGNALS];
     int64_t                    keys_due_ms;    /* what `keys` is set to */
     int64_t                    drain_until_ms; /* 0: not draining */
+    int64_t                    due_ms;         /* what `due` is armed for */
     int64_t                    sweep_s;        /* when what has expired is looked for again */
     bool                       started, failed;
     bool                       ending;         /* close_all has begun: nothing starts any more */
@@ -67,10 +68,12 @@ static void arm_keys(struct serve *s)
 static void arm_due(struct serve *s)
 {
     int64_t due = hub_due_ms(s->serving.hub), now = now_ms(s);
-    if (due == INT64_MAX)
+    if (due == INT64_MAX) {
         event_del(s->due);
-    else if (!event_pending(s->due, EV_TIMEOUT, NULL))
+    } else if (!event_pending(s->due, EV_TIMEOUT, NULL) || due < s->due_ms) {
+        s->due_ms = due;
         arm(s->due, due > now ? due - now : 0);
+    }
 }
 
 static void tell_ready(struct serve *s)

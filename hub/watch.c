@@ -65,7 +65,7 @@ void loss_seen_run(struct hub *hub, struct call *call)
     hub_answer(hub, call, 0);
 }
 
-static void tell_loss(struct hub *hub, uint8_t peer)
+void watch_tell_loss(struct hub *hub, uint8_t peer)
 {
     struct letter *loss = &hub->peers[peer].loss;
     *loss = (struct letter){ .kind = LETTER_LOST };
@@ -79,7 +79,7 @@ static void mail(struct hub *hub, uint8_t peer, struct msg *m)
     struct post *post = &hub->peers[peer].post;
     struct message_letter *letter = post_has_room(post) ? malloc(sizeof *letter) : NULL;
     if (!letter) {
-        tell_loss(hub, peer);
+        watch_tell_loss(hub, peer);
         return;
     }
     letter->letter.kind = LETTER_MESSAGE;

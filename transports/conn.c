@@ -7,6 +7,7 @@
 #include "hub/config/config.h"
 #include "hub/connection_id.h"
 #include "hub/metrics.h"
+#include "transports/attend.h"
 #include "transports/catchup.h"
 #include "transports/edge.h"
 #include "transports/tenure.h"
@@ -259,6 +260,8 @@ static int add_subs(struct conn *conn, const struct slice *names, size_t n, stru
             return ERR_MEMORY;
         sub->feed->mark = 1;
         catchup_add(cu, sub);
+        if (attend(sub, false))
+            return ERR_MEMORY;
     }
     return 0;
 }
@@ -321,6 +324,24 @@ int conn_assign(struct conn *conn, const struct slice *names, size_t n, bool giv
     int err = n_new == 0 ? 0 : begin_subs(conn, names, n, catchup_new(conn, CATCHUP_NOW, FETCH_NOW, (struct position){ 0 }, false, NULL));
     for (size_t i = 0; i < n && given && !err; i++)
         find_sub(conn, names[i])->reader.given = true;
+    return err;
+}
+
+int conn_may_ask(const struct conn *conn, const struct slice *names, size_t n)
+{
+    int err = 0;
+    for (size_t i = 0; i < n && !err; i++)
+        err = principal_may(conn->principal, OP_PRESENCE, names[i]);
+    return err;
+}
+
+int conn_ask(struct conn *conn, const struct slice *names, size_t n)
+{
+    int err = 0;
+    for (size_t i = 0; i < n && !err; i++) {
+        struct sub *sub = find_sub(conn, names[i]);
+        err = sub ? attend(sub, true) : 0;
+    }
     return err;
 }
 

@@ -180,6 +180,10 @@ int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum 
 /* Those of `names`, which are valid, that it is not subscribed to, from now on: not the client wants them, so no grant of its is asked
  * for. 0, ERR_TOO_MANY_CHANNELS, ERR_MEMORY: then nothing has changed. `given`: they stay whatever its credentials say later. */
 int conn_assign(struct conn *conn, const struct slice *names, size_t n, bool given);
+/* The subscriptions of `names` that there are: to be told who joins and leaves (attend.h). May it: 0, ERR_FORBIDDEN, ERR_UNAUTHENTICATED;
+ * do it: 0 or ERR_MEMORY, then some ask and it should be closed. */
+int conn_may_ask(const struct conn *conn, const struct slice *names, size_t n);
+int conn_ask(struct conn *conn, const struct slice *names, size_t n);
 int conn_unsubscribe(struct conn *conn, struct slice name);        /* 0 or ERR_NOT_SUBSCRIBED */
 bool conn_is_subscribed(const struct conn *conn, struct slice name);
 

@@ -5,6 +5,7 @@
 #include "hub/base/err.h"
 #include "hub/base/instant.h"
 #include "hub/envelope.h"
+#include "hub/member_text.h"
 #include "transports/conn.h"
 
 static void begin(struct buf *out, const char *type, struct slice ref)
@@ -166,6 +167,31 @@ void control_messages(struct buf *out, struct slice messages, struct position po
     position_member(out, "position", position);
     if (gap)
         buf_addf(out, ",\"gap\":{\"reason\":\"%s\"}", gap_name(gap));
+    end(out);
+}
+
+void control_member(struct buf *out, const char *type, struct slice channel, const struct principal *principal)
+{
+    begin(out, type, SLICE(""));
+    member(out, "channel", channel);
+    buf_add_char(out, ',');
+    member_text_who(out, principal);
+    end(out);
+}
+
+void control_members_changed(struct buf *out, struct slice channel)
+{
+    begin(out, "members-changed", SLICE(""));
+    member(out, "channel", channel);
+    end(out);
+}
+
+void control_presence(struct buf *out, struct slice ref, const struct members_call *answer)
+{
+    begin(out, "presence", ref);
+    member(out, "channel", answer->channel);
+    buf_add_char(out, ',');
+    member_text_page(out, answer);
     end(out);
 }
 

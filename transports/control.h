@@ -20,6 +20,9 @@ void control_position(struct buf *out, struct slice channel, struct position pos
 void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer, struct slice client);      /* without what is not for this client */
 /* The body of a poll: `messages` are WIRE_POLL frames, each with a comma before it. */
 void control_messages(struct buf *out, struct slice messages, struct position position, enum gap_reason gap);
+void control_member(struct buf *out, const char *type, struct slice channel, const struct principal *principal);
+void control_members_changed(struct buf *out, struct slice channel);
+void control_presence(struct buf *out, struct slice ref, const struct members_call *answer);
 void control_published(struct buf *out, struct slice ref, const struct publish_call *answer);
 void control_renewed(struct buf *out, struct slice ref, const struct principal *principal);
 void control_expiring(struct buf *out, int64_t ends_ms, int64_t left_ms);

@@ -4,6 +4,7 @@
 #include "hub/config/config.h"
 #include "hub/hub.h"
 #include "hub/metrics.h"
+#include "transports/attend.h"
 #include "transports/batch.h"
 #include "transports/catchup.h"
 #include "transports/errand.h"
@@ -119,6 +120,7 @@ static void on_loss_seen(struct call *call)
 {
     struct edge *edge = call->owner;
     edge->calls--;
+    attend_tell_lost(edge);      /* what is said from now on is complete */
 }
 
 static void on_left(struct call *call)
@@ -198,6 +200,12 @@ static bool receive(struct edge *edge, struct letter *letter)
         break;
     case LETTER_CONFIG:
         edge->config = ((struct config_letter *)letter)->config;
+        free(letter);
+        attend_all_again(edge);
+        break;
+    case LETTER_MEMBER:
+        attend_tell(edge, (struct member_letter *)letter);
+        principal_unref(((struct member_letter *)letter)->principal);
         free(letter);
         break;
     case LETTER_ERRAND:

@@ -21,6 +21,7 @@
 #include "transports/roster.h"
 #include "transports/tenure.h"
 
+struct attendance;
 struct authority;
 struct conn;
 struct config;
@@ -43,6 +44,7 @@ struct edge {
     uint64_t               arrivals;     /* arrival number of the newest message (DESIGN, "one order per connection") */
     struct feed_node      *feeds;        /* table by channel name (feed.c) */
     struct exclusions      exclusions;   /* of frames in the pool and in batches */
+    struct attendance     *attendances;  /* table by subscription (attend.c) */
     struct pool            pool;         /* chunks of all rings, readers that fell */
     struct link            dirty_feeds;  /* got messages in this turn */
     struct link            dirty_conns;  /* have something to send or to decide at the end of this turn */

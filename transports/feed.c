@@ -4,6 +4,7 @@
 #include "hub/base/hash.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
+#include "transports/attend.h"
 #include "transports/batch.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
@@ -55,6 +56,7 @@ static struct feed *feed_get(struct edge *edge, struct slice name)
     memcpy(feed->name, name.at, name.len);
     link_init(&feed->dirty_link);
     link_init(&feed->batches);
+    link_init(&feed->askers);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, edge->feeds, feed->name, (unsigned)name.len, (unsigned)hash, node);
     if (!node->hh.tbl) {
         free(node);
@@ -236,6 +238,7 @@ void feed_unsubscribe(struct sub *sub)
     struct feed *feed = sub->feed;
     struct conn *conn = sub->conn;
     sub_park(sub);
+    attend_end(sub);
     link_remove(&sub->catchup_link);
     sub_set_remove(&conn->subs, sub);
     count(feed, conn->format, -1);
@@ -292,6 +295,12 @@ void feeds_lose_all(struct edge *edge)
         node->feed.unsure = true;
         feed_lose(&node->feed);
     }
+}
+
+void feeds_each(struct edge *edge, void (*each)(struct feed *feed))
+{
+    for (struct feed_node *node = edge->feeds; node; node = node->hh.next)
+        each(&node->feed);
 }
 
 void feed_sure_after(struct feed *feed, uint64_t seq)

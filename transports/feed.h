@@ -29,6 +29,7 @@ struct feed {
     struct link        dirty_link;              /* in edge->dirty_feeds: something was appended in this turn */
     struct ring       *rings[WIRE_FORMATS];     /* NULL: nobody has that format */
     struct link        batches;                 /* struct batch, by feed_link: under way or kept, to be shared */
+    struct link        askers;                  /* struct attendance, by ask_link: subscriptions that are told of members (attend.h) */
     uint64_t           last;                    /* number of the last message seen, in the edge's epoch */
     uint64_t           began;                   /* head at which watching began (EXACT.md 14) */
     uint64_t           seen, seen_bytes;        /* messages seen */
@@ -45,7 +46,7 @@ struct feed {
 
 /* One subscription: a connection's reader in a feed. */
 struct sub {
-    struct reader reader;          /* READER_OUT: parked. `given`: the hub's side wanted it, so no grant of the client is needed */
+    struct reader reader;          /* READER_OUT: parked. `given`: the hub's side wanted it, so no grant of the client is needed; `attends`: attend.h */
     struct link   pending_link;    /* in conn->pending while its ring has something for it */
     struct link   catchup_link;    /* in catchup->subs, from the beginning of that catch-up to its end */
     struct conn  *conn;
@@ -71,6 +72,7 @@ bool         feed_message(struct feed *feed, const struct msg *m);
 void         feed_settle(struct feed *feed);
 /* Those that nobody has any more, but had no memory to say so. */
 void         feeds_unwatch(struct edge *edge);
+void         feeds_each(struct edge *edge, void (*each)(struct feed *feed));
 /* Messages are missing: every reader falls. */
 void         feed_lose(struct feed *feed);
 void         feeds_lose_all(struct edge *edge);

@@ -78,6 +78,7 @@ struct reader {
     uint32_t      index;
     uint8_t       place;       /* enum reader_place */
     bool          given;       /* the owner's to use */
+    bool          attends;     /* likewise */
 };
 
 struct ring {

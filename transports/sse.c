@@ -132,7 +132,12 @@ static struct conn *open_with(struct edge *edge, void *line, const struct stream
     conn->format = outset->bare ? WIRE_SSE_BARE : WIRE_SSE;
     say_retry(conn, stream_retry_ms(conn));
     enum fetch_from from = stream_from(request, &after);
+    bool asks = false;
     int err = conn_subscribe(conn, outset->names, outset->n, from, after, false, NULL);
+    if (!err)
+        err = stream_asks(request, conn->principal, &asks);
+    if (!err && asks)
+        err = conn_ask(conn, request->channels, request->n_channels);
     if (err)
         conn_close(conn, err);
     conn_due_in(conn, stream_seconds(edge->config->sse_heartbeat_ms));

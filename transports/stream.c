@@ -80,6 +80,8 @@ int stream_check(struct edge *edge, const struct stream_request *request, bool i
     if (!err) {
         err = check_channels(edge, &outset, principal);
         if (!err)
+            err = stream_asks(request, principal, &(bool){ false });
+        if (!err)
             err = stream_take(edge, principal, request, outset.n);
         outset_fini(&outset);
     }
@@ -96,6 +98,17 @@ enum fetch_from stream_from(const struct stream_request *request, struct positio
         return FETCH_NOW;
     *ret_after = position_parse(has_position ? request->position : request->since);
     return FETCH_AFTER;
+}
+
+int stream_asks(const struct stream_request *request, const struct principal *principal, bool *ret_asks)
+{
+    bool asks = slice_is(request->presence, SLICE("true"));
+    int err = asks || request->presence.len == 0 || slice_is(request->presence, SLICE("false")) ? 0 : ERR_BAD_FIELD;
+    for (size_t i = 0; i < request->n_channels && asks && !err; i++)
+        err = principal_may(principal, OP_PRESENCE, request->channels[i]);
+    if (!err)
+        *ret_asks = asks;
+    return err;
 }
 
 int64_t stream_retry_ms(const struct conn *conn)

@@ -26,6 +26,7 @@ static void on_format(struct stream_request *r, struct slice v)   { r->format = 
 static void on_since(struct stream_request *r, struct slice v)    { r->since = v; }
 static void on_timeout(struct stream_request *r, struct slice v)  { r->timeout = v; }
 static void on_token(struct stream_request *r, struct slice v)    { r->key = v; }
+static void on_presence(struct stream_request *r, struct slice v) { r->presence = v; }
 
 static const struct parameter {
     struct slice name;
@@ -33,7 +34,7 @@ static const struct parameter {
 } parameters[] = {
     { SLICE("channel"), on_channel }, { SLICE("last_event_id"), on_position }, { SLICE("lastEventID"), on_position },
     { SLICE("client"), on_client }, { SLICE("user"), on_user }, { SLICE("format"), on_format }, { SLICE("token"), on_token },
-    { SLICE("since"), on_since }, { SLICE("timeout"), on_timeout },
+    { SLICE("since"), on_since }, { SLICE("timeout"), on_timeout }, { SLICE("presence"), on_presence },
 };
 
 static void take_parameter(struct stream_request *request, struct slice name, struct slice value)

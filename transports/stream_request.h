@@ -19,6 +19,7 @@ struct stream_request {
     struct slice  since;             /* ?since=: where to begin, when there is no position; empty: not there */
     struct slice  timeout;           /* ?timeout=, of a poll */
     struct slice  client, user, format;        /* ?client= ?user= ?format=; empty: not there */
+    struct slice  presence;          /* ?presence= */
     struct slice  key;               /* an API key or a token: Authorization: Bearer …, X-API-Key, ?token=; the first of these counts */
     struct slice  cookie;            /* the cookie `token`: counts when there is no other, and the hub knows tokens */
     struct ip     ip;                /* whose request it is; no address: a unix socket. Set by who reads the head */

@@ -3,6 +3,7 @@
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config/config.h"
+#include "transports/attend.h"
 #include "transports/conn.h"
 #include "transports/control.h"
 #include "transports/edge.h"
@@ -148,6 +149,14 @@ static void end_forbidden(struct conn *conn)
     }
 }
 
+/* Members are known by the new ones, and told of by them. */
+static void attend_again(struct conn *conn)
+{
+    uint32_t at = 0;
+    for (struct sub *sub; (sub = sub_set_next(&conn->subs, &at));)
+        attend(sub, attend_asks(sub) && principal_may(conn->principal, OP_PRESENCE, feed_name(sub->feed)) == 0);
+}
+
 static void tell_error(struct conn *conn, int err)
 {
     struct buf object = { 0 };
@@ -178,5 +187,6 @@ void tenure_renew(struct conn *conn, struct principal *principal)
     else
         tenure_begin(conn);
     end_forbidden(conn);
+    attend_again(conn);
     begin_named(conn);
 }

@@ -178,8 +178,11 @@ static int begin(struct conn *conn, const struct stream_request *request)
 {
     struct position after = { 0 };
     struct outset outset;
+    bool asks = false;
     enum fetch_from from = stream_from(request, &after);
-    int err = outset_init(&outset, request, conn->principal, false);
+    int err = stream_asks(request, conn->principal, &asks);
+    if (!err)
+        err = outset_init(&outset, request, conn->principal, false);
     if (err)
         return err;
     err = stream_take(conn->edge, conn->principal, request, outset.n);
@@ -187,6 +190,8 @@ static int begin(struct conn *conn, const struct stream_request *request)
         greet(conn);
     else if (!err && !(err = conn_subscribe(conn, outset.names, outset.n, from, after, false, NULL)))
         hold_input(conn);
+    if (!err && asks)
+        err = conn_ask(conn, request->channels, request->n_channels);
     outset_fini(&outset);
     return err;
 }

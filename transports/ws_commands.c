@@ -4,6 +4,7 @@
 #include "hub/access/rates.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
+#include "hub/base/hash.h"
 #include "hub/base/json.h"
 #include "hub/base/name.h"
 #include "hub/config/config.h"
@@ -128,6 +129,13 @@ static int names_member(const struct command *command, struct names *ret_names)
     return 0;
 }
 
+static int asks_member(const struct command *command, bool *ret_asks)
+{
+    struct slice value = json_member_find(&command->object, "presence");
+    *ret_asks = slice_is(value, SLICE("true"));
+    return !is_given(value) || *ret_asks || slice_is(value, SLICE("false")) ? 0 : ERR_BAD_FIELD;
+}
+
 /* ---- subscribe, unsubscribe ---- */
 
 static int run_subscribe(struct command *command)
@@ -135,6 +143,7 @@ static int run_subscribe(struct command *command)
     struct names names;
     struct position after = { 0 };
     enum fetch_from from;
+    bool asks = false;
     char *tag = command->ref.len > 0 ? slice_copy(command->ref) : NULL;
     int err = names_member(command, &names);
     if (!err)
@@ -142,11 +151,17 @@ static int run_subscribe(struct command *command)
     if (!err && command->ref.len > 0 && !tag)
         err = ERR_MEMORY;
     if (!err)
+        err = asks_member(command, &asks);
+    if (!err && asks)
+        err = conn_may_ask(command->conn, names.slices, names.n);
+    if (!err)
         err = take(command, RATE_SUBSCRIPTIONS, names.n);
     if (!err)
         err = conn_subscribe(command->conn, names.slices, names.n, from, after, from != FETCH_NOW, tag);
     if (err)
         free(tag);
+    else if (asks && conn_ask(command->conn, names.slices, names.n))
+        conn_close(command->conn, ERR_MEMORY);
     names_fini(&names);
     return err;
 }
@@ -352,6 +367,91 @@ static int run_history(struct command *command)
     return err;
 }
 
+/* ---- presence ---- */
+
+/* A presence command under way, with its channel, cursor and ref. */
+struct listing {
+    struct members_call members;
+    struct slice        ref;
+    char                bytes[];       /* channel, cursor, ref */
+};
+
+static void members_answered(struct call *call)
+{
+    struct listing *listing = (struct listing *)call;
+    struct conn *conn = call->owner;
+    if (conn->conn_state == CONN_OPEN) {
+        struct buf object = { 0 };
+        if (call->err)
+            control_error(&object, listing->ref, call->err);
+        else
+            control_presence(&object, listing->ref, &listing->members);
+        ws_say(conn, &object);
+    }
+    if (!call->err)
+        members_answer_fini(&listing->members);
+    free(listing);
+    conn_hold(conn, false);
+    conn_call_done(conn);
+}
+
+static struct slice put(char **at, struct slice text)
+{
+    struct slice copy = slice(*at, text.len);
+    if (text.len > 0)
+        memcpy(*at, text.at, text.len);
+    *at += text.len;
+    return copy;
+}
+
+/* Like history: what may be large is answered before more is read. */
+static int list_members(struct command *command, struct slice channel, struct slice cursor, size_t limit)
+{
+    struct listing *listing = calloc(1, sizeof *listing + channel.len + cursor.len + command->ref.len);
+    if (!listing)
+        return ERR_MEMORY;
+    char *at = listing->bytes;
+    listing->members = (struct members_call){
+        .call = { .letter.kind = CALL_MEMBERS, .answered = members_answered, .owner = command->conn },
+        .channel = put(&at, channel), .after = put(&at, cursor), .hash = hash_bytes(channel), .limit = limit,
+    };
+    listing->ref = put(&at, command->ref);
+    int err = conn_call(command->conn, &listing->members.call, sizeof *listing, OP_PRESENCE, listing->members.channel);
+    if (err)
+        free(listing);
+    else
+        conn_hold(command->conn, true);
+    return err;
+}
+
+static int members_limit(const struct command *command, size_t *ret_limit)
+{
+    if (!slice_is(json_member_find(&command->object, "limit"), SLICE("0")))
+        return limit_member(command, ret_limit);
+    *ret_limit = 0;
+    return 0;
+}
+
+static int run_presence(struct command *command)
+{
+    struct buf channel = { 0 }, cursor = { 0 };
+    size_t limit = 0;
+    int err = string_member(command, "channel", &channel);
+    if (!err)
+        err = channel_name_check(buf_slice(&channel));
+    if (!err && is_given(json_member_find(&command->object, "cursor")))
+        err = string_member(command, "cursor", &cursor);
+    if (!err && cursor.len > CHANNEL_NAME_MAX)
+        err = ERR_BAD_FIELD;
+    if (!err)
+        err = members_limit(command, &limit);
+    if (!err)
+        err = channel.failed || cursor.failed ? ERR_MEMORY : list_members(command, buf_slice(&channel), buf_slice(&cursor), limit);
+    buf_fini(&channel);
+    buf_fini(&cursor);
+    return err;
+}
+
 static int run_ping(struct command *command)
 {
     struct buf object = { 0 };
@@ -381,6 +481,7 @@ static const struct {
 } commands[] = {
     { "publish", run_publish, RATE_PUBLISHES },       { "subscribe", run_subscribe, COUNTED_INSIDE },
     { "unsubscribe", run_unsubscribe, RATE_COMMANDS }, { "history", run_history, RATE_COMMANDS },
+    { "presence", run_presence, RATE_COMMANDS },
     { "ping", run_ping, RATE_COMMANDS },               { "auth", run_auth, RATE_COMMANDS },
 };
 

@@ -213,6 +213,7 @@ int principal_may(const struct principal *p, enum access_op op, struct slice cha
 }
 
 struct slice principal_user(const struct principal *p) { return slice(p->bytes + p->name_len, p->user_len); }
+struct slice principal_info(const struct principal *p) { return p->token ? p->token->info : SLICE(""); }
 struct slice principal_name(const struct principal *p) { return slice(p->bytes, p->name_len); }
 bool         principal_is_nobody(const struct principal *p) { return p->kind == NOBODY || (p->kind == DEV && p->user_len == 0); }
 int64_t      principal_expires_s(const struct principal *p) { return p->expires_s; }

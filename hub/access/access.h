@@ -42,6 +42,7 @@ void              principal_unref(struct principal *p);     /* NULL is fine */
  * granted; empty: all channels (OP_ADMIN). Who has no credentials may nothing in channels whose rule says anonymous = no. */
 int          principal_may(const struct principal *p, enum access_op op, struct slice channel);
 struct slice principal_user(const struct principal *p);     /* empty: no user */
+struct slice principal_info(const struct principal *p);     /* JSON that others may see (presence); empty: none */
 struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend", "user ann", "token" */
 bool         principal_is_nobody(const struct principal *p);      /* made of no credentials */
 /* The key it holds is not one of the settings, though it was one of those that it was made from. */

@@ -137,6 +137,10 @@ static bool take_ours(struct reading *r)
             return false;
     if (info && !(r->info = json_dumps(info, JSON_COMPACT | JSON_ENCODE_ANY)))
         r->no_memory = true;
+    if (r->info && strlen(r->info) > r->config->presence_max_info) {
+        buf_addf(r->why, "`carillon.info` has more than %zu bytes (presence.max_info)", (size_t)r->config->presence_max_info);
+        return false;
+    }
     if (r->notes && r->ours)
         note_unknown(r);
     return take_name(r, r->ours, "limits", TOKEN_TIER_MAX, &r->tier);

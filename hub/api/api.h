@@ -52,12 +52,13 @@ void api_session_fini(struct api_session *session);
 int  api_begin(struct api_request *request);
 void api_run(struct api_request *request);
 
-/* The handlers (api_publish.c, api_channels.c, api_connections.c, api_keys.c, api_revocations.c,
+/* The handlers (api_publish.c, api_channels.c, api_presence.c, api_connections.c, api_keys.c, api_revocations.c,
  * api_ops.c). */
 void api_publish(struct api_request *request);
 void api_list_channels(struct api_request *request);
 void api_inspect_channel(struct api_request *request);
 void api_read_messages(struct api_request *request);
+void api_list_members(struct api_request *request);
 void api_list_connections(struct api_request *request);
 void api_show_connection(struct api_request *request);
 void api_disconnect(struct api_request *request);

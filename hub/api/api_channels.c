@@ -14,7 +14,7 @@ static void add_channel(struct buf *out, const struct channel_info *info)
 {
     buf_add_str(out, "{\"channel\":");
     buf_add_json(out, slice(info->name, info->name_len));
-    buf_addf(out, ",\"subscribers\":%u,\"messages\":%u,\"bytes\":%zu,\"position\":", info->subscribers, info->kept, info->kept_bytes);
+    buf_addf(out, ",\"subscribers\":%u,\"members\":%u,\"messages\":%u,\"bytes\":%zu,\"position\":", info->subscribers, info->members, info->kept, info->kept_bytes);
     if (info->last.seq > 0) {
         buf_add_char(out, '"');
         buf_add_position(out, info->last);

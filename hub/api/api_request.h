@@ -77,6 +77,7 @@ struct api_request {
         struct fetch_call    fetch;
         struct channels_call channels;
         struct errand_call   errand;
+        struct members_call  members;
         struct {
             struct record_call record;
             union {

@@ -163,3 +163,4 @@ void                 config_unref(const struct config *config);   /* NULL is fin
 void config_help(FILE *out);
 /* carillon help TOPIC: one key or one section. 0, or ERR_NOT_FOUND with the nearest name, or NULL, in *ret_nearest. */
 int  config_help_topic(FILE *out, const char *topic, const char **ret_nearest);
+

@@ -1,0 +1,53 @@
+/* members.c — presence (presence.h) on this hub: what edges report, what they are told, who asks for the list. */
+#include "hub/access/access.h"
+#include "hub/config/config.h"
+#include "hub/core.h"
+#include "hub/metrics.h"
+
+#include <stdlib.h>
+
+static int64_t grace_ms(void *self, struct slice channel)
+{
+    const struct hub *hub = self;
+    const struct channel_rule *rule = config_channel_rule(hub->config, channel);
+    return rule->presence ? rule->presence_grace_ms : 0;
+}
+
+/* In order with everything else that goes to this edge. Without room, or memory, the edge is told of a loss, as with messages. */
+static void tell(void *self, uint8_t peer, const struct presence_change *change)
+{
+    struct hub *hub = self;
+    struct peer *to = &hub->peers[peer];
+    const struct channel_rule *rule = config_channel_rule(hub->config, change->channel);
+    if (to->lost || to->left || !rule->presence || !rule->presence_events)
+        return;
+    struct member_letter *letter = post_has_room(&to->post) ? malloc(sizeof *letter + change->channel.len) : NULL;
+    if (!letter) {
+        watch_tell_loss(hub, peer);
+        return;
+    }
+    *letter = (struct member_letter){ .letter.kind = LETTER_MEMBER, .principal = principal_ref(change->principal), .hash = change->hash,
+                                      .joined = change->joined, .channel_len = (uint8_t)change->channel.len };
+    memcpy(letter->channel, change->channel.at, change->channel.len);
+    post_put(&to->post, &letter->letter, sizeof *letter + change->channel.len);
+}
+
+const struct presence_port members_port = { grace_ms, tell };
+
+void join_run(struct hub *hub, struct letter *letter)
+{
+    letter_done(letter);
+    presence_join(&hub->presence, link_of(letter, struct attendance, join), hub_wall_ms(hub));
+}
+
+void leave_channel_run(struct hub *hub, struct letter *letter)
+{
+    letter_done(letter);
+    presence_leave(&hub->presence, link_of(letter, struct attendance, leave), hub_now_ms(hub));
+}
+
+void members_run(struct hub *hub, struct members_call *call)
+{
+    int err = config_channel_rule(hub->config, call->channel)->presence ? presence_list(&hub->presence, call) : ERR_PRESENCE_OFF;
+    hub_answer(hub, &call->call, err);
+}
