@@ -13,6 +13,7 @@
  * reference each, which the origin gives back. */
 #pragma once
 #include "hub/base/mail.h"
+#include "hub/idempotency.h"
 #include "hub/msg.h"
 #include "hub/position.h"
 
@@ -63,11 +64,23 @@ static inline void call_submit(struct post *to_hub, struct call *call, size_t by
     post_put(to_hub, &call->letter, sizeof *call + bytes);
 }
 
-/* Publish: ERR_STORE_FAILED, ERR_BUSY (too much under way; nothing was published), ERR_DRAINING. */
+enum if_position {
+    IF_ANY,           /* whatever the channel has */
+    IF_NONE,          /* only if the hub knows of no message of the channel */
+    IF_NEWEST,        /* only if the newest submitted message of the channel is this one (EXACT.md 1) */
+};
+
+/* Publish: ERR_STORE_FAILED, ERR_BUSY (too much under way; nothing was published), ERR_DRAINING, ERR_POSITION_CHANGED, and of
+ * idempotency.h ERR_KEY_IN_USE, ERR_KEY_REUSED. A replay is answered whatever the condition says: the first one met it. */
 struct publish_call {
     struct call call;
-    struct msg *msg;              /* one reference, which stays the origin's; answer: seq, epoch, time_ms are set */
-    uint32_t    subscribers;      /* answer: subscriptions on this node that it is on its way to */
+    struct msg *msg;              /* one reference, which stays the origin's; answer: seq, epoch, time_ms are set (a replay: to
+                                     those of the first, and this message goes nowhere) */
+    struct idempotency_key key;   /* of scope, path and key; all zero: none */
+    enum if_position       if_position;
+    struct position        position;   /* of IF_NEWEST; answer with ERR_POSITION_CHANGED: the newest, seq 0: none is known */
+    uint32_t    subscribers;      /* answer: subscriptions on this node that it is on its way to; with a key: when it was taken */
+    bool        replayed;         /* answer */
 };
 
 enum gap_reason {

@@ -54,6 +54,7 @@ struct hub {
     struct channels      channels;
     struct history       history;
     struct presence      presence;
+    struct idempotency   idempotency;
 
     /* errand.c */
     struct link          errands;            /* oldest first */
@@ -96,6 +97,7 @@ void publish_end_turn(struct hub *hub);                              /* hands wh
 void publish_stored(struct hub *hub, struct store_group *answer);    /* the store's answer */
 bool publish_wants_numbers(const struct hub *hub);                   /* a block must be reserved and none is being reserved */
 void publish_trim(struct hub *hub);                                  /* tells the store which rows nobody needs */
+int64_t publish_keys_since(const struct hub *hub);                   /* idempotency keys used before are for nobody any more; wall clock */
 struct store_group *publish_group(struct hub *hub);                  /* what the next group will be; NULL: no memory */
 void publish_fini(struct hub *hub);
 /* records.c */

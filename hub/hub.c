@@ -65,6 +65,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     channels_init(&hub->channels, start.floor);
     history_init(&hub->history, config, &hub->channels);
     presence_init(&hub->presence, &members_port, hub);
+    idempotency_init(&hub->idempotency);
     link_init(&hub->errands);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
     return hub;
@@ -78,6 +79,7 @@ void hub_free(struct hub *hub)
     publish_fini(hub);
     errands_fini(hub);
     presence_fini(&hub->presence);
+    idempotency_fini(&hub->idempotency);
     history_fini(&hub->history);
     channels_fini(&hub->channels);
     mailbox_fini(&hub->box);
@@ -100,6 +102,13 @@ int hub_restore(struct hub *hub, struct msg *m)
     history_keep(&hub->history, ch, m, hub_now_ms(hub));
     channel_settle(&hub->channels, ch, hub_now_ms(hub));
     return 0;
+}
+
+int hub_restore_key(struct hub *hub, const struct idempotency_record *record)
+{
+    if (hub->newest_ms < record->time_ms)
+        hub->newest_ms = record->time_ms;
+    return idempotency_restore(&hub->idempotency, record, publish_keys_since(hub), hub->config->publish_idempotency_keys);
 }
 
 struct mailbox *hub_mailbox(struct hub *hub) { return &hub->box; }
@@ -135,6 +144,7 @@ void hub_turn(struct hub *hub)
         next = letter->next;
         run_letter(hub, letter);
     }
+    idempotency_age(&hub->idempotency, publish_keys_since(hub));
     recheck_end_turn(hub);
     publish_end_turn(hub);
     peers_end_turn(hub);

@@ -32,6 +32,9 @@ void        hub_free(struct hub *hub);       /* NULL is fine; what is under way 
 /* A message that the store kept, in order of number, before the first turn. Takes no reference of the caller's. */
 int  hub_restore(struct hub *hub, struct msg *m);
 
+/* An idempotency key that the store kept, in order of number, before the first turn and after the messages. */
+int  hub_restore_key(struct hub *hub, const struct idempotency_record *record);
+
 struct mailbox *hub_mailbox(struct hub *hub);
 /* A thread that will send calls: its mailbox gets the answers. Returns its number for call.from (0 …). Edges also get
  * messages, at most mail_bytes of them under way. */

@@ -65,6 +65,41 @@ static bool collect_row(struct hub *hub, struct msg *m)
     return true;
 }
 
+/* Room for one more idempotency record, in the table and in what goes to the store; false: no memory. */
+static bool key_room(struct hub *hub)
+{
+    if (!idempotency_room(&hub->idempotency))
+        return false;
+    if (!hub->store)
+        return true;
+    struct store_group *group = collecting(hub) ? &hub->collecting->store : NULL;
+    if (!group || group->n_keys < group->cap_keys)
+        return group;
+    size_t cap = group->cap_keys ? group->cap_keys * 2 : 16;
+    struct idempotency_record *keys = realloc(group->keys, cap * sizeof *keys);
+    if (!keys)
+        return false;
+    group->keys = keys;
+    group->cap_keys = cap;
+    return true;
+}
+
+/* The message has its number: what a retry will be answered, and its row. */
+static void remember_key(struct hub *hub, struct publish_call *call, const struct channel *ch)
+{
+    const struct msg *m = call->msg;
+    struct idempotency_record record = { .key = call->key, .epoch = m->epoch, .seq = m->seq, .time_ms = m->time_ms,
+                                         .subscribers = watch_subscribers(ch) };
+    idempotency_add(&hub->idempotency, &record, hub->config->publish_idempotency_keys);
+    if (!hub->store)
+        return;
+    struct store_group *group = &hub->collecting->store;
+    group->keys[group->n_keys++] = record;
+    group->bytes += sizeof record;
+    hub->waiting_bytes += sizeof record;
+    group->keys_trim = idempotency_oldest(&hub->idempotency);
+}
+
 static bool flights_room(struct hub *hub)
 {
     if (hub->n_flights < hub->flights_cap)
@@ -111,7 +146,9 @@ static void complete(struct hub *hub, struct publish_call *call, struct channel 
     history_keep(&hub->history, ch, m, hub_now_ms(hub));
     metric_add(METRIC_msgs_in, 1);
     metric_add(METRIC_bytes_in, m->data_len);
-    call->subscribers = watch_deliver(hub, ch, m);
+    uint32_t subscribers = watch_deliver(hub, ch, m);
+    if (!idempotency_wanted(&call->key))
+        call->subscribers = subscribers;
     channel_settle(&hub->channels, ch, hub_now_ms(hub));
     hub_answer(hub, &call->call, 0);
 }
@@ -143,10 +180,44 @@ static bool is_one_too_many(const struct hub *hub, const struct msg *m)
     return memory_level() != MEMORY_ENOUGH && history_would_grow(&hub->history, channel_find(&hub->channels, msg_channel(m), m->hash), m);
 }
 
-/* Everything that can fail, before the message has a number. */
-static int prepare(struct hub *hub, struct msg *m, bool stored, bool waits, struct channel **ret_ch)
+int64_t publish_keys_since(const struct hub *hub) { return hub_wall_ms(hub) - hub->config->publish_idempotency_ttl_ms; }
+
+/* What is not completed is of this run and above the head. */
+static int replay(struct hub *hub, struct publish_call *call, const struct idempotency_record *first)
 {
+    if (first->key.content[0] != call->key.content[0] || first->key.content[1] != call->key.content[1])
+        return ERR_KEY_REUSED;
+    if (first->epoch == hub->epoch && first->seq > hub->head)
+        return ERR_KEY_IN_USE;
+    call->msg->epoch = first->epoch;
+    call->msg->seq = first->seq;
+    call->msg->time_ms = first->time_ms;
+    call->subscribers = first->subscribers;
+    call->replayed = true;
+    metric_add(METRIC_replays, 1);
+    return 0;
+}
+
+/* Against the newest submitted message (EXACT.md 1), so that two on one pipeline with the same condition are never both published. */
+static int check_position(const struct hub *hub, struct publish_call *call)
+{
+    const struct channel *ch = channel_find(&hub->channels, msg_channel(call->msg), call->msg->hash);
+    struct position newest = { hub->epoch, ch ? ch->submitted : 0 };
+    bool met = call->if_position == IF_NONE ? newest.seq == 0
+                                            : newest.seq > 0 && newest.epoch == call->position.epoch && newest.seq == call->position.seq;
+    if (met)
+        return 0;
+    call->position = newest;
+    return ERR_POSITION_CHANGED;
+}
+
+/* Everything that can fail, before the message has a number. */
+static int prepare(struct hub *hub, struct publish_call *call, bool stored, bool waits, struct channel **ret_ch)
+{
+    struct msg *m = call->msg;
     int err = refuse(hub);
+    if (!err && call->if_position != IF_ANY)
+        err = check_position(hub, call);
     if (!err && is_one_too_many(hub, m))
         err = ERR_BUSY;
     struct channel *ch = err ? NULL : channel_get(&hub->channels, msg_channel(m), m->hash);
@@ -154,7 +225,7 @@ static int prepare(struct hub *hub, struct msg *m, bool stored, bool waits, stru
         return err;
     if (!ch)
         return ERR_MEMORY;
-    if ((waits && (!flights_room(hub) || !collecting(hub))) || (stored && !collect_row(hub, m))) {
+    if ((idempotency_wanted(&call->key) && !key_room(hub)) || (waits && (!flights_room(hub) || !collecting(hub))) || (stored && !collect_row(hub, m))) {
         channel_settle(&hub->channels, ch, hub_now_ms(hub));
         return ERR_MEMORY;
     }
@@ -164,10 +235,16 @@ static int prepare(struct hub *hub, struct msg *m, bool stored, bool waits, stru
 
 void publish_run(struct hub *hub, struct publish_call *call)
 {
+    bool keyed = idempotency_wanted(&call->key);
+    const struct idempotency_record *first = keyed ? idempotency_find(&hub->idempotency, &call->key, publish_keys_since(hub)) : NULL;
+    if (first) {
+        hub_answer(hub, &call->call, replay(hub, call, first));
+        return;
+    }
     bool stored = hub->store && history_on(hub->config);
-    bool waits = (stored && hub->config->store_sync != STORE_SYNC_OFF) || hub->n_flights > 0;
+    bool waits = ((stored || (keyed && hub->store)) && hub->config->store_sync != STORE_SYNC_OFF) || hub->n_flights > 0;
     struct channel *ch = NULL;
-    int err = prepare(hub, call->msg, stored, waits, &ch);
+    int err = prepare(hub, call, stored, waits, &ch);
 
     if (err) {
         metric_add(METRIC_msgs_refused, 1);
@@ -175,6 +252,10 @@ void publish_run(struct hub *hub, struct publish_call *call)
         return;
     }
     number(hub, ch, call->msg);
+    if (keyed) {
+        remember_key(hub, call, ch);
+        call->subscribers = watch_subscribers(ch);
+    }
     if (waits) {
         hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, ch };
         hub->collecting->n_flights++;
@@ -190,6 +271,7 @@ static void group_free(struct hub *hub, struct group *group)
     for (size_t i = 0; i < group->store.n; i++)
         msg_unref(group->store.msgs[i]);
     free(group->store.msgs);
+    free(group->store.keys);
     free(group);
 }
 
@@ -219,6 +301,8 @@ static void fail_all(struct hub *hub, int err)
     struct group *dropped = hub->collecting && hub->collecting->n_flights > 0 ? hub->collecting : NULL;
     if (dropped)
         hub->collecting = NULL;
+    if (hub->n_flights > 0)
+        idempotency_take_back(&hub->idempotency, hub->epoch, hub->head);
     while (hub->n_flights > 0) {
         struct flight flight = flights_take(hub);
         fail(hub, flight.call, flight.channel, err);

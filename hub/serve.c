@@ -326,6 +326,11 @@ static int restore_row(void *arg, struct msg *m)
     return hub_restore(arg, m);
 }
 
+static int restore_key(void *arg, const struct idempotency_record *record)
+{
+    return hub_restore_key(arg, record);
+}
+
 static int tell_why(const char *object, int err, const char *why)
 {
     log_error(object, "%s", why && *why ? why : err_text(err));
@@ -357,6 +362,8 @@ static int open_hub(struct serve *s)
     if (!s->store)
         return 0;
     err = store_load(s->store, restore_row, s->serving.hub);
+    if (!err)
+        err = store_load_keys(s->store, restore_key, s->serving.hub);
     if (!err)
         err = store_load_records(s->store, restore_record, s->serving.hub);
     if (!err)

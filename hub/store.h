@@ -38,6 +38,9 @@ struct store_group {
     uint64_t      reserve;       /* numbers below this shall be reserved; 0: no change. Also without messages */
     uint64_t      trim;          /* rows below this number are not needed any more; 0: no change */
     uint64_t      floor;         /* EXACT.md 8: stored in the same commit as the trim */
+    struct idempotency_record *keys;   /* of msgs, and of messages that no history keeps; in the same commit */
+    size_t        n_keys, cap_keys;
+    uint64_t      keys_trim;     /* idempotency records below this number are not needed any more; 0: no change */
     struct store_record *records;/* with any, the group is on disk before it is answered, whatever store.sync says */
     /* answer */
     int           err;           /* 0 or ERR_STORE_FAILED */
@@ -59,6 +62,8 @@ int  store_open(const struct config *config, struct store **ret_store, struct hu
 typedef int store_record_fn(void *arg, struct slice kind, struct slice key, struct slice value);
 /* Every kept row in order of number; the callback may keep a reference. 0, the callback's error, or ERR_STORE_OPEN. */
 int  store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *arg);
+/* Every idempotency record in order of number; some may be among them that were trimmed. Likewise. */
+int  store_load_keys(struct store *store, int (*key)(void *arg, const struct idempotency_record *record), void *arg);
 /* Every record, by kind and key; what the slices point to is valid during the callback. Likewise. */
 int  store_load_records(struct store *store, store_record_fn *record, void *arg);
 /* Starts the thread; answers go to this mailbox. */

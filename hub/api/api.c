@@ -326,7 +326,7 @@ static bool path_takes_body(const struct api_request *r)
 /* Also what a browser asks before a page elsewhere may send its request (Fetch, CORS preflight): that needs no credentials. */
 static void answer_options(struct api_request *r, bool known)
 {
-    struct slice headers = path_takes_body(r) ? SLICE("Authorization, Content-Type, X-API-Key, X-Request-Id")
+    struct slice headers = path_takes_body(r) ? SLICE("Authorization, Content-Type, Idempotency-Key, If-Position, X-API-Key, X-Request-Id")
                                               : SLICE("Authorization, X-API-Key, X-Request-Id");
     if (known)
         add_method(&r->scratch, "OPTIONS");

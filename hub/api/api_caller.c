@@ -37,6 +37,8 @@ struct api_caller *api_caller_get(struct api_caller **callers, struct slice name
     return caller ? api_caller_ref(caller) : NULL;
 }
 
+struct slice api_caller_name(const struct api_caller *caller) { return slice(caller->name, caller->name_len); }
+
 struct api_caller *api_caller_ref(struct api_caller *caller)
 {
     caller->refs++;

@@ -17,6 +17,7 @@ struct api_caller;
 
 /* With a reference; NULL: no memory. The table outlives its callers. */
 struct api_caller *api_caller_get(struct api_caller **callers, struct slice name);
+struct slice       api_caller_name(const struct api_caller *caller);
 struct api_caller *api_caller_ref(struct api_caller *caller);
 void               api_caller_unref(struct api_caller *caller);      /* NULL is fine */
 /* Counts a publish of so many bytes as under way; false, and nothing is counted, when that would be more than `most`. One alone

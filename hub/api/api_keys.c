@@ -193,6 +193,13 @@ static void make(struct api_request *r, const struct key_form *asked)
         problem_answer_one(r, NULL, ERR_MEMORY, NULL);
 }
 
+/* A secret is shown once and not kept, so the answer could not be given again: better to say so than to make two. */
+static void refuse_idempotency_key(const struct api_request *r, struct problem *problem)
+{
+    if (api_header_find(r, "idempotency-key").at)
+        problem_add(problem, "Idempotency-Key", ERR_BAD_KEY, "this request cannot be replayed, because a key is shown only once");
+}
+
 void api_make_key(struct api_request *r)
 {
     static const char *const known[] = { "name", "scopes", "tier", "expires", "expires_in", NULL };
@@ -203,6 +210,7 @@ void api_make_key(struct api_request *r)
     struct key_form form = { .tier = SLICE(""), .scopes = scopes.at, .created_s = now, .expires_s = INT64_MAX, .generation = 1 };
     if (!api_body_begin(r, &problem, known, &body))
         return;
+    refuse_idempotency_key(r, &problem);
     read_name(&body, "name", true, &form.name);
     read_name(&body, "tier", false, &form.tier);
     read_scopes(&body, &scopes);
@@ -233,6 +241,7 @@ void api_rotate_key(struct api_request *r)
     int64_t overlap_ms = OVERLAP_MS, now = wall_s(r);
     if (!api_body_begin(r, &problem, known, &body))
         return;
+    refuse_idempotency_key(r, &problem);
     api_body_duration(&body, "overlap", YEARS_MS, &overlap_ms);
     if (problem.n > 0) {
         problem_answer(r, &problem);

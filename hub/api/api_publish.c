@@ -202,12 +202,58 @@ static bool is_client(const struct api_request *r)
     return principal_token(p) || (principal_is_nobody(p) && !r->api->config->dev);
 }
 
+/* ---- headers of publishes that are safe to retry ---- */
+
+/* `none`, or the id of a message. */
+static void read_condition(struct api_request *r, struct slice text, struct problem *problem)
+{
+    r->publish.if_position = slice_is(text, SLICE("none")) ? IF_NONE : IF_NEWEST;
+    r->publish.position = r->publish.if_position == IF_NONE ? (struct position){ 0 } : position_parse(text);
+    if (r->publish.if_position == IF_NEWEST && (r->publish.position.epoch == 0 || r->publish.position.seq == 0))
+        problem_add(problem, "If-Position", ERR_BAD_POSITION, "If-Position is the id of a message, or none");
+}
+
+/* A header that is there twice says nothing: which of them should count? */
+static struct slice only_header(const struct api_request *r, const char *name, int err, struct problem *problem)
+{
+    struct slice found = api_header_find(r, name);
+    for (size_t i = 0; i < r->n_headers && found.at; i++) {
+        if (!slice_is_nocase(r->headers[i].name, slice_of(name)) || r->headers[i].value.at == found.at)
+            continue;
+        problem_add(problem, name, err, "this header is there more than once");
+        return found;
+    }
+    return found;
+}
+
+static void read_headers(struct api_request *r, const struct wish *wish, struct problem *problem)
+{
+    struct slice condition = only_header(r, "If-Position", ERR_BAD_POSITION, problem);
+    struct slice key = only_header(r, "Idempotency-Key", ERR_BAD_KEY, problem);
+    r->publish.key = (struct idempotency_key){ 0 };
+    r->publish.if_position = IF_ANY;
+    if (condition.at)
+        read_condition(r, condition, problem);
+    if (!key.at)
+        return;
+    if (idempotency_key_check(key)) {
+        problem_add(problem, "Idempotency-Key", ERR_BAD_KEY, NULL);
+        return;
+    }
+    const char kind = (char)('0' + wish->kind);
+    const struct slice content[] = { slice(&kind, 1), wish->event, wish->exclude, wish->ttl, wish->data, condition };
+    if (idempotency_key_make(api_caller_name(r->caller), r->channel, key, content, sizeof content / sizeof *content, &r->publish.key))
+        problem_add(problem, NULL, ERR_MEMORY, NULL);
+}
+
 /* ---- there and back ---- */
 
 static void answer_published(struct api_request *r, const struct publish_call *publish)
 {
     const struct msg *m = publish->msg;
     struct buf *out = api_answer_begin(r, 201, "application/json");
+    if (publish->replayed)
+        api_answer_header(r, "Idempotency-Replay", "true");
     buf_add(out, "{\"id\":\"", 7);
     buf_add_position(out, (struct position){ m->epoch, m->seq });
     buf_add(out, "\",\"channel\":\"", 13);
@@ -251,6 +297,7 @@ void api_publish(struct api_request *r)
     }
     read_body(r, &wish, &problem);
     check(rule, &wish, &problem);
+    read_headers(r, &wish, &problem);
     if (problem.n > 0) {
         problem_answer(r, &problem);
         return;
@@ -267,5 +314,6 @@ void api_publish(struct api_request *r)
     }
     r->publish.msg = m;
     r->publish.subscribers = 0;
+    r->publish.replayed = false;
     api_submit(r, CALL_PUBLISH, msg_size(m), published);
 }

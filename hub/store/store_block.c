@@ -105,3 +105,29 @@ int store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
     *ret_m = m;
     return 0;
 }
+
+/* ---- idempotency records ---- */
+
+enum { KEY_NUMBERS = 9 };      /* of 8 bytes each */
+
+void store_key_add(struct buf *block, const struct idempotency_record *record)
+{
+    const uint64_t numbers[KEY_NUMBERS] = {
+        record->key.id[0], record->key.id[1], record->key.content[0], record->key.content[1], htole64(record->number),
+        htole64(record->epoch), htole64(record->seq), htole64((uint64_t)record->time_ms), htole64(record->subscribers),
+    };
+    buf_add(block, (const char *)numbers, sizeof numbers);
+}
+
+int store_key_take(struct slice *block, struct idempotency_record *ret)
+{
+    uint64_t numbers[KEY_NUMBERS];
+    if (block->len < sizeof numbers)
+        return ERR_STORE_OPEN;
+    memcpy(numbers, cut(block, sizeof numbers).at, sizeof numbers);
+    *ret = (struct idempotency_record){
+        .key = { { numbers[0], numbers[1] }, { numbers[2], numbers[3] } }, .number = le64toh(numbers[4]), .epoch = le64toh(numbers[5]),
+        .seq = le64toh(numbers[6]), .time_ms = (int64_t)le64toh(numbers[7]), .subscribers = (uint32_t)le64toh(numbers[8]),
+    };
+    return 0;
+}

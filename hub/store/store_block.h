@@ -12,6 +12,7 @@
  * What is read comes from a file that anybody may have written: every length and name is checked.
  * Threading: none of its own. */
 #pragma once
+#include "hub/idempotency.h"
 #include "hub/msg.h"
 
 enum { STORE_BLOCK_BYTES = 32 * 1024 };
@@ -21,3 +22,7 @@ void store_block_add(struct buf *block, const struct msg *m);
 /* Takes the first message off a block that is not empty. 0 and a message with one reference; ERR_STORE_OPEN: this is none;
  * ERR_MEMORY. */
 int  store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m);
+
+/* Idempotency records as the bytes of one row: nine numbers of 8 bytes each, little-endian, digests as they are. Likewise. */
+void store_key_add(struct buf *block, const struct idempotency_record *record);
+int  store_key_take(struct slice *block, struct idempotency_record *ret);

@@ -20,7 +20,7 @@ enum {
     TRIM_SLICE = 64,       /* rows deleted with a transaction, or twice what it adds when that is more */
 };
 
-enum statement { BEGIN, COMMIT, ADD, NUMBERS, TRIM, PUT, REMOVE, PROBE, STATEMENTS };
+enum statement { BEGIN, COMMIT, ADD, NUMBERS, TRIM, PUT, REMOVE, ADD_KEYS, TRIM_KEYS, PROBE, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -30,6 +30,8 @@ static const char *const sql[STATEMENTS] = {
     [TRIM] = "DELETE FROM log WHERE last < min(?1, coalesce((SELECT last FROM log ORDER BY last LIMIT 1 OFFSET ?2), ?1))",
     [PUT] = "INSERT INTO records VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3",
     [REMOVE] = "DELETE FROM records WHERE kind = ?1 AND key = ?2",
+    [ADD_KEYS] = "INSERT INTO keys VALUES (?1, ?2)",
+    [TRIM_KEYS] = "DELETE FROM keys WHERE last < ?1 AND last <= coalesce((SELECT last FROM keys ORDER BY last LIMIT 1 OFFSET 64), ?1)",
     [PROBE] = "UPDATE meta SET probes = probes + 1",      /* the same value again would write nothing */
 };
 
@@ -217,6 +219,35 @@ int store_db_load_records(struct store_db *db, store_record_fn *record, void *ar
     return err;
 }
 
+static int load_keys(sqlite3_stmt *stmt, store_key_fn *key, void *arg)
+{
+    struct slice block = store_sql_blob(stmt, 1);
+    struct idempotency_record record;
+    int err = 0;
+    while (!err && block.len > 0) {
+        err = store_key_take(&block, &record);
+        if (!err)
+            err = key(arg, &record);
+    }
+    return err;
+}
+
+int store_db_load_keys(struct store_db *db, store_key_fn *key, void *arg)
+{
+    sqlite3_stmt *stmt = NULL;
+    int err = 0, rc = sqlite3_prepare_v2(db->writer, "SELECT last, records FROM keys ORDER BY last", -1, &stmt, NULL);
+    if (rc != SQLITE_OK)
+        err = ERR_STORE_OPEN;
+    while (!err && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        err = load_keys(stmt, key, arg);
+    if (!err && rc != SQLITE_DONE)
+        err = ERR_STORE_OPEN;
+    if (err == ERR_STORE_OPEN)
+        log_error("store", "%s: idempotency keys cannot be read: %s", db->dir.db_path, rc == SQLITE_ROW ? "not keys" : sqlite3_errmsg(db->writer));
+    sqlite3_finalize(stmt);
+    return err;
+}
+
 static int undo(struct store_db *db)
 {
     char reason[256];
@@ -294,8 +325,28 @@ static bool change_record(struct store_db *db, const struct store_record *record
            (which == REMOVE || store_sql_bind_blob(stmt, 3, record->value)) && run(db, which);
 }
 
+/* One row for a group: a group is what one turn of the hub collected. What is deleted is more than what is added. */
+static bool add_keys(struct store_db *db, const struct store_group *group)
+{
+    if (group->n_keys == 0)
+        return true;
+    struct buf block = { 0 };
+    for (size_t i = 0; i < group->n_keys; i++)
+        store_key_add(&block, &group->keys[i]);
+    sqlite3_stmt *add = db->statements[ADD_KEYS], *trim = db->statements[TRIM_KEYS];
+    bool done = !block.failed && store_sql_bind_u64(add, 1, group->keys[group->n_keys - 1].number) &&
+                store_sql_bind_blob(add, 2, buf_slice(&block)) && run(db, ADD_KEYS) &&
+                store_sql_bind_u64(trim, 1, group->keys_trim) && run(db, TRIM_KEYS);
+    if (block.failed)
+        db->fault = "out of memory";
+    buf_fini(&block);
+    return done;
+}
+
 int store_db_add(struct store_db *db, const struct store_group *group)
 {
+    if (!add_keys(db, group))
+        return undo(db);
     for (size_t i = 0; i < group->n; i++)
         if (!add_message(db, group->msgs[i]))
             return undo(db);

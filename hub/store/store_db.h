@@ -28,6 +28,9 @@ void store_db_close(struct store_db *db, bool clean);
 /* As store_load() of store.h. */
 int  store_db_load(struct store_db *db, int (*row)(void *arg, struct msg *m), void *arg);
 
+typedef int store_key_fn(void *arg, const struct idempotency_record *record);
+/* As store_load_keys() of store.h. */
+int  store_db_load_keys(struct store_db *db, store_key_fn *key, void *arg);
 /* As store_load_records() of store.h. */
 int  store_db_load_records(struct store_db *db, store_record_fn *record, void *arg);
 

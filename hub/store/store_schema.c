@@ -80,6 +80,7 @@ static const struct {
       "CREATE TABLE log (last INTEGER PRIMARY KEY, messages BLOB NOT NULL) STRICT;", rows_into_blocks },
     { "CREATE TABLE records (kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) STRICT, WITHOUT ROWID;",
       NULL },
+    { "CREATE TABLE keys (last INTEGER PRIMARY KEY, records BLOB NOT NULL) STRICT;", NULL },
 };
 enum { SCHEMA = sizeof steps / sizeof *steps };
 

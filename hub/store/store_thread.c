@@ -243,6 +243,11 @@ int store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *
     return store_db_load(disk(store)->db, row, arg);
 }
 
+int store_load_keys(struct store *store, int (*key)(void *arg, const struct idempotency_record *record), void *arg)
+{
+    return store_db_load_keys(disk(store)->db, key, arg);
+}
+
 int store_load_records(struct store *store, store_record_fn *record, void *arg)
 {
     return store_db_load_records(disk(store)->db, record, arg);

@@ -71,7 +71,8 @@ static int set_up(void **state)
     rig->mono_ms = 1000;
     rig->wall_ms = 1700000000000;
     rig->config = (struct config){ .history_size = 100, .history_ttl_ms = 60000, .history_bytes = 1 << 20, .history_max_bytes = 1 << 24,
-                                   .store_sync = STORE_SYNC_BATCH, .store_queue_bytes = 1 << 20 };
+                                   .store_sync = STORE_SYNC_BATCH, .store_queue_bytes = 1 << 20,
+                                   .publish_idempotency_keys = 1000, .publish_idempotency_ttl_ms = 60000 };
     *state = rig;
     return 0;
 }
@@ -748,6 +749,124 @@ static void channels_are_listed_by_name_in_pages(void **state)
     assert_int_equal(page.call.err, ERR_NOT_FOUND);
 }
 
+/* ---- safe to retry ---- */
+
+static void publish_with_key(struct rig *rig, struct publish_call *call, const char *key, const char *data)
+{
+    struct slice content = slice_of(data);
+    publish(rig, call, "a", data);
+    assert_int_equal(idempotency_key_make(SLICE("ann"), SLICE("a"), slice_of(key), &content, 1, &call->key), 0);
+}
+
+static void a_key_is_in_use_until_the_message_is_stored_and_then_answers_as_the_first(void **state)
+{
+    struct rig *rig = *state;
+    struct publish_call first, again, other, late;
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1000, 0 }, SIZE_MAX);
+    publish_with_key(rig, &first, "k", "x");
+    publish_with_key(rig, &again, "k", "x");
+    publish_with_key(rig, &other, "k", "y");
+    turn(rig);
+    assert_int_equal(first.call.err, UNANSWERED);
+    assert_int_equal(again.call.err, ERR_KEY_IN_USE);
+    assert_int_equal(other.call.err, ERR_KEY_REUSED);
+    assert_int_equal(rig->submitted[0]->n, 1);
+    assert_int_equal(rig->submitted[0]->n_keys, 1);      /* in the same commit */
+    store_answers(rig, 0);
+    assert_int_equal(first.call.err, 0);
+    rig->wall_ms += 1000;
+    publish_with_key(rig, &late, "k", "x");
+    turn(rig);
+    assert_int_equal(late.call.err, 0);
+    assert_true(late.replayed && !first.replayed);
+    assert_true(late.msg->seq == first.msg->seq && late.msg->epoch == EPOCH && late.msg->time_ms == first.msg->time_ms);
+    assert_int_equal(rig->n_submitted, 0);
+    msg_unref(late.msg);
+    rig->wall_ms += 60000;
+    publish_with_key(rig, &late, "k", "x");
+    turn(rig);
+    assert_false(late.replayed);      /* its time is over: a first one */
+    store_answers(rig, 0);
+    assert_int_equal(late.msg->seq, first.msg->seq + 1);
+    struct msg *all[] = { first.msg, again.msg, other.msg, late.msg };
+    for (size_t i = 0; i < 4; i++)
+        msg_unref(all[i]);
+}
+
+static void a_publish_that_failed_leaves_no_key(void **state)
+{
+    struct rig *rig = *state;
+    struct publish_call first, second, again;
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0 }, SIZE_MAX);
+    publish_with_key(rig, &first, "k", "x");
+    turn(rig);
+    publish_with_key(rig, &second, "l", "x");
+    turn(rig);
+    store_answers(rig, ERR_STORE_FAILED);
+    assert_int_equal(first.call.err, ERR_STORE_FAILED);
+    assert_int_equal(second.call.err, ERR_STORE_FAILED);
+    while (rig->n_submitted > 0)
+        store_answers(rig, 0);
+    publish_with_key(rig, &again, "k", "x");
+    turn(rig);
+    while (rig->n_submitted > 0)
+        store_answers(rig, 0);
+    assert_int_equal(again.call.err, 0);
+    assert_false(again.replayed);
+    msg_unref(first.msg);
+    msg_unref(second.msg);
+    msg_unref(again.msg);
+}
+
+static void a_key_without_a_store_or_history_is_in_memory_or_waits_for_its_commit(void **state)
+{
+    struct rig *rig = *state;
+    struct publish_call first, again;
+    rig->config.history_size = 0;
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0 }, SIZE_MAX);
+    publish_with_key(rig, &first, "k", "x");
+    turn(rig);
+    assert_int_equal(first.call.err, UNANSWERED);
+    assert_int_equal(rig->submitted[0]->n, 0);
+    assert_int_equal(rig->submitted[0]->n_keys, 1);
+    store_answers(rig, 0);
+    assert_int_equal(first.call.err, 0);
+    publish_with_key(rig, &again, "k", "x");
+    turn(rig);
+    assert_true(again.replayed);
+    msg_unref(first.msg);
+    msg_unref(again.msg);
+}
+
+static void publish_if(struct rig *rig, struct publish_call *call, enum if_position condition, uint64_t epoch, uint64_t seq)
+{
+    publish(rig, call, "a", "x");
+    call->if_position = condition;
+    call->position = (struct position){ epoch, seq };
+}
+
+static void of_pipelined_publishes_with_one_condition_the_first_wins_and_the_rest_hear_its_position(void **state)
+{
+    struct rig *rig = *state;
+    struct publish_call calls[6];
+    static const int expected[6] = { 0, ERR_POSITION_CHANGED, 0, ERR_POSITION_CHANGED, ERR_POSITION_CHANGED, ERR_POSITION_CHANGED };
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0 }, SIZE_MAX);
+    publish_if(rig, &calls[0], IF_NONE, 0, 0);
+    publish_if(rig, &calls[1], IF_NONE, 0, 0);
+    publish_if(rig, &calls[2], IF_NEWEST, EPOCH, 1);
+    publish_if(rig, &calls[3], IF_NEWEST, EPOCH, 1);
+    publish_if(rig, &calls[4], IF_NEWEST, EPOCH + 1, 2);
+    publish_if(rig, &calls[5], IF_NEWEST, EPOCH, 3);
+    turn(rig);
+    store_answers(rig, 0);
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(calls[i].call.err, expected[i]);
+        if (expected[i])
+            assert_true(calls[i].position.epoch == EPOCH && calls[i].position.seq == (i == 1 ? 1 : 2));
+        msg_unref(calls[i].msg);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -778,6 +897,10 @@ int main(void)
         TEST(an_edge_is_mailed_what_it_watches_from_the_head_it_was_told),
         TEST(an_edge_without_room_is_told_once_and_mailed_nothing_until_it_has_seen_it),
         TEST(channels_are_listed_by_name_in_pages),
+        TEST(a_key_is_in_use_until_the_message_is_stored_and_then_answers_as_the_first),
+        TEST(a_publish_that_failed_leaves_no_key),
+        TEST(a_key_without_a_store_or_history_is_in_memory_or_waits_for_its_commit),
+        TEST(of_pipelined_publishes_with_one_condition_the_first_wins_and_the_rest_hear_its_position),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
