@@ -353,6 +353,16 @@ static void take(struct catchup *cu, const struct fetch_call *answer, bool compl
     }
 }
 
+/* The number just before the first message of the batch that is for this reader. */
+static uint64_t before_first(const struct batch *b, const struct conn *conn, uint64_t otherwise)
+{
+    uint32_t me = conn_exclusion(conn);
+    for (uint32_t i = 0; i < b->n; i++)
+        if (!me || b->frames[i].exclude != me)
+            return b->frames[i].seq - 1;
+    return otherwise;
+}
+
 void catchup_take(struct catchup *cu)
 {
     struct conn *conn = cu->conn;
@@ -387,7 +397,7 @@ void catchup_take(struct catchup *cu)
     } else {
         leave_out_unwanted(cu, &answer);
         if (answer.gap)      /* just before the first that follows for this reader (EXACT.md 9) */
-            answer.begin.seq = b->n ? b->frames[0].seq - 1 : answer.upto.seq;
+            answer.begin.seq = before_first(b, conn, answer.upto.seq);
     }
     if (!cu->begun) {
         begin(cu, &answer);

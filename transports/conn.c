@@ -158,6 +158,13 @@ struct slice conn_client(const struct conn *conn, char scratch[24])
     return conn->extra && conn->extra->client[0] ? slice_of(conn->extra->client) : slice(scratch, conn_name(conn, scratch));
 }
 
+uint32_t conn_exclusion(const struct conn *conn)
+{
+    char scratch[24];
+    const struct exclusions *exclusions = &conn->edge->exclusions;
+    return exclusions_none(exclusions) ? 0 : exclusion_find(exclusions, conn_client(conn, scratch));
+}
+
 /* ---- what is its own ---- */
 
 void conn_dirty(struct conn *conn)

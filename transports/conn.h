@@ -241,6 +241,8 @@ struct extra *extra_new(struct slice client);  /* NULL: no memory */
 void conn_drain(struct conn *conn);            /* closes with ERR_DRAINING and a retry time of its own */
 void conn_leave(struct conn *conn);            /* out of all feeds and catch-ups; not inside a callback */
 void conn_free(struct conn *conn);             /* gone, and no call under way */
+/* As which number frames that are not for it name it (exclusion.h); 0: there are none. */
+uint32_t conn_exclusion(const struct conn *conn);
 void conn_drop_outbox(struct conn *conn);
 void conn_mind_input(struct conn *conn);       /* input is read while nothing is against it */
 void conn_on_head(struct conn *conn);          /* the head it wanted has come */

@@ -245,20 +245,13 @@ static void load_rings(struct load *load, struct conn *conn)
         load_merged(load, conn);
 }
 
-static uint32_t number_of(const struct conn *conn)
-{
-    char scratch[24];
-    const struct exclusions *exclusions = &conn->edge->exclusions;
-    return exclusions_none(exclusions) ? 0 : exclusion_find(exclusions, conn_client(conn, scratch));
-}
-
 static void load_conn(struct load *load, struct conn *conn)
 {
     size_t max_run = conn->edge->line->max_run;
     load->n = 0;
     load->room = max_run ? max_run : SIZE_MAX;
     load->catchup = NULL;
-    load->me = number_of(conn);
+    load->me = conn_exclusion(conn);
     load_outbox(load, conn);
     struct catchup *cu = catchup_in_hand(conn);
     if (cu && !is_full(load))

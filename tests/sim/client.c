@@ -18,6 +18,7 @@ void listener_init(struct listener *r, struct sim *sim, int number, enum listene
     if (kind == READ_WS && chance(sim, 200))
         r->wanted = 0;
     r->person = (uint8_t)one_of(sim, 0, 0, 1, 1, 2);
+    r->client = (uint8_t)dice(sim, CLIENTS + 1);
 }
 
 static void forget_connection(struct listener *r)
@@ -100,6 +101,7 @@ static struct conn *open_conn(struct listener *r, struct edge *edge)
     for (int c = 0; c < CHANNELS; c++)
         if (r->wanted & ~unasked & 1 << c)
             channels[request.n_channels++] = slice_of(channel_names[c]);
+    request.client = slice_of(client_names[r->client]);
     request.position = slice(text, position_print(text, r->asked));
     if (r->resumes && r->asked.epoch == 0)
         request.position = SLICE("no position at all");

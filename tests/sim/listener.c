@@ -37,7 +37,7 @@ static bool is_live(const struct part *part)
 static void account(struct listener *r, int c, uint64_t upto)
 {
     struct part *part = &r->parts[c];
-    const struct model_msg *m = model_next(model_of(r), c, larger(part->checked, part->excused), upto);
+    const struct model_msg *m = model_next(model_of(r), c, r->client, larger(part->checked, part->excused), upto);
     check(r, !m,
           "message %lu of %s was acknowledged and never came; everything up to %lu was said to have come, last seen of it %lu",
           m->seq, channel_names[c], upto, part->checked);
@@ -81,7 +81,7 @@ static void close_gap(struct listener *r, uint64_t seq)
     for (int c = 0; c < CHANNELS && r->gap_open; c++) {
         const struct part *part = &r->parts[c];
         uint64_t after = larger(part->checked, r->last.seq);
-        const struct model_msg *m = is_live(part) ? model_next(model_of(r), c, after, seq - 1) : NULL;
+        const struct model_msg *m = is_live(part) ? model_next(model_of(r), c, r->client, after, seq - 1) : NULL;
         check(r, !m, "after the gap at %lu came %lu, but %lu of %s lies between", r->last.seq, seq, m->seq, channel_names[c]);
     }
     r->gap_open = false;
@@ -114,7 +114,7 @@ static void on_marked(struct listener *r, struct position p, const struct model_
     if (part->state == PART_LEAVING)
         return;
     check(r, p.seq > part->from.seq, "marked message %lu of %s comes again", p.seq, channel_names[m->channel]);
-    const struct model_msg *between = model_next(model_of(r), m->channel, larger(part->from.seq, part->excused), p.seq - 1);
+    const struct model_msg *between = model_next(model_of(r), m->channel, r->client, larger(part->from.seq, part->excused), p.seq - 1);
     check(r, !between, "marked message %lu of %s came, but not %lu", p.seq, channel_names[m->channel], between->seq);
     part->from = p;
     part->excused = 0;
@@ -125,6 +125,7 @@ void on_message(struct listener *r, struct position p, int channel, uint32_t tag
     const struct model_msg *m = check_msg(r, p, channel, tag);
     sim_trace(r->sim, "listener %d: %smessage %lu of %s", r->number, marked ? "marked " : "", p.seq, channel_names[m->channel]);
     happened(messages);
+    check(r, !model_excludes(m, r->client), "message %lu is not for client %s", p.seq, client_names[r->client]);
     if (marked)
         on_marked(r, p, m);
     else
@@ -310,7 +311,7 @@ static void on_replay_begins(struct listener *r, int c, struct position p, bool 
     if (!resumable)
         part->from = p;
     else if (!part->gapped)
-        check(r, p.epoch == part->from.epoch && p.seq >= part->from.seq && !model_next(model_of(r), c, part->from.seq, p.seq),
+        check(r, p.epoch == part->from.epoch && p.seq >= part->from.seq && !model_next(model_of(r), c, r->client, part->from.seq, p.seq),
               "the replay of %s begins at %lu.%lu, not %lu.%lu", channel_names[c], p.epoch, p.seq, part->from.epoch, part->from.seq);
 }
 

@@ -65,6 +65,7 @@ struct listener {
     int              number;
     enum listener_kind kind;
     uint8_t          wanted;             /* channels of its URL, one bit each, and of its credentials */
+    uint8_t          client;             /* index in client_names; several have the same */
     uint8_t          person;             /* whose credentials it comes with */
     bool             has_position;
     struct position  stored;             /* what it will come back with */

@@ -6,6 +6,8 @@
 
 const char *const channel_names[CHANNELS] = { "a", "b.1", "b.2", "room/5", "x:y", "user.ann", "user.bob", "long.name.of.a.channel.with.many.segments" };
 
+const char *const client_names[CLIENTS + 1] = { "", "tab", "page:2", "a.client.id.of.some.length-0123456789" };
+
 int channel_by_name(struct slice name)
 {
     for (int c = 0; c < CHANNELS; c++)
@@ -44,11 +46,16 @@ const struct model_msg *model_find(const struct model *model, uint64_t seq)
     return at < model->n && model->msgs[at].seq == seq ? &model->msgs[at] : NULL;
 }
 
-const struct model_msg *model_next(const struct model *model, int channel, uint64_t after, uint64_t upto)
+bool model_excludes(const struct model_msg *m, int client) { return m->exclude && m->exclude == client; }
+
+const struct model_msg *model_next(const struct model *model, int channel, int client, uint64_t after, uint64_t upto)
 {
     for (size_t i = first_above(model, after); i < model->n && model->msgs[i].seq <= upto; i++)
-        if (model->msgs[i].channel == channel && model->msgs[i].fate == DONE)
-            return &model->msgs[i];
+        if (model->msgs[i].channel == channel && model->msgs[i].fate == DONE) {
+            if (!model_excludes(&model->msgs[i], client))
+                return &model->msgs[i];
+            happened(excluded);
+        }
     return NULL;
 }
 
@@ -230,6 +237,14 @@ static struct model_msg *add(struct model *model)
     return m;
 }
 
+static uint8_t whom_it_excludes(const struct msg *row)
+{
+    for (uint8_t c = 1; c <= CLIENTS; c++)
+        if (slice_is(msg_exclude(row), slice_of(client_names[c])))
+            return c;
+    return 0;
+}
+
 static struct model_msg *add_row(struct model *model, const struct msg *row, enum fate fate)
 {
     struct model_msg *m = add(model);
@@ -238,6 +253,7 @@ static struct model_msg *add_row(struct model *model, const struct msg *row, enu
     m->channel = (uint8_t)channel_by_name(msg_channel(row));
     m->fate = (uint8_t)fate;
     m->size = msg_size(row);
+    m->exclude = whom_it_excludes(row);
     m->time_ms = row->time_ms;
     return m;
 }

@@ -14,10 +14,11 @@
 
 #include <stdbool.h>
 
-enum { CHANNELS = 8, PEERS = 8, LETTERS_MAX = 4096 };
+enum { CLIENTS = 3, CHANNELS = 8, PEERS = 8, LETTERS_MAX = 4096 };
 enum { UNANSWERED = 1 << 20 };                    /* what call->err is until the hub has answered */
 
 extern const char *const channel_names[CHANNELS];
+extern const char *const client_names[CLIENTS + 1];   /* chosen client ids; 0: none was chosen */
 int channel_by_name(struct slice name);           /* -1: none of them */
 
 enum fate { UNDER_WAY, DONE, FAILED };
@@ -26,6 +27,7 @@ struct model_msg {
     uint64_t             seq;
     uint32_t             tag;                     /* in its payload, never used twice in a seed */
     uint8_t              channel, fate;
+    uint8_t              exclude;                 /* the client that does not get it; 0: all of them do */
     bool                 kept;                    /* history has it */
     size_t               size;                    /* msg_size */
     int64_t              time_ms;
@@ -76,8 +78,9 @@ void model_tick(struct model *model);
 
 /* NULL: no message of this epoch has the number. */
 const struct model_msg *model_find(const struct model *model, uint64_t seq);
-/* The first DONE message of the channel with a number above `after` and at most `upto`, or NULL. */
-const struct model_msg *model_next(const struct model *model, int channel, uint64_t after, uint64_t upto);
+/* The first DONE message of the channel that is for this client, with a number above `after` and at most `upto`, or NULL. */
+const struct model_msg *model_next(const struct model *model, int channel, int client, uint64_t after, uint64_t upto);
+bool     model_excludes(const struct model_msg *m, int client);
 bool     model_is_foreign(const struct model *model, struct position p);
 bool     model_must_gap(const struct model *model, int channel, struct position p);
 bool     model_may_gap(const struct model *model, int channel, struct position p);

@@ -37,7 +37,8 @@ struct msg *payload_new(struct sim *sim, uint32_t tag, int channel)
             buf_add(&data, "\0\xff\n", 3);
     }
     struct slice event = chance(sim, 200) ? SLICE("tick") : SLICE("");
-    struct msg *m = msg_new(&(struct msg_parts){ .channel = slice_of(channel_names[channel]), .event = event, .kind = kind,
+    struct slice exclude = chance(sim, 200) ? slice_of(client_names[dice(sim, CLIENTS + 1)]) : chance(sim, 20) ? SLICE("nobody") : SLICE("");
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = slice_of(channel_names[channel]), .event = event, .exclude = exclude, .kind = kind,
                                                 .data = buf_slice(&data) });
     buf_fini(&data);
     return m;
