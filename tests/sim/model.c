@@ -239,9 +239,9 @@ static struct model_msg *add(struct model *model)
 
 static uint8_t whom_it_excludes(const struct msg *row)
 {
-    for (uint8_t c = 1; c <= CLIENTS; c++)
+    for (int c = 1; c <= CLIENTS; c++)
         if (slice_is(msg_exclude(row), slice_of(client_names[c])))
-            return c;
+            return (uint8_t)c;
     return 0;
 }
 
