@@ -15,7 +15,7 @@
 #include "hub/base/mail.h"
 #include "hub/idempotency.h"
 #include "hub/msg.h"
-#include "hub/position.h"
+#include "hub/since.h"
 
 enum letter_kind {
     /* calls: to the hub, and back as their own answer */
@@ -96,20 +96,16 @@ struct fetch_channel {
     uint64_t     dropped;         /* answer: positions below this number are incomplete for it (EXACT.md 5, 6) */
 };
 
-enum fetch_from {
-    FETCH_NOW,        /* no position: nothing but where "now" is */
-    FETCH_AFTER,      /* what came after `after` */
-    FETCH_ALL,        /* all that is kept, no gap */
-};
-
 /* What is kept of a set of channels after a position, in order of number; the one call behind resume, catching up,
  * the WebSocket `history` command and GET …/messages. The answer is the same on every engine. */
 struct fetch_call {
     struct call           call;
     struct fetch_channel *channels;   /* no name twice */
     size_t                n_channels;
-    enum fetch_from       from;
+    enum fetch_from       from;       /* since.h; all but AFTER tell no gap. What is behind a cut answer is asked for AFTER its `upto` */
     struct position       after;
+    uint32_t              count;
+    int64_t               time_ms;
     size_t                max_bytes;  /* the answer is cut (more = true) before the sum of msg_size passes this; at least one message */
     size_t                max_count;  /* likewise; 0: no limit */
     /* answer */
@@ -122,6 +118,7 @@ struct fetch_call {
     size_t                n_msgs;
 };
 void fetch_answer_fini(struct fetch_call *fetch);
+void fetch_begin(struct fetch_call *fetch, const struct since *since);
 
 struct channel_info {
     char     name[200];           /* not terminated */

@@ -110,3 +110,16 @@ uint32_t channel_first_after(const struct channel *ch, uint64_t seq)
     }
     return low;
 }
+
+uint32_t channel_first_from(const struct channel *ch, int64_t time_ms)
+{
+    uint32_t low = 0, high = ch->n_kept;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (channel_kept(ch, middle)->time_ms >= time_ms)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}

@@ -65,5 +65,6 @@ int64_t         channels_due_ms(const struct channels *channels, int64_t for_ms)
 
 static inline struct slice channel_name(const struct channel *ch)    { return slice(ch->name, ch->name_len); }
 static inline struct msg  *channel_kept(const struct channel *ch, uint32_t i) { return ch->kept[(ch->first + i) & (ch->cap - 1)]; }
-/* Index of the first kept message after `seq`; n_kept: none. */
+/* Index of the first kept message after `seq`, or published at `time_ms` or later; n_kept: none. */
 uint32_t        channel_first_after(const struct channel *ch, uint64_t seq);
+uint32_t        channel_first_from(const struct channel *ch, int64_t time_ms);

@@ -2,7 +2,8 @@
  *
  * EXACT.md 3, 5–7, 9, 13:
  *   1. Is the position complete for each channel? If not: a gap, and the channels it concerns are marked.
- *   2. What is kept after it (of a foreign position: everything kept), merged by number, up to the bounds of the call.
+ *   2. What is kept after it (of a foreign position: everything kept), or from where else it begins (since.h), merged by
+ *      number, up to the bounds of the call.
  *   3. `upto`: the head, or the last number in the answer when it was cut. */
 #include "hub/base/hash.h"
 #include "hub/base/heap.h"
@@ -13,8 +14,16 @@
 /* A channel being merged. */
 struct source {
     struct channel *channel;
-    uint32_t        at;         /* index of its next kept message */
+    uint32_t        at;         /* index of its next kept message; while walking back: of the one before it that was last taken */
 };
+
+void fetch_begin(struct fetch_call *fetch, const struct since *since)
+{
+    fetch->from = since->from;
+    fetch->after = since->after;
+    fetch->count = since->count;
+    fetch->time_ms = since->time_ms;
+}
 
 void fetch_answer_fini(struct fetch_call *fetch)
 {
@@ -45,7 +54,51 @@ static bool source_less(const void *a, const void *b)
     return channel_kept(x->channel, x->at)->seq < channel_kept(y->channel, y->at)->seq;
 }
 
-/* Marks each channel and sets up those that have something after `start`. */
+static bool source_newer(const void *a, const void *b)
+{
+    const struct source *x = a, *y = b;
+    return channel_kept(x->channel, x->at - 1)->seq > channel_kept(y->channel, y->at - 1)->seq;
+}
+
+static bool has_more(const struct source *source) { return source->channel && source->at < source->channel->n_kept; }
+
+/* Index of the first message of the channel that is asked for. */
+static uint32_t first_wanted(const struct fetch_call *call, const struct channel *ch, uint64_t start)
+{
+    uint32_t at;
+    switch (call->from) {
+    case FETCH_NOW:
+    case FETCH_COUNT:     /* walk_back goes on from the end */
+        return ch->n_kept;
+    case FETCH_TIME:
+        return channel_first_from(ch, call->time_ms);
+    case FETCH_LATEST:
+        at = channel_first_after(ch, start);
+        return at + 1 < ch->n_kept ? ch->n_kept - 1 : at;
+    default:
+        return channel_first_after(ch, start);
+    }
+}
+
+/* FETCH_COUNT: takes the newest of all sources, one by one, until `count` are wanted. At most SINCE_COUNT_MAX steps. */
+static void walk_back(const struct fetch_call *call, struct source *sources, struct heap *heap)
+{
+    heap->less = source_newer;
+    for (size_t i = 0; i < call->n_channels; i++)
+        if (sources[i].channel && sources[i].at > 0)
+            heap_push(heap, &sources[i]);
+    for (uint32_t n = 0; n < call->count && heap->n > 0; n++) {
+        struct source *newest = heap->at[0];
+        if (--newest->at > 0)
+            heap_top_changed(heap);
+        else
+            heap_pop(heap);
+    }
+    heap->n = 0;
+    heap->less = source_less;
+}
+
+/* Marks each channel, and sets up those that have something to give. */
 static void look_up(struct hub *hub, struct fetch_call *call, uint64_t start, struct source *sources, struct heap *heap)
 {
     bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
@@ -57,12 +110,13 @@ static void look_up(struct hub *hub, struct fetch_call *call, uint64_t start, st
         asked->incomplete = is_incomplete(hub, call, asked->dropped);
         if (asked->incomplete)
             call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
-        uint32_t at = ch && call->from != FETCH_NOW ? channel_first_after(ch, start) : 0;
-        if (ch && call->from != FETCH_NOW && at < ch->n_kept) {
-            sources[i] = (struct source){ ch, at };
-            heap_push(heap, &sources[i]);
-        }
+        sources[i] = (struct source){ ch, ch ? first_wanted(call, ch, start) : 0 };
     }
+    if (call->from == FETCH_COUNT)
+        walk_back(call, sources, heap);
+    for (size_t i = 0; i < call->n_channels; i++)
+        if (has_more(&sources[i]))
+            heap_push(heap, &sources[i]);
 }
 
 static bool room_for(const struct fetch_call *call, size_t bytes, const struct msg *m)
@@ -111,9 +165,9 @@ static int merge(struct fetch_call *call, struct heap *heap)
 static void place(const struct hub *hub, struct fetch_call *call, bool foreign)
 {
     uint64_t upto = call->more ? call->msgs[call->n_msgs - 1]->seq : hub->head;
-    uint64_t begin = call->from == FETCH_AFTER ? call->after.seq : call->from == FETCH_NOW ? upto : 0;
+    uint64_t begin = call->after.seq;
     /* Without history nothing comes again, whatever the position was: it begins where it is now. */
-    if (call->gap || foreign || call->from == FETCH_ALL || !history_on(hub->config))
+    if (call->gap || foreign || call->from != FETCH_AFTER || !history_on(hub->config))
         begin = call->n_msgs ? call->msgs[0]->seq - 1 : upto;
     call->begin = (struct position){ hub->epoch, begin };
     call->upto = (struct position){ hub->epoch, upto > begin ? upto : begin };
@@ -122,7 +176,7 @@ static void place(const struct hub *hub, struct fetch_call *call, bool foreign)
 void fetch_run(struct hub *hub, struct fetch_call *call)
 {
     bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
-    uint64_t start = call->from == FETCH_AFTER && !foreign ? call->after.seq : 0;
+    uint64_t start = is_foreign(hub, call->after) ? 0 : call->after.seq;      /* of those that have one */
     struct source *sources = calloc(call->n_channels, sizeof *sources);
     struct heap heap = { .at = calloc(call->n_channels, sizeof(void *)), .less = source_less };
     int err = ERR_MEMORY;

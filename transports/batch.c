@@ -201,19 +201,31 @@ static uint8_t format_of(const struct catchup *cu)
     return cu->marked ? cu->conn->protocol->replay_format : cu->conn->format;
 }
 
-static struct batch *find_like(struct feed *feed, uint8_t format, enum fetch_from from, struct position after)
+static bool asks_the_same(const struct fetch_call *fetch, const struct since *since)
+{
+    if (fetch->from != since->from)
+        return false;
+    switch (since->from) {
+    case FETCH_AFTER:
+    case FETCH_LATEST: return same_position(fetch->after, since->after);
+    case FETCH_COUNT:  return fetch->count == since->count;
+    case FETCH_TIME:   return fetch->time_ms == since->time_ms;
+    default:           return true;
+    }
+}
+
+static struct batch *find_like(struct feed *feed, uint8_t format, const struct since *since)
 {
     int looked_at = 0;
     for (struct link *l = feed->batches.prev; l != &feed->batches && looked_at < LOOK_AT; l = l->prev, looked_at++) {
         struct batch *b = link_of(l, struct batch, feed_link);
-        if (b->format == format && b->fetch.from == from && (from != FETCH_AFTER || same_position(b->fetch.after, after)) &&
-            is_useful(b))
+        if (b->format == format && asks_the_same(&b->fetch, since) && is_useful(b))
             return b;
     }
     return NULL;
 }
 
-static struct batch *batch_new(struct catchup *cu, size_t n, struct position after)
+static struct batch *batch_new(struct catchup *cu, size_t n, const struct since *since)
 {
     struct batch *b = calloc(1, sizeof *b + n * sizeof b->feeds[0]);
     struct fetch_channel *channels = calloc(n, sizeof *channels);
@@ -226,8 +238,7 @@ static struct batch *batch_new(struct catchup *cu, size_t n, struct position aft
     b->format = format_of(cu);
     b->refs = 1;
     b->fetch.channels = channels;
-    b->fetch.from = cu->from;
-    b->fetch.after = after;
+    fetch_begin(&b->fetch, since);
     b->fetch.max_bytes = cu->probe ? 1 : BATCH_BYTES;
     link_init(&b->edge_link);
     link_init(&b->feed_link);
@@ -256,19 +267,19 @@ int batch_ask(struct catchup *cu)
 {
     struct sub *only = link_of(cu->subs.next, struct sub, catchup_link);
     bool single = cu->subs.next == cu->subs.prev;
-    struct position after = cu->after;
+    struct since since = cu->since;
     struct batch *b = NULL;
     size_t n = 0;
-    if (single && cu->from == FETCH_AFTER && after.epoch == cu->conn->edge->head.epoch && after.seq < only->after)
-        after.seq = only->after;
+    if (single && since.from == FETCH_AFTER && since.after.epoch == cu->conn->edge->head.epoch && since.after.seq < only->after)
+        since.after.seq = only->after;
     if (single && !cu->probe)
-        b = find_like(only->feed, format_of(cu), cu->from, after);
+        b = find_like(only->feed, format_of(cu), &since);
     if (b) {
         b->refs++;
     } else {
         list_each(l, following, &cu->subs)
             n++;
-        if (!(b = batch_new(cu, n, after)))
+        if (!(b = batch_new(cu, n, &since)))
             return ERR_MEMORY;
         if (single) {
             b->feed = only->feed;

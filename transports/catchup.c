@@ -25,15 +25,14 @@ static struct sub     *sub_of(struct link *l)      { return link_of(l, struct su
 /* ---- one catch-up ---- */
 
 /* Its beginning counts as one call of the connection, so that a client that subscribes without end is paused. */
-struct catchup *catchup_new(struct conn *conn, enum catchup_kind kind, enum fetch_from from, struct position after, bool begun,
-                            void *tag)
+struct catchup *catchup_new(struct conn *conn, enum catchup_kind kind, const struct since *since, bool begun, void *tag)
 {
     /* Who loses its place in a ring for lack of memory must not lose its connection for it too. */
     struct catchup *cu = begun ? reserve_malloc(sizeof *cu) : malloc(sizeof *cu);
     if (!cu)
         return NULL;
     *cu = (struct catchup){
-        .conn = conn, .kind = (uint8_t)kind, .from = (uint8_t)from, .after = after, .tag = tag,
+        .conn = conn, .kind = (uint8_t)kind, .since = *since, .tag = tag,
         .marked = kind == CATCHUP_REPLAY, .begun = begun,
     };
     if (!begun)
@@ -64,11 +63,11 @@ void catchup_put_back(struct catchup *cu)
         if (cu->kind == CATCHUP_REPLAY)
             sub_of(l)->after = 0;
     }
-    cu->from = FETCH_AFTER;      /* where it begins has been told; the position it came with may have been from the future */
+    cu->since.from = FETCH_AFTER;      /* where it begins has been told; the position it came with may have been from the future */
     if (cu->kind == CATCHUP_RESUME)
-        cu->after = conn->position;
+        cu->since.after = conn->position;
     else
-        cu->after = cu->batch_at > 0 ? (struct position){ b->fetch.upto.epoch, b->frames[cu->batch_at - 1].seq } : b->fetch.begin;
+        cu->since.after = cu->batch_at > 0 ? (struct position){ b->fetch.upto.epoch, b->frames[cu->batch_at - 1].seq } : b->fetch.begin;
     batch_leave(cu);
     cu->stage = CATCHUP_WANTS;
 }
@@ -152,7 +151,7 @@ static void starve(struct catchup *cu)
 /* True: it got a batch that had been answered already. */
 static bool ask(struct catchup *cu)
 {
-    if (cu->from != FETCH_NOW)
+    if (cu->since.from != FETCH_NOW)
         metric_add(METRIC_catch_ups, 1);
     if (batch_ask(cu)) {
         starve(cu);
@@ -309,7 +308,7 @@ static void go_live(struct catchup *cu)
     list_each(l, following, &cu->subs) {
         struct sub *sub = sub_of(l);
         if (cu->kind != CATCHUP_RESUME)
-            sub->after = cu->after.seq;
+            sub->after = cu->since.after.seq;
         sub_go_live(sub);
     }
 }
@@ -327,7 +326,7 @@ static void end_now(struct catchup *cu)
     } else {
         assert(resume->stage != CATCHUP_ASKING);
         list_each(l, following, &cu->subs) {
-            sub_of(l)->after = cu->after.seq;
+            sub_of(l)->after = cu->since.after.seq;
             resume->debt -= (int64_t)sub_of(l)->feed->seen_bytes;
             catchup_add(resume, sub_of(l));
         }
@@ -338,14 +337,14 @@ static void end_now(struct catchup *cu)
 static void take(struct catchup *cu, const struct fetch_call *answer, bool complete)
 {
     struct conn *conn = cu->conn;
-    cu->after = answer->upto;
+    cu->since.after = answer->upto;
     cu->batch_at = 0;
     conn_dirty(conn);
     if (cu->kind == CATCHUP_NOW) {
         end_now(cu);
         return;
     }
-    cu->from = FETCH_AFTER;
+    cu->since.from = FETCH_AFTER;
     cu->stage = CATCHUP_WRITING;
     if (complete && (cu->kind == CATCHUP_RESUME || !catchup_resume(conn))) {
         cu->stage = CATCHUP_LAST;
@@ -419,14 +418,14 @@ void catchup_written(struct catchup *cu)
     batch_leave(cu);
     conn_dirty(conn);
     if (cu->kind == CATCHUP_RESUME)
-        conn_move_to(conn, cu->after);
+        conn_move_to(conn, cu->since.after);
     if (cu->stage == CATCHUP_WRITING) {
         cu->stage = CATCHUP_WANTS;
         return;
     }
     conn->was_live = true;
     if (cu->kind == CATCHUP_REPLAY)
-        conn->protocol->replayed(conn, cu, cu->after);
+        conn->protocol->replayed(conn, cu, cu->since.after);
     catchup_free(cu);
 }
 
@@ -434,6 +433,7 @@ void catchup_written(struct catchup *cu)
 
 void conn_fall_back(struct conn *conn)
 {
+    const struct since since = { .from = FETCH_AFTER, .after = conn->position };
     struct catchup *resume = catchup_resume(conn);
     each_catchup(l, conn)
         if (catchup_of(l)->stage == CATCHUP_LAST)
@@ -446,7 +446,7 @@ void conn_fall_back(struct conn *conn)
         sub_park(sub);
         if (!link_alone(&sub->catchup_link))
             continue;      /* its catch-up goes on */
-        if (!resume && !(resume = catchup_new(conn, CATCHUP_RESUME, FETCH_AFTER, conn->position, true, NULL))) {
+        if (!resume && !(resume = catchup_new(conn, CATCHUP_RESUME, &since, true, NULL))) {
             conn_close(conn, ERR_MEMORY);
             return;
         }
@@ -459,7 +459,7 @@ void conn_fall_back(struct conn *conn)
 int64_t conn_lag(const struct conn *conn)
 {
     const struct catchup *resume = catchup_resume(conn);
-    if (!resume || resume->from == FETCH_NOW || link_alone(&resume->subs))
+    if (!resume || resume->since.from == FETCH_NOW || link_alone(&resume->subs))
         return 0;
     int64_t behind = resume->debt;
     list_each(l, following, (struct link *)&resume->subs)
@@ -476,7 +476,7 @@ void conn_fell_behind(struct conn *conn, struct slice channel)
     conn_fall_back(conn);
     struct catchup *resume = catchup_resume(conn);
     if (resume)
-        resume->from = FETCH_NOW;      /* the policy is applied when the answer tells where it goes on */
+        resume->since.from = FETCH_NOW;      /* the policy is applied when the answer tells where it goes on */
 }
 
 void catchup_probe(struct conn *conn)

@@ -15,8 +15,7 @@
 #include "transports/feed.h"
 
 /* Takes over `tag`. NULL: no memory. It has no subscriptions yet. `begun`: protocol->began needs not be called. */
-struct catchup *catchup_new(struct conn *conn, enum catchup_kind kind, enum fetch_from from, struct position after, bool begun,
-                            void *tag);
+struct catchup *catchup_new(struct conn *conn, enum catchup_kind kind, const struct since *since, bool begun, void *tag);
 void catchup_free(struct catchup *cu);
 void catchup_add(struct catchup *cu, struct sub *sub);
 

@@ -289,10 +289,9 @@ static int begin_subs(struct conn *conn, const struct slice *names, size_t n, st
     return 0;
 }
 
-int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum fetch_from from, struct position after, bool marked,
-                   void *tag)
+int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, const struct since *since, bool marked, void *tag)
 {
-    enum catchup_kind kind = from == FETCH_NOW ? CATCHUP_NOW : marked ? CATCHUP_REPLAY : CATCHUP_RESUME;
+    enum catchup_kind kind = since->from == FETCH_NOW ? CATCHUP_NOW : marked ? CATCHUP_REPLAY : CATCHUP_RESUME;
     if (conn->conn_state != CONN_OPEN)
         return ERR_GONE;
     if (n == 0)
@@ -300,7 +299,7 @@ int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum 
     int err = check_names(conn, names, n);
     if (err)
         return err;
-    struct catchup *cu = catchup_new(conn, kind, from, after, false, NULL);
+    struct catchup *cu = catchup_new(conn, kind, since, false, NULL);
     err = begin_subs(conn, names, n, cu);
     if (!err)
         cu->tag = tag;
@@ -328,7 +327,7 @@ int conn_assign(struct conn *conn, const struct slice *names, size_t n, bool giv
     size_t n_new = count_new(conn, names, n);
     if (n_new > 0 && conn->subs.n + n_new > conn->edge->config->limits_channels)
         return ERR_TOO_MANY_CHANNELS;
-    int err = n_new == 0 ? 0 : begin_subs(conn, names, n, catchup_new(conn, CATCHUP_NOW, FETCH_NOW, (struct position){ 0 }, false, NULL));
+    int err = n_new == 0 ? 0 : begin_subs(conn, names, n, catchup_new(conn, CATCHUP_NOW, &(struct since){ .from = FETCH_NOW }, false, NULL));
     for (size_t i = 0; i < n && given && !err; i++)
         find_sub(conn, names[i])->reader.given = true;
     return err;

@@ -171,12 +171,12 @@ void        conn_say_end(struct conn *conn);
 
 /* Subscribes to all of `names` or to none. Later protocol->began is called once, with `tag` in the catch-up.
  *   FETCH_NOW                          from now
- *   FETCH_AFTER, FETCH_ALL             unmarked: only for the first subscription of a connection that has no position yet
+ *   any other                          unmarked: only for the first subscription of a connection that has no position yet
  *   the same with `marked`             replay:true until complete, then live (EXACT.md 16)
  * `tag` (may be NULL) is malloc'ed and belongs to the catch-up from success on: it frees it.
  * 0; ERR_BAD_CHANNEL, ERR_ALREADY_SUBSCRIBED, ERR_TOO_MANY_CHANNELS, ERR_MEMORY, ERR_FORBIDDEN/ERR_UNAUTHENTICATED (principal):
  * then nothing has changed. */
-int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, enum fetch_from from, struct position after, bool marked, void *tag);
+int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, const struct since *since, bool marked, void *tag);
 /* Those of `names`, which are valid, that it is not subscribed to, from now on: not the client wants them, so no grant of its is asked
  * for. 0, ERR_TOO_MANY_CHANNELS, ERR_MEMORY: then nothing has changed. `given`: they stay whatever its credentials say later. */
 int conn_assign(struct conn *conn, const struct slice *names, size_t n, bool given);
@@ -221,12 +221,11 @@ struct catchup {
     struct link     wait_link;    /* in batch->waiters while asking */
     struct conn    *conn;
     struct link     subs;         /* struct sub, by catchup_link, in the order of the subscribe */
-    struct position after;        /* where the next fetch begins; while a batch is in hand: what is behind it */
+    struct since    since;        /* where the next fetch begins; .after, while a batch is in hand: what is behind it */
     struct batch   *batch;        /* asked for, or being written; or NULL */
     void           *tag;          /* the protocol's (the ref of a subscribe frame); freed with the catch-up */
     int64_t         debt;         /* of a RESUME: bytes it is behind, less what its feeds have seen (catchup_lag) */
     uint32_t        batch_at;     /* index of the next frame of the batch */
-    uint8_t         from;         /* enum fetch_from of the next fetch */
     uint8_t         kind;         /* enum catchup_kind */
     uint8_t         stage;        /* enum catchup_stage */
     bool            marked;       /* its messages say replay:true (kind REPLAY) */

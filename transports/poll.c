@@ -221,9 +221,9 @@ static struct conn *begin(struct poll *poll, const struct stream_request *reques
     struct edge *edge = poll->direct.line.lines->edge;
     struct principal *principal;
     struct outset outset;
-    struct position after = { 0 };
+    struct since since;
     int64_t timeout_ms;
-    if (find_timeout(request, &timeout_ms) || stream_principal(edge, request, &principal))
+    if (find_timeout(request, &timeout_ms) || stream_since(edge, request, &since) || stream_principal(edge, request, &principal))
         return NULL;      /* poll_check had said yes */
     if (outset_init(&outset, request, principal, false)) {
         principal_unref(principal);
@@ -232,8 +232,7 @@ static struct conn *begin(struct poll *poll, const struct stream_request *reques
     poll->at_once = timeout_ms == 0;
     struct conn *conn = conn_new(edge, &poll_protocol, &poll->direct.line, principal, request->client);
     if (conn) {
-        enum fetch_from from = stream_from(request, &after);
-        int err = conn_subscribe(conn, outset.names, outset.n, from, after, false, NULL);
+        int err = conn_subscribe(conn, outset.names, outset.n, &since, false, NULL);
         if (err)
             conn_close(conn, err);
         if (!poll->at_once)

@@ -61,7 +61,7 @@ static void sse_began(struct conn *conn, struct catchup *catchup, const struct f
         return;
     }
     conn->greeted = true;
-    control_ready(&object, conn, answer, catchup->kind != CATCHUP_NOW);
+    control_ready(&object, conn, answer, answer->from == FETCH_AFTER);
     say(conn, SLICE("hub.ready"), &answer->begin, &object);
 }
 
@@ -125,15 +125,16 @@ int sse_check(struct edge *edge, const struct stream_request *request) { return 
 static struct conn *open_with(struct edge *edge, void *line, const struct stream_request *request, struct principal *principal,
                               const struct outset *outset)
 {
-    struct position after = { 0 };
+    struct since since;
     struct conn *conn = conn_new(edge, &sse_protocol, line, principal, request->client);
     if (!conn)
         return NULL;
     conn->format = outset->bare ? WIRE_SSE_BARE : WIRE_SSE;
     say_retry(conn, stream_retry_ms(conn));
-    enum fetch_from from = stream_from(request, &after);
     bool asks = false;
-    int err = conn_subscribe(conn, outset->names, outset->n, from, after, false, NULL);
+    int err = stream_since(edge, request, &since);
+    if (!err)
+        err = conn_subscribe(conn, outset->names, outset->n, &since, false, NULL);
     if (!err)
         err = stream_asks(request, conn->principal, &asks);
     if (!err && asks)

@@ -55,6 +55,16 @@ int stream_take(struct edge *edge, const struct principal *principal, const stru
     return err;
 }
 
+int stream_since(const struct edge *edge, const struct stream_request *request, struct since *ret_since)
+{
+    *ret_since = (struct since){ .from = FETCH_NOW };
+    if (request->has_position && request->position.len > 0)
+        *ret_since = (struct since){ .from = FETCH_AFTER, .after = position_parse(request->position) };
+    else if (request->since.len > 0)
+        return since_read(request->since, clock_wall_ms(edge->clock), ret_since);
+    return 0;
+}
+
 static int check_channels(const struct edge *edge, const struct outset *outset, const struct principal *principal)
 {
     int err = 0;
@@ -72,11 +82,14 @@ static int check_channels(const struct edge *edge, const struct outset *outset, 
 int stream_check(struct edge *edge, const struct stream_request *request, bool is_stream)
 {
     struct outset outset;
+    struct since since;
     struct principal *principal;
     int err = stream_principal(edge, request, &principal);
     if (err)
         return err;
-    err = outset_init(&outset, request, principal, is_stream);
+    err = stream_since(edge, request, &since);
+    if (!err)
+        err = outset_init(&outset, request, principal, is_stream);
     if (!err) {
         err = check_channels(edge, &outset, principal);
         if (!err)
@@ -87,17 +100,6 @@ int stream_check(struct edge *edge, const struct stream_request *request, bool i
     }
     principal_unref(principal);
     return err;
-}
-
-enum fetch_from stream_from(const struct stream_request *request, struct position *ret_after)
-{
-    bool has_position = request->has_position && request->position.len > 0;
-    if (!has_position && slice_is(request->since, SLICE("all")))
-        return FETCH_ALL;
-    if (!has_position && request->since.len == 0)
-        return FETCH_NOW;
-    *ret_after = position_parse(has_position ? request->position : request->since);
-    return FETCH_AFTER;
 }
 
 int stream_asks(const struct stream_request *request, const struct principal *principal, bool *ret_asks)

@@ -20,10 +20,10 @@ static struct slice decode(struct slice in, struct buf *out)
 
 static void on_channel(struct stream_request *r, struct slice v)  { r->channels[r->n_channels++] = v; }
 static void on_position(struct stream_request *r, struct slice v) { r->position = v; }
+static void on_since(struct stream_request *r, struct slice v)    { r->since = v; }
 static void on_client(struct stream_request *r, struct slice v)   { r->client = v; }
 static void on_user(struct stream_request *r, struct slice v)     { r->user = v; }
 static void on_format(struct stream_request *r, struct slice v)   { r->format = v; }
-static void on_since(struct stream_request *r, struct slice v)    { r->since = v; }
 static void on_timeout(struct stream_request *r, struct slice v)  { r->timeout = v; }
 static void on_token(struct stream_request *r, struct slice v)    { r->key = v; }
 static void on_presence(struct stream_request *r, struct slice v) { r->presence = v; }

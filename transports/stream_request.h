@@ -16,7 +16,7 @@ struct stream_request {
     size_t        n_channels;
     bool          has_position;      /* Last-Event-ID (wins), or ?last_event_id= / ?lastEventID=; empty is as if absent */
     struct slice  position;
-    struct slice  since;             /* ?since=: where to begin, when there is no position; empty: not there */
+    struct slice  since;             /* ?since= of hub/since.h: counts when there is no position; empty: not there */
     struct slice  timeout;           /* ?timeout=, of a poll */
     struct slice  client, user, format;        /* ?client= ?user= ?format=; empty: not there */
     struct slice  presence;          /* ?presence= */

@@ -57,7 +57,7 @@ static void ws_began(struct conn *conn, struct catchup *catchup, const struct fe
         ws_gap(conn, catchup, answer);
     for (size_t i = 0; i < answer->n_channels; i++) {
         struct buf object = { 0 };
-        control_subscribed(&object, ref, &answer->channels[i], answer->begin, catchup->kind != CATCHUP_NOW);
+        control_subscribed(&object, ref, &answer->channels[i], answer->begin, answer->from == FETCH_AFTER);
         ws_say(conn, &object);
     }
 }
@@ -176,11 +176,12 @@ static void greet(struct conn *conn)
 /* Subscribes at once to what there is to; the welcome waits for the answer, which tells where the stream begins. */
 static int begin(struct conn *conn, const struct stream_request *request)
 {
-    struct position after = { 0 };
+    struct since since;
     struct outset outset;
     bool asks = false;
-    enum fetch_from from = stream_from(request, &after);
-    int err = stream_asks(request, conn->principal, &asks);
+    int err = stream_since(conn->edge, request, &since);
+    if (!err)
+        err = stream_asks(request, conn->principal, &asks);
     if (!err)
         err = outset_init(&outset, request, conn->principal, false);
     if (err)
@@ -188,7 +189,7 @@ static int begin(struct conn *conn, const struct stream_request *request)
     err = stream_take(conn->edge, conn->principal, request, outset.n);
     if (!err && outset.n == 0)
         greet(conn);
-    else if (!err && !(err = conn_subscribe(conn, outset.names, outset.n, from, after, false, NULL)))
+    else if (!err && !(err = conn_subscribe(conn, outset.names, outset.n, &since, false, NULL)))
         hold_input(conn);
     if (!err && asks)
         err = conn_ask(conn, request->channels, request->n_channels);

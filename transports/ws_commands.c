@@ -68,18 +68,16 @@ static int string_member(const struct command *command, const char *name, struct
     return value.at ? json_unquote(value, out) : ERR_BAD_FIELD;
 }
 
-static int since_member(const struct command *command, enum fetch_from without, enum fetch_from *ret_from, struct position *ret_after)
+static int since_member(const struct command *command, enum fetch_from without, struct since *ret_since)
 {
     struct slice value = json_member_find(&command->object, "since");
     struct buf text = { 0 };
-    *ret_from = without;
+    *ret_since = (struct since){ .from = without };
     if (!is_given(value))
         return 0;
     int err = json_unquote(value, &text);
-    if (!err) {
-        *ret_after = position_parse(buf_slice(&text));
-        *ret_from = FETCH_AFTER;
-    }
+    if (!err)
+        err = since_read(buf_slice(&text), clock_wall_ms(command->conn->edge->clock), ret_since);
     buf_fini(&text);
     return err;
 }
@@ -141,13 +139,12 @@ static int asks_member(const struct command *command, bool *ret_asks)
 static int run_subscribe(struct command *command)
 {
     struct names names;
-    struct position after = { 0 };
-    enum fetch_from from;
+    struct since since;
     bool asks = false;
     char *tag = command->ref.len > 0 ? slice_copy(command->ref) : NULL;
     int err = names_member(command, &names);
     if (!err)
-        err = since_member(command, FETCH_NOW, &from, &after);
+        err = since_member(command, FETCH_NOW, &since);
     if (!err && command->ref.len > 0 && !tag)
         err = ERR_MEMORY;
     if (!err)
@@ -157,7 +154,7 @@ static int run_subscribe(struct command *command)
     if (!err)
         err = take(command, RATE_SUBSCRIPTIONS, names.n);
     if (!err)
-        err = conn_subscribe(command->conn, names.slices, names.n, from, after, from != FETCH_NOW, tag);
+        err = conn_subscribe(command->conn, names.slices, names.n, &since, since.from != FETCH_NOW, tag);
     if (err)
         free(tag);
     else if (asks && conn_ask(command->conn, names.slices, names.n))
@@ -340,12 +337,15 @@ static int limit_member(const struct command *command, size_t *ret_limit)
 /* An answer may be large, so nothing more is read before it has been said: a client that asks for many has one in memory. */
 static int read_history(struct command *command, struct slice channel)
 {
+    struct since since;
     struct reading *reading = reading_new(command, channel);
     if (!reading)
         return ERR_MEMORY;
     int err = limit_member(command, &reading->fetch.max_count);
     if (!err)
-        err = since_member(command, FETCH_ALL, &reading->fetch.from, &reading->fetch.after);
+        err = since_member(command, FETCH_ALL, &since);
+    if (!err)
+        fetch_begin(&reading->fetch, &since);
     if (!err)
         err = conn_call(command->conn, &reading->fetch.call, sizeof *reading, OP_HISTORY, reading->channel.name);
     if (err)

@@ -2,6 +2,7 @@
 #include "hub/api/api.h"
 #include "hub/api/api_list.h"
 #include "hub/api/problem.h"
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config/config.h"
 #include "hub/envelope.h"
@@ -157,8 +158,12 @@ void api_read_messages(struct api_request *r)
         problem_add(&problem, "channel", r->channel_err, NULL);
     api_list_limit(r, &problem);
     struct slice cursor = api_list_value(r, "cursor", &problem), since = api_list_value(r, "since", &problem);
-    struct position after = position_parse(cursor.len > 0 ? cursor : since);
-    if (cursor.len > 0 && after.epoch == 0)
+    struct since begin = { .from = FETCH_ALL };
+    if (cursor.len > 0)
+        begin = (struct since){ .from = FETCH_AFTER, .after = position_parse(cursor) };
+    else if (since.len > 0 && since_read(since, clock_wall_ms(r->api->clock), &begin))
+        problem_add(&problem, "since", ERR_BAD_FIELD, "a position, all, last, -20, a moment (RFC 3339) or a duration like 10m");
+    if (cursor.len > 0 && begin.after.epoch == 0)
         problem_add(&problem, "cursor", ERR_BAD_POSITION, "not a cursor of this list");
     if (problem.n > 0) {
         problem_answer(r, &problem);
@@ -166,8 +171,8 @@ void api_read_messages(struct api_request *r)
     }
     r->fetch_channel = (struct fetch_channel){ .name = r->channel };
     r->fetch = (struct fetch_call){
-        .channels = &r->fetch_channel, .n_channels = 1, .from = cursor.len + since.len > 0 ? FETCH_AFTER : FETCH_ALL, .after = after,
-        .max_bytes = API_PAGE_BYTES, .max_count = r->limit,
+        .channels = &r->fetch_channel, .n_channels = 1, .max_bytes = API_PAGE_BYTES, .max_count = r->limit,
     };
+    fetch_begin(&r->fetch, &begin);
     api_submit(r, CALL_FETCH, r->channel.len, messages_fetched);
 }

@@ -342,15 +342,44 @@ static void check_gap(const struct model *model, const struct fetch_call *f, uin
     sim_check(sim, f->gap == reason, "gap reason %d, not %d", (int)f->gap, (int)reason);
 }
 
-/* The messages are a beginning of all that is kept; ret_next: what would come next, or NULL. */
+/* The newest `count` of these channels begin with it, if it is kept: it has fewer than that many above it. */
+static bool is_among_newest(const struct model *model, const struct fetch_call *f, uint8_t mask, size_t at)
+{
+    uint32_t above = 0;
+    for (size_t i = at + 1; i < model->n && above < f->count; i++)
+        above += model->msgs[i].kept && (mask & 1 << model->msgs[i].channel);
+    return above < f->count;
+}
+
+static bool is_newest_of_channel(const struct model *model, size_t at)
+{
+    for (size_t i = at + 1; i < model->n; i++)
+        if (model->msgs[i].kept && model->msgs[i].channel == model->msgs[at].channel)
+            return false;
+    return true;
+}
+
+static bool is_asked_for(const struct model *model, const struct fetch_call *f, uint8_t mask, size_t at)
+{
+    const struct model_msg *m = &model->msgs[at];
+    bool is_after = model_is_foreign(model, f->after) || m->seq > f->after.seq;
+    switch (f->from) {
+    case FETCH_AFTER:  return is_after;
+    case FETCH_LATEST: return is_after && is_newest_of_channel(model, at);
+    case FETCH_COUNT:  return is_among_newest(model, f, mask, at);
+    case FETCH_TIME:   return m->time_ms >= f->time_ms;
+    default:           return f->from == FETCH_ALL;
+    }
+}
+
+/* The messages are a beginning of all that is kept and asked for; ret_next: what would come next, or NULL. */
 static void check_msgs(const struct model *model, const struct fetch_call *f, uint8_t mask, const struct model_msg **ret_next)
 {
-    bool foreign = f->from == FETCH_AFTER && model_is_foreign(model, f->after);
     size_t at = 0, bytes = 0;
     *ret_next = NULL;
     for (size_t i = 0; i < model->n && f->from != FETCH_NOW; i++) {
         const struct model_msg *m = &model->msgs[i];
-        if (!m->kept || !(mask & 1 << m->channel) || (f->from == FETCH_AFTER && !foreign && m->seq <= f->after.seq))
+        if (!m->kept || !(mask & 1 << m->channel) || !is_asked_for(model, f, mask, i))
             continue;
         if (at == f->n_msgs) {
             *ret_next = m;
@@ -380,7 +409,7 @@ static void check_fetch(const struct model *model, const struct fetch_call *f)
     uint64_t upto = f->more ? f->msgs[f->n_msgs - 1]->seq : model->head, begin = f->after.seq;
     if (f->from == FETCH_NOW)
         begin = upto;
-    else if (f->from == FETCH_ALL || f->gap || foreign || !model_history_on(model))
+    else if (f->from != FETCH_AFTER || f->gap || foreign || !model_history_on(model))
         begin = f->n_msgs ? f->msgs[0]->seq - 1 : upto;
     sim_check(sim, f->begin.epoch == model->epoch && f->begin.seq == begin, "a fetch begins at %lu.%lu, not %lu.%lu",
               f->begin.epoch,

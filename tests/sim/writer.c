@@ -107,7 +107,9 @@ void writer_fetch(struct writer *writer)
     for (int c = 0; c < CHANNELS; c++)
         if (chance(sim, 400) || (c == CHANNELS - 1 && fetch->n_channels == 0))
             fetch->channels[fetch->n_channels++].name = slice_of(channel_names[c]);
-    fetch->from = chance(sim, 300) ? FETCH_ALL : FETCH_AFTER;
+    fetch->from = chance(sim, 600) ? FETCH_AFTER : (enum fetch_from)one_of(sim, FETCH_ALL, FETCH_LATEST, FETCH_COUNT, FETCH_TIME);
+    fetch->count = 1 + (uint32_t)dice(sim, 20);
+    fetch->time_ms = sim->wall_ms - (int64_t)dice(sim, 400);
     uint64_t back = dice(sim, 30), head = hub_head(sim->hub).seq;
     fetch->after = (struct position){ chance(sim, 50) ? 99 : sim->model.epoch, head > back ? head - back : dice(sim, 50) };
     fetch->max_bytes = (size_t)one_of(sim, 1, 300, 2000, 1 << 20);

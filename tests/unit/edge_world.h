@@ -585,7 +585,7 @@ static int subscribe_from(struct client *c, const char *channels, enum fetch_fro
     size_t n = strlen(channels);
     for (size_t i = 0; i < n; i++)
         names[i] = slice(channels + i, 1);
-    int err = conn_subscribe(c->conn, names, n, from, (struct position){ EPOCH, after }, marked, NULL);
+    int err = conn_subscribe(c->conn, names, n, &(struct since){ .from = from, .after = { EPOCH, after } }, marked, NULL);
     for (size_t i = 0; !err && i < n; i++)
         *view_of(c, channels[i]) = (struct view){ .subscribed = true, .have = after };
     if (!err && from == FETCH_AFTER && !marked)

@@ -427,7 +427,7 @@ static void a_subscribe_is_done_for_all_names_or_for_none(void **state)
     struct client *c = subscriber(&test_ws, "a");
     settle();
     assert_int_equal(subscribe_from(c, "bca", FETCH_NOW, 0, false), ERR_ALREADY_SUBSCRIBED);
-    assert_int_equal(conn_subscribe(c->conn, (struct slice[]){ SLICE("b"), SLICE("b c") }, 2, FETCH_NOW, (struct position){ 0 }, false, NULL),
+    assert_int_equal(conn_subscribe(c->conn, (struct slice[]){ SLICE("b"), SLICE("b c") }, 2, &(struct since){ .from = FETCH_NOW }, false, NULL),
                      ERR_BAD_CHANNEL);
     world->config.limits_channels = 2;
     assert_int_equal(subscribe_from(c, "bc", FETCH_NOW, 0, false), ERR_TOO_MANY_CHANNELS);
