@@ -118,7 +118,13 @@ struct fetch_call {
     size_t                n_msgs;
 };
 void fetch_answer_fini(struct fetch_call *fetch);
-void fetch_begin(struct fetch_call *fetch, const struct since *since);
+static inline void fetch_begin(struct fetch_call *fetch, const struct since *since)
+{
+    fetch->from = since->from;
+    fetch->after = since->after;
+    fetch->count = since->count;
+    fetch->time_ms = since->time_ms;
+}
 
 struct channel_info {
     char     name[200];           /* not terminated */

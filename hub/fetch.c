@@ -17,14 +17,6 @@ struct source {
     uint32_t        at;         /* index of its next kept message; while walking back: of the one before it that was last taken */
 };
 
-void fetch_begin(struct fetch_call *fetch, const struct since *since)
-{
-    fetch->from = since->from;
-    fetch->after = since->after;
-    fetch->count = since->count;
-    fetch->time_ms = since->time_ms;
-}
-
 void fetch_answer_fini(struct fetch_call *fetch)
 {
     for (size_t i = 0; i < fetch->n_msgs; i++)
@@ -70,6 +62,8 @@ static uint32_t first_wanted(const struct fetch_call *call, const struct channel
     case FETCH_NOW:
     case FETCH_COUNT:     /* walk_back goes on from the end */
         return ch->n_kept;
+    case FETCH_ALL:
+        return 0;
     case FETCH_TIME:
         return channel_first_from(ch, call->time_ms);
     case FETCH_LATEST:
@@ -176,7 +170,7 @@ static void place(const struct hub *hub, struct fetch_call *call, bool foreign)
 void fetch_run(struct hub *hub, struct fetch_call *call)
 {
     bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
-    uint64_t start = is_foreign(hub, call->after) ? 0 : call->after.seq;      /* of those that have one */
+    uint64_t start = is_foreign(hub, call->after) ? 0 : call->after.seq;      /* of AFTER and LATEST */
     struct source *sources = calloc(call->n_channels, sizeof *sources);
     struct heap heap = { .at = calloc(call->n_channels, sizeof(void *)), .less = source_less };
     int err = ERR_MEMORY;

@@ -1,4 +1,4 @@
-/* since.h — where to begin, as clients write it: `since=` of /sse, /ws and GET …/messages, and of the frames subscribe and history.
+/* since.h — where to begin, as clients write it: `since=` of /sse, /poll, /ws and GET …/messages, and of the frames subscribe and history.
  *
  *   k3q7x2ab.1842            after this position
  *   all                      all that is kept

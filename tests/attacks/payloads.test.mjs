@@ -8,7 +8,7 @@ import { chosen } from './lib/chosen.mjs';
 import { RawWs, handshake, text } from './lib/raw_ws.mjs';
 import { Watch } from './lib/watch.mjs';
 import { json, lines } from './tables/payloads.mjs';
-import { names, positions } from './tables/names.mjs';
+import { names, beginnings, positions } from './tables/names.mjs';
 
 const HUB = ['--history.size=10', '--limits.header_bytes=60KiB'];
 const latin1 = (string) => Buffer.from(string, 'latin1');
@@ -181,6 +181,31 @@ async function beginsWithGap(scope, hub, head) {
     assert.match(seen, /"reason":"epoch"/);
 }
 
+// As since=, wherever it may stand.
+async function isNoBeginning(hub, since) {
+    const stream = await request(hub.public, `/sse?channel=kept&since=${percent(since)}`);
+    assert.deepEqual([stream.status, stream.json.code], [400, 'bad_field'], stream.text);
+    await withWs(hub, `/ws?channel=kept&since=${percent(since)}`, async (socket) => {
+        await socket.waitFor(() => socket.json.some((f) => f.type === 'error' && f.code === 'bad_field'), 'the error');
+        assert.ok(!socket.json.some((f) => f.type === 'subscribed'), socket.state());
+    });
+    await withWs(hub, '/ws', async (socket) => {
+        for (const [ref, type] of [[1, 'subscribe'], [2, 'history']]) {
+            socket.send(text(JSON.stringify({ type, ref, channel: 'kept', channels: ['kept'], since })));
+            await socket.waitFor(() => socket.json.some((f) => f.type === 'error' && f.ref === ref && f.code === 'bad_field'), `no ${type}`);
+        }
+    });
+    const page = await request(hub, messagesPath('kept', `?since=${percent(since)}`));
+    assert.deepEqual([page.status, page.json.code], [400, 'bad_field'], page.text);
+}
+
+scenario('beginnings: what is none is told so', async (scope, t) => {
+    const hub = await scope.hub({ args: HUB });
+    const watch = await Watch.over(scope, hub);
+    await publish(hub, 'kept', 'x');
+    await eachRow(t, watch, beginnings, async (since) => isNoBeginning(hub, since));
+});
+
 scenario('positions: nonsense is a gap, never an error', async (scope, t) => {
     const hub = await scope.hub({ args: HUB });
     const watch = await Watch.over(scope, hub);
@@ -193,6 +218,10 @@ scenario('positions: nonsense is a gap, never an error', async (scope, t) => {
             await socket.waitFor(() => socket.json.some((f) => f.type === 'subscribed'), 'subscribed');
             assert.deepEqual(socket.json.slice(1, 3).map((f) => f.reason ?? f.recovered), ['epoch', false], socket.state());
         });
+        if (!position.includes('.')) {
+            await isNoBeginning(hub, position);
+            return;
+        }
         await withWs(hub, '/ws', async (socket) => {
             socket.send(text(JSON.stringify({ type: 'subscribe', channels: ['kept'], since: position })));
             await socket.waitFor(() => socket.json.some((f) => f.type === 'message' || f.type === 'error'), 'the replay');

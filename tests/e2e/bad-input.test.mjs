@@ -211,7 +211,12 @@ scenario('limit, cursor and since that make no sense', async (scope) => {
         for (const limit of ['0', '-1', '1001', 'x', '1x', '', '99999999999999999999']) apiProblemOf(await request(hub, `${where}?limit=${limit}`), 400, 'bad_field');
     }
     for (const cursor of ['x', '%00', 'aaaaaaaa.x', '..']) apiProblemOf(await request(hub, messagesPath('a', `?cursor=${cursor}`)), 400, 'bad_position');
-    for (const since of ['x', 'aaaaaaaa.1', '%00', '1', 'aaaaaaaa.99999999999999999999999']) {
+    for (const since of ['x', '%00', '-0', '-10001', '--1', '-1x', '10y', 'ALL', '2026-02-30T10:08:00Z', '2026-11-21', '9223372036854775807d']) {
+        apiProblemOf(await request(hub, messagesPath('a', `?since=${since}`)), 400, 'bad_field');
+        const stream = await request(hub.public, `/sse?channel=a&since=${since}`);
+        assert.deepEqual([stream.status, stream.json.code], [400, 'bad_field'], `since=${since}: ${stream.text}`);
+    }
+    for (const since of ['aaaaaaaa.1', 'x.', '.', 'aaaaaaaa.99999999999999999999999']) {
         const answer = await request(hub, messagesPath('a', `?since=${since}`));
         assert.equal(answer.status, 200, `since=${since}`);
         assert.deepEqual(answer.json.gap, { reason: 'epoch' }, `since=${since}: ${answer.text}`);

@@ -146,7 +146,7 @@ scenario('history gives what is kept, from a position, with a limit, and says wh
     const rest = await socket.ask({ type: 'history', channel: 'h', since: page.position });
     assert.deepEqual(rest.messages.map((m) => m.id), ids.slice(11));
     assert.deepEqual((await socket.ask({ type: 'history', channel: 'h', since: ids[0] })).gap, { reason: 'history' });
-    const foreign = await socket.ask({ type: 'history', channel: 'h', since: 'nonsense' });
+    const foreign = await socket.ask({ type: 'history', channel: 'h', since: 'non.sense' });
     assert.deepEqual([foreign.gap, foreign.messages.length], [{ reason: 'epoch' }, 10]);
     const none = await socket.ask({ type: 'history', channel: 'never' });
     assert.deepEqual(none.messages, []);
@@ -203,7 +203,7 @@ scenario('a marked replay under heavy publishing has every message once, and ord
 scenario('subscribe since a position that is gone is a marked gap, then what is kept', async (scope) => {
     const hub = await scope.hub({ args: ['--history.size=3'] });
     const ids = await publishAll(hub, 'late', ['0', '1', '2', '3', '4', '5']);
-    for (const [since, reason] of [[ids[0], 'history'], ['nonsense', 'epoch']]) {
+    for (const [since, reason] of [[ids[0], 'history'], ['non.sense', 'epoch']]) {
         const socket = await scope.ws(hub, '/ws?channel=live');
         await socket.get('subscribed');
         socket.send({ type: 'subscribe', channels: ['late'], since });

@@ -390,7 +390,7 @@ static void check_msgs(const struct model *model, const struct fetch_call *f, ui
         at++;
     }
     sim_check(model->sim, at == f->n_msgs, "a fetch has %zu messages, history only %zu", f->n_msgs, at);
-    sim_check(model->sim, f->more == (*ret_next != NULL), "more is %d", f->more);
+    sim_check(model->sim, f->more == (*ret_next != NULL), "more is %d of a fetch from %d", f->more, (int)f->from);
     sim_check(model->sim, bytes <= f->max_bytes || at == 1, "a fetch of %zu bytes, %zu were allowed", bytes, f->max_bytes);
     sim_check(model->sim, f->max_count == 0 || at <= f->max_count, "a fetch of %zu messages", at);
     sim_check(model->sim, !f->more || at == f->max_count || bytes + (*ret_next)->size > f->max_bytes,

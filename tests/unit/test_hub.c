@@ -439,6 +439,57 @@ static void a_position_is_complete_if_it_is_not_below_what_its_channel_has_dropp
     fetch_answer_fini(&call);
 }
 
+static struct fetch_call fetch_since(struct rig *rig, const char *const *names, struct since since, struct fetch_channel *channels)
+{
+    struct fetch_call call;
+    fetch(rig, &call, channels, names, since.from, since.after);
+    call.count = since.count;
+    call.time_ms = since.time_ms;
+    turn(rig);
+    assert_int_equal(call.call.err, 0);
+    return call;
+}
+
+/* `seqs` ends with 0. */
+static void assert_begins(struct rig *rig, const char *const *names, struct since since, const uint64_t *seqs)
+{
+    struct fetch_channel channels[3];
+    struct fetch_call call = fetch_since(rig, names, since, channels);
+    uint64_t head = hub_head(rig->hub).seq;
+    size_t n = 0;
+    for (; seqs[n]; n++) {
+        assert_true(n < call.n_msgs);
+        assert_int_equal(call.msgs[n]->seq, seqs[n]);
+    }
+    assert_answer(&call, GAP_NONE, n ? seqs[0] - 1 : head, head, n);
+    fetch_answer_fini(&call);
+}
+
+static void a_beginning_may_be_a_count_a_time_or_the_newest_of_each_channel(void **state)
+{
+    struct rig *rig = *state;
+    static const char *const a[] = { "a", NULL }, *const ab[] = { "b", "a", NULL }, *const none[] = { "never", NULL };
+    open_plain(rig);
+    publish_one(rig, "a", "x");      /* 1 */
+    publish_one(rig, "b", "x");      /* 2 */
+    int64_t then = rig->wall_ms += 5000;
+    publish_one(rig, "a", "x");      /* 3 */
+    publish_one(rig, "a", "x");      /* 4 */
+    publish_one(rig, "c", "x");      /* 5 */
+    assert_begins(rig, a, (struct since){ .from = FETCH_COUNT, .count = 2 }, (uint64_t[]){ 3, 4, 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_COUNT, .count = 3 }, (uint64_t[]){ 2, 3, 4, 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_COUNT, .count = 10000 }, (uint64_t[]){ 1, 2, 3, 4, 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_TIME, .time_ms = then }, (uint64_t[]){ 3, 4, 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_TIME, .time_ms = then - 1 }, (uint64_t[]){ 3, 4, 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_TIME, .time_ms = then + 1 }, (uint64_t[]){ 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_TIME }, (uint64_t[]){ 1, 2, 3, 4, 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_LATEST }, (uint64_t[]){ 2, 4, 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_LATEST, .after = { EPOCH, 2 } }, (uint64_t[]){ 4, 0 });
+    assert_begins(rig, ab, (struct since){ .from = FETCH_LATEST, .after = { EPOCH, 4 } }, (uint64_t[]){ 0 });
+    assert_begins(rig, none, (struct since){ .from = FETCH_COUNT, .count = 5 }, (uint64_t[]){ 0 });
+    assert_begins(rig, none, (struct since){ .from = FETCH_LATEST }, (uint64_t[]){ 0 });
+}
+
 static void only_the_channels_that_may_miss_something_are_marked(void **state)
 {
     struct rig *rig = *state;
@@ -883,6 +934,7 @@ int main(void)
         TEST(while_draining_publishes_are_refused_and_what_is_under_way_completes),
         TEST(a_quiet_channel_is_not_forgotten_while_a_publish_is_under_way),
         TEST(a_position_is_complete_if_it_is_not_below_what_its_channel_has_dropped),
+        TEST(a_beginning_may_be_a_count_a_time_or_the_newest_of_each_channel),
         TEST(only_the_channels_that_may_miss_something_are_marked),
         TEST(foreign_and_future_positions_get_a_gap_and_everything_kept),
         TEST(a_number_that_is_still_under_way_is_from_the_future),

@@ -3,8 +3,10 @@
 // names:     [what it is, name (one character a byte), good?]   as a path segment, in the query of /sse and /ws, in a subscribe;
 //            bad: 400 bad_channel, 4100, error bad_channel. A string in a list is written as it is, with a percent that encodes
 //            nothing: bad in a path, and itself in a query (URL Standard, "application/x-www-form-urlencoded parsing").
-// positions: [what it is, text]    as Last-Event-ID, last_event_id= and since=; E stands for the hub's epoch. Never an HTTP error
-//            and never a refusal: a gap of reason `epoch` first, then the stream (PROTOCOL.md §2, rule 4).
+// positions: [what it is, text]    as Last-Event-ID, last_event_id= and, those with a dot, since=; E stands for the hub's epoch. Never
+//            an HTTP error and never a refusal: a gap of reason `epoch` first, then the stream (PROTOCOL.md §2, rule 4).
+// beginnings: [what it is, text]   as since=: nothing that PROTOCOL.md §2 knows and nothing with a dot: 400 bad_field, 4100, error
+//            bad_field. Those of `positions` without a dot are such too.
 export const names = [
     ['a space', 'a b', false],
     ['a quote', 'a"b', false],
@@ -71,4 +73,28 @@ export const positions = [
     ['bytes over 127', '\xc3\xa9.1'],
     ['digits of another script', 'E.\xd9\xa1'],
     ['a tab inside', 'E\t.1'],
+];
+
+export const beginnings = [
+    ['a word', 'x'],
+    ['ALL', 'ALL'],
+    ['a blank behind', 'all '],
+    ['NUL behind', 'last\0'],
+    ['nothing of them', '-0'],
+    ['one too many', '-10001'],
+    ['2^32 + 1, which is 1 for some', '-4294967297'],
+    ['2^64 + 1', '-18446744073709551617'],
+    ['a hundred digits', `-${'9'.repeat(100)}`],
+    ['twice minus', '--5'],
+    ['minus a duration', '-5m'],
+    ['a unit that is none', '10y'],
+    ['a duration over 2^63 ms', '9223372036854775807d'],
+    ['a day', '2026-11-21'],
+    ['no offset', '2026-11-21T10:08:00'],
+    ['the 30th of February', '2026-02-30T10:08:00Z'],
+    ['before 1970', '1969-12-31T23:59:59Z'],
+    ['the 25th hour', '2026-11-21T25:00:00Z'],
+    ['NaN', 'NaN'],
+    ['10 KB of digits', '1'.repeat(10000)],
+    ['a star', '*'],
 ];
