@@ -685,7 +685,7 @@ static void reload_of_a_broken_file_changes_nothing(void **state)
 
 static const char rules_text[] =
     "[history]\nsize = 50\n[lag]\nbytes = 2MiB\n"
-    "[channel \"chat.lobby\"]\nhistory.size = 1000\nlag.policy = latest\n"
+    "[channel \"chat.lobby\"]\nhistory.size = 1000\nlag.policy = skip\nlag.bytes = 3MiB\n"
     "[channel \"chat.quiet\"]\n"
     "[channel \"chat.**\"]\npresence = yes\npublish = no\nmessage = 1MiB\nlag.policy = skip\nanonymous = no\n"
     "[channel \"logs.*\"]\nhistory.ttl = 0\nlast = yes\nlag.bytes = 64KiB\nlag.policy = skip\n";
@@ -700,16 +700,18 @@ static void the_first_rule_that_matches_counts_and_the_rest_is_as_set_in_general
     const struct channel_rule *logs = config_channel_rule(f->config, SLICE("logs.a"));
     const struct channel_rule *other = config_channel_rule(f->config, SLICE("logs.a.b"));
     assert_int_equal(lobby->history_size, 1000);
-    assert_int_equal(lobby->lag_policy, LAG_LATEST);
+    assert_int_equal(lobby->lag_policy, LAG_SKIP);
     assert_true(lobby->publish && lobby->anonymous && !lobby->presence);
     assert_string_equal(quiet->pattern, "chat.quiet");      /* a heading alone is a rule */
     assert_true(quiet->publish && quiet->history_size == 50);
     assert_true(chat->presence && !chat->publish && !chat->anonymous && chat->message == 1 << 20);
-    assert_true(logs->last && !rule_keeps(logs) && rule_keeps(chat) && logs->lag_bytes == 65536 && lobby->lag_bytes == 2 << 20);
+    assert_true(logs->last && !rule_keeps(logs) && rule_keeps(chat) && logs->lag_bytes == 65536 && lobby->lag_bytes == 3 << 20);
     assert_ptr_equal(other, &f->config->general_rule);
     assert_string_equal(other->pattern, "");
     assert_true(other->history_size == 50 && other->message == 65536 && other->presence_grace_ms == 5000);
     assert_int_equal(f->config->message_most, 1 << 20);
+    assert_contains(notes(f), "c.ini:6: history.size has no effect in [channel] sections yet\n");
+    assert_null(strstr(notes(f), "publish"));
 }
 
 static void a_pattern_has_the_strictest_rule_that_its_channels_can_have(void **state)
@@ -721,7 +723,7 @@ static void a_pattern_has_the_strictest_rule_that_its_channels_can_have(void **s
     assert_string_equal(config_pattern_rule(f->config, SLICE("*.a"))->pattern, "");
     assert_string_equal(config_pattern_rule(f->config, SLICE("chat.*"))->pattern, "chat.quiet");
     assert_string_equal(config_pattern_rule(f->config, SLICE("chat.a.**"))->pattern, "chat.**");
-    assert_int_equal(config_pattern_rule(f->config, SLICE("chat.lobby"))->lag_policy, LAG_LATEST);
+    assert_int_equal(config_pattern_rule(f->config, SLICE("chat.lobby"))->lag_policy, LAG_SKIP);
     assert_true(config_pattern_anonymous(f->config, SLICE("logs.**")) && config_pattern_anonymous(f->config, SLICE("chat.lobby")));
     assert_false(config_pattern_anonymous(f->config, SLICE("*.lobby.**")) || config_pattern_anonymous(f->config, SLICE("**")));
     assert_int_equal(load(f, "[lag]\npolicy=skip\n[channel \"a.*\"]\nlag.bytes=9\n[channel \"**\"]\nlag.bytes=7\n"), 0);
@@ -735,7 +737,7 @@ static void wrong_rules_are_told_with_their_lines(void **state)
     static const char *const parts[] = {
         "c.ini:1: a rule says for which channels", "c.ini:3: channel \"a**\" is not a pattern", "c.ini:4: channel \"a.**.b\" is not",
         "c.ini:6: channel \"ok\": history.sise is not a setting of channels; did you mean history.size?",
-        "c.ini:7: channel \"ok\": message: \"99MiB\" is more than 1MiB", "c.ini:8: channel \"ok\": lag.policy: \"foo\" is not one of disconnect|skip|latest",
+        "c.ini:7: channel \"ok\": message: \"99MiB\" is more than 1MiB", "c.ini:8: channel \"ok\": lag.policy: \"foo\" is not one of disconnect|skip",
         "c.ini:9: channel.lag.policy is there already", "c.ini:10: channel \"ok\" has a section already, at ", "c.ini:11: channel \"ok\": publish: \"maybe\" is neither",
     };
     assert_int_equal(load(f, "[channel]\nx=1\n[channel \"a**\"]\n[channel \"a.**.b\"]\n[channel \"ok\"]\nhistory.sise=4\nmessage=99MiB\n"
@@ -769,9 +771,9 @@ static void what_a_rule_says_and_why_it_is_the_one_can_be_told(void **state)
     assert_int_equal(load(f, rules_text), 0);
     config_rule_explain(f->config, SLICE("chat.x"), &text);
     assert_contains(text_of(&text), "c.ini:5: [channel \"chat.lobby\"] does not match\n");
-    assert_contains(text_of(&text), "c.ini:9: [channel \"chat.**\"] matches chat.x: its rule\n");
+    assert_contains(text_of(&text), "c.ini:10: [channel \"chat.**\"] matches chat.x: its rule\n");
     assert_contains(text_of(&text), "history.size     = 50           as history.size\n");
-    assert_contains(text_of(&text), "c.ini:11\n");
+    assert_contains(text_of(&text), "c.ini:12\n");
     assert_null(strstr(text_of(&text), "logs"));
     buf_reset(&text);
     config_rule_explain(f->config, SLICE("x"), &text);
