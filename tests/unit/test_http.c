@@ -890,12 +890,12 @@ static void a_page_of_channels_has_a_cursor_and_a_link(void **state)
     struct channels_call *channels = (struct channels_call *)(void *)must_call(s, CALL_CHANNELS);
     assert_true(slice_is(channels->prefix, SLICE("a")) && slice_is(channels->after, SLICE("a/1")) && channels->limit == 1);
     channels->infos = calloc(1, sizeof *channels->infos);
-    *channels->infos = (struct channel_info){ .name = "a/2+", .name_len = 4, .subscribers = 3, .kept = 2, .kept_bytes = 8, .last = { 1, 7 }, .resumable = true };
+    *channels->infos = (struct channel_info){ .name = "a/2+", .name_len = 4, .subscribers = 3, .members = 2, .kept = 2, .kept_bytes = 8, .last = { 1, 7 }, .resumable = true };
     channels->n_infos = 1;
     channels->more = true;
     answer(s, &channels->call, 0);
     struct answer a = take(&c, false);
-    assert_string_equal(a.body, "{\"data\":[{\"channel\":\"a/2+\",\"subscribers\":3,\"messages\":2,\"bytes\":8,\"position\":\"aaaaaaab.7\",\"resumable\":true}],"
+    assert_string_equal(a.body, "{\"data\":[{\"channel\":\"a/2+\",\"subscribers\":3,\"members\":2,\"messages\":2,\"bytes\":8,\"position\":\"aaaaaaab.7\",\"resumable\":true}],"
                                 "\"next_cursor\":\"a/2+\"}\n");
     assert_non_null(strstr(a.head, "\r\nLink: </v1/channels?limit=1&prefix=a&cursor=a%2F2%2B>; rel=\"next\"\r\n"));
     answer_free(&a);
