@@ -106,7 +106,7 @@ export const commands = [
     ['', { type: 'publish', channel: S, data: 1 }, 'unauthenticated'],
     ['', { type: 'publish', channel: 'lobby', data: 1 }, 'unauthenticated'],
     ['', { type: 'history', channel: 'lobby' }, 'unauthenticated'],
-    ['', { type: 'history', channel: 'open.a', since: 'x' }, 'unauthenticated'],
+    ['', { type: 'history', channel: 'open.a', since: 'x.1' }, 'unauthenticated'],
     ['{R}', { type: 'subscribe', channels: ['open.a'] }, 'subscribed'],
     ['{R}', { type: 'history', channel: 'open.a' }, 'history'],
     ['{R}', { type: 'history', channel: S }, 'forbidden'],
