@@ -90,7 +90,7 @@ enum gap_reason {
 };
 
 struct fetch_channel {
-    struct slice name;            /* a valid channel name */
+    struct slice name;            /* a valid channel name or pattern */
     bool         incomplete;      /* answer: the gap concerns this channel */
     bool         resumable;       /* answer: it has history */
     uint64_t     dropped;         /* answer: positions below this number are incomplete for it (EXACT.md 5, 6) */
@@ -171,8 +171,9 @@ struct members_call {
 };
 void members_answer_fini(struct members_call *call);
 
-/* Edges: from now on mail me every message of this channel / no more. After WATCH is answered, all that completes later
- * is mailed (or told as lost). The edge owns the counter; the hub reads it until UNWATCH is answered. */
+/* Edges: from now on mail me every message of this channel, or of all channels that this pattern matches / no more. After WATCH is
+ * answered, all that completes later is mailed (or told as lost), once however many of what the edge watches match. The edge owns
+ * the counter; the hub reads it until UNWATCH is answered. */
 struct watch_call {
     struct call  call;
     struct slice channel;

@@ -16,10 +16,11 @@ static void channel_free(struct channels *channels, struct channel *ch)
 {
     HASH_DELETE(hh, channels->table, ch);
     link_remove(&ch->quiet);
+    link_remove(&ch->gave_up);
     for (uint32_t i = 0; i < ch->n_kept; i++)
         msg_unref(channel_kept(ch, i));
     free(ch->kept);
-    free(ch->watches);
+    free(ch->watches.at);
     free(ch);
     channels->count--;
     metric_add(METRIC_channels, -1);
@@ -52,6 +53,7 @@ struct channel *channel_get(struct channels *channels, struct slice name, uint64
     ch->name_len = (uint8_t)name.len;
     memcpy(ch->name, name.at, name.len);
     link_init(&ch->quiet);
+    link_init(&ch->gave_up);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, channels->table, ch->name, ch->name_len, (unsigned)hash, ch);
     if (!ch->hh.tbl) {
         free(ch);
@@ -64,7 +66,7 @@ struct channel *channel_get(struct channels *channels, struct slice name, uint64
 
 static bool has_nothing_left(const struct channel *ch)
 {
-    return ch->n_kept == 0 && ch->n_watches == 0 && ch->under_way == 0;
+    return ch->n_kept == 0 && ch->watches.n == 0 && ch->under_way == 0;
 }
 
 void channel_settle(struct channels *channels, struct channel *ch, int64_t now_ms)

@@ -9,7 +9,7 @@
  *
  * Lifetime   channels_get makes, channels_forget_quiet frees; a pointer is valid until the hub's next tick.
  * Threading  hub thread.
- * Limits     history.* bound what is kept; a channel itself costs about 200 bytes, and strangers can only make one by
+ * Limits     history.* bound what is kept; a channel itself costs about 250 bytes, and strangers can only make one by
  *            subscribing (limits.channels each) or publishing (a right). */
 #pragma once
 #include "hub/base/list.h"
@@ -18,10 +18,16 @@
 #include <stdatomic.h>
 #include <uthash.h>
 
-/* An edge that is mailed the channel's messages. */
+/* An edge that is mailed the messages of a channel or pattern. */
 struct watch {
     uint8_t      peer;
     atomic_uint *subscribers;     /* the edge's counter; read only */
+};
+
+/* Those of one channel or pattern. */
+struct watches {
+    struct watch *at;
+    uint32_t      n;
 };
 
 struct channel {
@@ -34,13 +40,16 @@ struct channel {
     uint32_t       first, n_kept, cap;
     uint32_t       under_way;     /* submitted and not completed */
     uint32_t       in_log_index;  /* entries of the history's log index that point here */
-    uint32_t       n_watches;
-    struct watch  *watches;
+    struct watches watches;       /* of the channel itself; those of patterns: hub->patterns */
     size_t         kept_bytes;
     int64_t        ends_ms;       /* wall clock, while something is kept: its oldest message is not too old before this */
     size_t         ends_at;       /* its place in the history's heap of these */
     int64_t        quiet_since_ms;   /* when it had nothing left; on the list of quiet channels */
     struct link    quiet;
+    struct link    gave_up;       /* in history->gave_up, once it has given something up */
+    uint64_t       gave_up_at;    /* history->dropped when it last did; `dropped` is at most that */
+    uint64_t       fetch;         /* scratch of fetch.c: the fetch that has looked at it */
+    bool           fetched;       /* and wants it */
     uint8_t        name_len;
     char           name[];
 };

@@ -6,6 +6,7 @@
 #pragma once
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
+#include "hub/base/trie.h"
 #include "hub/channel.h"
 #include "hub/config/config.h"
 #include "hub/errand.h"
@@ -55,6 +56,8 @@ struct hub {
     struct history       history;
     struct presence      presence;
     struct idempotency   idempotency;
+    struct trie          patterns;           /* struct pattern of watch.c: who watches what matches */
+    uint64_t             fetches;            /* fetches over patterns so far (fetch.c) */
 
     /* errand.c */
     struct link          errands;            /* oldest first */
@@ -110,7 +113,9 @@ void watch_run(struct hub *hub, struct watch_call *call);
 void unwatch_run(struct hub *hub, struct watch_call *call);
 void loss_seen_run(struct hub *hub, struct call *call);
 uint32_t watch_deliver(struct hub *hub, struct channel *ch, struct msg *m);   /* to every edge that watches; how many subscribers that is */
-uint32_t watch_subscribers(const struct channel *ch);
+uint32_t watch_subscribers(const struct channel *ch);                         /* of the channel itself */
+uint32_t watch_subscribers_all(const struct hub *hub, const struct channel *ch);    /* and of the patterns that match it */
+void watches_fini(struct hub *hub);
 void watch_tell_loss(struct hub *hub, uint8_t peer);                  /* of something that cannot be mailed to this edge */
 /* members.c */
 extern const struct presence_port members_port;

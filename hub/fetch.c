@@ -4,12 +4,22 @@
  *   1. Is the position complete for each channel? If not: a gap, and the channels it concerns are marked.
  *   2. What is kept after it (of a foreign position: everything kept), or from where else it begins (since.h), merged by
  *      number, up to the bounds of the call.
- *   3. `upto`: the head, or the last number in the answer when it was cut. */
+ *   3. `upto`: the head, or the last number in the answer when it was cut.
+ *
+ * With a pattern among the channels, 1 walks back over the channels that have given up something since, and 2 walks the log of
+ * all messages forward: at most LOOK_AT entries per call, then there is more (`upto` is how far it looked, perhaps without a
+ * message), so that a narrow pattern does not stop the hub. */
 #include "hub/base/hash.h"
 #include "hub/base/heap.h"
+#include "hub/base/name.h"
 #include "hub/core.h"
 
 #include <stdlib.h>
+
+enum {
+    LOOK_AT = 16 * 1024,             /* entries of the log per call */
+    LOOK_BACK_AT = 4 * LOOK_AT,      /* to count back (since=-20): what is older is not counted */
+};
 
 /* A channel being merged. */
 struct source {
@@ -156,37 +166,208 @@ static int merge(struct fetch_call *call, struct heap *heap)
     return 0;
 }
 
-static void place(const struct hub *hub, struct fetch_call *call, bool foreign)
+/* `cut`: how far it reaches when there is more. */
+static void place(const struct hub *hub, struct fetch_call *call, bool foreign, uint64_t cut)
 {
-    uint64_t upto = call->more ? call->msgs[call->n_msgs - 1]->seq : hub->head;
+    uint64_t upto = call->more ? cut : hub->head;
     uint64_t begin = call->after.seq;
-    /* Without history nothing comes again, whatever the position was: it begins where it is now. */
+    /* Without history nothing comes again, whatever the position was: it begins where it is now. What was only looked at is not
+     * for these channels. */
     if (call->gap || foreign || call->from != FETCH_AFTER || !history_on(hub->config))
         begin = call->n_msgs ? call->msgs[0]->seq - 1 : upto;
     call->begin = (struct position){ hub->epoch, begin };
     call->upto = (struct position){ hub->epoch, upto > begin ? upto : begin };
 }
 
-void fetch_run(struct hub *hub, struct fetch_call *call)
+static int fetch_channels(struct hub *hub, struct fetch_call *call, uint64_t start, uint64_t *ret_cut)
 {
-    bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
-    uint64_t start = is_foreign(hub, call->after) ? 0 : call->after.seq;      /* of AFTER and LATEST */
     struct source *sources = calloc(call->n_channels, sizeof *sources);
     struct heap heap = { .at = calloc(call->n_channels, sizeof(void *)), .less = source_less };
     int err = ERR_MEMORY;
+    if (sources && heap.at) {
+        look_up(hub, call, start, sources, &heap);
+        err = merge(call, &heap);
+        *ret_cut = call->n_msgs ? call->msgs[call->n_msgs - 1]->seq : start;
+    }
+    free(sources);
+    free(heap.at);
+    return err;
+}
+
+/* ---- patterns ---- */
+
+/* The channels and patterns of one call, by what they match. */
+struct wanted {
+    struct hub        *hub;
+    struct fetch_call *call;
+    struct trie        trie;          /* struct fetch_channel */
+    struct channel    *giver;         /* the channel that is looked at */
+    uint64_t           lowest;        /* `dropped` of the only pattern there is: none at or below it matters; else 0 */
+};
+
+static bool has_pattern(const struct fetch_call *call)
+{
+    for (size_t i = 0; i < call->n_channels; i++)
+        if (name_is_pattern(call->channels[i].name))
+            return true;
+    return false;
+}
+
+static int add_wanted(struct wanted *wanted)
+{
+    struct fetch_call *call = wanted->call;
+    for (size_t i = 0; i < call->n_channels; i++)
+        if (trie_add(&wanted->trie, call->channels[i].name, &call->channels[i]))
+            return ERR_MEMORY;
+    return 0;
+}
+
+static void on_gave_up(void *arg, void *value)
+{
+    struct wanted *wanted = arg;
+    struct fetch_channel *asked = value;
+    if (asked->dropped < wanted->giver->dropped && name_is_pattern(asked->name))
+        asked->dropped = wanted->giver->dropped;
+    if (wanted->call->n_channels == 1)
+        wanted->lowest = asked->dropped;
+}
+
+/* EXACT.md 6: newest first, as far as one could still have given up something after `after`. */
+static void find_dropped(struct wanted *wanted, uint64_t after)
+{
+    struct link *list = &wanted->hub->history.gave_up;
+    for (struct link *l = list->prev; l != list; l = l->prev) {
+        struct channel *ch = link_of(l, struct channel, gave_up);
+        if (ch->gave_up_at <= after || ch->gave_up_at <= wanted->lowest)
+            return;
+        wanted->giver = ch;
+        trie_match(&wanted->trie, channel_name(ch), on_gave_up, wanted);
+    }
+}
+
+static void mark_incomplete(struct wanted *wanted, uint64_t start)
+{
+    struct hub *hub = wanted->hub;
+    struct fetch_call *call = wanted->call;
+    bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
+    for (size_t i = 0; i < call->n_channels; i++) {
+        struct slice name = call->channels[i].name;
+        struct channel *ch = name_is_pattern(name) ? NULL : channel_find(&hub->channels, name, hash_bytes(name));
+        call->channels[i].dropped = ch ? ch->dropped : hub->channels.floor;
+    }
+    if (call->from == FETCH_AFTER && !foreign)
+        find_dropped(wanted, start);
+    for (size_t i = 0; i < call->n_channels; i++) {
+        struct fetch_channel *asked = &call->channels[i];
+        asked->resumable = history_on(hub->config);
+        asked->incomplete = is_incomplete(hub, call, asked->dropped);
+        if (asked->incomplete)
+            call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
+    }
+}
+
+static void on_wanted(void *arg, void *value)
+{
+    (void)value;
+    *(bool *)arg = true;
+}
+
+/* Is it wanted by any of them? Each channel is looked up once per call. */
+static bool is_wanted(struct wanted *wanted, struct channel *ch)
+{
+    if (ch->fetch != wanted->hub->fetches) {
+        ch->fetch = wanted->hub->fetches;
+        ch->fetched = false;
+        trie_match(&wanted->trie, channel_name(ch), on_wanted, &ch->fetched);
+    }
+    return ch->fetched;
+}
+
+static struct msg *message_of(const struct log_entry *entry)
+{
+    return channel_kept(entry->channel, channel_first_after(entry->channel, entry->seq - 1));
+}
+
+static bool is_given(struct wanted *wanted, const struct log_entry *entry)
+{
+    if (!log_entry_is_live(entry) || !is_wanted(wanted, entry->channel))
+        return false;
+    return wanted->call->from != FETCH_LATEST || entry->seq == channel_kept(entry->channel, entry->channel->n_kept - 1)->seq;
+}
+
+/* The place from which on there are `count` that are wanted. */
+static size_t count_back(struct wanted *wanted)
+{
+    const struct log_index *index = &wanted->hub->history.index;
+    size_t place = index->n, last = index->n > LOOK_BACK_AT ? index->n - LOOK_BACK_AT : 0;
+    for (uint32_t n = 0; place > last && n < wanted->call->count; )
+        n += is_given(wanted, log_index_at(index, --place));
+    return place;
+}
+
+static size_t first_place(struct wanted *wanted, uint64_t start)
+{
+    const struct log_index *index = &wanted->hub->history.index;
+    switch (wanted->call->from) {
+    case FETCH_NOW:
+        return index->n;
+    case FETCH_ALL:
+        return 0;
+    case FETCH_TIME:
+        return log_index_from(index, wanted->call->time_ms);
+    case FETCH_COUNT:
+        return count_back(wanted);
+    default:
+        return log_index_after(index, start);
+    }
+}
+
+static int walk_log(struct wanted *wanted, uint64_t start, uint64_t *ret_cut)
+{
+    const struct log_index *index = &wanted->hub->history.index;
+    struct fetch_call *call = wanted->call;
+    size_t cap = 0, bytes = 0, begin = first_place(wanted, start);
+    for (size_t i = begin; i < index->n; i++) {
+        const struct log_entry *entry = log_index_at(index, i);
+        struct msg *m = is_given(wanted, entry) ? message_of(entry) : NULL;
+        if (i - begin >= LOOK_AT || (m && !room_for(call, bytes, m))) {
+            call->more = true;
+            return 0;
+        }
+        if (m && !add(call, &cap, m))
+            return ERR_MEMORY;
+        bytes += m ? msg_size(m) : 0;
+        *ret_cut = entry->seq;
+    }
+    return 0;
+}
+
+static int fetch_patterns(struct hub *hub, struct fetch_call *call, uint64_t start, uint64_t *ret_cut)
+{
+    struct wanted wanted = { .hub = hub, .call = call };
+    int err = add_wanted(&wanted);
+    hub->fetches++;
+    if (!err) {
+        mark_incomplete(&wanted, start);
+        err = walk_log(&wanted, start, ret_cut);
+    }
+    trie_fini(&wanted.trie);
+    return err;
+}
+
+void fetch_run(struct hub *hub, struct fetch_call *call)
+{
+    bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
+    uint64_t start = is_foreign(hub, call->after) ? 0 : call->after.seq, cut = start;      /* of AFTER and LATEST */
 
     call->gap = GAP_NONE;
     call->more = false;
     call->msgs = NULL;
     call->n_msgs = 0;
-    if (sources && heap.at) {
-        look_up(hub, call, start, sources, &heap);
-        err = merge(call, &heap);
-        place(hub, call, foreign);
-    }
+    int err = has_pattern(call) ? fetch_patterns(hub, call, start, &cut) : fetch_channels(hub, call, start, &cut);
     if (err)
         fetch_answer_fini(call);
-    free(sources);
-    free(heap.at);
+    else
+        place(hub, call, foreign, cut);
     hub_answer(hub, &call->call, err);
 }

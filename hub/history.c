@@ -19,6 +19,7 @@ void history_init(struct history *history, const struct config *config, struct c
     *history = (struct history){ .config = config, .channels = channels };
     history->ends.less = ends_before;
     history->ends.placed = end_placed;
+    link_init(&history->gave_up);
 }
 
 void history_fini(struct history *history)
@@ -91,13 +92,22 @@ static void count(struct history *history, int messages, const struct msg *m)
     metric_add(METRIC_history_bytes, messages * (int64_t)msg_size(m));
 }
 
+void history_set_dropped(struct history *history, struct channel *ch, uint64_t upto)
+{
+    ch->dropped = upto;
+    if (history->dropped < upto)
+        history->dropped = upto;
+    ch->gave_up_at = history->dropped;
+    list_add_last(&history->gave_up, &ch->gave_up);
+}
+
 static void drop_oldest(struct history *history, struct channel *ch, int64_t now_ms)
 {
     struct msg *m = channel_kept(ch, 0);
     ch->first = (ch->first + 1) & (ch->cap - 1);
     ch->n_kept--;
     ch->kept_bytes -= msg_size(m);
-    ch->dropped = m->seq;
+    history_set_dropped(history, ch, m->seq);
     count(history, -1, m);
     log_index_gave_up(&history->index);
     msg_unref(m);
@@ -130,7 +140,7 @@ void history_give_up(struct history *history, struct channel *ch, uint64_t upto,
 {
     while (ch->n_kept > 0)
         drop_oldest(history, ch, now_ms);
-    ch->dropped = upto;
+    history_set_dropped(history, ch, upto);
     if (history->drained < ch->dropped)
         history->drained = ch->dropped;
 }

@@ -5,6 +5,9 @@
  * history.bytes. Each channel ages by itself: a heap says whose oldest message is too old first. Over the total, the
  * oldest number of all channels goes, which log_index.h knows.
  *
+ * Which channel of a pattern has given up something after a position is found without a look at all channels: `gave_up` has
+ * them in the order in which they last did, each with how far anything had been given up then (never above that).
+ *
  * Threading  hub thread. Limits: history.size, .ttl, .bytes per channel (history_limits), .max_bytes in all. */
 #pragma once
 #include "hub/base/heap.h"
@@ -25,6 +28,8 @@ struct history {
     struct heap          ends;           /* channels that have something kept, by `ends_ms` */
     size_t               ends_cap;
     size_t               n_kept, bytes;  /* of all channels */
+    struct link          gave_up;        /* struct channel, in the order in which they last gave something up */
+    uint64_t             dropped;        /* highest `dropped` of any channel so far */
     uint64_t             drained;        /* highest `dropped` of a channel that has nothing kept any more (EXACT.md 8) */
 };
 
@@ -46,5 +51,7 @@ void history_give_up(struct history *history, struct channel *ch, uint64_t upto,
 void history_age(struct history *history, int64_t wall_ms, int64_t now_ms);
 /* Wall clock time, or a little before it, at which the next message is too old; INT64_MAX: nothing is kept. */
 int64_t  history_due_ms(const struct history *history);
+/* What is known from elsewhere: all up to here is gone (a restart). */
+void history_set_dropped(struct history *history, struct channel *ch, uint64_t upto);
 /* Number of the oldest message that is kept; UINT64_MAX: none. */
 uint64_t history_oldest(struct history *history);

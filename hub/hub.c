@@ -80,6 +80,7 @@ void hub_free(struct hub *hub)
     errands_fini(hub);
     presence_fini(&hub->presence);
     idempotency_fini(&hub->idempotency);
+    watches_fini(hub);
     history_fini(&hub->history);
     channels_fini(&hub->channels);
     mailbox_fini(&hub->box);
@@ -92,7 +93,7 @@ int hub_restore(struct hub *hub, struct msg *m)
     if (!ch) {
         if (!(ch = channel_get(&hub->channels, msg_channel(m), m->hash)))
             return ERR_MEMORY;
-        ch->dropped = m->prev;      /* the oldest row tells what went before it (EXACT.md 8) */
+        history_set_dropped(&hub->history, ch, m->prev);      /* the oldest row tells what went before it (EXACT.md 8) */
     } else if (m->prev > ch->last) {
         history_give_up(&hub->history, ch, m->prev, hub_now_ms(hub));      /* rows are missing: history was off for a while */
     }

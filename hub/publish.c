@@ -89,7 +89,7 @@ static void remember_key(struct hub *hub, struct publish_call *call, const struc
 {
     const struct msg *m = call->msg;
     struct idempotency_record record = { .key = call->key, .epoch = m->epoch, .seq = m->seq, .time_ms = m->time_ms,
-                                         .subscribers = watch_subscribers(ch) };
+                                         .subscribers = watch_subscribers_all(hub, ch) };
     idempotency_add(&hub->idempotency, &record, hub->config->publish_idempotency_keys);
     if (!hub->store)
         return;
@@ -254,7 +254,7 @@ void publish_run(struct hub *hub, struct publish_call *call)
     number(hub, ch, call->msg);
     if (keyed) {
         remember_key(hub, call, ch);
-        call->subscribers = watch_subscribers(ch);
+        call->subscribers = watch_subscribers_all(hub, ch);
     }
     if (waits) {
         hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, ch };

@@ -149,6 +149,23 @@ void *trie_remove(struct trie *trie, struct slice pattern)
     return value;
 }
 
+static void each_value(const struct trie_node *node, trie_found_fn *each, void *arg)
+{
+    if (node->here)
+        each(arg, node->here);
+    if (node->below)
+        each(arg, node->below);
+}
+
+void trie_each(const struct trie *trie, trie_found_fn *each, void *arg)
+{
+    if (trie->root)
+        each_value(trie->root, each, arg);
+    for (size_t i = 0; i < trie->nodes.n_heads; i++)
+        for (struct chain_link *link = trie->nodes.heads[i]; link; link = link->next)
+            each_value(node_of(link), each, arg);
+}
+
 void trie_fini(struct trie *trie)
 {
     for (size_t i = 0; i < trie->nodes.n_heads; i++)

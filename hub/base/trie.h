@@ -36,4 +36,6 @@ void *trie_find(const struct trie *trie, struct slice pattern);      /* of exact
 void *trie_remove(struct trie *trie, struct slice pattern);          /* its value; NULL: there was none */
 /* Calls found() for each value whose pattern matches this valid channel name, in no particular order. */
 void  trie_match(const struct trie *trie, struct slice name, trie_found_fn *found, void *arg);
+/* Calls each() for all values, in no particular order. */
+void  trie_each(const struct trie *trie, trie_found_fn *each, void *arg);
 void  trie_fini(struct trie *trie);                                   /* not the values */
