@@ -200,9 +200,7 @@ static void a_narrow_pattern_is_answered_in_pieces_that_lose_nothing(void **stat
 {
     struct rig *rig = *state;
     struct fetch_channel channel;
-    struct config many = rig->config;
-    many.history_size = 1 << 20;
-    hub_reconfigure(rig->hub, &many);
+    rig->config.history_size = rig->config.history_bytes = rig->config.history_max_bytes = 1 << 28;
     for (int i = 0; i < 40000; i++)
         publish(rig, "noise");
     publish(rig, "orders.a");
