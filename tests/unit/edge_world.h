@@ -1,4 +1,4 @@
-/* edge_world.h — an edge between a scripted hub and clients that take what they like, for test_edge.c.
+/* edge_world.h — an edge between a scripted hub and clients that take what they like: what the tests of transports/ stand on.
  *
  * The hub is a mailbox and an array of messages per channel. It answers calls in order when the test says so, gives up history
  * when told to, and loses mail on request. Clients read the real wire formats and check all the time what is promised:
@@ -145,10 +145,10 @@ static void publish_len(char name, size_t len, bool mailed)
     if (ch->subscribers && mailed)
         mail_message(m);
 }
-static void publish(char name) { publish_len(name, 10, true); }
+static inline void publish(char name) { publish_len(name, 10, true); }
 
 /* History of the channel keeps only the newest `keep`. */
-static void forget(char name, uint32_t keep)
+static inline void forget(char name, uint32_t keep)
 {
     struct channel_model *ch = &world->channels[name - 'a'];
     if (ch->n > keep && ch->msgs[ch->n - keep - 1]->seq > ch->dropped)
@@ -592,27 +592,27 @@ static int subscribe_from(struct client *c, const char *channels, enum fetch_fro
         c->position = after;
     return err;
 }
-static struct client *subscriber(const struct protocol *protocol, const char *channels)
+static inline struct client *subscriber(const struct protocol *protocol, const char *channels)
 {
     struct client *c = connect_as(protocol);
     assert_int_equal(subscribe_from(c, channels, FETCH_NOW, 0, false), 0);
     return c;
 }
-static struct client *resumer(const struct protocol *protocol, const char *channels, uint64_t after)
+static inline struct client *resumer(const struct protocol *protocol, const char *channels, uint64_t after)
 {
     struct client *c = connect_as(protocol);
     assert_int_equal(subscribe_from(c, channels, FETCH_AFTER, after, false), 0);
     return c;
 }
 
-static void unsubscribe(struct client *c, char name)
+static inline void unsubscribe(struct client *c, char name)
 {
     assert_int_equal(conn_unsubscribe(c->conn, slice(&name, 1)), 0);
     view_of(c, name)->subscribed = false;
 }
 
 /* Every channel that is subscribed has been delivered to its end. */
-static void check_complete(struct client *c)
+static inline void check_complete(struct client *c)
 {
     for (int i = 0; i < CHANNELS; i++) {
         const struct view *v = &c->views[i];
@@ -626,7 +626,7 @@ static void check_complete(struct client *c)
     }
 }
 
-static void expect_log(struct client *c, const char *wanted)
+static inline void expect_log(struct client *c, const char *wanted)
 {
     buf_add_char(&c->log, '\0');
     assert_string_equal(c->log.at, wanted);
@@ -662,3 +662,20 @@ static void world_end(void)
     free(world);
     world = NULL;
 }
+
+static inline int begin_world(void **state)
+{
+    (void)state;
+    world_begin();
+    return 0;
+}
+
+static inline int end_world(void **state)
+{
+    (void)state;
+    if (world)
+        world_end();
+    return 0;
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, begin_world, end_world)

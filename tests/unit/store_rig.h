@@ -2,17 +2,17 @@
  * made again from their number. A process that dies is a forked child that kills itself. */
 #pragma once
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE     /* nftw */
+#define _GNU_SOURCE     /* own_dir.h */
 #endif
 #include "hub/base/err.h"
 #include "hub/call.h"
 #include "hub/config/config.h"
 #include "hub/health.h"
 #include "hub/store.h"
+#include "tests/unit/own_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -29,7 +29,8 @@
 enum { PATIENCE_MS = 60000, RIG_PATH = 200 };
 
 struct rig {
-    char              root[64], dir[RIG_PATH];      /* dir: the store's folder, in root */
+    struct own_dir    root;
+    char              dir[RIG_PATH];                /* the store's folder, in root */
     struct config     config;
     struct store     *store;                        /* NULL: closed */
     struct hub_start  start;
@@ -42,14 +43,13 @@ struct rig {
 static inline int rig_setup(void **state)
 {
     struct rig *rig = calloc(1, sizeof *rig);
-    snprintf(rig->root, sizeof rig->root, "/tmp/carillon-store-XXXXXX");
-    if (!mkdtemp(rig->root))
+    *state = rig;
+    if (own_dir_make(&rig->root))
         return -1;
-    snprintf(rig->dir, sizeof rig->dir, "%s/data", rig->root);
+    snprintf(rig->dir, sizeof rig->dir, "%s/data", rig->root.path);
     rig->config.store_dir = rig->dir;
     rig->config.store_sync = STORE_SYNC_BATCH;
     health_set(HEALTH_STORE, NULL);
-    *state = rig;
     return 0;
 }
 
@@ -60,14 +60,6 @@ static inline const char *rig_path(const struct rig *rig, const char *name)
     char *path = paths[next++ % 4];
     snprintf(path, sizeof paths[0], "%s/%s", rig->dir, name);
     return path;
-}
-
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)
-{
-    (void)st;
-    (void)type;
-    (void)where;
-    return remove(path);
 }
 
 static inline void rig_close(struct rig *rig)
@@ -82,7 +74,7 @@ static inline int rig_teardown(void **state)
 {
     struct rig *rig = *state;
     rig_close(rig);
-    nftw(rig->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    own_dir_remove(&rig->root);
     health_set(HEALTH_STORE, NULL);
     free(rig);
     return 0;

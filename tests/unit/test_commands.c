@@ -1,4 +1,5 @@
 /* Subcommands as main() sees them, and the API keys that `key new` makes. What they print is captured. */
+#define _GNU_SOURCE     /* own_dir.h */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,6 +11,8 @@
 #include "hub/commands.h"
 #include "hub/config/api_key.h"
 #include "hub/config/config.h"
+#include "tests/unit/own_dir.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,9 +141,8 @@ static void help_of_a_wrong_topic_names_the_nearest_and_fails(void **state)
 
 static void check_config_says_ok_or_everything_that_is_wrong(void **state)
 {
-    char path[] = "/tmp/carillon-check-XXXXXX";
-    int fd = mkstemp(path);
-    (void)state;
+    char path[OWN_FILE_MAX];
+    int fd = open(own_dir_file(*state, "c.ini", path), O_RDWR | O_CREAT, 0600);
     assert_true(fd >= 0);
     struct outcome *good = RUN("check-config", path);
     assert_int_equal(good->status, 0);
@@ -149,7 +151,6 @@ static void check_config_says_ok_or_everything_that_is_wrong(void **state)
     ssize_t written = write(fd, "[history]\nsise = 1\nttl = soon\n", 30);
     struct outcome *bad = RUN("check-config", path);
     close(fd);
-    unlink(path);
     assert_int_equal(written, 30);
     assert_int_equal(bad->status, 1);
     assert_contains(bad->err, ":2: history.sise is not a setting; did you mean history.size?");
@@ -165,12 +166,11 @@ static void check_config_says_ok_or_everything_that_is_wrong(void **state)
 
 static void the_line_that_key_new_prints_admits_the_key_it_prints(void **state)
 {
-    char path[] = "/tmp/carillon-key-XXXXXX", key[API_KEY_TEXT] = "";
+    char path[OWN_FILE_MAX], key[API_KEY_TEXT] = "";
     const struct config *config = NULL;
     struct config_report report = { 0 };
     struct principal *principal = NULL, *stranger = NULL;
-    int fd = mkstemp(path);
-    (void)state;
+    int fd = open(own_dir_file(*state, "c.ini", path), O_RDWR | O_CREAT, 0600);
     assert_true(fd >= 0);
     struct outcome *o = RUN("key", "new", "--name", "shop", "--scope=publish:chat.**", "--scope", "history");
     char *section = strstr(o->out, "[keys]\n");
@@ -178,7 +178,6 @@ static void the_line_that_key_new_prints_admits_the_key_it_prints(void **state)
     ssize_t written = section ? write(fd, section, strlen(section)) : -1;
     close(fd);
     int err = config_load_file(path, &report, &config);
-    unlink(path);
     assert_int_equal(o->status, 0);
     assert_true(written > 0);
     assert_int_equal(err, 0);
@@ -246,8 +245,8 @@ int main(void)
         cmocka_unit_test(no_subcommand_shows_usage_on_standard_error_and_help_on_standard_output),
         cmocka_unit_test(help_of_a_subcommand_is_printed_for_it_unless_it_has_its_own),
         cmocka_unit_test(help_of_a_wrong_topic_names_the_nearest_and_fails),
-        cmocka_unit_test(check_config_says_ok_or_everything_that_is_wrong),
-        cmocka_unit_test(the_line_that_key_new_prints_admits_the_key_it_prints),
+        IN_OWN_DIR(check_config_says_ok_or_everything_that_is_wrong),
+        IN_OWN_DIR(the_line_that_key_new_prints_admits_the_key_it_prints),
         cmocka_unit_test(keys_are_32_random_bytes_in_hexadecimal_and_never_the_same),
         cmocka_unit_test(the_fingerprint_is_the_sha256_of_the_text_and_reads_back),
         cmocka_unit_test(key_refuses_what_it_does_not_know_and_makes_nothing),

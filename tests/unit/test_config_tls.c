@@ -1,4 +1,5 @@
 /* tls.cert and tls.key: what makes TLS, what is a mistake, and what a reload does with a certificate that has changed. */
+#define _GNU_SOURCE     /* own_dir.h */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,13 +9,15 @@
 #include "hub/base/err.h"
 #include "hub/config/config.h"
 #include "tests/unit/own_certificate.h"
+#include "tests/unit/own_dir.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 struct fixture {
-    char dir[64], cert[96], key[96], cert_flag[128], key_flag[128];
+    struct own_dir dir;
+    char cert[OWN_FILE_MAX], key[OWN_FILE_MAX], cert_flag[OWN_FILE_MAX + 16], key_flag[OWN_FILE_MAX + 16];
     struct config_report report;
     const struct config *config;
 };
@@ -29,11 +32,10 @@ static void renew(struct fixture *f, long seconds)
 static int setup(void **state)
 {
     struct fixture *f = *state = calloc(1, sizeof *f);
-    strcpy(f->dir, "/tmp/carillon-tls-XXXXXX");
-    if (!mkdtemp(f->dir))
+    if (own_dir_make(&f->dir))
         return -1;
-    snprintf(f->cert, sizeof f->cert, "%s/cert.pem", f->dir);
-    snprintf(f->key, sizeof f->key, "%s/key.pem", f->dir);
+    own_dir_file(&f->dir, "cert.pem", f->cert);
+    own_dir_file(&f->dir, "key.pem", f->key);
     snprintf(f->cert_flag, sizeof f->cert_flag, "--tls.cert=%s", f->cert);
     snprintf(f->key_flag, sizeof f->key_flag, "--tls.key=%s", f->key);
     renew(f, 90 * 86400L);
@@ -45,9 +47,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     config_unref(f->config);
     config_report_fini(&f->report);
-    unlink(f->cert);
-    unlink(f->key);
-    rmdir(f->dir);
+    own_dir_remove(&f->dir);
     free(f);
     return 0;
 }

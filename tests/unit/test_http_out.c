@@ -1,6 +1,6 @@
 /* Requests to other servers: what comes back, what is cut off, and that nothing can hold the thread or the stop up. The other
  * server is a thread for each connection that does what the path says. */
-#define _GNU_SOURCE     /* memmem */
+#define _GNU_SOURCE     /* memmem; own_dir.h */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/own_certificate.h"
+#include "tests/unit/own_dir.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/call.h"
@@ -392,13 +393,10 @@ static void http_is_refused_unless_it_is_allowed(void **state)
 
 static void over_tls_the_server_must_be_vouched_for_and_have_the_right_name(void **state)
 {
-    char cert[] = "/tmp/carillon-ca-XXXXXX", key[] = "/tmp/carillon-key-XXXXXX", url[100], by_address[100];
+    char cert[OWN_FILE_MAX], key[OWN_FILE_MAX], url[100], by_address[100];
     struct own_certificate own = own_certificate_new(3600);
     struct rig rig;
-    (void)state;
-    close(mkstemp(cert));
-    close(mkstemp(key));
-    own_certificate_write(&own, cert, key);
+    own_certificate_write(&own, own_dir_file(*state, "cert.pem", cert), own_dir_file(*state, "key.pem", key));
     rig_open(&rig, &own);
     url_of(&rig, "/fine", url);
     snprintf(by_address, sizeof by_address, "https://127.0.0.1:%d/fine", rig.server.port);
@@ -420,8 +418,6 @@ static void over_tls_the_server_must_be_vouched_for_and_have_the_right_name(void
     assert_int_equal(atomic_load(&rig.server.n_heads), 1);
     rig_close(&rig);
     own_certificate_free(&own);
-    unlink(cert);
-    unlink(key);
 }
 
 /* ---- many, cancelled, stopped ---- */
@@ -526,7 +522,7 @@ int main(void)
         cmocka_unit_test(what_is_no_answer_is_told_as_unreachable),
         cmocka_unit_test(a_server_that_is_silent_has_its_time),
         cmocka_unit_test(http_is_refused_unless_it_is_allowed),
-        cmocka_unit_test(over_tls_the_server_must_be_vouched_for_and_have_the_right_name),
+        IN_OWN_DIR(over_tls_the_server_must_be_vouched_for_and_have_the_right_name),
         cmocka_unit_test(many_at_once_are_all_answered),
         cmocka_unit_test(what_is_cancelled_ends_and_the_others_go_on),
         cmocka_unit_test(a_stop_answers_all_that_is_left),

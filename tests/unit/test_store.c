@@ -241,7 +241,7 @@ static void files_that_may_not_grow_turn_it_red_until_they_may(void **state)
 {
     struct rig *rig = *state;
     for (int sync = STORE_SYNC_BATCH; sync <= STORE_SYNC_EACH; sync++) {
-        snprintf(rig->dir, sizeof rig->dir, "%s/data%d", rig->root, sync);
+        snprintf(rig->dir, sizeof rig->dir, "%s/data%d", rig->root.path, sync);
         signal(SIGXFSZ, SIG_IGN);
         assert_int_equal(getrlimit(RLIMIT_FSIZE, &no_limit), 0);
         rig_open(rig, (enum store_sync)sync);
@@ -471,7 +471,7 @@ static void a_wal_that_was_torn_anywhere_opens_with_a_beginning_of_what_was_writ
     uint64_t fewest = 200;
     for (int cut = 1; cut < 12; cut++) {
         uint64_t highest = 0;
-        snprintf(rig->dir, sizeof rig->dir, "%s/data%d", rig->root, cut);
+        snprintf(rig->dir, sizeof rig->dir, "%s/data%d", rig->root.path, cut);
         assert_int_equal(in_child(rig, commit_and_die, NULL), -SIGKILL);
         assert_int_equal(stat(rig_path(rig, "carillon.db-wal"), &st), 0);
         assert_int_equal(truncate(rig_path(rig, "carillon.db-wal"), st.st_size - cut * cut * 1000), 0);

@@ -86,7 +86,7 @@ static void a_new_store_has_an_epoch_of_its_own_and_numbers_from_1(void **state)
     struct rig *rig = *state;
     uint64_t first = epoch_at_start(rig, STORE_SYNC_BATCH);
     assert_true(first != 0 && rig->start.next == 1 && rig->start.reserved == 1 && rig->start.floor == 0);
-    snprintf(rig->dir, sizeof rig->dir, "%s/other", rig->root);
+    snprintf(rig->dir, sizeof rig->dir, "%s/other", rig->root.path);
     assert_true(epoch_at_start(rig, STORE_SYNC_BATCH) != first);
 }
 
@@ -174,7 +174,7 @@ static void a_store_restored_from_a_copy_has_a_new_epoch(void **state)
     struct rig *rig = *state;
     stop(rig, STORE_SYNC_EACH);
     uint64_t epoch = rig->start.epoch;
-    shell("cp -a %s %s/backup && rm -r %s && mv %s/backup %s", rig->dir, rig->root, rig->dir, rig->root, rig->dir);
+    shell("cp -a %s %s/backup && rm -r %s && mv %s/backup %s", rig->dir, rig->root.path, rig->dir, rig->root.path, rig->dir);
     uint64_t second = epoch_at_start(rig, STORE_SYNC_EACH);
     assert_true(second != epoch);
     assert_true(epoch_at_start(rig, STORE_SYNC_EACH) == second);      /* once */
@@ -187,10 +187,10 @@ static void an_older_database_put_back_into_the_same_file_has_a_new_epoch(void *
     struct rig *rig = *state;
     stop(rig, STORE_SYNC_EACH);
     uint64_t epoch = rig->start.epoch;
-    shell("cp %s/carillon.db %s/old.db", rig->dir, rig->root);
+    shell("cp %s/carillon.db %s/old.db", rig->dir, rig->root.path);
     stop(rig, STORE_SYNC_EACH);
     assert_true(rig->start.epoch == epoch);
-    shell("cp %s/old.db %s/carillon.db", rig->root, rig->dir);
+    shell("cp %s/old.db %s/carillon.db", rig->root.path, rig->dir);
     assert_true(epoch_at_start(rig, STORE_SYNC_EACH) != epoch);
 }
 
@@ -199,10 +199,10 @@ static void a_copy_of_the_running_store_put_back_after_it_stopped_has_a_new_epoc
     struct rig *rig = *state;
     rig_open(rig, STORE_SYNC_EACH);
     uint64_t epoch = rig->start.epoch;
-    shell("cp %s/carillon.db %s/old.db && cp %s/carillon.db-wal %s/old.db-wal", rig->dir, rig->root, rig->dir, rig->root);
+    shell("cp %s/carillon.db %s/old.db && cp %s/carillon.db-wal %s/old.db-wal", rig->dir, rig->root.path, rig->dir, rig->root.path);
     assert_int_equal(rig_commit(rig, group_of(rig, 1, 10)), 0);
     rig_close(rig);
-    shell("cp %s/old.db %s/carillon.db && cp %s/old.db-wal %s/carillon.db-wal", rig->root, rig->dir, rig->root, rig->dir);
+    shell("cp %s/old.db %s/carillon.db && cp %s/old.db-wal %s/carillon.db-wal", rig->root.path, rig->dir, rig->root.path, rig->dir);
     assert_true(epoch_at_start(rig, STORE_SYNC_EACH) != epoch);
 }
 
@@ -211,8 +211,8 @@ static void a_folder_that_was_moved_is_the_same_store(void **state)
     struct rig *rig = *state;
     stop(rig, STORE_SYNC_BATCH);
     uint64_t epoch = rig->start.epoch;
-    shell("mv %s %s/moved", rig->dir, rig->root);
-    snprintf(rig->dir, sizeof rig->dir, "%s/moved", rig->root);
+    shell("mv %s %s/moved", rig->dir, rig->root.path);
+    snprintf(rig->dir, sizeof rig->dir, "%s/moved", rig->root.path);
     assert_true(epoch_at_start(rig, STORE_SYNC_BATCH) == epoch);
 }
 
@@ -321,9 +321,9 @@ static void a_path_that_is_no_folder_is_refused(void **state)
     struct rig *rig = *state;
     shell("echo > %s", rig->dir);
     assert_refused(rig, ERR_STORE_OPEN, rig->dir, "not a directory");
-    snprintf(rig->dir, sizeof rig->dir, "%s/missing/data", rig->root);
+    snprintf(rig->dir, sizeof rig->dir, "%s/missing/data", rig->root.path);
     assert_refused(rig, ERR_STORE_OPEN, rig->dir, "No such file or directory");
-    snprintf(rig->dir, sizeof rig->dir, "%s/two", rig->root);
+    snprintf(rig->dir, sizeof rig->dir, "%s/two", rig->root.path);
     shell("mkdir -p %s/carillon.db", rig->dir);
     assert_refused(rig, ERR_STORE_OPEN, rig_path(rig, "carillon.db"), "Is a directory");
 }
@@ -341,7 +341,7 @@ static void a_folder_or_file_without_permission_is_refused(void **state)
 {
     struct rig *rig = *state;
     stop(rig, STORE_SYNC_BATCH);
-    assert_int_equal(chmod(rig->root, 0755), 0);
+    assert_int_equal(chmod(rig->root.path, 0755), 0);
     assert_int_equal(chmod(rig->dir, 0500), 0);
     assert_int_equal(chmod(rig_path(rig, "carillon.db"), 0444), 0);
     assert_int_equal(in_child(rig, open_as_nobody, "Permission denied"), 7);
