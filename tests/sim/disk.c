@@ -11,6 +11,7 @@ static void image_clear(struct disk_image *image)
     for (size_t i = 0; i < image->n; i++)
         msg_unref(image->rows[i]);
     free(image->rows);
+    free(image->keys);
     *image = (struct disk_image){ 0 };
 }
 
@@ -25,6 +26,17 @@ static void image_add(struct disk_image *image, struct msg *m)
     image->rows[image->n++] = msg_ref(m);
 }
 
+static void image_add_key(struct disk_image *image, const struct idempotency_record *key)
+{
+    if (image->n_keys == image->cap_keys) {
+        image->cap_keys = image->cap_keys ? image->cap_keys * 2 : 64;
+        image->keys = realloc(image->keys, image->cap_keys * sizeof *image->keys);
+        if (!image->keys)
+            abort();
+    }
+    image->keys[image->n_keys++] = *key;
+}
+
 static void image_copy(struct disk_image *to, const struct disk_image *from)
 {
     image_clear(to);
@@ -36,6 +48,8 @@ static void image_copy(struct disk_image *to, const struct disk_image *from)
     to->trim = from->trim;
     memcpy(to->records, from->records, sizeof to->records);
     to->n_records = from->n_records;
+    for (size_t i = 0; i < from->n_keys; i++)
+        image_add_key(to, &from->keys[i]);
 }
 
 static void trim(struct disk *disk)
@@ -69,6 +83,7 @@ static void submit(struct store *store, struct store_group *group)
     struct disk *disk = (struct disk *)store;
     sim_check(disk->sim, disk->n_queue < 2, "a third group is submitted to the store");
     disk->queue[disk->n_queue++] = group;
+    disk->submitted++;
 }
 
 /* EXACT.md 8: what is trimmed is not needed, and the floor speaks for the channels that have nothing left. */
@@ -117,6 +132,21 @@ static void commit_record(struct disk *disk, const struct store_record *change)
     memcpy(record->value, change->value.at, change->value.len);
 }
 
+static void commit_keys(struct disk *disk, const struct store_group *group)
+{
+    struct disk_image *image = &disk->committed;
+    size_t left = 0;
+    for (size_t i = 0; i < group->n_keys; i++) {
+        sim_check(disk->sim, image->n_keys == 0 || group->keys[i].number > image->keys[image->n_keys - 1].number, "key %lu comes after a higher one",
+                  group->keys[i].number);
+        image_add_key(image, &group->keys[i]);
+    }
+    for (size_t i = 0; i < image->n_keys; i++)
+        if (image->keys[i].number >= group->keys_trim)
+            image->keys[left++] = image->keys[i];
+    image->n_keys = left;
+}
+
 static void commit(struct disk *disk, const struct store_group *group)
 {
     struct disk_image *image = &disk->committed;
@@ -130,6 +160,7 @@ static void commit(struct disk *disk, const struct store_group *group)
     }
     for (const struct store_record *record = group->records; record; record = record->next)
         commit_record(disk, record);
+    commit_keys(disk, group);
     image->reserved = group->reserve > image->reserved ? group->reserve : image->reserved;
     if (group->trim > image->trim) {
         image->trim = group->trim;

@@ -21,6 +21,8 @@ struct disk_image {
     uint64_t     epoch, reserved, floor, trim;
     struct disk_record { char kind[16], key[8], value[24]; } records[DISK_RECORDS];
     size_t       n_records;
+    struct idempotency_record *keys;     /* in order of number */
+    size_t       n_keys, cap_keys;
 };
 
 struct disk {
@@ -29,6 +31,7 @@ struct disk {
     struct disk_image   committed, synced;
     struct store_group *queue[2];        /* submitted and not answered, oldest first */
     size_t              n_queue;
+    uint64_t            submitted;       /* how many groups there were */
     uint64_t            generation;
     uint64_t            epochs;          /* how many there were */
     struct post         to_hub;

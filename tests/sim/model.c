@@ -187,6 +187,7 @@ void model_tick(struct model *model)
         if (!ch->known || !ch->quiet || ch->quiet_ms + model->sim->config.history_ttl_ms > model->sim->mono_ms)
             continue;
         ch->known = false;
+        ch->maybe_forgotten = true;
         model->floor = larger(model->floor, larger(ch->dropped, ch->born));
         happened(forgotten);
     }
@@ -209,9 +210,11 @@ static void complete(struct model *model, struct model_msg *m)
     check_prev(model, m, m->call->msg);
     m->fate = DONE;
     m->call = NULL;
+    model->under_way--;
     model->channels[m->channel].open--;
     model->head = m->seq;
-    model->channels[m->channel].last = m->seq;
+    model->channels[m->channel].last = model->channels[m->channel].completed = m->seq;
+    model->channels[m->channel].maybe_forgotten = false;
     keep(model, m);
 }
 
@@ -266,8 +269,18 @@ static void check_refusal(const struct model *model, const struct publish_call *
     sim_check(model->sim, err != ERR_BUSY || model->sim->config.store_dir[0], "busy, without a store");
 }
 
+/* A key waits for the store also when no history keeps its message, and what comes after it waits with it: EXACT.md 1. */
+static bool waits(const struct model *model, const struct publish_call *call)
+{
+    const struct config *config = &model->sim->config;
+    bool stores = config->store_dir[0] && config->store_sync != STORE_SYNC_OFF;
+    return (stores && (model_history_on(model) || idempotency_wanted(&call->key))) || model->under_way > 0;
+}
+
 static void on_publish(struct model *model, struct publish_call *call)
 {
+    if (retries_answered(&model->sim->retries, call))
+        return;
     if (call->msg->seq == 0) {
         check_refusal(model, call);
         return;
@@ -281,8 +294,11 @@ static void on_publish(struct model *model, struct publish_call *call)
     model->channels[m->channel].open++;
     be_born(model, m->channel);
     model->channels[m->channel].quiet = false;
-    bool waits = model->sim->config.store_dir[0] && model->sim->config.store_sync != STORE_SYNC_OFF && model_history_on(model);
-    if (!waits)
+    model->channels[m->channel].submitted = m->seq;
+    retries_numbered(&model->sim->retries, call);
+    bool late = waits(model, call);
+    model->under_way++;
+    if (!late)
         complete(model, m);
 }
 
@@ -293,9 +309,11 @@ static void on_stored(struct model *model, const struct seen_letter *seen)
         for (size_t i = 0; i < seen->n; i++) {
             struct model_msg *m = (struct model_msg *)model_find(model, seen->seqs[i]);
             sim_check(model->sim, m && m->fate != FAILED, "the store was given message %lu, which had failed", seen->seqs[i]);
-            if (m->fate == UNDER_WAY)
-                complete(model, m);
+            sim_check(model->sim, m->fate == DONE || m->group == seen->letter, "message %lu went to the store in another group", m->seq);
         }
+        for (size_t i = 0; i < model->n; i++)
+            if (model->msgs[i].fate == UNDER_WAY && model->msgs[i].group == seen->letter)
+                complete(model, &model->msgs[i]);
         return;
     }
     for (size_t i = 0; i < model->n; i++) {
@@ -306,7 +324,10 @@ static void on_stored(struct model *model, const struct seen_letter *seen)
                   m->call->call.err);
         m->fate = FAILED;
         m->call = NULL;
+        model->under_way--;
         model->channels[m->channel].open--;
+        model->channels[m->channel].submitted = model->channels[m->channel].completed;
+        retries_failed(&model->sim->retries, m->seq);
         model->head = m->seq;
     }
 }
@@ -487,6 +508,18 @@ static void on_letter(struct model *model, const struct seen_letter *seen)
     }
 }
 
+/* What a turn has collected goes to the store as one group, all of it. */
+static void see_group(struct model *model)
+{
+    const struct disk *disk = &model->sim->disk;
+    if (model->groups == disk->submitted)
+        return;
+    model->groups = disk->submitted;
+    for (size_t i = 0; i < model->n; i++)
+        if (model->msgs[i].fate == UNDER_WAY && !model->msgs[i].group)
+            model->msgs[i].group = &disk->queue[disk->n_queue - 1]->letter;
+}
+
 static void check_under_way(const struct model *model)
 {
     for (size_t i = 0; i < model->n; i++)
@@ -504,6 +537,8 @@ void model_after_turn(struct model *model)
         free(seen->seqs);
         settle(model);
     }
+    see_group(model);
+    retries_after_turn(&model->sim->retries);
     check_under_way(model);
 }
 
@@ -568,14 +603,25 @@ static void restore_row(struct model *model, const struct msg *row, uint64_t *be
         ch->born = larger(ch->born, row->prev);
     }
     before[m->channel] = row->seq;
+    ch->submitted = ch->completed = row->seq;
     keep(model, m);
     model->newest_ms = row->time_ms > model->newest_ms ? row->time_ms : model->newest_ms;
+}
+
+static int64_t newest_key_ms(const struct disk_image *image)
+{
+    int64_t newest = 0;
+    for (size_t i = 0; i < image->n_keys; i++)
+        newest = image->keys[i].time_ms > newest ? image->keys[i].time_ms : newest;
+    return newest;
 }
 
 void model_restart(struct model *model, const struct hub_start *start, struct msg *const *rows, size_t n, bool same_epoch)
 {
     sim_check(model->sim, !same_epoch || start->next >= model->next, "numbers go on at %lu, but %lu was given", start->next,
               model->next - 1);
+    retries_restart(&model->sim->retries, &model->sim->disk.committed, same_epoch);
+    model->under_way = 0;
     if (same_epoch)
         compare_rows(model, rows, n);
     else
@@ -586,7 +632,7 @@ void model_restart(struct model *model, const struct hub_start *start, struct ms
     model->next = start->next;
     model->head = start->next - 1;
     model->floor = start->floor;
-    model->newest_ms = 0;
+    model->newest_ms = newest_key_ms(&model->sim->disk.committed);
     model->unkept = 0;
     begin_channels(model, rows, n);
     uint64_t before[CHANNELS] = { 0 };

@@ -32,11 +32,15 @@ struct model_msg {
     size_t               size;                    /* msg_size */
     int64_t              time_ms;
     struct publish_call *call;                    /* while UNDER_WAY */
+    const struct letter *group;                   /* likewise: what it goes to the store with; NULL: not yet */
 };
 
 struct model_channel {
     uint64_t last;                                /* newest DONE */
     uint64_t dropped;                             /* newest DONE that history gave up: what is truly missing */
+    uint64_t submitted;                           /* newest that has a number and has not failed, as far as the hub knows; 0: none */
+    uint64_t completed;                           /* likewise, newest DONE */
+    bool     maybe_forgotten;                     /* with its channel; then it knows of none until one is DONE again */
     uint64_t born;                                /* `dropped` may have begun at up to this */
     bool     known;                               /* has not been forgotten, for certain */
     bool     watched[PEERS];
@@ -65,6 +69,8 @@ struct model {
     struct model_channel channels[CHANNELS];
     struct seen_letter   letters[LETTERS_MAX];
     size_t               n_letters;
+    size_t               under_way;
+    uint64_t             groups;                  /* how many had been submitted to the store */
 };
 
 /* A hub begins with this, and with these rows (in order of number; seq, prev, hash, time_ms as stored). */

@@ -91,6 +91,8 @@ static void choose_config(struct sim *sim)
     config->sse_heartbeat_ms = one_of(sim, 1000, 2000, 4000);
     config->ws_ping_ms = one_of(sim, 1000, 2000, 4000);
     config->limits_commands = (size_t)one_of(sim, 1, 3, 64);
+    config->publish_idempotency_keys = (size_t)one_of(sim, 2, 6, 100, 100);
+    config->publish_idempotency_ttl_ms = one_of(sim, 1000, 5000, 60000, 86400000);
     sim->strict = *config;
     sim->strict.dev = false;
     sim->largest = (size_t)(chance(sim, 20) ? 60000 : 6000);
@@ -103,7 +105,7 @@ static void set_up(struct sim *sim, uint64_t seed, bool tracing)
     choose_config(sim);
     sim->n_edges = (int)(1 + dice(sim, EDGES_MAX));
     line_ops_init(&sim->line_ops, (size_t)one_of(sim, 0, 0, 0, 500));
-    sim->model.sim = sim->writer.sim = sim->recorder.sim = sim->operator.sim = sim;
+    sim->model.sim = sim->retries.sim = sim->writer.sim = sim->recorder.sim = sim->operator.sim = sim;
     disk_init(&sim->disk, sim);
     world_open(sim);
     sim->n_listeners = (int)(1 + dice(sim, LISTENERS_MAX));
@@ -298,6 +300,7 @@ static void tear_down(struct sim *sim)
     }
     world_take_apart(sim);
     disk_fini(&sim->disk);
+    retries_fini(&sim->retries);
     model_fini(&sim->model);
     authority_free(sim->authority);
     check_nothing_left(sim);

@@ -17,6 +17,7 @@
 #include "tests/sim/model.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/recorder.h"
+#include "tests/sim/retries.h"
 #include "tests/sim/writer.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
@@ -36,6 +37,7 @@ struct sim {
     struct disk      disk;
     struct writer    writer;
     struct recorder  recorder;
+    struct retries   retries;
     struct operator  operator;
     struct hub      *hub;
     struct authority *authority;

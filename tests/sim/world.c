@@ -41,6 +41,8 @@ static void open_as(struct sim *sim, bool clean, bool power)
     sim_check(sim, sim->hub, "no hub");
     for (size_t i = 0; i < image->n; i++)
         sim_check(sim, hub_restore(sim->hub, image->rows[i]) == 0, "a row cannot be restored");
+    for (size_t i = 0; i < image->n_keys; i++)
+        sim_check(sim, hub_restore_key(sim->hub, &image->keys[i]) == 0, "a key cannot be restored");
     model_restart(&sim->model, &start, image->rows, image->n, same);
     post_init(&sim->disk.to_hub, hub_mailbox(sim->hub), SIZE_MAX);
     open_edges(sim);

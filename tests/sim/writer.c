@@ -69,7 +69,7 @@ static void publish_answered(struct call *call)
     struct publish_call *publish = (struct publish_call *)call;
     struct sim *sim = ((struct writer *)call->owner)->sim;
     sim_trace(sim, "writer: publish answered %d, number %lu", call->err, publish->msg->seq);
-    if (!sim->dead && call->err == 0)
+    if (!sim->dead && call->err == 0 && !publish->replayed)
         happened(published);
     if (call->err == ERR_STORE_FAILED)
         happened(publish_failed);
@@ -87,6 +87,7 @@ void writer_publish(struct writer *writer)
     int channel = (int)(chance(sim, 400) ? 0 : dice(sim, CHANNELS));
     struct publish_call *call = calloc(1, sizeof *call);
     call->msg = payload_new(sim, ++writer->tags, channel);
+    retries_dress(&sim->retries, call);
     sim_trace(sim, "writer: publish %u to %s, %zu bytes", writer->tags, channel_names[channel], msg_size(call->msg));
     send_call(writer, &call->call, CALL_PUBLISH, publish_answered);
 }
