@@ -31,6 +31,7 @@ enum letter_kind {
     CALL_LEAVE,        /* struct call: this edge ends when it is answered; no errand comes to it after that */
     CALL_KEYS,         /* struct call */
     CALL_MEMBERS,      /* struct members_call */
+    CALL_MATCH,        /* struct match_call */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
@@ -148,6 +149,18 @@ struct channels_call {
     struct channel_info *infos;       /* malloc'ed, to be freed by the origin */
     size_t               n_infos;
     bool                 more;
+};
+
+/* Some of the channels that have a subscriber or a kept message and match a pattern, in no order. To find all of them one asks on with
+ * the cursor of the answer: a call looks at MATCH_LOOKS channels or a few more, whatever there are, so others are served in between. A
+ * channel that is there all the time is found once; one that comes or goes meanwhile may be. ERR_MEMORY. */
+enum { MATCH_LOOKS = 4096 };
+struct match_call {
+    struct call  call;
+    struct slice pattern;
+    size_t       limit;               /* about how many to find at most: channels_scan() goes by the handful */
+    uint64_t     cursor;              /* 0 at first; answer: 0 when there are no more */
+    struct buf   names;               /* answer, the origin's to free: a byte of length and the name, of each */
 };
 
 /* The members of a channel, by user. ERR_PRESENCE_OFF, ERR_MEMORY. */

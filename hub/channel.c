@@ -100,6 +100,29 @@ int64_t channels_due_ms(const struct channels *channels, int64_t for_ms)
     return link_of(channels->quiet.next, struct channel, quiet)->quiet_since_ms + for_ms;
 }
 
+static uint64_t reversed(uint64_t bits)
+{
+    bits = (bits >> 1 & 0x5555555555555555) | (bits & 0x5555555555555555) << 1;
+    bits = (bits >> 2 & 0x3333333333333333) | (bits & 0x3333333333333333) << 2;
+    bits = (bits >> 4 & 0x0f0f0f0f0f0f0f0f) | (bits & 0x0f0f0f0f0f0f0f0f) << 4;
+    return __builtin_bswap64(bits);
+}
+
+/* The cursor counts buckets with its bits reversed, the highest of the mask first (as SCAN of Redis does): the buckets into which one
+ * is split when the table doubles come behind each other, so those that were looked at stay looked at. */
+uint64_t channels_scan(const struct channels *channels, uint64_t cursor, void (*each)(void *arg, struct channel *ch), void *arg)
+{
+    if (!channels->table)
+        return 0;
+    const UT_hash_table *table = channels->table->hh.tbl;
+    uint64_t mask = table->num_buckets - 1;
+    for (UT_hash_handle *handle = table->buckets[cursor & mask].hh_head, *next; handle; handle = next) {
+        next = handle->hh_next;
+        each(arg, ELMT_FROM_HH(table, handle));
+    }
+    return reversed(reversed(cursor | ~mask) + 1);
+}
+
 uint32_t channel_first_after(const struct channel *ch, uint64_t seq)
 {
     uint32_t low = 0, high = ch->n_kept;

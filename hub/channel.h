@@ -72,6 +72,11 @@ void            channels_forget_quiet(struct channels *channels, int64_t now_ms,
 /* When the next one may be forgotten; INT64_MAX: none is quiet. */
 int64_t         channels_due_ms(const struct channels *channels, int64_t for_ms);
 
+/* Some channels, to go through all of them in pieces while others come and go: `cursor` is 0 at first, and what the call before
+ * returned; 0: that was the last piece. Who is there all the time is met once (a table that grows meets nobody twice); a piece
+ * is a handful. */
+uint64_t        channels_scan(const struct channels *channels, uint64_t cursor, void (*each)(void *arg, struct channel *ch), void *arg);
+
 static inline struct slice channel_name(const struct channel *ch)    { return slice(ch->name, ch->name_len); }
 static inline struct msg  *channel_kept(const struct channel *ch, uint32_t i) { return ch->kept[(ch->first + i) & (ch->cap - 1)]; }
 /* Index of the first kept message after `seq`, or published at `time_ms` or later; n_kept: none. */

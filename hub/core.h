@@ -124,6 +124,7 @@ void leave_channel_run(struct hub *hub, struct letter *letter);
 void members_run(struct hub *hub, struct members_call *call);
 /* inspect.c */
 void channels_run(struct hub *hub, struct channels_call *call);
+void match_run(struct hub *hub, struct match_call *call);
 /* errand.c */
 void errand_run(struct hub *hub, struct errand_call *call);
 void recheck_end_turn(struct hub *hub);

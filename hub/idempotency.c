@@ -36,11 +36,16 @@ static bool digest(const struct slice *parts, size_t n, uint64_t ret[2])
     return done;
 }
 
+int idempotency_key_aim(struct slice scope, struct slice target, struct slice key, struct idempotency_key *ret)
+{
+    return digest((const struct slice[]){ scope, target, key }, 3, ret->id) ? 0 : ERR_MEMORY;
+}
+
 int idempotency_key_make(struct slice scope, struct slice target, struct slice key, const struct slice *content, size_t n_content,
                          struct idempotency_key *ret)
 {
     struct idempotency_key made;
-    if (!digest((const struct slice[]){ scope, target, key }, 3, made.id) || !digest(content, n_content, made.content))
+    if (idempotency_key_aim(scope, target, key, &made) || !digest(content, n_content, made.content))
         return ERR_MEMORY;
     *ret = made;
     return 0;

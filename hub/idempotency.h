@@ -52,6 +52,8 @@ int  idempotency_key_check(struct slice key);
 /* `scope` is who asks, `target` where: the same key of another caller or for another path is another key. 0 or ERR_MEMORY. */
 int  idempotency_key_make(struct slice scope, struct slice target, struct slice key, const struct slice *content, size_t n_content,
                           struct idempotency_key *ret);
+/* Only the first half of it: of the same content for many targets. */
+int  idempotency_key_aim(struct slice scope, struct slice target, struct slice key, struct idempotency_key *ret);
 static inline bool idempotency_wanted(const struct idempotency_key *key) { return key->id[0] | key->id[1]; }
 
 void idempotency_init(struct idempotency *table);

@@ -1,9 +1,12 @@
-/* inspect.c — the channels that are alive, for those who administer: one page, by name.
+/* inspect.c — the channels that are alive: one page by name, for those who administer, and all that match a pattern, for those who
+ * publish to it.
  *
  * The table is not sorted. A page is found in one pass over all channels with a heap of the page's size, so a page of 100
- * out of 100,000 channels costs a few milliseconds of the hub thread, and nothing is kept sorted for it. */
+ * out of 100,000 channels costs a few milliseconds of the hub thread, and nothing is kept sorted for it. What matches a pattern is
+ * found in pieces, with other work in between (channels_scan). */
 #include "hub/base/hash.h"
 #include "hub/base/heap.h"
+#include "hub/base/name.h"
 #include "hub/core.h"
 
 #include <stdlib.h>
@@ -48,11 +51,17 @@ static int one_channel(struct hub *hub, struct channels_call *call)
     return 0;
 }
 
+static bool is_wanted(const struct channels_call *call, const struct channel *ch)
+{
+    struct slice name = channel_name(ch);
+    return slice_begins(name, call->prefix) && compare_names(name, call->after) > 0 && is_alive(ch);
+}
+
 /* Leaves the call->limit smallest names after the cursor in the heap. */
 static void choose(struct hub *hub, struct channels_call *call, struct heap *heap)
 {
     for (struct channel *ch = hub->channels.table; ch; ch = ch->hh.next) {
-        if (!is_alive(ch) || !slice_begins(channel_name(ch), call->prefix) || compare_names(channel_name(ch), call->after) <= 0)
+        if (!is_wanted(call, ch))
             continue;
         if (heap->n < call->limit) {
             heap_push(heap, ch);
@@ -93,4 +102,37 @@ void channels_run(struct hub *hub, struct channels_call *call)
     call->n_infos = 0;
     call->more = false;
     hub_answer(hub, &call->call, call->exact.len ? one_channel(hub, call) : page(hub, call));
+}
+
+/* ---- what matches a pattern ---- */
+
+struct search {
+    struct match_call *call;
+    size_t             looked_at, found;
+};
+
+static void look_at(void *arg, struct channel *ch)
+{
+    struct search *search = arg;
+    struct buf *names = &search->call->names;
+    search->looked_at++;
+    if (!is_alive(ch) || !pattern_matches(search->call->pattern, channel_name(ch)))
+        return;
+    search->found++;
+    buf_add_char(names, (char)ch->name_len);
+    buf_add_slice(names, channel_name(ch));
+}
+
+void match_run(struct hub *hub, struct match_call *call)
+{
+    struct search search = { .call = call };
+    call->names = (struct buf){ 0 };
+    do {
+        call->cursor = channels_scan(&hub->channels, call->cursor, look_at, &search);
+        search.looked_at++;         /* a bucket with nobody in it is a look too */
+    } while (call->cursor && search.looked_at < MATCH_LOOKS && search.found < call->limit && !call->names.failed);
+    int err = call->names.failed ? ERR_MEMORY : 0;
+    if (err)
+        buf_fini(&call->names);
+    hub_answer(hub, &call->call, err);
 }

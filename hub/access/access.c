@@ -216,6 +216,7 @@ struct slice principal_user(const struct principal *p) { return slice(p->bytes +
 struct slice principal_info(const struct principal *p) { return p->token ? p->token->info : SLICE(""); }
 struct slice principal_name(const struct principal *p) { return slice(p->bytes, p->name_len); }
 bool         principal_is_nobody(const struct principal *p) { return p->kind == NOBODY || (p->kind == DEV && p->user_len == 0); }
+bool         principal_is_client(const struct principal *p) { return p->kind == TOKEN || p->kind == NOBODY; }
 int64_t      principal_expires_s(const struct principal *p) { return p->expires_s; }
 
 struct slice principal_key(const struct principal *p)

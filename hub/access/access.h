@@ -45,6 +45,8 @@ struct slice principal_user(const struct principal *p);     /* empty: no user */
 struct slice principal_info(const struct principal *p);     /* JSON that others may see (presence); empty: none */
 struct slice principal_name(const struct principal *p);     /* for logs: "anonymous", "dev", "key backend", "user ann", "token" */
 bool         principal_is_nobody(const struct principal *p);      /* made of no credentials */
+/* A user, or nobody in particular: what rules say of clients is for both, whatever port they come to. */
+bool         principal_is_client(const struct principal *p);
 /* The key it holds is not one of the settings, though it was one of those that it was made from. */
 bool         principal_key_is_gone(const struct principal *p, const struct config *config);
 struct slice principal_key(const struct principal *p);      /* the name of its API key; empty: none */

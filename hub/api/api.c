@@ -19,9 +19,6 @@ const struct api_route api_routes[] = {
 };
 const size_t api_route_count = sizeof api_routes / sizeof *api_routes;
 
-/* Bytes of a message body that are not its payload: names and punctuation of JSON, fields of a form. */
-enum { BODY_BESIDE_DATA = 4096 };
-
 /* ---- which route ---- */
 
 /* Takes the segment after the next slash off the front; false: none left. */
@@ -277,8 +274,11 @@ static int authorise(struct api_request *r)
         return 0;
     int err = find_principal(r);
     r->caller = err ? NULL : api_caller_ref(r->session->caller);
-    if (!err && r->route->op == OP_ADMIN)
+    bool batch = r->route->body == BODY_BATCH;      /* each of its messages is judged and counted by itself */
+    if (!err && (r->route->op == OP_ADMIN || batch))
         r->principal = principal_ref(r->session->principal);
+    if (!err && batch)
+        return 0;
     if (!err)
         err = take_rate(r);
     if (err == ERR_RATE_LIMITED)
@@ -300,7 +300,29 @@ static int still_admitted(const struct api_request *r)
     return authority_admits(authority, config, r->session->principal, now_s(r->api));
 }
 
+int api_still_admitted(const struct api_request *r)
+{
+    return still_true(r->session, r->api) ? 0 : authority_admits(r->api->authority, r->api->config, r->principal, now_s(r->api));
+}
+
 /* ---- the life of a request ---- */
+
+static const struct slice stream_types[] = {
+    SLICE("application/x-ndjson"), SLICE("application/ndjson"), SLICE("application/jsonl"), SLICE("application/x-jsonlines"), SLICE("application/jsonlines"),
+};
+
+static bool wants_stream(const struct api_request *r)
+{
+    struct slice type = api_header_find(r, "content-type");
+    const char *end = type.len ? memchr(type.at, ';', type.len) : NULL;
+    size_t len = end ? (size_t)(end - type.at) : type.len;
+    while (len > 0 && (type.at[len - 1] == ' ' || type.at[len - 1] == '\t'))
+        len--;
+    for (size_t i = 0; i < sizeof stream_types / sizeof *stream_types; i++)
+        if (slice_is_nocase(slice(type.at, len), stream_types[i]))
+            return true;
+    return false;
+}
 
 static size_t body_max(const struct api_request *r)
 {
@@ -308,10 +330,14 @@ static size_t body_max(const struct api_request *r)
         return 0;
     if (r->route->body == BODY_OBJECT)
         return API_OBJECT_BYTES + r->api->config->limits_channels * (CHANNEL_NAME_MAX + 4);
+    if (r->stream.wanted)
+        return SIZE_MAX;
+    if (r->route->body == BODY_BATCH)
+        return r->api->config->limits_batch;
     struct slice type = api_header_find(r, "content-type");
     /* a form may escape every byte of its data */
     size_t times = slice_begins(type, SLICE("application/x-www-form")) ? 3 : 1;
-    return r->api->config->message_most * times + BODY_BESIDE_DATA;
+    return r->api->config->message_most * times + API_BESIDE_DATA;
 }
 
 static bool path_takes_body(const struct api_request *r)
@@ -379,6 +405,7 @@ int api_begin(struct api_request *r)
     r->waits_for_key = err == ERR_KEYS_PENDING;
     if (err && !r->waits_for_key)
         return refuse(r, err);
+    r->stream.wanted = r->route->body == BODY_BATCH && wants_stream(r);
     r->body_max = body_max(r);
     if (r->route->deprecated[0])
         api_answer_header(r, "Deprecation", r->route->deprecated);

@@ -7,6 +7,9 @@
  *                        └─ body may come, at most body_max ─> api_run ─> handler ─> api_answer_end
  *                                                                           └─ call ~~hub~~> answered ─> api_answer_end
  *
+ * A body that is a stream (NDJSON) is not collected: api_run is called at once, and the body goes through api_feed while results
+ * come back in request->answer. The front sends those, removes them, and feeds as long as there is room.
+ *
  * api_answer_end calls request->finished once per request, possibly from inside api_begin or api_run; a request whose call has
  * come back may be gone after it.
  *
@@ -16,10 +19,11 @@
 #include "hub/access/access.h"
 #include "hub/api/api_request.h"
 
-enum { API_PAGE_DEFAULT = 100, API_PAGE_MAX = 1000, API_PAGE_BYTES = 1024 * 1024, API_OBJECT_BYTES = 32 * 1024 };
+enum { API_PAGE_DEFAULT = 100, API_PAGE_MAX = 1000, API_PAGE_BYTES = 1024 * 1024, API_OBJECT_BYTES = 32 * 1024, API_BESIDE_DATA = 4096 };
 enum api_body {
     BODY_NONE,
     BODY_MESSAGE,      /* limits.message and what stands beside it */
+    BODY_BATCH,        /* many messages: a document of limits.batch, or a stream (request->stream) */
     BODY_OBJECT,       /* a JSON object of at most API_OBJECT_BYTES, and of so much for each channel that a connection may have */
 };
 enum { OP_OPEN = ACCESS_OPS };         /* a route that needs no grant */
@@ -52,9 +56,19 @@ void api_session_fini(struct api_session *session);
 int  api_begin(struct api_request *request);
 void api_run(struct api_request *request);
 
-/* The handlers (api_publish.c, api_channels.c, api_presence.c, api_connections.c, api_keys.c, api_revocations.c,
- * api_ops.c). */
+/* A body without end, where request->stream.wanted after api_begin: api_run comes first, then the pieces. */
+bool   api_feed_has_room(const struct api_request *request);
+/* How much of the piece was taken: all, unless there is no room any more (progress tells when there is). */
+size_t api_feed(struct api_request *request, struct slice piece);
+/* 0: the body has ended. Otherwise why it is not taken any further; what was taken gets its results. finished may run inside. */
+void   api_feed_end(struct api_request *request, int err);
+/* Credentials that were taken back meanwhile, or have ended: why the request is not to go on, or 0. */
+int    api_still_admitted(const struct api_request *request);
+
+/* The handlers (api_publish.c, api_batch.c, api_channels.c, api_presence.c, api_connections.c, api_keys.c,
+ * api_revocations.c, api_ops.c). */
 void api_publish(struct api_request *request);
+void api_publish_batch(struct api_request *request);
 void api_list_channels(struct api_request *request);
 void api_inspect_channel(struct api_request *request);
 void api_read_messages(struct api_request *request);

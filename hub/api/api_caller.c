@@ -53,9 +53,16 @@ void api_caller_unref(struct api_caller *caller)
     free(caller);
 }
 
+const char api_caller_too_much[] = "this caller has too many publishes under way (limits.caller_bytes)";
+
+bool api_caller_has_room(const struct api_caller *caller, size_t bytes, size_t most)
+{
+    return caller->bytes == 0 || (caller->bytes < most && bytes <= most - caller->bytes);
+}
+
 bool api_caller_take(struct api_caller *caller, size_t bytes, size_t most)
 {
-    if (caller->bytes > 0 && (caller->bytes >= most || bytes > most - caller->bytes))
+    if (!api_caller_has_room(caller, bytes, most))
         return false;
     caller->bytes += bytes;
     return true;

@@ -23,4 +23,7 @@ void               api_caller_unref(struct api_caller *caller);      /* NULL is 
 /* Counts a publish of so many bytes as under way; false, and nothing is counted, when that would be more than `most`. One alone
  * is never too much. */
 bool               api_caller_take(struct api_caller *caller, size_t bytes, size_t most);
+extern const char  api_caller_too_much[];      /* what a publish is told that was not taken (ERR_TOO_MANY) */
+/* Would so many bytes more be too much? */
+bool               api_caller_has_room(const struct api_caller *caller, size_t bytes, size_t most);
 void               api_caller_give_back(struct api_caller *caller, size_t bytes);

@@ -7,20 +7,11 @@
 #include "hub/api/api.h"
 #include "hub/api/api_caller.h"
 #include "hub/api/problem.h"
-#include "hub/base/duration.h"
+#include "hub/api/wish.h"
 #include "hub/base/err.h"
-#include "hub/base/json.h"
 #include "hub/base/query.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
-
-
-/* What the publisher asks for. Slices point into the body, or into request->scratch, which has room for all of them before the
- * first is decoded and so never moves. */
-struct wish {
-    struct slice  data, event, exclude, ttl;     /* at NULL: not there */
-    enum msg_kind kind;
-};
 
 /* ---- Content-Type ---- */
 
@@ -120,20 +111,6 @@ static void read_form(struct api_request *r, struct wish *wish, struct problem *
     read_pairs(r, r->query, false, wish, problem);
 }
 
-/* A string member of the object, without its quotes and escapes. */
-static void read_string(struct api_request *r, struct slice value, const char *name, struct slice *ret, struct problem *problem)
-{
-    size_t before = r->scratch.len;
-    if (!value.at || slice_is(value, SLICE("null")))
-        return;
-    if (json_unquote(value, &r->scratch))
-        problem_add(problem, name, ERR_BAD_FIELD, "must be a string");
-    else
-        *ret = slice(r->scratch.at + before, r->scratch.len - before);
-}
-
-static bool is_number(struct slice value) { return value.len > 0 && (*value.at == '-' || (*value.at >= '0' && *value.at <= '9')); }
-
 static void read_json(struct api_request *r, struct wish *wish, struct problem *problem)
 {
     struct json_object object;
@@ -142,17 +119,7 @@ static void read_json(struct api_request *r, struct wish *wish, struct problem *
         problem_add(problem, NULL, err, err == ERR_BAD_REQUEST ? "the body must be a JSON object of at most 32 members" : NULL);
         return;
     }
-    wish->kind = MSG_JSON;
-    wish->data = json_member_find(&object, "data");
-    if (!wish->data.at)
-        problem_add(problem, "data", ERR_BAD_FIELD, "data is missing");
-    struct slice ttl = json_member_find(&object, "ttl");
-    if (is_number(ttl))
-        wish->ttl = ttl;
-    else
-        read_string(r, ttl, "ttl", &wish->ttl, problem);
-    read_string(r, json_member_find(&object, "event"), "event", &wish->event, problem);
-    read_string(r, json_member_find(&object, "exclude"), "exclude", &wish->exclude, problem);
+    wish_read(&object, &r->scratch, wish, problem);
 }
 
 static void read_raw(struct api_request *r, enum msg_kind kind, struct wish *wish, struct problem *problem)
@@ -178,90 +145,34 @@ static void read_body(struct api_request *r, struct wish *wish, struct problem *
         read_raw(r, is_text ? MSG_TEXT : MSG_BINARY, wish, problem);
 }
 
-/* ---- is it what it should be ---- */
-
-static void check(const struct channel_rule *rule, const struct wish *wish, struct problem *problem)
-{
-    int64_t ttl_ms;
-    if (wish->event.at && event_name_check(wish->event))
-        problem_add(problem, "event", ERR_BAD_EVENT, NULL);
-    if (wish->ttl.at && (!duration_parse(wish->ttl, &ttl_ms) || ttl_ms == 0))
-        problem_add(problem, "ttl", ERR_BAD_FIELD, "ttl is a duration such as 250ms, 5s or 10m, and not 0");
-    if (wish->exclude.at && client_id_check(wish->exclude))
-        problem_add(problem, "exclude", ERR_BAD_CLIENT, NULL);
-    if (wish->data.len > rule->message)
-        problem_add(problem, "data", ERR_MESSAGE_TOO_LARGE, NULL);
-    else if (wish->kind == MSG_TEXT && !utf8_valid(wish->data))
-        problem_add(problem, "data", ERR_BAD_UTF8, NULL);
-}
-
-/* A user, or nobody in particular, is a client here too: publish = no is for both. */
-static bool is_client(const struct api_request *r)
-{
-    const struct principal *p = r->session->principal;
-    return principal_token(p) || (principal_is_nobody(p) && !r->api->config->dev);
-}
-
 /* ---- headers of publishes that are safe to retry ---- */
 
-/* `none`, or the id of a message. */
-static void read_condition(struct api_request *r, struct slice text, struct problem *problem)
+/* A header that is there twice says nothing: which of them should count? Nor does one beside a member that says the same. */
+static void read_term(const struct api_request *r, const char *name, int err, struct term *term, struct problem *problem)
 {
-    r->publish.if_position = slice_is(text, SLICE("none")) ? IF_NONE : IF_NEWEST;
-    r->publish.position = r->publish.if_position == IF_NONE ? (struct position){ 0 } : position_parse(text);
-    if (r->publish.if_position == IF_NEWEST && (r->publish.position.epoch == 0 || r->publish.position.seq == 0))
-        problem_add(problem, "If-Position", ERR_BAD_POSITION, "If-Position is the id of a message, or none");
+    struct slice text = { 0 };
+    bool once = api_header_only(r, name, &text);
+    if (!once || (text.at && term->text.at))
+        problem_add(problem, name, err, once ? "it is in the body too" : "this header is there more than once");
+    else if (text.at)
+        *term = (struct term){ text, name };
 }
 
-/* A header that is there twice says nothing: which of them should count? */
-static struct slice only_header(const struct api_request *r, const char *name, int err, struct problem *problem)
+static void read_headers(const struct api_request *r, struct wish *wish, struct problem *problem)
 {
-    struct slice found = api_header_find(r, name);
-    for (size_t i = 0; i < r->n_headers && found.at; i++) {
-        if (!slice_is_nocase(r->headers[i].name, slice_of(name)) || r->headers[i].value.at == found.at)
-            continue;
-        problem_add(problem, name, err, "this header is there more than once");
-        return found;
-    }
-    return found;
-}
-
-static void read_headers(struct api_request *r, const struct wish *wish, struct problem *problem)
-{
-    struct slice condition = only_header(r, "If-Position", ERR_BAD_POSITION, problem);
-    struct slice key = only_header(r, "Idempotency-Key", ERR_BAD_KEY, problem);
-    r->publish.key = (struct idempotency_key){ 0 };
-    r->publish.if_position = IF_ANY;
-    if (condition.at)
-        read_condition(r, condition, problem);
-    if (!key.at)
-        return;
-    if (idempotency_key_check(key)) {
-        problem_add(problem, "Idempotency-Key", ERR_BAD_KEY, NULL);
-        return;
-    }
-    const char kind = (char)('0' + wish->kind);
-    const struct slice content[] = { slice(&kind, 1), wish->event, wish->exclude, wish->ttl, wish->data, condition };
-    if (idempotency_key_make(api_caller_name(r->caller), r->channel, key, content, sizeof content / sizeof *content, &r->publish.key))
-        problem_add(problem, NULL, ERR_MEMORY, NULL);
+    read_term(r, "If-Position", ERR_BAD_POSITION, &wish->condition, problem);
+    read_term(r, "Idempotency-Key", ERR_BAD_KEY, &wish->key, problem);
 }
 
 /* ---- there and back ---- */
 
 static void answer_published(struct api_request *r, const struct publish_call *publish)
 {
-    const struct msg *m = publish->msg;
     struct buf *out = api_answer_begin(r, 201, "application/json");
     if (publish->replayed)
         api_answer_header(r, "Idempotency-Replay", "true");
-    buf_add(out, "{\"id\":\"", 7);
-    buf_add_position(out, (struct position){ m->epoch, m->seq });
-    buf_add(out, "\",\"channel\":\"", 13);
-    buf_add_slice(out, msg_channel(m));     /* has no byte that JSON escapes: name.h */
-    buf_add(out, "\",\"time\":", 9);
-    buf_add_u64(out, (uint64_t)m->time_ms);
-    buf_add(out, ",\"subscribers\":", 15);
-    buf_add_u64(out, publish->subscribers);
+    buf_add_char(out, '{');
+    buf_add_published(out, publish);
     buf_add(out, "}\n", 2);
     api_answer_end(r);
 }
@@ -291,25 +202,26 @@ void api_publish(struct api_request *r)
     if (r->channel_err)
         problem_add(&problem, "channel", r->channel_err, NULL);
     const struct channel_rule *rule = config_channel_rule(r->api->config, r->channel);
-    if (!rule->publish && is_client(r)) {
+    if (!rule->publish && principal_is_client(r->session->principal)) {
         problem_answer_one(r, NULL, ERR_NO_PUBLISH, NULL);
         return;
     }
     read_body(r, &wish, &problem);
-    check(rule, &wish, &problem);
     read_headers(r, &wish, &problem);
+    wish_check(&wish, rule->message, &problem);
     if (problem.n > 0) {
         problem_answer(r, &problem);
         return;
     }
-    struct msg *m = msg_new(&(struct msg_parts){ .channel = r->channel, .event = wish.event, .exclude = wish.exclude, .kind = wish.kind, .data = wish.data });
-    if (!m) {
+    struct msg *m = wish_message(&wish, r->channel, SLICE(""));
+    if (!m || wish_terms(&wish, api_caller_name(r->caller), r->channel, &r->publish)) {
+        msg_unref(m);
         problem_answer_one(r, NULL, ERR_MEMORY, NULL);
         return;
     }
     if (!api_caller_take(r->caller, msg_size(m), r->api->config->limits_caller_bytes)) {
         msg_unref(m);
-        problem_answer_one(r, NULL, ERR_TOO_MANY, "this caller has too many publishes under way (limits.caller_bytes)");
+        problem_answer_one(r, NULL, ERR_TOO_MANY, api_caller_too_much);
         return;
     }
     r->publish.msg = m;

@@ -3,6 +3,7 @@
 #include "hub/access/access.h"
 #include "hub/api/api.h"
 #include "hub/api/api_caller.h"
+#include "hub/api/batch.h"
 #include "hub/base/audit.h"
 #include "hub/base/err.h"
 
@@ -15,6 +16,15 @@ static void buf_reuse(struct buf *b)
     if (b->cap > SCRATCH_KEPT)
         buf_fini(b);
     buf_reset(b);
+}
+
+static void end_batch(struct api_request *r)
+{
+    batch_free(r->batch);
+    line_reader_fini(&r->stream.lines);
+    r->batch = NULL;
+    r->stream.wanted = r->stream.begun = r->stream.ended = false;
+    r->stream.err = 0;
 }
 
 void api_request_reset(struct api_request *r)
@@ -39,6 +49,7 @@ void api_request_reset(struct api_request *r)
     r->item = slice("", 0);
     r->status = r->err = 0;
     r->head_only = false;
+    end_batch(r);
 }
 
 void api_request_fini(struct api_request *r)
@@ -46,6 +57,7 @@ void api_request_fini(struct api_request *r)
     api_caller_unref(r->caller);
     principal_unref(r->principal);
     r->principal = NULL;
+    end_batch(r);
     buf_fini(&r->scratch);
     buf_fini(&r->answer);
     buf_fini(&r->headers_out);
@@ -58,6 +70,15 @@ struct slice api_header_find(const struct api_request *r, const char *name)
         if (slice_is_nocase(r->headers[i].name, wanted))
             return r->headers[i].value;
     return slice(NULL, 0);
+}
+
+bool api_header_only(const struct api_request *r, const char *name, struct slice *ret)
+{
+    *ret = api_header_find(r, name);
+    for (size_t i = 0; i < r->n_headers && ret->at; i++)
+        if (r->headers[i].value.at != ret->at && slice_is_nocase(r->headers[i].name, slice_of(name)))
+            return false;
+    return true;
 }
 
 /* ---- the answer ---- */
@@ -113,7 +134,7 @@ static void audit(const struct api_request *r)
 void api_answer_end(struct api_request *r)
 {
     audit(r);
-    if (r->answer.failed || r->headers_out.failed)
+    if (!r->stream.begun && (r->answer.failed || r->headers_out.failed))
         answer_without_memory(r);
     r->finished(r);
 }
@@ -121,15 +142,40 @@ void api_answer_end(struct api_request *r)
 const char *api_reason(int status)
 {
     static const struct { int status; const char *reason; } reasons[] = {
-        { 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
-        { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 412, "Precondition Failed" }, { 413, "Content Too Large" },
-        { 417, "Expectation Failed" }, { 422, "Unprocessable Content" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
+        { 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 207, "Multi-Status" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
+        { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" },
+        { 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 417, "Expectation Failed" }, { 422, "Unprocessable Content" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
         { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },
     };
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].status == status)
             return reasons[i].reason;
     return "Unknown";
+}
+
+void buf_add_published(struct buf *out, const struct publish_call *publish)
+{
+    const struct msg *m = publish->msg;
+    buf_add(out, "\"id\":\"", 6);
+    buf_add_position(out, (struct position){ m->epoch, m->seq });
+    buf_add(out, "\",\"channel\":\"", 13);
+    buf_add_slice(out, msg_channel(m));     /* has no byte that JSON escapes: name.h */
+    buf_add(out, "\",\"time\":", 9);
+    buf_add_u64(out, (uint64_t)m->time_ms);
+    buf_add(out, ",\"subscribers\":", 15);
+    buf_add_u64(out, publish->subscribers);
+}
+
+void buf_add_newest(struct buf *out, struct position newest)
+{
+    buf_add_str(out, ",\"position\":");
+    if (newest.seq == 0) {
+        buf_add_str(out, "null");
+        return;
+    }
+    buf_add_char(out, '"');
+    buf_add_position(out, newest);
+    buf_add_char(out, '"');
 }
 
 void api_submit(struct api_request *r, enum letter_kind kind, size_t bytes, void (*answered)(struct call *call))

@@ -9,6 +9,7 @@
 #include "hub/access/rates.h"
 #include "hub/access/revocations.h"
 #include "hub/base/ip.h"
+#include "hub/base/line_reader.h"
 #include "hub/base/name.h"
 #include "hub/call.h"
 #include "hub/config/api_key.h"
@@ -19,6 +20,7 @@ struct api_caller;
 struct api_route;
 struct api_session;
 struct authority;
+struct batch;
 struct clock;
 struct config;
 
@@ -42,6 +44,7 @@ struct api_request {
     struct api              *api;
     struct api_session      *session;  /* of its connection; NULL when that is gone */
     void                   (*finished)(struct api_request *request);
+    void                   (*progress)(struct api_request *request);   /* of a stream: it has more of its answer, or room again */
     int64_t                  arrived_us;     /* mono clock */
     struct slice             method, target; /* target as sent: origin-form, absolute-form or * */
     const struct api_header *headers;
@@ -66,11 +69,20 @@ struct api_request {
     int                      user_err;       /* ERR_BAD_FIELD: nothing that a user could be called */
     uint64_t                 connection;     /* {connection}; 0: there is none of that id, ever */
     struct slice             item;           /* {key}, {revocation}; empty: nothing that could be one */
-    struct principal        *principal;      /* of routes for OP_ADMIN only; one reference */
+    struct principal        *principal;      /* of routes for OP_ADMIN, and of batches; one reference */
     struct api_caller       *caller;         /* not of open routes; one reference */
     bool                     waits_for_key;  /* whose it is will be known when the key of its token has come */
     /* the handler's */
     struct buf               scratch;        /* decoded values */
+    struct batch            *batch;          /* NULL: it is none */
+    size_t                   taken;          /* items of a document that are in it */
+    struct {
+        struct line_reader         lines;
+        bool                 wanted;         /* from api_begin: the body goes to api_feed, not into `body` */
+        bool                 begun;          /* the answer has: what is in `answer` may be sent, and is to be removed then */
+        bool                 ended;          /* nothing more is taken */
+        int                  err;            /* why it ended before its body did; 0: it did not */
+    }                        stream;
     union {
         struct call          call;
         struct publish_call  publish;
@@ -103,12 +115,17 @@ void api_request_reset(struct api_request *request);
 void api_request_fini(struct api_request *request);
 
 struct slice api_header_find(const struct api_request *request, const char *name);   /* {NULL,0}: not there */
+bool         api_header_only(const struct api_request *request, const char *name, struct slice *ret);     /* false: it is there twice */
 
 /* The answer: begin, append to the buf, end. A buf that found no memory becomes a problem. */
 struct buf *api_answer_begin(struct api_request *request, int status, const char *content_type);
 void        api_answer_header(struct api_request *request, const char *name, const char *value);
 void        api_answer_end(struct api_request *request);
 const char *api_reason(int status);    /* "Not Found" */
+/* What is told of a message that was published: members `id` to `subscribers`. */
+void        buf_add_published(struct buf *out, const struct publish_call *publish);
+/* A member `position`: the newest message of a channel, what a condition would have to say now. */
+void        buf_add_newest(struct buf *out, struct position newest);
 
 /* Mails request->call to the hub; `answered` runs on this thread when it is back and finds the request in call->owner. */
 void api_submit(struct api_request *request, enum letter_kind kind, size_t bytes, void (*answered)(struct call *call));

@@ -43,19 +43,6 @@ static void add_headers(struct api_request *request, int status)
         api_answer_header(request, "Retry-After", "1");
 }
 
-/* The newest message of the channel: what a condition would have to say now. */
-static void add_position(struct buf *out, struct position newest)
-{
-    buf_add_str(out, ",\"position\":");
-    if (newest.seq == 0) {
-        buf_add_str(out, "null");
-        return;
-    }
-    buf_add_char(out, '"');
-    buf_add_position(out, newest);
-    buf_add_char(out, '"');
-}
-
 void problem_answer(struct api_request *request, const struct problem *problem)
 {
     int err = problem->found[0].err, status = err_status(err);
@@ -68,7 +55,7 @@ void problem_answer(struct api_request *request, const struct problem *problem)
     if (err == ERR_RATE_LIMITED && request->rate.limit)
         buf_addf(out, ",\"limit\":\"%s\",\"retry_after\":%lld", request->rate.limit, (long long)request->rate.retry_s);
     if (err == ERR_POSITION_CHANGED)
-        add_position(out, request->publish.position);
+        buf_add_newest(out, request->publish.position);
     buf_add_char(out, '}');
     add_headers(request, status);
     api_answer_end(request);

@@ -6,7 +6,7 @@
  * A read behind writes that are not finished is held until they are, so that whoever pipelines sees what it has published
  * (RFC 9112 §9.3.2); writes do not wait for one another.
  *
- * States (http_conn.c has the table):
+ * States (http_conn.c has the table, http_intake.c reads):
  *   HEAD    between requests, or inside a head
  *   BODY    a body is being read for a request that was begun
  *   SKIP    a small body is being read away: its request was refused
@@ -14,10 +14,13 @@
  *   LINGER  the last answer has left and our side is shut; the other side may finish (RFC 9112 §9.6: no RST into its answer)
  *   CLOSED  freed at the end of the turn
  *
+ * A body without end (a stream) is fed to the API as it comes, and its results are put out meanwhile (chunked) when it is the first
+ * in the queue. Its time is that between two lines or results, and what is under way of it, or not taken, holds its reading up.
+ *
  * Back-pressure: it stops reading at limits.pipeline requests under way, at CONN_PENDING_BYTES they may cost, at
  * CONN_OUTPUT_BYTES the client has not taken, and while the hub's mailbox is full; it goes on when that has passed.
  * Deadlines: a head, from its first byte or from connecting, limits.handshake_timeout; a body, and an answer that does not
- * move, limits.request_timeout; idle CONN_IDLE_MS. One timer per connection, moved only when it fires or must fire earlier.
+ * move, limits.request_timeout (of a stream: each line); idle CONN_IDLE_MS. One timer per connection, moved only when it fires or must fire earlier.
  *
  * Lifetime   http_conn_new at accept; freed by the front at the end of the turn in which it closed. Requests that are at the hub
  *            then are orphans: they are given back when their answer comes.
@@ -49,6 +52,8 @@ struct http_request {
     bool                 wants_continue;  /* 100 Continue is owed when it is the first in the queue */
     bool                 last;            /* its answer says Connection: close */
     bool                 http10;
+    bool                 whole;           /* of a stream: all of its body has come */
+    bool                 head_out;        /* of a stream: the head of its answer has been put out */
 };
 
 struct http_conn {
@@ -81,3 +86,11 @@ void http_conn_end_turn(struct http_conn *conn);    /* put out, send, go on read
 void http_conn_drain(struct http_conn *conn);       /* close when what is under way is answered */
 void http_conn_close(struct http_conn *conn, const char *reason);   /* the one exit door */
 void http_conn_free(struct http_conn *conn);        /* of the doomed */
+
+/* For http_intake.c. */
+void http_conn_move(struct http_conn *conn, enum http_state next);
+static inline bool http_conn_takes_input(const struct http_conn *conn) { return conn->state <= HTTP_STATE_SKIP; }
+static inline bool http_conn_in_a_head(const struct http_conn *conn)
+{
+    return conn->state == HTTP_STATE_HEAD && conn->reading_request && !http_head_empty(&conn->reading_request->head);
+}

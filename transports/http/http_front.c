@@ -51,7 +51,7 @@ void http_front_give_back(struct http_front *f, struct http_request *r)
     if (r->body.cap > BODY_KEPT)
         buf_fini(&r->body);
     buf_reset(&r->body);
-    r->finished = r->writes = r->held = r->wants_continue = r->last = r->http10 = false;
+    r->finished = r->writes = r->held = r->wants_continue = r->last = r->http10 = r->whole = r->head_out = false;
     r->conn = NULL;
     r->next_spare = f->spare;
     f->spare = r;
