@@ -54,6 +54,7 @@ static void choose_position(struct listener *r)
     }
     if (r->asked.epoch == 0)
         r->asked.seq = 0;
+    r->beginning = !r->resumes && chance(sim, 500) ? beginning_choose(sim) : (struct beginning){ 0 };
     r->head_when_asked = sim->model.head;
 }
 
@@ -87,6 +88,8 @@ static void begin_connection(struct listener *r)
         r->parts[c] = (struct part){ .state = of_url ? PART_LIVE : PART_OUT, .of_url = of_url };
         if (of_url && r->last.epoch)
             r->parts[c].checked = r->asked.seq;
+        r->parts[c].beginning = r->beginning;
+        r->parts[c].head_when_asked = r->head_when_asked;
     }
 }
 
@@ -102,6 +105,7 @@ static struct conn *open_conn(struct listener *r, struct edge *edge)
         if (r->wanted & ~unasked & 1 << c)
             channels[request.n_channels++] = slice_of(channel_names[c]);
     request.client = slice_of(client_names[r->client]);
+    request.since = slice_of(r->beginning.text);
     request.position = slice(text, position_print(text, r->asked));
     if (r->resumes && r->asked.epoch == 0)
         request.position = SLICE("no position at all");
@@ -144,7 +148,7 @@ static void remember(struct listener *r)
             r->wanted |= (uint8_t)(1 << c);
         if (r->wanted & r->rights.given & 1 << c)
             happened(given_back);
-        if ((part->state == PART_ASKED && part->since) || part->state == PART_REPLAY) {
+        if ((part->state == PART_ASKED && part->since && part->beginning.from == FETCH_NOW) || part->state == PART_REPLAY) {
             r->again[c].wants = true;
             r->again[c].since = part->from;
             happened(replays_cut);
@@ -252,13 +256,16 @@ static void add_channels(struct buf *out, uint8_t mask)
 static struct said *newest_said(struct listener *r)   { return &r->say[r->n_say - 1]; }
 static unsigned bits(uint8_t mask) { return (unsigned)__builtin_popcount(mask); }
 
-static void say_subscribe(struct listener *r, uint8_t mask, bool since, struct position from)
+/* `from`: of a position; else `beginning` says where. */
+static void say_subscribe(struct listener *r, uint8_t mask, const struct beginning *beginning, const struct position *from)
 {
     struct buf *out = say(r, "subscribe", bits(mask));
     add_channels(out, mask);
-    if (since) {
+    if (beginning->from != FETCH_NOW)
+        buf_addf(out, ",\"since\":\"%s\"", beginning->text);
+    if (from) {
         char text[POSITION_TEXT];
-        position_print(text, from);
+        position_print(text, *from);
         buf_addf(out, ",\"since\":\"%s\"", text);
     }
     buf_add_char(out, '}');
@@ -266,12 +273,13 @@ static void say_subscribe(struct listener *r, uint8_t mask, bool since, struct p
     newest_said(r)->mask = mask;
     for (int c = 0; c < CHANNELS; c++)
         if (mask & 1 << c) {
-            r->parts[c] = (struct part){ .state = PART_ASKED, .since = since, .from = from, .ref = newest_await(r)->ref };
-            r->parts[c].future = model_is_foreign(&r->sim->model, from);
+            r->parts[c] = (struct part){ .state = PART_ASKED, .since = from || beginning->from != FETCH_NOW, .ref = newest_await(r)->ref,
+                                         .beginning = *beginning, .together = mask, .head_when_asked = r->sim->model.head };
+            r->parts[c].from = from ? *from : (struct position){ 0, 0 };
+            r->parts[c].future = from && model_is_foreign(&r->sim->model, *from);
         }
-    sim_trace(r->sim, "listener %d: subscribe %d to %x %s %lu.%lu", r->number, newest_await(r)->ref, mask,
-              since ? "since" : "now, not",
-              from.epoch, from.seq);
+    sim_trace(r->sim, "listener %d: subscribe %d to %x since %s%lu.%lu", r->number, newest_await(r)->ref, mask, beginning->text,
+              from ? from->epoch : 0, from ? from->seq : 0);
     happened(subscribes);
 }
 
@@ -290,8 +298,10 @@ static struct position some_position(struct listener *r)
 static void act_subscribe(struct listener *r)
 {
     uint8_t mask = parts_in(r, PART_OUT) & (uint8_t)dice(r->sim, 1 << CHANNELS);
+    struct beginning beginning = chance(r->sim, 250) ? beginning_choose(r->sim) : (struct beginning){ 0 };
+    struct position from = some_position(r);
     if (mask)
-        say_subscribe(r, mask, chance(r->sim, 600), some_position(r));
+        say_subscribe(r, mask, &beginning, beginning.from == FETCH_NOW && chance(r->sim, 600) ? &from : NULL);
 }
 
 static void act_again(struct listener *r)
@@ -299,7 +309,7 @@ static void act_again(struct listener *r)
     for (int c = 0; c < CHANNELS; c++)
         if (r->again[c].wants && r->parts[c].state == PART_OUT && r->n_say < SAY_MAX - 1 && r->n_awaits < AWAIT_MAX - 1) {
             r->again[c].wants = false;
-            say_subscribe(r, (uint8_t)(1 << c), true, r->again[c].since);
+            say_subscribe(r, (uint8_t)(1 << c), &(struct beginning){ 0 }, &r->again[c].since);
         } else if (r->again[c].wants && r->parts[c].state != PART_OUT) {
             r->again[c].wants = false;
         }

@@ -37,6 +37,8 @@ static bool is_live(const struct part *part)
 static void account(struct listener *r, int c, uint64_t upto)
 {
     struct part *part = &r->parts[c];
+    if (part->beginning.from == FETCH_LATEST)
+        part->excused = larger(part->excused, beginning_excuses(r, c, upto));
     const struct model_msg *m = model_next(model_of(r), c, r->client, larger(part->checked, part->excused), upto);
     check(r, !m,
           "message %lu of %s was acknowledged and never came; everything up to %lu was said to have come, last seen of it %lu",
@@ -100,6 +102,7 @@ static void on_unmarked(struct listener *r, struct position p, const struct mode
     account_all(r, p.seq - 1);
     part->checked = p.seq;
     part->excused = 0;
+    part->beginning.from = FETCH_NOW;
     if (r->resumes && p.seq <= r->head_at_begin)
         happened(after_replay);
     move_to(r, p);
@@ -114,10 +117,13 @@ static void on_marked(struct listener *r, struct position p, const struct model_
     if (part->state == PART_LEAVING)
         return;
     check(r, p.seq > part->from.seq, "marked message %lu of %s comes again", p.seq, channel_names[m->channel]);
+    if (part->beginning.from == FETCH_LATEST)
+        part->excused = larger(part->excused, beginning_excuses(r, m->channel, p.seq - 1));
     const struct model_msg *between = model_next(model_of(r), m->channel, r->client, larger(part->from.seq, part->excused), p.seq - 1);
     check(r, !between, "marked message %lu of %s came, but not %lu", p.seq, channel_names[m->channel], between->seq);
     part->from = p;
     part->excused = 0;
+    part->beginning.from = FETCH_NOW;
 }
 
 void on_message(struct listener *r, struct position p, int channel, uint32_t tag, bool marked)
@@ -249,6 +255,8 @@ static void check_beginning(struct listener *r, int c, struct position p, bool r
     check(r, recovered == (r->resumes && resumable && !gapped), "%s is recovered: %d", channel_names[c], recovered);
     if (!r->resumes || !resumable)
         r->parts[c].checked = p.seq;
+    if (!r->resumes && r->beginning.from != FETCH_NOW)
+        beginning_told(r, c, r->wanted, &r->beginning, p);
     if (r->resumes && resumable && r->gapped == 0)
         check(r, p.epoch == r->asked.epoch && p.seq == r->asked.seq, "resumed at %lu.%lu without a gap", p.epoch, p.seq);
     if (r->gapped)
@@ -307,6 +315,12 @@ static void on_replay_begins(struct listener *r, int c, struct position p, bool 
 {
     struct part *part = &r->parts[c];
     part->state = PART_REPLAY;
+    if (part->beginning.from != FETCH_NOW) {
+        check(r, !recovered && !part->gapped, "the replay of %s is recovered, of no position", channel_names[c]);
+        part->from = p;
+        beginning_told(r, c, part->together, &part->beginning, p);
+        return;
+    }
     check(r, recovered == (resumable && !part->gapped), "%s is recovered: %d", channel_names[c], recovered);
     if (!resumable)
         part->from = p;
@@ -386,6 +400,7 @@ void on_replayed(struct listener *r, int c, struct position p)
     part->state = PART_LIVE;
     part->checked = part->from.seq;
     account(r, c, p.seq);
+    part->beginning.from = FETCH_NOW;
     part->excused = 0;
     part->gapped = false;
     if (r->last.seq > p.seq)

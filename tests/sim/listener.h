@@ -8,6 +8,7 @@
 #pragma once
 #include "hub/base/buf.h"
 #include "hub/position.h"
+#include "tests/sim/beginning.h"
 #include "tests/sim/model.h"
 #include "tests/sim/rights.h"
 
@@ -33,6 +34,9 @@ struct part {
     bool            gapped;       /* a gap was told */
     bool            was_asked;    /* in PART_LEAVING: `subscribed` had not been read; it may or may not come */
     struct position from;         /* that position; in PART_REPLAY what has been read */
+    struct beginning beginning;   /* when it was asked without a position; FETCH_NOW: it has begun */
+    uint8_t         together;     /* the channels of that subscribe */
+    uint64_t        head_when_asked, head_when_told;      /* then: around the fetch that told where it begins */
     uint64_t        checked;      /* everything up to here is accounted for */
     uint64_t        excused;      /* a gap was told: what is missing up to here is the gap's */
     int             ref;          /* of the subscribe */
@@ -79,6 +83,7 @@ struct listener {
     struct position  asked;              /* the position it was opened with */
     uint64_t         head_when_asked;
     uint64_t         head_at_begin;
+    struct beginning beginning;          /* without a position */
     bool             resumes, welcomed, begun, ended, closed;
     uint8_t          gapped;             /* channels of the gap before ready */
     bool             fallen;             /* it was live and is catching up */
