@@ -195,6 +195,7 @@ static void answer_all(struct disk *disk, int err)
         group->err = group->generation == fresh ? err : ERR_STORE_FAILED;
         group->next_generation = disk->generation;
         disk->lossy |= group->err && group->n > 0 && disk->sim->config.store_sync == STORE_SYNC_OFF;
+        disk->lossy_keys |= group->err && group->n_keys > 0 && disk->sim->config.store_sync == STORE_SYNC_OFF;
         sim_trace(disk->sim, "disk: group of %zu, reserve %lu, trim %lu: %d", group->n, group->reserve, group->trim, group->err);
         post_put(&disk->to_hub, &group->letter, 0);
     }

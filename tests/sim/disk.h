@@ -37,6 +37,7 @@ struct disk {
     struct post         to_hub;
     bool                broken;          /* transactions fail */
     uint64_t            trimmed[CHANNELS];   /* the highest number of each channel that was trimmed in this epoch */
+    bool                lossy_keys;      /* with sync off: a failed group had keys of acknowledged messages */
     bool                lossy;           /* with sync off: acknowledged rows are not here, no stop is clean */
 };
 

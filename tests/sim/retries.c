@@ -213,10 +213,12 @@ static void compare(const struct retries *retries, const struct disk_image *imag
 
 void retries_restart(struct retries *retries, const struct disk_image *image, bool same_epoch)
 {
-    for (size_t i = 0; i < retries->n && same_epoch; i++)
+    bool all_there = same_epoch && !retries->sim->disk.lossy_keys;
+    for (size_t i = 0; i < retries->n && all_there; i++)
         if (retries->records[i].record.time_ms >= since_ms(retries))
             compare(retries, image, &retries->records[i].record);
     retries->n = 0;
+    retries->sim->disk.lossy_keys = false;
     for (size_t i = 0; i < image->n_keys; i++)
         if (image->keys[i].time_ms >= since_ms(retries))
             append(retries, &image->keys[i], true);
