@@ -106,6 +106,7 @@ void channels_run(struct hub *hub, struct channels_call *call)
 
 /* ---- what matches a pattern ---- */
 
+/* Here a message under way is enough: what one publisher sends first is there for what it sends next. */
 struct search {
     struct match_call *call;
     size_t             looked_at, found;
@@ -116,7 +117,7 @@ static void look_at(void *arg, struct channel *ch)
     struct search *search = arg;
     struct buf *names = &search->call->names;
     search->looked_at++;
-    if (!is_alive(ch) || !pattern_matches(search->call->pattern, channel_name(ch)))
+    if ((!is_alive(ch) && ch->under_way == 0) || !pattern_matches(search->call->pattern, channel_name(ch)))
         return;
     search->found++;
     buf_add_char(names, (char)ch->name_len);

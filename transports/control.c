@@ -195,6 +195,15 @@ void control_presence(struct buf *out, struct slice ref, const struct members_ca
     end(out);
 }
 
+static void error_members(struct buf *out, struct slice ref, int err)
+{
+    begin(out, "error", ref);
+    member(out, "code", slice_of(err_code(err)));
+    member(out, "message", slice_of(err_text(err)));
+    if (err_status(err) == 503 || err_status(err) == 429)
+        number_member(out, "retry_after", 1);
+}
+
 void control_published(struct buf *out, struct slice ref, const struct publish_call *answer)
 {
     const struct msg *m = answer->msg;
@@ -203,6 +212,18 @@ void control_published(struct buf *out, struct slice ref, const struct publish_c
     member(out, "channel", msg_channel(m));
     number_member(out, "time", (uint64_t)m->time_ms);
     number_member(out, "subscribers", answer->subscribers);
+    if (answer->replayed)
+        buf_add_str(out, ",\"replayed\":true");
+    end(out);
+}
+
+void control_not_published(struct buf *out, struct slice ref, const struct publish_call *answer)
+{
+    error_members(out, ref, answer->call.err);
+    if (answer->call.err == ERR_POSITION_CHANGED && answer->position.seq)
+        position_member(out, "position", answer->position);
+    else if (answer->call.err == ERR_POSITION_CHANGED)
+        buf_add_str(out, ",\"position\":null");
     end(out);
 }
 
@@ -230,11 +251,7 @@ void control_pong(struct buf *out, struct slice ref)
 
 void control_error(struct buf *out, struct slice ref, int err)
 {
-    begin(out, "error", ref);
-    member(out, "code", slice_of(err_code(err)));
-    member(out, "message", slice_of(err_text(err)));
-    if (err_status(err) == 503 || err_status(err) == 429)
-        number_member(out, "retry_after", 1);
+    error_members(out, ref, err);
     end(out);
 }
 

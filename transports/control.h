@@ -24,6 +24,7 @@ void control_member(struct buf *out, const char *type, struct slice channel, con
 void control_members_changed(struct buf *out, struct slice channel);
 void control_presence(struct buf *out, struct slice ref, const struct members_call *answer);
 void control_published(struct buf *out, struct slice ref, const struct publish_call *answer);
+void control_not_published(struct buf *out, struct slice ref, const struct publish_call *answer);      /* an error that says what a condition would have to be */
 void control_renewed(struct buf *out, struct slice ref, const struct principal *principal);
 void control_expiring(struct buf *out, int64_t ends_ms, int64_t left_ms);
 void control_pong(struct buf *out, struct slice ref);

@@ -2,6 +2,8 @@
  * is done or answered with one `error`; it never disconnects. Its `ref` comes back as the bytes it was. */
 #include "hub/access/authority.h"
 #include "hub/access/rates.h"
+#include "hub/api/problem.h"
+#include "hub/api/wish.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
@@ -209,7 +211,7 @@ static void publish_answered(struct call *call)
     if (conn->conn_state == CONN_OPEN) {
         struct buf object = { 0 };
         if (call->err)
-            control_error(&object, ref, call->err);
+            control_not_published(&object, ref, &publishing->publish);
         else
             control_published(&object, ref, &publishing->publish);
         ws_say(conn, &object);
@@ -220,57 +222,74 @@ static void publish_answered(struct call *call)
     conn_call_done(conn);
 }
 
-static int submit_publish(struct command *command, struct msg *m)
+/* Whose key it is: of those without credentials, the client's that says who it is. */
+static struct slice scope_of(const struct conn *conn, struct buf *scratch)
 {
+    size_t before = scratch->len;
+    if (!principal_is_nobody(conn->principal) || !conn->extra || !conn->extra->client[0])
+        return principal_name(conn->principal);
+    buf_add_str(scratch, "client ");
+    buf_add_str(scratch, conn->extra->client);
+    return slice(scratch->at + before, scratch->len - before);
+}
+
+static int submit_publish(struct command *command, struct slice channel, const struct wish *wish, struct buf *scratch)
+{
+    char client[24];
     struct publishing *publishing = calloc(1, sizeof *publishing + command->ref.len);
-    if (!publishing)
-        return ERR_MEMORY;
-    publishing->publish.call.letter.kind = CALL_PUBLISH;
-    publishing->publish.call.answered = publish_answered;
-    publishing->publish.call.owner = command->conn;
-    publishing->publish.msg = m;
-    publishing->began_us = clock_mono_us();
-    publishing->ref_len = command->ref.len;
-    memcpy(publishing->ref, command->ref.at, command->ref.len);
-    int err = conn_call(command->conn, &publishing->publish.call, msg_size(m), OP_PUBLISH, msg_channel(m));
-    if (err)
-        free(publishing);
+    struct msg *m = publishing ? wish_message(wish, channel, conn_client(command->conn, client)) : NULL;
+    int err = m ? wish_terms(wish, scope_of(command->conn, scratch), channel, &publishing->publish) : ERR_MEMORY;
+    if (!err) {
+        publishing->publish.call.letter.kind = CALL_PUBLISH;
+        publishing->publish.call.answered = publish_answered;
+        publishing->publish.call.owner = command->conn;
+        publishing->publish.msg = m;
+        publishing->began_us = clock_mono_us();
+        publishing->ref_len = command->ref.len;
+        memcpy(publishing->ref, command->ref.at, command->ref.len);
+        err = conn_call(command->conn, &publishing->publish.call, msg_size(m), OP_PUBLISH, channel);
+    }
+    if (!err)
+        return 0;
+    msg_unref(m);
+    free(publishing);
     return err;
 }
 
-static int check_publish(const struct command *command, struct slice channel, struct slice event, bool has_event, struct slice data)
+static int read_publish(const struct command *command, struct buf *scratch, struct slice *ret_channel, struct wish *wish)
 {
-    int err = channel_name_check(channel);
-    if (!err && has_event)
-        err = event_name_check(event);
-    if (!err && !data.at)
-        err = ERR_BAD_FIELD;
+    struct problem problem = { 0 };
+    size_t before = scratch->len;
+    int err = string_member(command, "channel", scratch);
+    *ret_channel = slice(scratch->at + before, scratch->len - before);
+    if (!err)
+        err = channel_name_check(*ret_channel);
     if (err)
         return err;
-    const struct channel_rule *rule = config_channel_rule(command->conn->edge->config, channel);
-    return data.len > rule->message ? ERR_MESSAGE_TOO_LARGE : rule->publish ? 0 : ERR_NO_PUBLISH;
+    const struct channel_rule *rule = config_channel_rule(command->conn->edge->config, *ret_channel);
+    wish_read(&command->object, scratch, wish, &problem);
+    wish_check(wish, rule->message, &problem);
+    return problem.n > 0 ? problem.found[0].err : rule->publish ? 0 : ERR_NO_PUBLISH;
+}
+
+/* For all strings of the frame without their escapes, and what scope_of adds. */
+static bool scratch_room(const struct command *command, struct buf *scratch)
+{
+    size_t total = sizeof "client " + CLIENT_ID_MAX;
+    for (size_t i = 0; i < command->object.n; i++)
+        total += command->object.members[i].value.len;
+    return buf_room(scratch, total);
 }
 
 static int run_publish(struct command *command)
 {
-    struct buf channel = { 0 }, event = { 0 };
-    char scratch[24];
-    struct slice data = json_member_find(&command->object, "data");
-    bool has_event = is_given(json_member_find(&command->object, "event"));
-    int err = string_member(command, "channel", &channel);
-    if (!err && has_event)
-        err = string_member(command, "event", &event);
+    struct buf scratch = { 0 };
+    struct slice channel;
+    struct wish wish;
+    int err = scratch_room(command, &scratch) ? read_publish(command, &scratch, &channel, &wish) : ERR_MEMORY;
     if (!err)
-        err = check_publish(command, buf_slice(&channel), buf_slice(&event), has_event, data);
-    if (!err) {
-        struct msg *m = msg_new(&(struct msg_parts){ .channel = buf_slice(&channel), .event = buf_slice(&event), .client = conn_client(command->conn, scratch),
-                                                    .kind = MSG_JSON, .data = data });
-        err = m ? submit_publish(command, m) : ERR_MEMORY;
-        if (err)
-            msg_unref(m);
-    }
-    buf_fini(&channel);
-    buf_fini(&event);
+        err = submit_publish(command, channel, &wish, &scratch);
+    buf_fini(&scratch);
     return err;
 }
 
