@@ -197,7 +197,7 @@ ARGS ?=
 bench: deps                                 ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
 	$(call need,$(DEPS_BENCH))
 	$(need_node)
-	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/checks
+	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/checks $(B)/bench/storm
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
 $(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders sock)
 $(B)/bench/baseline: $(patsubst %,$(B)/bench/obj/%.o,baseline mimic sock)
@@ -206,6 +206,11 @@ $(B)/bench/checks: tests/bench/checks.c $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,BENCH,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
+# the parser of `carillon sub`
+$(B)/bench/storm: tests/bench/storm.c $(B)/bench/obj/sock.o $(B)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,BENCH,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/bench/obj/sock.o $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
 $(B)/bench/load $(B)/bench/baseline:
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ -lssl -lcrypto

@@ -1,6 +1,7 @@
 #include "transports/accept.h"
 
 #include "hub/access/forwarded.h"
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/call.h"
@@ -9,6 +10,7 @@
 #include "hub/memory.h"
 #include "hub/metrics.h"
 #include "hub/spoke.h"
+#include "transports/crowd.h"
 #include "transports/door.h"
 #include "transports/edge.h"
 #include "transports/tunnel.h"
@@ -25,6 +27,7 @@
 enum {
     SPARE_FILES = 64,            /* descriptors that are not for connections: store, API, logs */
     UNSENT_BYTES = 256 * 1024,
+    AWAY_AT_ONCE = 500,          /* sockets turned away within DOOR_REST_MS before the door rests that long */
 };
 
 struct acceptor {
@@ -34,6 +37,9 @@ struct acceptor {
     size_t                 n_edges;
     atomic_uint           *edge_seats;   /* of n_edges */
     struct seat_table     *seat_table;
+    struct crowd          *crowd;        /* borrowed */
+    int64_t                away_ms;      /* since when those in `away` are counted */
+    int                    away;         /* turned away */
     struct door            door;
     struct event          *send;
 };
@@ -82,15 +88,24 @@ static void print_peer(char out[64], const struct sockaddr *address, socklen_t l
         snprintf(out, 64, address->sa_family == AF_INET6 ? "[%.46s]:%.8s" : "%.46s:%.8s", host, port);
 }
 
-static void turn_away(int fd, const struct sockaddr *address, socklen_t len, enum metric reason, const char *why)
+/* METRICS: it has been counted. */
+static void turn_away(struct acceptor *acceptor, int fd, const struct sockaddr *address, socklen_t len, enum metric reason, const char *why)
 {
     char peer[64];
-    metric_add(reason, 1);
+    if (reason != METRICS)
+        metric_add(reason, 1);
     if (log_enabled(LOG_DEBUG)) {
         print_peer(peer, address, len);
         log_debug(peer, "turned away: %s", why);
     }
-    close(fd);
+    door_turn_away(fd);
+    int64_t now = clock_mono_ms(acceptor->serving->clock);
+    if (now - acceptor->away_ms >= DOOR_REST_MS) {
+        acceptor->away_ms = now;
+        acceptor->away = 0;
+    }
+    if (++acceptor->away >= AWAY_AT_ONCE)
+        door_rest(&acceptor->door, DOOR_REST_MS);
 }
 
 /* A vanished peer that says nothing is found by the kernel in about two minutes. What the kernel has not sent yet is bounded:
@@ -105,13 +120,13 @@ static void prepare_socket(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
 }
 
-static void hand_over(struct acceptor *acceptor, int fd, struct seats seats, const struct sockaddr *address, socklen_t len)
+static void hand_over(struct acceptor *acceptor, int fd, struct seats seats, bool admitted, const struct sockaddr *address, socklen_t len)
 {
     struct socket_letter *letter = calloc(1, sizeof *letter);
     size_t edge = emptiest_edge(acceptor);
     if (!letter) {
         seats_leave(&seats);
-        turn_away(fd, address, len, METRIC_away_memory, "out of memory");
+        turn_away(acceptor, fd, address, len, METRIC_away_memory, "out of memory");
         return;
     }
     seats.edge = &acceptor->edge_seats[edge];
@@ -120,32 +135,34 @@ static void hand_over(struct acceptor *acceptor, int fd, struct seats seats, con
     letter->fd = fd;
     letter->seats = seats;
     letter->seat_table = acceptor->seat_table;
+    letter->admitted = admitted;
     print_peer(letter->peer, address, len);
     hub_send(acceptor->serving->hub, acceptor->edges[edge]->peer, &letter->letter);
     event_active(acceptor->send, EV_TIMEOUT, 0);
 }
 
-/* A proxy brings many clients: whose connection it is, is known and counted when its head has been read (newcomer.c). */
-static bool take_address(struct acceptor *acceptor, struct seats *seats)
-{
-    struct proxies proxies = proxies_public(acceptor->config);
-    return proxies_trust(&proxies, seats->ip) || seats_take_address(acceptor->seat_table, acceptor->config, seats->ip, seats);
-}
-
+/* A proxy brings many clients: whose connection it is, is known and counted when its head has been read (newcomer.c), and the gate is
+ * asked then. */
 static void on_socket(void *arg, int fd, const struct sockaddr *address, socklen_t len)
 {
     struct acceptor *acceptor = arg;
+    const struct config *config = acceptor->config;
     struct seats seats = { .ip = ip_of(address) };
+    struct proxies proxies = proxies_public(config);
+    bool of_proxy = proxies_trust(&proxies, seats.ip);
     metric_add(METRIC_accepted, 1);
     if (memory_level() == MEMORY_OUT) {
-        turn_away(fd, address, len, METRIC_away_memory, "limits.memory");
+        turn_away(acceptor, fd, address, len, METRIC_away_memory, "limits.memory");
     } else if (taken_in_all(acceptor) >= most_in_all(acceptor)) {
-        turn_away(fd, address, len, METRIC_turned_away, "limits.connections");
-    } else if (!take_address(acceptor, &seats)) {
-        turn_away(fd, address, len, METRIC_turned_away, "limits.connections_per_address");
+        turn_away(acceptor, fd, address, len, METRIC_turned_away, "limits.connections");
+    } else if (!of_proxy && !seats_take_address(acceptor->seat_table, config, seats.ip, &seats)) {
+        turn_away(acceptor, fd, address, len, METRIC_turned_away, "limits.connections_per_address");
+    } else if (!of_proxy && !crowd_admit(acceptor->crowd, config, clock_mono_ms(acceptor->serving->clock))) {
+        seats_leave(&seats);
+        turn_away(acceptor, fd, address, len, METRICS, "accept.per_second");
     } else {
         prepare_socket(fd);
-        hand_over(acceptor, fd, seats, address, len);
+        hand_over(acceptor, fd, seats, !of_proxy, address, len);
     }
 }
 
@@ -161,14 +178,14 @@ static void on_send(evutil_socket_t fd, short what, void *arg)
 
 void accept_reconfigure(struct acceptor *acceptor, const struct config *config) { acceptor->config = config; }
 
-int accept_new(struct serving *serving, struct edge **edges, size_t n_edges, struct acceptor **ret_acceptor, const char **ret_why)
+int accept_new(struct serving *serving, struct edge **edges, size_t n_edges, struct crowd *crowd, struct acceptor **ret_acceptor, const char **ret_why)
 {
     struct acceptor *acceptor = calloc(1, sizeof *acceptor);
     if (!acceptor)
         return ERR_MEMORY;
     static char why[256];
     *acceptor = (struct acceptor){
-        .config = serving->config, .serving = serving, .edges = edges, .n_edges = n_edges,
+        .config = serving->config, .serving = serving, .edges = edges, .n_edges = n_edges, .crowd = crowd,
         .door = { .name = "public", .on_socket = on_socket, .arg = acceptor },
     };
     acceptor->edge_seats = calloc(n_edges, sizeof *acceptor->edge_seats);

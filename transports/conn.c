@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-enum { OUTBOX_MAX = 256 * 1024, OPENED_AT_ONCE = 64, RETRY_MIN_MS = 500, RETRY_SPREAD_MS = 2000, RETRY_PER_CONN_MS = 2 };
+enum { OUTBOX_MAX = 256 * 1024, OPENED_AT_ONCE = 64 };
 
 /* ---- life ---- */
 
@@ -55,6 +55,7 @@ struct conn *conn_new(struct edge *edge, const struct protocol *protocol, void *
     link_init(&conn->catchups);
     list_add_last(&edge->conns, &conn->link);
     edge->n_conns++;
+    crowd_enter(edge->crowd);
     edge->crowded |= ++edge->opened % OPENED_AT_ONCE == 0;
     metric_add((enum metric)protocol->gauge, +1);
     if (ends)
@@ -75,13 +76,16 @@ static void log_closed(const struct conn *conn, enum log_level level, int err)
              who.at, (int)user.len, user.at);
 }
 
-/* How long it shall wait before it comes back: spread by its id, wider the more of them leave together. */
-static int64_t spread_retry_ms(const struct conn *conn)
+int64_t conn_retry_ms(struct conn *conn)
 {
-    uint64_t wide = conn->edge->n_conns * RETRY_PER_CONN_MS;
-    uint64_t most = wide > RETRY_SPREAD_MS ? wide : RETRY_SPREAD_MS;
-    uint64_t drawn = (conn->id * 0x9e3779b97f4a7c15u) >> 32;
-    return RETRY_MIN_MS + (int64_t)((drawn * (most - RETRY_MIN_MS)) >> 32);
+    const struct edge *edge = conn->edge;
+    conn->retry_step = crowd_step(edge->crowd, edge->config);
+    return crowd_delay_ms(edge->crowd, edge->config, conn->id);
+}
+
+bool conn_retry_is_old(const struct conn *conn)
+{
+    return crowd_step_is_old(conn->retry_step, crowd_step(conn->edge->crowd, conn->edge->config));
 }
 
 static bool is_crowded(const struct conn *conn)      { return conn->outbox && conn->outbox->len > OUTBOX_MAX; }
@@ -105,11 +109,6 @@ void conn_close_for(struct conn *conn, const struct parting *parting)
 
 void conn_close(struct conn *conn, int err) { conn_close_for(conn, &(struct parting){ .err = err }); }
 
-void conn_drain(struct conn *conn)
-{
-    conn_close_for(conn, &(struct parting){ .err = ERR_DRAINING, .retry_ms = spread_retry_ms(conn) });
-}
-
 void conn_gone(struct conn *conn)
 {
     struct edge *edge = conn->edge;
@@ -124,6 +123,7 @@ void conn_gone(struct conn *conn)
     roster_remove(&edge->roster, conn);
     tenure_end(conn);
     edge->n_conns--;
+    crowd_leave(edge->crowd);
     metric_add((enum metric)conn->protocol->gauge, -1);
     conn_dirty(conn);
 }

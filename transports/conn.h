@@ -81,7 +81,6 @@ struct parting {
     int          err;                 /* for log and metrics; its code and text are what the client is told */
     int          close_code;          /* 4000–4199 instead of that of err; 0: that of err */
     struct slice reason;              /* for people, instead of the text of err; empty: the text of err */
-    int64_t      retry_ms;            /* 0: the usual */
 };
 
 /* What a kind of connection says. One const table per kind. All append to the outbox with conn_say. */
@@ -142,6 +141,7 @@ struct conn {
     uint8_t                format     : 3;   /* enum wire_format */
     uint8_t                conn_state : 2;   /* enum conn_state */
     uint8_t                missed     : 2;   /* the protocol's: pings without an answer */
+    uint8_t                retry_step : 6;   /* crowd_step of the delay it was told last (conn_retry_ms) */
     bool                   told     : 1;  /* the reader has been told `position`, by an id or a position frame */
     bool                   choked   : 1;  /* waits for conn_on_writable */
     bool                   paused   : 1;  /* input is not read, for whatever reason (conn_mind_input) */
@@ -204,6 +204,9 @@ void         conn_due_in(struct conn *conn, int seconds);          /* (re)arms p
 void         conn_want_head(struct conn *conn);
 /* Everything has been sent, nothing is being caught up: its position may move to the head (EXACT.md 11). */
 bool         conn_at_end(const struct conn *conn);
+/* How long it shall stay away when it is cut (crowd.h): to be told now, at the beginning, at the end, and whenever what it was told is old. */
+int64_t      conn_retry_ms(struct conn *conn);
+bool         conn_retry_is_old(const struct conn *conn);
 size_t       conn_name(const struct conn *conn, char out[24]);     /* connection_print: for logs, and as default client id */
 struct slice conn_client(const struct conn *conn, char scratch[24]);
 
@@ -237,7 +240,6 @@ void catchup_each_channel(const struct catchup *cu, void (*each)(void *arg, stru
 
 /* ---- for the edge's own modules, not for protocols and lines ---- */
 struct extra *extra_new(struct slice client);  /* NULL: no memory */
-void conn_drain(struct conn *conn);            /* closes with ERR_DRAINING and a retry time of its own */
 void conn_leave(struct conn *conn);            /* out of all feeds and catch-ups; not inside a callback */
 void conn_free(struct conn *conn);             /* gone, and no call under way */
 /* As which number frames that are not for it name it (exclusion.h); 0: there are none. */

@@ -100,7 +100,7 @@ void control_gap(struct buf *out, const struct fetch_call *answer, bool replay)
     end(out);
 }
 
-void control_welcome(struct buf *out, const struct conn *conn, struct position position)
+void control_welcome(struct buf *out, const struct conn *conn, struct position position, int64_t retry_ms)
 {
     char name[24], scratch[24];
     begin(out, "welcome", SLICE(""));
@@ -108,6 +108,14 @@ void control_welcome(struct buf *out, const struct conn *conn, struct position p
     member(out, "client", conn_client(conn, scratch));
     user_member(out, conn->principal);
     position_member(out, "position", position);
+    number_member(out, "retry_ms", (uint64_t)retry_ms);
+    end(out);
+}
+
+void control_retry(struct buf *out, int64_t retry_ms)
+{
+    begin(out, "retry", SLICE(""));
+    number_member(out, "retry_ms", (uint64_t)retry_ms);
     end(out);
 }
 

@@ -22,6 +22,12 @@ static void open_spare(struct door *door)
         door->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+void door_turn_away(int fd)
+{
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){ .l_onoff = 1, .l_linger = 0 }, sizeof(struct linger));
+    close(fd);
+}
+
 /* Those who wait are told at once instead of being left hanging, as far as the spare descriptor goes. */
 static void turn_away_waiting(struct door *door, int listening)
 {
@@ -30,7 +36,7 @@ static void turn_away_waiting(struct door *door, int listening)
         door->spare = -1;
         int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
-            close(fd);
+            door_turn_away(fd);
             metric_add(METRIC_away_files, 1);
         }
         open_spare(door);
@@ -52,19 +58,25 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     struct door *door = arg;
     (void)listener;
     door->on_socket(door->arg, fd, address, (socklen_t)len);
+    if (++door->round >= DOOR_ROUND && !event_pending(door->rest, EV_TIMEOUT, NULL))
+        door_rest(door, 0);
 }
 
 static void on_error(struct evconnlistener *listener, void *arg)
 {
     struct door *door = arg;
-    struct timeval rest = { 0, DOOR_REST_MS * 1000 };
     int error = errno;
     log_failed(door, error);
     if (error == EMFILE || error == ENFILE)
         turn_away_waiting(door, evconnlistener_get_fd(listener));
+    door_rest(door, DOOR_REST_MS);
+}
+
+void door_rest(struct door *door, int ms)
+{
     for (int i = 0; i < door->listener.n; i++)
         evconnlistener_disable(door->listeners[i]);
-    event_add(door->rest, &rest);
+    event_add(door->rest, &(struct timeval){ ms / 1000, ms % 1000 * 1000 });
 }
 
 static void on_rested(evutil_socket_t fd, short what, void *arg)
@@ -77,6 +89,7 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 void door_start(struct door *door)
 {
     open_spare(door);
+    door->round = 0;
     for (int i = 0; i < door->listener.n; i++)
         evconnlistener_enable(door->listeners[i]);
 }

@@ -6,6 +6,9 @@
  * descriptor that comes free lets the next one in.
  *
  *   OPEN ─accept fails─> turn away who waits ─> RESTING ─100 ms─> OPEN
+ *   OPEN ─DOOR_ROUND have come at once, or door_rest()─> RESTING ─0 ms, or as asked for─> OPEN
+ *
+ * However many come, the loop is busy with them for DOOR_ROUND sockets at a time: what else waits for it has its turn in between.
  *
  * It is logged once, and again only when it had been well for DOOR_QUIET_MS. carillon_connections_refused_total{reason="files"}
  * counts the sockets.
@@ -25,7 +28,7 @@ struct event;
 struct event_base;
 struct evconnlistener;
 
-enum { DOOR_REST_MS = 100, DOOR_QUIET_MS = 10000 };
+enum { DOOR_ROUND = 64, DOOR_REST_MS = 100, DOOR_QUIET_MS = 10000 };
 
 /* The descriptor is the receiver's; it does not block. */
 typedef void door_socket_fn(void *arg, int fd, const struct sockaddr *address, socklen_t len);
@@ -38,10 +41,16 @@ struct door {
     struct evconnlistener *listeners[LISTEN_MAX];
     struct event          *rest;
     int                    spare;                 /* -1: given up */
+    int                    round;                 /* sockets taken since it has rested */
     int64_t                failed_ms;             /* when accepting failed last, on the mono clock; 0: never */
 };
 
 /* `door` is zero but for name, on_socket and arg. 0, or ERR_ADDRESS, ERR_MEMORY with one sentence in `why`. */
 int  door_open(struct door *door, struct event_base *base, const struct address *address, bool dev, char *why, size_t why_size);
 void door_start(struct door *door);
+/* Takes nobody in for so long; who comes waits in the kernel's queue. Inside on_socket too. */
+void door_rest(struct door *door, int ms);
 void door_close(struct door *door);
+/* Closes a socket of which nothing has been read, by a reset: a client that has not sent its request yet must not take the end for that
+ * of a connection it may still write to (the fetch of Node 20 waits for ever then), and nothing of it is left in the kernel. */
+void door_turn_away(int fd);

@@ -30,6 +30,7 @@ int edge_new(const struct config *config, const struct clock *clock, struct hub 
     edge->config = config;
     edge->clock = clock;
     edge->authority = authority;
+    edge->crowd = &edge->alone;
     edge->wheel_s = clock_mono_ms(clock) / 1000;
     edge->next_id = 1;
     pool_init(&edge->pool, config->edge_pool_bytes, &edge->exclusions);
@@ -155,8 +156,9 @@ static void on_lost(struct edge *edge)
 static void on_drain(struct edge *edge)
 {
     edge->draining = true;
+    crowd_drain(edge->crowd);
     list_each(l, following, &edge->conns)
-        conn_drain(link_of(l, struct conn, link));
+        conn_close(link_of(l, struct conn, link), ERR_DRAINING);
 }
 
 /* True: so much waits that it should be sent before more mail is taken. */

@@ -17,6 +17,7 @@
 #include "hub/base/list.h"
 #include "hub/base/mail.h"
 #include "hub/call.h"
+#include "transports/crowd.h"
 #include "transports/ring.h"
 #include "transports/roster.h"
 #include "transports/tenure.h"
@@ -36,6 +37,8 @@ struct edge {
     const struct config   *config;
     const struct clock    *clock;
     struct authority      *authority;    /* checks credentials; outlives the edge */
+    struct crowd          *crowd;        /* of all edges of a port, set before its thread starts; until then of this edge alone */
+    struct crowd           alone;
     const struct line_ops *line;         /* how bytes leave: line.c, or a test's */
     struct mailbox         box;
     struct post            to_hub;

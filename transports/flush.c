@@ -397,7 +397,7 @@ void conn_flush(struct conn *conn)
     struct load load;
     struct catchup *cu;
     if (conn->conn_state == CONN_OPEN && conn->edge->draining)
-        conn_drain(conn);
+        conn_close(conn, ERR_DRAINING);
     while (conn->conn_state == CONN_OPEN && !conn->choked) {
         if (!link_alone(&conn->catchups))
             catchups_ask(conn);

@@ -45,6 +45,7 @@ struct newcomer {
     struct buf        out;           /* the answer, or the head of the stream */
     size_t            sent;          /* ANSWERING: bytes of `out` that have left */
     uint8_t           state;
+    bool              admitted;      /* has passed the gate */
     char              peer[64];
 };
 
@@ -155,14 +156,6 @@ static struct socket let_in(struct newcomer *newcomer)
     return newcomer->socket;
 }
 
-/* Spread over five times sse.retry, so that those who are refused together do not come back together. */
-static int64_t come_back_ms(struct reception *reception)
-{
-    int64_t retry = reception->edge->config->sse_retry_ms;
-    uint64_t drawn = ++reception->refused * 0x9e3779b97f4a7c15u >> 40;      /* 24 bits */
-    return retry + (int64_t)((uint64_t)retry * 4 * drawn >> 24);
-}
-
 /* Behind a proxy the address was not counted when its socket was accepted; the proxy's own never is. */
 static bool has_seat(struct newcomer *newcomer)
 {
@@ -172,11 +165,19 @@ static bool has_seat(struct newcomer *newcomer)
            seats_take_address(newcomer->seat_table, config, newcomer->seats.ip, &newcomer->seats);
 }
 
+/* Who comes through a proxy is asked here what others are asked when they are accepted. */
+static bool is_admitted(struct newcomer *newcomer)
+{
+    const struct edge *edge = newcomer->reception->edge;
+    newcomer->admitted = newcomer->admitted || crowd_admit(edge->crowd, edge->config, clock_mono_ms(edge->clock));
+    return newcomer->admitted;
+}
+
 static int why_not_now(struct newcomer *newcomer)
 {
     bool enough = memory_level() == MEMORY_ENOUGH;
     if (enough && has_seat(newcomer))
-        return 0;
+        return is_admitted(newcomer) ? 0 : ERR_BUSY;
     metric_add(enough ? METRIC_turned_away : METRIC_away_memory, 1);
     return enough ? ERR_TOO_MANY_CONNECTIONS : ERR_BUSY;
 }
@@ -190,14 +191,16 @@ static void put_off_for(struct visit *visit, int err, bool is_stream, int64_t le
         refuse(newcomer, err, &visit->cors, false);
         return;
     }
+    const struct edge *edge = newcomer->reception->edge;
+    int64_t retry_ms = least_ms + crowd_put_off_ms(edge->crowd, edge->config, ++newcomer->reception->refused);
     log_debug(newcomer->peer, "told to come back: %s", err_code(err));
-    answer_bye(&newcomer->out, err, least_ms + come_back_ms(newcomer->reception), &visit->cors);
+    answer_bye(&newcomer->out, err, retry_ms, &visit->cors);
     answer(newcomer);
 }
 
 static void put_off(struct visit *visit, int err, bool is_stream) { put_off_for(visit, err, is_stream, 0); }
 
-/* limits.memory, limits.connections_per_address */
+/* limits.memory, limits.connections_per_address, accept.per_second */
 static bool is_put_off(struct visit *visit, bool is_stream)
 {
     int err = why_not_now(visit->newcomer);
@@ -540,6 +543,7 @@ void reception_welcome(struct reception *reception, const struct socket_letter *
     newcomer->reception = reception;
     newcomer->seats = letter->seats;
     newcomer->seat_table = letter->seat_table;
+    newcomer->admitted = letter->admitted;
     memcpy(newcomer->peer, letter->peer, sizeof newcomer->peer);
     link_init(&newcomer->link);
     keys_wait_init(&newcomer->wait, on_keys);

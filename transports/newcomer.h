@@ -29,7 +29,7 @@ struct reception {
     struct lws_side     *lws;
     struct link          newcomers;
     size_t               n;
-    uint64_t             refused;        /* for lack of memory */
+    uint64_t             refused;        /* told to come back, to draw their delays */
 };
 
 void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws);

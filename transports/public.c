@@ -5,6 +5,7 @@
 #include "hub/config/config.h"
 #include "hub/hub.h"
 #include "transports/accept.h"
+#include "transports/crowd.h"
 #include "transports/edge.h"
 #include "transports/edge_thread.h"
 
@@ -20,6 +21,7 @@ struct public_port {
     struct edge        *edges[EDGES_MAX];
     struct edge_thread *threads[EDGES_MAX];    /* NULL: not started */
     size_t              n_edges;
+    struct crowd        crowd;
 };
 
 static size_t edges_wanted(const struct config *config)
@@ -46,7 +48,7 @@ static int open_edges(struct public_port *port)
     for (size_t wanted = edges_wanted(serving->config); !err && port->n_edges < wanted;) {
         err = edge_new(serving->config, serving->clock, serving->hub, serving->authority, true, &port->edges[port->n_edges]);
         if (!err)
-            port->n_edges++;
+            port->edges[port->n_edges++]->crowd = &port->crowd;
     }
     return err;
 }
@@ -60,7 +62,7 @@ static int public_open(struct serving *serving, void **ret_self)
     port->serving = serving;
     int err = open_edges(port);
     if (!err)
-        err = accept_new(serving, port->edges, port->n_edges, &port->acceptor, &why);
+        err = accept_new(serving, port->edges, port->n_edges, &port->crowd, &port->acceptor, &why);
     if (err) {
         snprintf(serving->why, sizeof serving->why, "%s", why ? why : err_text(err));
         public_free(port);

@@ -103,12 +103,14 @@ static void sse_position(struct conn *conn)
     buf_add_str(out, "\n\n");
     conn->told = true;
     conn_say_end(conn);
+    if (conn_retry_is_old(conn))
+        say_retry(conn, conn_retry_ms(conn));
 }
 
 static void sse_farewell(struct conn *conn, const struct parting *parting)
 {
     struct buf object = { 0 };
-    int64_t retry_ms = parting->retry_ms ? parting->retry_ms : stream_retry_ms(conn);
+    int64_t retry_ms = conn_retry_ms(conn);
     say_retry(conn, retry_ms);
     control_bye(&object, parting, retry_ms);
     say(conn, SLICE("hub.bye"), NULL, &object);
@@ -130,7 +132,7 @@ static struct conn *open_with(struct edge *edge, void *line, const struct stream
     if (!conn)
         return NULL;
     conn->format = outset->bare ? WIRE_SSE_BARE : WIRE_SSE;
-    say_retry(conn, stream_retry_ms(conn));
+    say_retry(conn, conn_retry_ms(conn));
     bool asks = false;
     int err = stream_since(edge, request, &since);
     if (!err)

@@ -113,11 +113,4 @@ int stream_asks(const struct stream_request *request, const struct principal *pr
     return err;
 }
 
-int64_t stream_retry_ms(const struct conn *conn)
-{
-    int64_t retry = conn->edge->config->sse_retry_ms;
-    uint64_t drawn = (conn->id * 0x9e3779b97f4a7c15u) >> 40;      /* 24 bits */
-    return retry / 4 * 3 + (int64_t)((uint64_t)(retry / 2) * drawn >> 24);
-}
-
 int stream_seconds(int64_t ms) { return ms < 1000 ? 1 : (int)(ms / 1000); }

@@ -20,8 +20,6 @@ int stream_take(struct edge *edge, const struct principal *principal, const stru
 int stream_check(struct edge *edge, const struct stream_request *request, bool is_stream);
 /* Where it begins: after its position, else where its `since` says, else now. 0 or ERR_BAD_FIELD (a `since` that is nothing). */
 int stream_since(const struct edge *edge, const struct stream_request *request, struct since *ret_since);
-/* Around sse.retry, spread so that those who are cut together do not come back together. */
-int64_t stream_retry_ms(const struct conn *conn);
 int stream_seconds(int64_t ms);      /* a duration of the config as whole seconds of the wheel, at least 1 */
 /* Whether it wants to be told of members (?presence=true) in the channels it names. 0; ERR_BAD_FIELD; ERR_FORBIDDEN, ERR_UNAUTHENTICATED. */
 int stream_asks(const struct stream_request *request, const struct principal *principal, bool *ret_asks);

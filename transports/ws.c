@@ -33,7 +33,7 @@ static void welcome(struct conn *conn, struct position position)
     struct buf object = { 0 };
     conn->greeted = true;
     conn->told = position.seq == conn->position.seq;
-    control_welcome(&object, conn, position);
+    control_welcome(&object, conn, position, conn_retry_ms(conn));
     ws_say(conn, &object);
     conn_hold(conn, false);
 }
@@ -111,6 +111,13 @@ static int ws_due(struct conn *conn)
     return stream_seconds(conn->edge->config->ws_ping_ms);
 }
 
+static void say_retry(struct conn *conn)
+{
+    struct buf object = { 0 };
+    control_retry(&object, conn_retry_ms(conn));
+    ws_say(conn, &object);
+}
+
 static void ws_position(struct conn *conn)
 {
     struct buf object = { 0 };
@@ -122,6 +129,8 @@ static void ws_position(struct conn *conn)
         control_position(&object, SLICE(""), conn->position);
         ws_say(conn, &object);
     }
+    if (conn->greeted && conn_retry_is_old(conn))
+        say_retry(conn);
 }
 
 /* RFC 6455 §5.5.1: the code in two bytes, big-endian, then the reason. */
@@ -145,7 +154,7 @@ static void ws_farewell(struct conn *conn, const struct parting *parting)
 {
     struct buf object = { 0 };
     if (parting_says_bye(parting)) {
-        control_bye(&object, parting, parting->retry_ms ? parting->retry_ms : stream_retry_ms(conn));
+        control_bye(&object, parting, conn_retry_ms(conn));
         ws_say(conn, &object);
     } else if (parting_code(parting) >= 4100) {
         control_last_error(&object, parting);

@@ -40,7 +40,7 @@ size_t mimic_begin_ws(char *out, struct text channel, uint64_t number)
     size_t n = sizeof upgrade - 1;
     memcpy(out, upgrade, n);
     n += framed(out + n, (size_t)sprintf(out + n + 4, "{\"type\":\"welcome\",\"connection\":\"c1\",\"client\":\"c1\",\"user\":null,"
-                                                      "\"position\":\"" EPOCH ".%lu\"}", number));
+                                                      "\"position\":\"" EPOCH ".%lu\",\"retry_ms\":2000}", number));
     if (channel.at)
         n += framed(out + n, (size_t)sprintf(out + n + 4, "{\"type\":\"subscribed\",\"channel\":\"%.*s\",\"position\":\"" EPOCH ".%lu\","
                                                           "\"recovered\":false,\"resumable\":true}", TEXT(channel), number));

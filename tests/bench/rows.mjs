@@ -6,7 +6,7 @@
 //   run      (server) => { key: figure, … }
 //   figures  those of them that are shown: { key, unit, label?, goal?, wall? }; wall: it depends on what else the machine does; a goal is atMost(N) or atLeast(N) as a ratio to the baseline,
 //            or noMore(N) or noLess(N) as a figure of its own. DESIGN §10 has the goals.
-import { alone, cpuMs, hold, load, memory, metric, post } from './server.mjs';
+import { alone, cpuMs, eventSources, hold, load, memory, memoryPeak, metric, post } from './server.mjs';
 import { tokenOf } from './tokens.mjs';
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -64,6 +64,36 @@ export function allRows(quick) {
   };
   const tick = { name: 'hub, 1 connection', kind: 'hub' };
 
+  // All are cut at once, while somebody publishes five times a second.
+  const storm = cut => async s => {
+    const crowd = await eventSources(s, scale(10000), '/sse?channel=storm&user=all');
+    try {
+      await crowd.say('ready');
+      await wait(2000);                             // a heartbeat: who came first knows how many there are
+      const before = await cut(s, crowd), { seconds, told_most_s, ...rest } = await crowd.say('back');
+      return { ...rest, seconds, told_most_s, share: seconds / told_most_s, cpu_s: (cpuMs(s) - before) / 1000, peak_mb: memoryPeak(s) / 1e6 };
+    } finally { await crowd.end(); }
+  };
+  const disconnected = async (s, crowd) => {
+    await crowd.say('cut');
+    const before = cpuMs(s), { connections } = await post(s, '/v1/users/all/disconnect', '{"code":4000}', 'application/json');
+    if (connections !== scale(10000)) throw new Error(`${connections} were connected`);
+    return before;
+  };
+  const restarted = signal => async (s, crowd) => {
+    await crowd.say('away');
+    await s.restart(signal);
+    const before = cpuMs(s);
+    await crowd.say('here');
+    return before;
+  };
+  const stormRow = (how, cut) => ({ name: `storm: ${scale(10000).toLocaleString('en')} EventSources, ${how}`, rounds: 1,
+    options: { flags: [...history, '--sse.heartbeat=1s', '--accept.per_second=5000'] }, run: storm(cut),
+    figures: [{ key: 'share', unit: '', label: 'all back, by longest delay told', goal: noMore(1.1) }, { key: 'seconds', unit: 's', label: 'that is' },
+      { key: 'in_vain', unit: '', label: 'connections that came to nothing' }, { key: 'cpu_s', unit: 's CPU', label: 'meanwhile' },
+      { key: 'peak_mb', unit: 'MB', label: 'most memory' }, { key: 'publish_p50_ms', unit: 'ms', wall: true, label: 'a publish, p50' },
+      { key: 'publish_max_ms', unit: 'ms', wall: true, label: 'the slowest publish' }] });
+
   async function keptMessages(s) {
     const channels = scale(100000), messages = channels * 10, before = memory(s);
     await load(s, 'publish', { conns: 8, window: 64, channels, messages });
@@ -115,6 +145,8 @@ export function allRows(quick) {
     ]),
     { name: '10,000 resume 100 messages each', base: 'coalescing', run: resume,
       figures: [{ key: 'seconds', wall: true, unit: 's', goal: atMost(3) }, { key: 'cpu_s', unit: 's CPU', label: 'CPU' }] },
+
+    stormRow('an administrator', disconnected), stormRow('SIGTERM and a restart', restarted('SIGTERM')), stormRow('kill -9 and a restart', restarted('SIGKILL')),
 
     { name: 'idle WebSocket, 2,000', run: idle('ws', 2000), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(2048) }] },
     { name: 'idle SSE, 2,000', run: idle('sse', 2000), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(1536) }] },

@@ -59,13 +59,13 @@ function tls() {
 }
 
 const hubArgs = (dir, { flags = [], tls: secure }) => ['serve', '--dev', '--public.listen=127.0.0.1:0', '--api.listen=127.0.0.1:0', `--store.dir=${dir}/data`,
-  '--edge.threads=1', '--log.level=error', ...(secure ? [`--tls.cert=${tls().cert}`, `--tls.key=${tls().key}`] : []), ...flags];
+  '--edge.threads=1', '--log.level=error', '--accept.per_second=0', ...(secure ? [`--tls.cert=${tls().cert}`, `--tls.key=${tls().key}`] : []), ...flags];
 
 // kind: hub, one or coalescing; options: flags (of the hub), tls.
 export async function server(kind, options = {}) {
   const dir = tempDir();
-  const child = kind === 'hub' ? pinned(SERVER_CORE, carillon, hubArgs(dir, options))
-    : pinned(SERVER_CORE, join(bin, 'baseline'), [kind, ...(options.tls ? [tls().cert, tls().key] : [])]);
+  const hub = more => pinned(SERVER_CORE, carillon, [...hubArgs(dir, options), ...more]);
+  let child = kind === 'hub' ? hub([]) : pinned(SERVER_CORE, join(bin, 'baseline'), [kind, ...(options.tls ? [tls().cert, tls().key] : [])]);
   const stop = async () => {
     child.kill('SIGKILL');
     await child.over;
@@ -73,7 +73,15 @@ export async function server(kind, options = {}) {
   };
   try {
     const [, sub, pub, pid] = /public=(\S+) api=(\S+) pid=(\d+)/.exec(await child.line());
-    return { kind, sub, pub, pid, tls: options.tls, stop };
+    // Ends a hub by a signal and starts it again, with the same store and ports.
+    const restart = async signal => {
+      child.kill(signal);
+      await child.over;
+      child = hub([`--public.listen=${sub}`, `--api.listen=${pub}`]);
+      s.pid = /pid=(\d+)/.exec(await child.line())[1];
+    };
+    const s = { kind, sub, pub, pid, tls: options.tls, stop, restart };
+    return s;
   } catch (error) {
     await stop();
     throw error;
@@ -132,6 +140,23 @@ export async function hold(s, options) {
   return { end, received };
 }
 
+// n EventSources that come back after they were cut; say() leads them (storm.c).
+export async function eventSources(s, n, path) {
+  const child = pinned(LOAD_CORE, join(bin, 'storm'), ['--sub', s.sub, '--pub', s.pub, '--n', String(n), '--path', path]);
+  const say = async word => {
+    child.stdin.write(`${word}\n`);
+    return JSON.parse(await child.line());
+  };
+  const end = async () => {
+    child.kill('SIGKILL');
+    await child.over;
+  };
+  return { say, end };
+}
+
+// The most memory a process has had, of its own and shared, bytes.
+export const memoryPeak = s => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${s.pid}/status`, 'utf8'))[1]) * 1024;
+
 // Private memory of a process, bytes: what its connections cost in user space.
 export const memory = s => Number(/Private_Dirty:\s+(\d+)/.exec(readFileSync(`/proc/${s.pid}/smaps_rollup`, 'utf8'))[1]) * 1024;
 
@@ -139,8 +164,8 @@ export const memory = s => Number(/Private_Dirty:\s+(\d+)/.exec(readFileSync(`/p
 export const cpuMs = s => readdirSync(`/proc/${s.pid}/task`)
   .reduce((sum, tid) => sum + Number(readFileSync(`/proc/${s.pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]) / 1e6, 0);
 
-export const post = async (s, path, body) => {
-  const answer = await fetch(`http://${s.pub}${path}`, { method: 'POST', body, headers: { 'content-type': 'text/plain' } });
+export const post = async (s, path, body, type = 'text/plain') => {
+  const answer = await fetch(`http://${s.pub}${path}`, { method: 'POST', body, headers: { 'content-type': type } });
   if (!answer.ok) throw new Error(`POST ${path}: ${answer.status}`);
   return answer.json();
 };

@@ -12,7 +12,7 @@ scenario('the first frame is welcome, with who one is and where the stream begin
     const { id } = await publish(hub, 'a', 'before');
     const socket = await scope.ws(hub, '/ws?client=page-1&user=ann');
     const welcome = await socket.get((f) => f);
-    assert.deepEqual(Object.keys(welcome), ['type', 'connection', 'client', 'user', 'position']);
+    assert.deepEqual(Object.keys(welcome), ['type', 'connection', 'client', 'user', 'position', 'retry_ms']);
     assert.deepEqual([welcome.type, welcome.client, welcome.user], ['welcome', 'page-1', 'ann']);
     assert.match(welcome.position, POSITION);
     assert.ok(numberOf(welcome.position) >= numberOf(id));

@@ -514,7 +514,7 @@ static int  test_due(struct conn *conn)      { conn_want_head(conn); return 15; 
 static void test_position(struct conn *conn) { say(conn, "pos:%llu", (unsigned long long)conn->position.seq); }
 static void test_farewell(struct conn *conn, const struct parting *parting)
 {
-    say(conn, "bye:%d:%lld", parting->err, (long long)parting->retry_ms);
+    say(conn, "bye:%d:%lld", parting->err, (long long)conn_retry_ms(conn));
 }
 
 #define TEST_PROTOCOL(f) { .name = "test", .gauge = METRIC_conns_ws, .format = f, .replay_format = WIRE_WS_REPLAY, .began = test_began, \

@@ -126,7 +126,7 @@ static void a_drain_tells_everyone_when_to_come_back_and_turns_away_who_comes_af
         least = c[i]->retry_ms < least ? c[i]->retry_ms : least;
         most = c[i]->retry_ms > most ? c[i]->retry_ms : most;
     }
-    assert_true(least >= 500 && most <= 2000 && most - least > 500);
+    assert_true(least >= 1000 && most <= 3000 && most - least > 1000);
 }
 
 static struct letter *loops_letter;

@@ -211,7 +211,7 @@ static void the_last_words_of_a_stuck_connection_follow_the_frame_that_was_cut(v
     assert_true(c->finished);
     client_reads(c, 0);
     char wanted[64];
-    snprintf(wanted, sizeof wanted, "subN:a:0:1 a1 bye:%d:0 ", ERR_NORMAL);
+    snprintf(wanted, sizeof wanted, "subN:a:0:1 a1 bye:%d:%lld ", ERR_NORMAL, (long long)c->retry_ms);
     expect_log(c, wanted);
     assert_null(world->channels[0].subscribers);
 }
