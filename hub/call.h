@@ -136,6 +136,7 @@ struct channel_info {
     size_t   kept_bytes;
     struct position last;         /* newest message; seq 0: none known */
     bool     resumable;
+    const struct channel_rule *rule;
 };
 
 /* The channels that have a subscriber or a kept message, by name. With `exact`, that one: ERR_NOT_FOUND if there is none. */

@@ -2,15 +2,63 @@
 #define HASH_NONFATAL_OOM 1
 #include "hub/channel.h"
 
+#include "hub/config/config.h"
 #include "hub/metrics.h"
 
 #include <stdlib.h>
 
-void channels_init(struct channels *channels, uint64_t floor)
+/* ---- quiet channels ---- */
+
+static struct quiet *quiet_of(const struct channels *channels, int64_t for_ms)
+{
+    for (size_t i = 0; i < channels->n_quiets; i++)
+        if (channels->quiets[i].for_ms == for_ms)
+            return &channels->quiets[i];
+    return NULL;
+}
+
+/* Each history.ttl once. Some bytes for each rule, when the hub begins or an operator asks for it: without them it ends. */
+static void make_quiets(struct channels *channels, const struct config *config)
+{
+    channels->config = config;
+    channels->n_quiets = 0;
+    channels->quiets = malloc((config->rule_count + 1) * sizeof *channels->quiets);
+    if (!channels->quiets)
+        abort();
+    for (size_t i = 0; i <= config->rule_count; i++) {
+        int64_t for_ms = i < config->rule_count ? config->rules[i].history_ttl_ms : config->general_rule.history_ttl_ms;
+        if (quiet_of(channels, for_ms))
+            continue;
+        struct quiet *quiet = &channels->quiets[channels->n_quiets++];
+        quiet->for_ms = for_ms;
+        link_init(&quiet->channels);
+    }
+}
+
+static void be_quiet(const struct channels *channels, struct channel *ch, int64_t now_ms)
+{
+    ch->quiet_since_ms = now_ms;
+    list_add_last(&quiet_of(channels, ch->rule->history_ttl_ms)->channels, &ch->quiet);
+}
+
+void channels_init(struct channels *channels, const struct config *config, uint64_t floor)
 {
     *channels = (struct channels){ .floor = floor };
-    link_init(&channels->quiet);
+    make_quiets(channels, config);
 }
+
+void channels_reconfigure(struct channels *channels, const struct config *config, int64_t now_ms)
+{
+    struct quiet *before = channels->quiets;
+    size_t n = channels->n_quiets;
+    make_quiets(channels, config);
+    for (size_t i = 0; i < n; i++)
+        list_each(item, next, &before[i].channels)
+            be_quiet(channels, link_of(item, struct channel, quiet), now_ms);
+    free(before);
+}
+
+/* ---- the table ---- */
 
 static void channel_free(struct channels *channels, struct channel *ch)
 {
@@ -31,6 +79,7 @@ void channels_fini(struct channels *channels)
     struct channel *ch, *next;
     HASH_ITER(hh, channels->table, ch, next)
         channel_free(channels, ch);
+    free(channels->quiets);
 }
 
 struct channel *channel_find(const struct channels *channels, struct slice name, uint64_t hash)
@@ -49,6 +98,7 @@ struct channel *channel_get(struct channels *channels, struct slice name, uint64
     if (!ch)
         return NULL;
     ch->hash = hash;
+    ch->rule = config_channel_rule(channels->config, name);
     ch->dropped = channels->floor;
     ch->name_len = (uint8_t)name.len;
     memcpy(ch->name, name.at, name.len);
@@ -71,34 +121,48 @@ static bool has_nothing_left(const struct channel *ch)
 
 void channel_settle(struct channels *channels, struct channel *ch, int64_t now_ms)
 {
-    if (!has_nothing_left(ch)) {
+    if (!has_nothing_left(ch))
         link_remove(&ch->quiet);
-    } else if (link_alone(&ch->quiet)) {
-        ch->quiet_since_ms = now_ms;
-        list_add_last(&channels->quiet, &ch->quiet);
+    else if (link_alone(&ch->quiet))
+        be_quiet(channels, ch, now_ms);
+}
+
+static void forget(struct channels *channels, struct channel *ch)
+{
+    uint64_t *mark = rule_keeps(ch->rule) ? &channels->floor : &channels->unkept;
+    if (*mark < ch->dropped)
+        *mark = ch->dropped;
+    channel_free(channels, ch);
+}
+
+void channels_forget_quiet(struct channels *channels, int64_t now_ms)
+{
+    for (size_t i = 0; i < channels->n_quiets; i++) {
+        struct quiet *quiet = &channels->quiets[i];
+        list_each(item, next, &quiet->channels) {
+            struct channel *ch = link_of(item, struct channel, quiet);
+            if (ch->quiet_since_ms + quiet->for_ms > now_ms)
+                break;
+            if (!ch->in_log_index)
+                forget(channels, ch);
+        }
     }
 }
 
-void channels_forget_quiet(struct channels *channels, int64_t now_ms, int64_t for_ms)
+int64_t channels_due_ms(const struct channels *channels)
 {
-    list_each(item, next, &channels->quiet) {
-        struct channel *ch = link_of(item, struct channel, quiet);
-        if (ch->quiet_since_ms + for_ms > now_ms)
-            return;
-        if (ch->in_log_index)
+    int64_t due = INT64_MAX;
+    for (size_t i = 0; i < channels->n_quiets; i++) {
+        const struct quiet *quiet = &channels->quiets[i];
+        if (link_alone(&quiet->channels))
             continue;
-        if (channels->floor < ch->dropped)
-            channels->floor = ch->dropped;
-        channel_free(channels, ch);
+        int64_t ends = link_of(quiet->channels.next, struct channel, quiet)->quiet_since_ms + quiet->for_ms;
+        due = ends < due ? ends : due;
     }
+    return due;
 }
 
-int64_t channels_due_ms(const struct channels *channels, int64_t for_ms)
-{
-    if (link_alone(&channels->quiet))
-        return INT64_MAX;
-    return link_of(channels->quiet.next, struct channel, quiet)->quiet_since_ms + for_ms;
-}
+/* ---- all of them, in pieces ---- */
 
 static uint64_t reversed(uint64_t bits)
 {
@@ -123,12 +187,18 @@ uint64_t channels_scan(const struct channels *channels, uint64_t cursor, void (*
     return reversed(reversed(cursor | ~mask) + 1);
 }
 
-uint32_t channel_first_after(const struct channel *ch, uint64_t seq)
+/* ---- what is kept ---- */
+
+static bool is_after(const struct msg *m, int64_t seq)      { return m->seq > (uint64_t)seq; }
+static bool is_from(const struct msg *m, int64_t time_ms)   { return m->time_ms >= time_ms; }
+
+/* Index of the first kept message that is `enough`, as are all after it. */
+static uint32_t first_that(const struct channel *ch, bool (*enough)(const struct msg *m, int64_t bound), int64_t bound)
 {
     uint32_t low = 0, high = ch->n_kept;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (channel_kept(ch, middle)->seq > seq)
+        if (enough(channel_kept(ch, middle), bound))
             high = middle;
         else
             low = middle + 1;
@@ -136,15 +206,5 @@ uint32_t channel_first_after(const struct channel *ch, uint64_t seq)
     return low;
 }
 
-uint32_t channel_first_from(const struct channel *ch, int64_t time_ms)
-{
-    uint32_t low = 0, high = ch->n_kept;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (channel_kept(ch, middle)->time_ms >= time_ms)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
+uint32_t channel_first_after(const struct channel *ch, uint64_t seq)     { return first_that(ch, is_after, (int64_t)seq); }
+uint32_t channel_first_from(const struct channel *ch, int64_t time_ms)   { return first_that(ch, is_from, time_ms); }

@@ -1,18 +1,20 @@
 /* channel.h — the channels the hub knows: what each has kept, what it has given up, who watches it.
  *
  * A channel is born by its first message or its first watcher and forgotten when it has nothing left: nothing kept, nobody
- * watching, nothing under way, and one history.ttl has passed since (EXACT.md 7). For channels that are not known the
- * `floor` speaks: whatever was forgotten lies at or below it (EXACT.md 6).
+ * watching, nothing under way, and one history.ttl of its rule has passed since (EXACT.md 7). For channels that are not known
+ * the `floor` speaks: whatever was forgotten lies at or below it (EXACT.md 6). Channels whose rule keeps no history raise no
+ * floor; what they forgot lies at or below `unkept`, which becomes the floor when some of them begin to have one.
  *
  *   dropped          kept: first ……… last         submitted
  *   ───┤gone for good├────┤m├──┤m├──┤m├──┤ under way ├──> numbers
  *
- * Lifetime   channels_get makes, channels_forget_quiet frees; a pointer is valid until the hub's next tick.
+ * Lifetime   channel_get makes, channels_forget_quiet frees; a pointer is valid until the hub's next tick.
  * Threading  hub thread.
  * Limits     history.* bound what is kept; a channel itself costs about 250 bytes, and strangers can only make one by
  *            subscribing (limits.channels each) or publishing (a right). */
 #pragma once
 #include "hub/base/list.h"
+#include "hub/config/channel_rule.h"
 #include "hub/msg.h"
 
 #include <stdatomic.h>
@@ -33,6 +35,7 @@ struct watches {
 struct channel {
     UT_hash_handle hh;
     uint64_t       hash;          /* hash_bytes(name) */
+    const struct channel_rule *rule;   /* of the settings in force */
     uint64_t       submitted;     /* number of the newest message given to the engine */
     uint64_t       last;          /* number of the newest completed message, 0: none known */
     uint64_t       dropped;       /* EXACT.md 5: position P is complete for this channel iff P >= dropped */
@@ -44,7 +47,7 @@ struct channel {
     size_t         kept_bytes;
     int64_t        ends_ms;       /* wall clock, while something is kept: its oldest message is not too old before this */
     size_t         ends_at;       /* its place in the history's heap of these */
-    int64_t        quiet_since_ms;   /* when it had nothing left; on the list of quiet channels */
+    int64_t        quiet_since_ms;   /* when it had nothing left; on a list of quiet channels */
     struct link    quiet;
     struct link    gave_up;       /* in history->gave_up, once it has given something up */
     uint64_t       gave_up_at;    /* history->dropped when it last did; `dropped` is at most that */
@@ -54,23 +57,34 @@ struct channel {
     char           name[];
 };
 
+/* Channels with nothing left whose rules have the same history.ttl, those first that have been so longest. */
+struct quiet {
+    int64_t     for_ms;           /* so long */
+    struct link channels;
+};
+
 struct channels {
+    const struct config *config;
     struct channel *table;
     uint64_t        floor;        /* EXACT.md 6 */
-    struct link     quiet;        /* channels with nothing left, longest first */
+    uint64_t        unkept;       /* what channels without history forgot is at or below this */
+    struct quiet   *quiets;       /* one for each history.ttl that a rule has */
+    size_t          n_quiets;
     size_t          count;
 };
 
-void            channels_init(struct channels *channels, uint64_t floor);
+void            channels_init(struct channels *channels, const struct config *config, uint64_t floor);
 void            channels_fini(struct channels *channels);
+/* Other settings hold: each has found its rule in them already. What is quiet begins to be so now. */
+void            channels_reconfigure(struct channels *channels, const struct config *config, int64_t now_ms);
 struct channel *channel_find(const struct channels *channels, struct slice name, uint64_t hash);   /* NULL: not known */
 struct channel *channel_get(struct channels *channels, struct slice name, uint64_t hash);          /* NULL: no memory */
 /* Puts it on the quiet list when it has nothing left, takes it off when it has. Call after every change of that. */
 void            channel_settle(struct channels *channels, struct channel *ch, int64_t now_ms);
-/* Forgets those that have been quiet for `for_ms`; raises the floor to what each had given up. */
-void            channels_forget_quiet(struct channels *channels, int64_t now_ms, int64_t for_ms);
+/* Forgets those that have been quiet for the history.ttl of their rule; raises the floor to what each had given up. */
+void            channels_forget_quiet(struct channels *channels, int64_t now_ms);
 /* When the next one may be forgotten; INT64_MAX: none is quiet. */
-int64_t         channels_due_ms(const struct channels *channels, int64_t for_ms);
+int64_t         channels_due_ms(const struct channels *channels);
 
 /* Some channels, to go through all of them in pieces while others come and go: `cursor` is 0 at first, and what the call before
  * returned; 0: that was the last piece. Who is there all the time is met once (a table that grows meets nobody twice); a piece

@@ -12,6 +12,7 @@
 #include "hub/errand.h"
 #include "hub/history.h"
 #include "hub/hub.h"
+#include "hub/keeping.h"
 #include "hub/presence.h"
 #include "hub/records.h"
 #include "hub/store.h"
@@ -54,6 +55,7 @@ struct hub {
 
     struct channels      channels;
     struct history       history;
+    struct keeping       keeping;
     struct presence      presence;
     struct idempotency   idempotency;
     struct trie          patterns;           /* struct pattern of watch.c: who watches what matches */

@@ -43,11 +43,20 @@ static bool is_foreign(const struct hub *hub, struct position p)
     return p.epoch != hub->epoch || p.seq > hub->head;
 }
 
-static bool is_incomplete(const struct hub *hub, const struct fetch_call *call, uint64_t dropped)
+/* EXACT.md 7: what has no history tells no gap. */
+static bool is_incomplete(const struct hub *hub, const struct fetch_call *call, const struct fetch_channel *asked)
 {
-    if (call->from != FETCH_AFTER || !history_on(hub->config))
+    if (call->from != FETCH_AFTER || !asked->resumable)
         return false;
-    return is_foreign(hub, call->after) || call->after.seq < dropped;
+    return is_foreign(hub, call->after) || call->after.seq < asked->dropped;
+}
+
+static bool any_resumable(const struct fetch_call *call)
+{
+    for (size_t i = 0; i < call->n_channels; i++)
+        if (call->channels[i].resumable)
+            return true;
+    return false;
 }
 
 static bool source_less(const void *a, const void *b)
@@ -109,9 +118,9 @@ static void look_up(struct hub *hub, struct fetch_call *call, uint64_t start, st
     for (size_t i = 0; i < call->n_channels; i++) {
         struct fetch_channel *asked = &call->channels[i];
         struct channel *ch = channel_find(&hub->channels, asked->name, hash_bytes(asked->name));
-        asked->resumable = history_on(hub->config);
+        asked->resumable = rule_keeps(ch ? ch->rule : config_channel_rule(hub->config, asked->name));
         asked->dropped = ch ? ch->dropped : hub->channels.floor;
-        asked->incomplete = is_incomplete(hub, call, asked->dropped);
+        asked->incomplete = is_incomplete(hub, call, asked);
         if (asked->incomplete)
             call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
         sources[i] = (struct source){ ch, ch ? first_wanted(call, ch, start) : 0 };
@@ -173,7 +182,7 @@ static void place(const struct hub *hub, struct fetch_call *call, bool foreign, 
     uint64_t begin = call->after.seq;
     /* Without history nothing comes again, whatever the position was: it begins where it is now. What was only looked at is not
      * for these channels. */
-    if (call->gap || foreign || call->from != FETCH_AFTER || !history_on(hub->config))
+    if (call->gap || foreign || call->from != FETCH_AFTER || !any_resumable(call))
         begin = call->n_msgs ? call->msgs[0]->seq - 1 : upto;
     call->begin = (struct position){ hub->epoch, begin };
     call->upto = (struct position){ hub->epoch, upto > begin ? upto : begin };
@@ -240,6 +249,8 @@ static void find_dropped(struct wanted *wanted, uint64_t after)
         struct channel *ch = link_of(l, struct channel, gave_up);
         if (ch->gave_up_at <= after || ch->gave_up_at <= wanted->lowest)
             return;
+        if (!rule_keeps(ch->rule))
+            continue;
         wanted->giver = ch;
         trie_match(&wanted->trie, channel_name(ch), on_gave_up, wanted);
     }
@@ -254,13 +265,13 @@ static void mark_incomplete(struct wanted *wanted, uint64_t start)
         struct slice name = call->channels[i].name;
         struct channel *ch = name_is_pattern(name) ? NULL : channel_find(&hub->channels, name, hash_bytes(name));
         call->channels[i].dropped = ch ? ch->dropped : hub->channels.floor;
+        call->channels[i].resumable = ch ? rule_keeps(ch->rule) : config_pattern_keeps(hub->config, name);
     }
     if (call->from == FETCH_AFTER && !foreign)
         find_dropped(wanted, start);
     for (size_t i = 0; i < call->n_channels; i++) {
         struct fetch_channel *asked = &call->channels[i];
-        asked->resumable = history_on(hub->config);
-        asked->incomplete = is_incomplete(hub, call, asked->dropped);
+        asked->incomplete = is_incomplete(hub, call, asked);
         if (asked->incomplete)
             call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
     }

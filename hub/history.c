@@ -30,23 +30,9 @@ void history_fini(struct history *history)
     free(history->ends.at);
 }
 
-struct history_limits history_limits(const struct config *config, const struct channel *ch)
-{
-    (void)ch;
-    return (struct history_limits){ config->history_size, config->history_bytes, config->history_ttl_ms };
-}
-
-bool history_on(const struct config *config)
-{
-    return config->history_size > 0 && config->history_ttl_ms > 0 && config->history_bytes > 0;
-}
-
 /* ---- when the oldest kept message of each channel is too old ---- */
 
-static int64_t end_of_oldest(const struct history *history, const struct channel *ch)
-{
-    return channel_kept(ch, 0)->time_ms + history_limits(history->config, ch).ttl_ms;
-}
+static int64_t end_of_oldest(const struct channel *ch) { return channel_kept(ch, 0)->time_ms + ch->rule->history_ttl_ms; }
 
 static bool make_room_ends(struct history *history, const struct channel *ch)
 {
@@ -66,20 +52,8 @@ static bool make_room_ends(struct history *history, const struct channel *ch)
 static void place_first_anew(struct history *history)
 {
     struct channel *ch = history->ends.at[0];
-    ch->ends_ms = end_of_oldest(history, ch);
+    ch->ends_ms = end_of_oldest(ch);
     heap_top_changed(&history->ends);
-}
-
-void history_reconfigure(struct history *history, const struct config *config)
-{
-    struct heap all = history->ends;
-    history->config = config;
-    history->ends.n = 0;
-    for (size_t i = 0; i < all.n; i++) {
-        struct channel *ch = all.at[i];      /* the heap grows behind it, in the same array */
-        ch->ends_ms = end_of_oldest(history, ch);
-        heap_push(&history->ends, ch);
-    }
 }
 
 /* ---- keeping and giving up ---- */
@@ -101,13 +75,28 @@ void history_set_dropped(struct history *history, struct channel *ch, uint64_t u
     list_add_last(&history->gave_up, &ch->gave_up);
 }
 
+/* What is gone for good is a gap only where history is kept. */
+static void note_dropped(struct history *history, struct channel *ch, uint64_t upto)
+{
+    if (rule_keeps(ch->rule))
+        history_set_dropped(history, ch, upto);
+    else
+        ch->dropped = upto;
+}
+
+static void note_drained(struct history *history, const struct channel *ch)
+{
+    if (rule_keeps(ch->rule) && history->drained < ch->dropped)
+        history->drained = ch->dropped;
+}
+
 static void drop_oldest(struct history *history, struct channel *ch, int64_t now_ms)
 {
     struct msg *m = channel_kept(ch, 0);
     ch->first = (ch->first + 1) & (ch->cap - 1);
     ch->n_kept--;
     ch->kept_bytes -= msg_size(m);
-    history_set_dropped(history, ch, m->seq);
+    note_dropped(history, ch, m->seq);
     count(history, -1, m);
     log_index_gave_up(&history->index);
     msg_unref(m);
@@ -117,8 +106,7 @@ static void drop_oldest(struct history *history, struct channel *ch, int64_t now
     free(ch->kept);
     ch->kept = NULL;
     ch->cap = 0;
-    if (history->drained < ch->dropped)
-        history->drained = ch->dropped;
+    note_drained(history, ch);
     channel_settle(history->channels, ch, now_ms);
 }
 
@@ -140,29 +128,31 @@ void history_give_up(struct history *history, struct channel *ch, uint64_t upto,
 {
     while (ch->n_kept > 0)
         drop_oldest(history, ch, now_ms);
-    history_set_dropped(history, ch, upto);
-    if (history->drained < ch->dropped)
-        history->drained = ch->dropped;
+    note_dropped(history, ch, upto);
+    note_drained(history, ch);
 }
 
-static bool is_over(const struct channel *ch, const struct history_limits *limits)
+static bool is_over(const struct channel *ch)
 {
-    return ch->n_kept > 1 && (ch->n_kept > limits->size || ch->kept_bytes > limits->bytes);
+    return ch->n_kept > 1 && (ch->n_kept > ch->rule->history_size || ch->kept_bytes > ch->rule->history_bytes);
 }
 
-static void keep_limits(struct history *history, struct channel *ch, int64_t now_ms)
+static void keep_limits_of(struct history *history, struct channel *ch, int64_t now_ms)
 {
-    struct history_limits limits = history_limits(history->config, ch);
-    const struct log_entry *oldest;
-    while (is_over(ch, &limits))
+    while (is_over(ch))
         drop_oldest(history, ch, now_ms);
+}
+
+static void keep_total(struct history *history, int64_t now_ms)
+{
+    const struct log_entry *oldest;
     while (history->bytes > history->config->history_max_bytes && (oldest = log_index_oldest(&history->index)))
         drop_oldest(history, oldest->channel, now_ms);
 }
 
 void history_keep(struct history *history, struct channel *ch, struct msg *m, int64_t now_ms)
 {
-    if (!history_on(history->config) || !make_room_kept(ch) || !make_room_ends(history, ch) || !log_index_room(&history->index)) {
+    if (!rule_keeps(ch->rule) || !make_room_kept(ch) || !make_room_ends(history, ch) || !log_index_room(&history->index)) {
         history_give_up(history, ch, m->seq, now_ms);
         return;
     }
@@ -171,18 +161,19 @@ void history_keep(struct history *history, struct channel *ch, struct msg *m, in
     count(history, 1, m);
     log_index_add(&history->index, ch, m->seq, m->time_ms);
     if (ch->n_kept == 1) {
-        ch->ends_ms = end_of_oldest(history, ch);
+        ch->ends_ms = end_of_oldest(ch);
         heap_push(&history->ends, ch);
     }
-    keep_limits(history, ch, now_ms);
+    keep_limits_of(history, ch, now_ms);
+    keep_total(history, now_ms);
 }
 
 bool history_would_grow(const struct history *history, const struct channel *ch, const struct msg *m)
 {
-    struct history_limits limits = history_limits(history->config, ch);
-    if (!history_on(history->config))
+    const struct channel_rule *rule = ch ? ch->rule : config_channel_rule(history->config, msg_channel(m));
+    if (!rule_keeps(rule))
         return false;
-    bool replaces = ch && ch->n_kept > 0 && (ch->n_kept >= limits.size || ch->kept_bytes + msg_size(m) > limits.bytes);
+    bool replaces = ch && ch->n_kept > 0 && (ch->n_kept >= rule->history_size || ch->kept_bytes + msg_size(m) > rule->history_bytes);
     return !replaces && history->bytes + msg_size(m) <= history->config->history_max_bytes;
 }
 
@@ -190,13 +181,52 @@ void history_age(struct history *history, int64_t wall_ms, int64_t now_ms)
 {
     while (history_due_ms(history) <= wall_ms) {
         struct channel *ch = history->ends.at[0];
-        if (end_of_oldest(history, ch) <= wall_ms)
+        if (end_of_oldest(ch) <= wall_ms)
             drop_oldest(history, ch, now_ms);
         else
             place_first_anew(history);
     }
     log_index_oldest(&history->index);      /* channels are not forgotten before their dead entries are gone */
     log_index_tidy(&history->index);
+}
+
+/* ---- other settings ---- */
+
+/* Nothing that came before is here: whoever has an older position misses it. */
+static void begin_to_keep(struct history *history, struct channel *ch)
+{
+    note_dropped(history, ch, ch->dropped);
+    note_drained(history, ch);
+}
+
+static void take_rules(struct history *history)
+{
+    for (struct channel *ch = history->channels->table; ch; ch = ch->hh.next) {
+        bool kept = rule_keeps(ch->rule);
+        ch->rule = config_channel_rule(history->config, channel_name(ch));
+        if (!kept && rule_keeps(ch->rule))
+            begin_to_keep(history, ch);
+    }
+}
+
+void history_reconfigure(struct history *history, const struct config *config, int64_t now_ms)
+{
+    history->config = config;
+    take_rules(history);
+    channels_reconfigure(history->channels, config, now_ms);
+    for (struct channel *ch = history->channels->table; ch; ch = ch->hh.next) {
+        while (ch->n_kept > 0 && !rule_keeps(ch->rule))
+            drop_oldest(history, ch, now_ms);
+        keep_limits_of(history, ch, now_ms);
+    }
+    keep_total(history, now_ms);
+    struct heap all = history->ends;
+    history->ends.n = 0;
+    for (size_t i = 0; i < all.n; i++) {
+        struct channel *ch = all.at[i];      /* the heap grows behind it, in the same array */
+        ch->ends_ms = end_of_oldest(ch);
+        heap_push(&history->ends, ch);
+    }
 }
 
 int64_t history_due_ms(const struct history *history)

@@ -1,5 +1,7 @@
 /* history.h — what is kept, and what is given up: by number, bytes and age of a channel, and by bytes of all together.
  *
+ * The limits are those of the channel's rule (config/channel_rule.h); a rule may keep nothing at all.
+ *
  * Giving up the oldest message of a channel raises the channel's `dropped` to its number (EXACT.md 5); that is the only
  * thing a resume needs to know to tell a gap. The newest message of a channel is kept even if it alone is larger than
  * history.bytes. Each channel ages by itself: a heap says whose oldest message is too old first. Over the total, the
@@ -8,18 +10,14 @@
  * Which channel of a pattern has given up something after a position is found without a look at all channels: `gave_up` has
  * them in the order in which they last did, each with how far anything had been given up then (never above that).
  *
- * Threading  hub thread. Limits: history.size, .ttl, .bytes per channel (history_limits), .max_bytes in all. */
+ * Channels whose rule keeps nothing are in none of this: what they give up is nobody's gap (EXACT.md 7).
+ *
+ * Threading  hub thread. Limits: history.size, .ttl, .bytes of each channel's rule, history.max_bytes in all. */
 #pragma once
 #include "hub/base/heap.h"
 #include "hub/log_index.h"
 
 struct config;
-
-/* What a channel may keep. */
-struct history_limits {
-    uint64_t size, bytes;
-    int64_t  ttl_ms;
-};
 
 struct history {
     const struct config *config;
@@ -35,19 +33,16 @@ struct history {
 
 void history_init(struct history *history, const struct config *config, struct channels *channels);
 void history_fini(struct history *history);
-/* Other limits hold from now on; what is over them goes with the next message or the next ageing. */
-void history_reconfigure(struct history *history, const struct config *config);
-/* Those of this channel; NULL: of one that is not known. */
-struct history_limits history_limits(const struct config *config, const struct channel *ch);
-/* Channels have history at all: else they are resumable:false and never tell a gap. */
-bool history_on(const struct config *config);
-/* Keeps a completed message (takes a reference) or, where history is off or memory is short, gives it up at once. */
+/* Other settings hold from now on: each channel finds its rule, and what is over its limits goes. What a channel without history
+ * gave up counts from when it begins to have one. */
+void history_reconfigure(struct history *history, const struct config *config, int64_t now_ms);
+/* Keeps a completed message (takes a reference) or, where the rule keeps nothing or memory is short, gives it up at once. */
 void history_keep(struct history *history, struct channel *ch, struct msg *m, int64_t now_ms);
 /* Keeping this message would take more memory than is taken now: no older one has to go for it. */
 bool history_would_grow(const struct history *history, const struct channel *ch, const struct msg *m);
 /* Gives up all that is kept of a channel, and whatever else it may have had up to this number. */
 void history_give_up(struct history *history, struct channel *ch, uint64_t upto, int64_t now_ms);
-/* Gives up what is older than its channel's ttl. Wall clock and mono clock. */
+/* Gives up what is older than its channel's history.ttl. Wall clock and mono clock. */
 void history_age(struct history *history, int64_t wall_ms, int64_t now_ms);
 /* Wall clock time, or a little before it, at which the next message is too old; INT64_MAX: nothing is kept. */
 int64_t  history_due_ms(const struct history *history);

@@ -48,6 +48,15 @@ static void look_at_clock(struct hub *hub)
     hub->wall_ms = clock_wall_ms(hub->clock);
 }
 
+/* Some channels begin to have history: of those that are not known nobody knows what they had meanwhile. */
+static void raise_floor(struct hub *hub)
+{
+    if (hub->channels.floor < hub->channels.unkept)
+        hub->channels.floor = hub->channels.unkept;
+    if (hub->history.drained < hub->channels.unkept)
+        hub->history.drained = hub->channels.unkept;
+}
+
 struct hub *hub_new(const struct config *config, const struct clock *clock, struct store *store, struct hub_start start)
 {
     struct hub *hub = calloc(1, sizeof *hub);
@@ -63,12 +72,16 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     hub->next = start.next;
     hub->reserved = hub->reserve_asked = store ? start.reserved : UINT64_MAX;
     hub->head = start.next - 1;
-    channels_init(&hub->channels, start.floor);
+    channels_init(&hub->channels, config, start.floor);
+    hub->channels.unkept = hub->head;
     history_init(&hub->history, config, &hub->channels);
     presence_init(&hub->presence, &members_port, hub);
     idempotency_init(&hub->idempotency);
     link_init(&hub->errands);
+    keeping_init(&hub->keeping, config, start.keeping, store != NULL);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
+    if (keeping_begins(&hub->keeping, config))
+        raise_floor(hub);
     return hub;
 }
 
@@ -82,6 +95,7 @@ void hub_free(struct hub *hub)
     presence_fini(&hub->presence);
     idempotency_fini(&hub->idempotency);
     watches_fini(hub);
+    keeping_fini(&hub->keeping);
     history_fini(&hub->history);
     channels_fini(&hub->channels);
     mailbox_fini(&hub->box);
@@ -90,6 +104,10 @@ void hub_free(struct hub *hub)
 
 int hub_restore(struct hub *hub, struct msg *m)
 {
+    if (hub->newest_ms < m->time_ms)
+        hub->newest_ms = m->time_ms;
+    if (!keeping_had(&hub->keeping, msg_channel(m)) || !rule_keeps(config_channel_rule(hub->config, msg_channel(m))))
+        return 0;      /* history of a while ago, with a hole behind it; or nobody's any more */
     struct channel *ch = channel_find(&hub->channels, msg_channel(m), m->hash);
     if (!ch) {
         if (!(ch = channel_get(&hub->channels, msg_channel(m), m->hash)))
@@ -99,8 +117,6 @@ int hub_restore(struct hub *hub, struct msg *m)
         history_give_up(&hub->history, ch, m->prev, hub_now_ms(hub));      /* rows are missing: history was off for a while */
     }
     ch->last = ch->submitted = m->seq;
-    if (hub->newest_ms < m->time_ms)
-        hub->newest_ms = m->time_ms;
     history_keep(&hub->history, ch, m, hub_now_ms(hub));
     channel_settle(&hub->channels, ch, hub_now_ms(hub));
     return 0;
@@ -155,7 +171,7 @@ void hub_turn(struct hub *hub)
 int64_t hub_due_ms(const struct hub *hub)
 {
     int64_t now = clock_mono_ms(hub->clock), wall = clock_wall_ms(hub->clock);
-    int64_t aged = history_due_ms(&hub->history), quiet = channels_due_ms(&hub->channels, hub->config->history_ttl_ms);
+    int64_t aged = history_due_ms(&hub->history), quiet = channels_due_ms(&hub->channels);
     int64_t due = quiet;
     if (publish_wants_numbers(hub) && hub->store_retry_ms < due)
         due = hub->store_retry_ms;
@@ -173,14 +189,17 @@ void hub_tick(struct hub *hub)
     look_at_clock(hub);
     history_age(&hub->history, hub_wall_ms(hub), hub_now_ms(hub));
     presence_tick(&hub->presence, hub_now_ms(hub));
-    channels_forget_quiet(&hub->channels, hub_now_ms(hub), hub->config->history_ttl_ms);
+    channels_forget_quiet(&hub->channels, hub_now_ms(hub));
     publish_trim(hub);
 }
 
 void hub_reconfigure(struct hub *hub, const struct config *config)
 {
     hub->config = config;
-    history_reconfigure(&hub->history, config);
+    look_at_clock(hub);
+    history_reconfigure(&hub->history, config, hub_now_ms(hub));
+    if (keeping_changed(&hub->keeping, config))
+        raise_floor(hub);
     if (hub->keys)
         key_fetcher_reconfigure(hub->keys, config);
     for (uint8_t i = 0; i < hub->n_peers; i++) {

@@ -23,6 +23,7 @@ struct hub_start {
     uint64_t next;        /* first number to give: everything below is over */
     uint64_t reserved;    /* numbers below this may be given without asking the store */
     uint64_t floor;       /* EXACT.md 6 */
+    struct slice keeping; /* of keeping.h; valid until the first turn */
 };
 
 /* `store` NULL: in memory only. The config must outlive the hub. */

@@ -34,7 +34,7 @@ static void describe(const struct hub *hub, const struct channel *ch, struct cha
     *info = (struct channel_info){
         .name_len = ch->name_len, .subscribers = watch_subscribers_all(hub, ch),
         .members = presence_count(&hub->presence, channel_name(ch), ch->hash), .kept = ch->n_kept, .kept_bytes = ch->kept_bytes,
-        .last = { hub->epoch, ch->last }, .resumable = history_on(hub->config),
+        .last = { hub->epoch, ch->last }, .resumable = rule_keeps(ch->rule), .rule = ch->rule,
     };
     memcpy(info->name, ch->name, ch->name_len);
 }

@@ -211,8 +211,23 @@ static int check_position(const struct hub *hub, struct publish_call *call)
     return ERR_POSITION_CHANGED;
 }
 
+/* Where a publish goes. */
+struct way {
+    struct channel *channel;
+    bool            stored;      /* it gets a row */
+    bool            waits;       /* for the store, or for those before it that do (EXACT.md 1) */
+};
+
+/* A row for what the rules keep, and for all while the store does not know them yet (keeping.h). */
+static struct way way_of(const struct hub *hub, const struct publish_call *call, struct channel *ch)
+{
+    bool stored = hub->store && (rule_keeps(ch->rule) || !hub->keeping.stored);
+    bool answers = stored || (hub->store && idempotency_wanted(&call->key));
+    return (struct way){ ch, stored, (answers && hub->config->store_sync != STORE_SYNC_OFF) || hub->n_flights > 0 };
+}
+
 /* Everything that can fail, before the message has a number. */
-static int prepare(struct hub *hub, struct publish_call *call, bool stored, bool waits, struct channel **ret_ch)
+static int prepare(struct hub *hub, struct publish_call *call, struct way *ret_way)
 {
     struct msg *m = call->msg;
     int err = refuse(hub);
@@ -225,11 +240,13 @@ static int prepare(struct hub *hub, struct publish_call *call, bool stored, bool
         return err;
     if (!ch)
         return ERR_MEMORY;
-    if ((idempotency_wanted(&call->key) && !key_room(hub)) || (waits && (!flights_room(hub) || !collecting(hub))) || (stored && !collect_row(hub, m))) {
+    struct way way = way_of(hub, call, ch);
+    if ((idempotency_wanted(&call->key) && !key_room(hub)) || (way.waits && (!flights_room(hub) || !collecting(hub))) ||
+        (way.stored && !collect_row(hub, m))) {
         channel_settle(&hub->channels, ch, hub_now_ms(hub));
         return ERR_MEMORY;
     }
-    *ret_ch = ch;
+    *ret_way = way;
     return 0;
 }
 
@@ -241,26 +258,24 @@ void publish_run(struct hub *hub, struct publish_call *call)
         hub_answer(hub, &call->call, replay(hub, call, first));
         return;
     }
-    bool stored = hub->store && history_on(hub->config);
-    bool waits = ((stored || (keyed && hub->store)) && hub->config->store_sync != STORE_SYNC_OFF) || hub->n_flights > 0;
-    struct channel *ch = NULL;
-    int err = prepare(hub, call, stored, waits, &ch);
+    struct way way;
+    int err = prepare(hub, call, &way);
 
     if (err) {
         metric_add(METRIC_msgs_refused, 1);
         hub_answer(hub, &call->call, err);
         return;
     }
-    number(hub, ch, call->msg);
+    number(hub, way.channel, call->msg);
     if (keyed) {
-        remember_key(hub, call, ch);
-        call->subscribers = watch_subscribers_all(hub, ch);
+        remember_key(hub, call, way.channel);
+        call->subscribers = watch_subscribers_all(hub, way.channel);
     }
-    if (waits) {
-        hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, ch };
+    if (way.waits) {
+        hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, way.channel };
         hub->collecting->n_flights++;
     } else {
-        complete(hub, call, ch);
+        complete(hub, call, way.channel);
     }
 }
 
@@ -272,11 +287,34 @@ static void group_free(struct hub *hub, struct group *group)
         msg_unref(group->store.msgs[i]);
     free(group->store.msgs);
     free(group->store.keys);
+    free((char *)group->store.keeping.at);
     free(group);
+}
+
+static void raise_floor(struct store_group *group, uint64_t floor)
+{
+    if (group->floor < floor)
+        group->floor = floor;
+}
+
+/* Other rules are in force than the store knows: with the next group it does. */
+static void tell_keeping(struct hub *hub)
+{
+    struct keeping *keeping = &hub->keeping;
+    char *copy = NULL;
+    if (keeping->stored || keeping->asked || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub) ||
+        !(copy = slice_copy(buf_slice(&keeping->text))))
+        return;      /* without memory with the next turn */
+    struct store_group *group = &hub->collecting->store;
+    free((char *)group->keeping.at);
+    group->keeping = slice(copy, keeping->text.len);
+    raise_floor(group, hub->history.drained);
+    keeping->asked = true;
 }
 
 void publish_end_turn(struct hub *hub)
 {
+    tell_keeping(hub);
     if (publish_wants_numbers(hub) && hub_now_ms(hub) >= hub->store_retry_ms && collecting(hub))
         hub->collecting->store.reserve = hub->reserve_asked = hub->next + NUMBER_BLOCK;
     if (hub->collecting && hub->head - hub->trimmed > TRIM_ROWS)
@@ -323,6 +361,7 @@ void publish_stored(struct hub *hub, struct store_group *answer)
     hub->generation = answer->next_generation;
     if (answer->err) {
         hub->reserve_asked = hub->reserved;
+        hub->keeping.asked = false;
         hub->store_retry_ms = hub_now_ms(hub) + STORE_RETRY_MS;
         fail_all(hub, answer->err);
     } else {
@@ -330,6 +369,8 @@ void publish_stored(struct hub *hub, struct store_group *answer)
             hub->reserved = answer->reserve;
         if (answer->trim)
             hub->trimmed = answer->trim;
+        if (answer->keeping.at)
+            keeping_stored(&hub->keeping, answer->keeping);
         for (size_t i = 0; i < group->n_flights; i++) {
             struct flight flight = flights_take(hub);
             complete(hub, flight.call, flight.channel);
@@ -346,7 +387,7 @@ void publish_trim(struct hub *hub)
     if (!hub->store || trim <= hub->trimmed || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub))
         return;
     hub->collecting->store.trim = trim;
-    hub->collecting->store.floor = hub->history.drained < trim ? hub->history.drained : trim - 1;
+    raise_floor(&hub->collecting->store, hub->history.drained < trim ? hub->history.drained : trim - 1);
 }
 
 void publish_fini(struct hub *hub)

@@ -38,6 +38,7 @@ struct store_group {
     uint64_t      reserve;       /* numbers below this shall be reserved; 0: no change. Also without messages */
     uint64_t      trim;          /* rows below this number are not needed any more; 0: no change */
     uint64_t      floor;         /* EXACT.md 8: stored in the same commit as the trim */
+    struct slice  keeping;       /* which channels have history, from these rows on (keeping.h); at NULL: no change */
     struct idempotency_record *keys;   /* of msgs, and of messages that no history keeps; in the same commit */
     size_t        n_keys, cap_keys;
     uint64_t      keys_trim;     /* idempotency records below this number are not needed any more; 0: no change */

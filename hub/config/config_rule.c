@@ -211,6 +211,15 @@ const struct channel_rule *config_pattern_rule(const struct config *config, stru
     return strictest;
 }
 
+bool config_pattern_keeps(const struct config *config, struct slice pattern)
+{
+    size_t at = 0;
+    for (const struct channel_rule *rule; (rule = next_possible(config, pattern, &at));)
+        if (rule_keeps(rule))
+            return true;
+    return false;
+}
+
 bool config_pattern_anonymous(const struct config *config, struct slice pattern)
 {
     size_t at = 0;

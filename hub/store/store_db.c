@@ -20,13 +20,14 @@ enum {
     TRIM_SLICE = 64,       /* rows deleted with a transaction, or twice what it adds when that is more */
 };
 
-enum statement { BEGIN, COMMIT, ADD, NUMBERS, TRIM, PUT, REMOVE, ADD_KEYS, TRIM_KEYS, PROBE, STATEMENTS };
+enum statement { BEGIN, COMMIT, ADD, NUMBERS, KEEPING, TRIM, PUT, REMOVE, ADD_KEYS, TRIM_KEYS, PROBE, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ADD] = "INSERT INTO log VALUES (?1, ?2)",
     [NUMBERS] = "UPDATE meta SET reserved = ?1, floor = ?2, trim = ?3",
+    [KEEPING] = "UPDATE meta SET keeping = ?1",
     [TRIM] = "DELETE FROM log WHERE last < min(?1, coalesce((SELECT last FROM log ORDER BY last LIMIT 1 OFFSET ?2), ?1))",
     [PUT] = "INSERT INTO records VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3",
     [REMOVE] = "DELETE FROM records WHERE kind = ?1 AND key = ?2",
@@ -52,6 +53,7 @@ struct store_db {
     bool              syncing;               /* the open one is */
     bool              trimming, trim_ends;   /* rows below now.trim may be left; the open transaction deletes the last */
     atomic_size_t     wal_pages;
+    char             *keeping;               /* what the last run had there */
     char              reason[512];
 };
 
@@ -114,7 +116,17 @@ static void disconnect(struct store_db *db)
         close(db->wal_fd);
     store_dir_close(&db->dir);
     buf_fini(&db->block);
+    free(db->keeping);
     free(db);
+}
+
+static int read_keeping(struct store_db *db, struct store_why *why)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(db->writer, "SELECT keeping FROM meta", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+        db->keeping = slice_copy(store_sql_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    return db->keeping ? 0 : store_sql_cannot(db->writer, db->dir.db_path, why);
 }
 
 int store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_db, struct hub_start *ret_start,
@@ -134,6 +146,8 @@ int store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_d
     if (!err)
         err = prepare(db, sync, why);
     if (!err)
+        err = read_keeping(db, why);
+    if (!err)
         err = connect_copier(db, why);
     if (err) {
         disconnect(db);
@@ -144,6 +158,7 @@ int store_db_open(const char *dir, enum store_sync sync, struct store_db **ret_d
     *ret_db = db;
     *ret_start = (struct hub_start){
         .epoch = db->now.epoch, .next = db->now.reserved, .reserved = db->now.reserved, .floor = db->now.floor,
+        .keeping = slice_of(db->keeping),
     };
     return 0;
 }
@@ -353,6 +368,9 @@ int store_db_add(struct store_db *db, const struct store_group *group)
     for (const struct store_record *record = group->records; record; record = record->next)
         if (!change_record(db, record))
             return undo(db);
+    sqlite3_stmt *keeping = db->statements[KEEPING];
+    if (group->keeping.at && !(store_sql_bind_text(keeping, 1, group->keeping) && run(db, KEEPING)))
+        return undo(db);
     db->then.reserved = larger(db->then.reserved, group->reserve);
     db->then.trim = larger(db->then.trim, group->trim);
     db->then.floor = larger(db->then.floor, group->floor);

@@ -81,6 +81,8 @@ static const struct {
     { "CREATE TABLE records (kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) STRICT, WITHOUT ROWID;",
       NULL },
     { "CREATE TABLE keys (last INTEGER PRIMARY KEY, records BLOB NOT NULL) STRICT;", NULL },
+    { "CREATE TABLE purges (channel TEXT PRIMARY KEY, upto INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+      "ALTER TABLE meta ADD COLUMN keeping TEXT NOT NULL DEFAULT '';", NULL },
 };
 enum { SCHEMA = sizeof steps / sizeof *steps };
 

@@ -3,7 +3,8 @@
  *   log    last (primary key), messages: a block (store_block.h) and the number of its last message
  *          append-only; no index by channel: histories are rebuilt in memory at start, and commits are ten times as fast
  *   records  kind, key (primary key), value: administrative settings (hub/records.h); few, so a tree by key is right for them
- *   meta   one row: epoch, reserved, floor, trim · how the last run ended: clean, sync, boot · is it a copy: stamp, inode, born
+ *   purges   channel (primary key), upto: of this channel no message up to that number is to be given, until `trim` has passed it
+ *   meta   one row: epoch, reserved, floor, trim · which channels have history: keeping (hub/keeping.h) · how the last run ended: clean, sync, boot · is it a copy: stamp, inode, born
  *          · probes, counted only to be written
  *
  * The version is user_version in the file's header, application_id says whose file it is.

@@ -5,6 +5,7 @@
 #include "hub/base/hash.h"
 #include "hub/config/config.h"
 #include "hub/hub.h"
+#include "hub/keeping.h"
 #include "hub/metrics.h"
 #include "hub/store.h"
 
@@ -29,6 +30,7 @@ struct rig {
     uint64_t           generation;
     struct post        store_post;
     struct mailbox     api_box, edge_box;
+    struct keeping     keeping;
     struct hub        *hub;
     struct post        to_hub;
     uint8_t            api, edge;
@@ -53,6 +55,9 @@ static inline void rig_submit(struct store *store, struct store_group *group)
 
 static inline void open_hub(struct rig *rig, bool with_store, struct hub_start start, size_t mail_bytes)
 {
+    config_general_rule(&rig->config);
+    keeping_init(&rig->keeping, &rig->config, SLICE(""), false);
+    start.keeping = buf_slice(&rig->keeping.text);      /* as in the run before */
     rig->hub = hub_new(&rig->config, &rig->clock, with_store ? &rig->store : NULL, start);
     assert_non_null(rig->hub);
     assert_int_equal(mailbox_init(&rig->edge_box, false) + mailbox_init(&rig->api_box, false), 0);
@@ -62,7 +67,7 @@ static inline void open_hub(struct rig *rig, bool with_store, struct hub_start s
     rig->api = hub_add_peer(rig->hub, &rig->api_box, false, SIZE_MAX);
 }
 
-static inline void open_plain(struct rig *rig) { open_hub(rig, false, (struct hub_start){ EPOCH, 1, 1, 0 }, SIZE_MAX); }
+static inline void open_plain(struct rig *rig) { open_hub(rig, false, (struct hub_start){ EPOCH, 1, 1, 0, SLICE("") }, SIZE_MAX); }
 
 static inline int set_up(void **state)
 {
@@ -123,6 +128,7 @@ static inline int tear_down(void **state)
     struct rig *rig = *state;
     take_mail(rig);
     hub_free(rig->hub);
+    keeping_fini(&rig->keeping);
     mailbox_fini(&rig->edge_box);
     mailbox_fini(&rig->api_box);
     free(rig);

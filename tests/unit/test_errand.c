@@ -34,7 +34,7 @@ static int set_up(void **state)
     struct rig *rig = calloc(1, sizeof *rig);
     rig->clock = (struct clock){ no_time, no_time };
     rig->config = *config_defaults();
-    rig->hub = hub_new(&rig->config, &rig->clock, NULL, (struct hub_start){ 7, 1, 1, 0 });
+    rig->hub = hub_new(&rig->config, &rig->clock, NULL, (struct hub_start){ 7, 1, 1, 0, SLICE("") });
     post_init(&rig->to_hub, hub_mailbox(rig->hub), SIZE_MAX);
     assert_int_equal(mailbox_init(&rig->api_box, false), 0);
     rig->api = hub_add_peer(rig->hub, &rig->api_box, false, SIZE_MAX);

@@ -6,6 +6,7 @@ static void a_position_is_complete_if_it_is_not_below_what_its_channel_has_dropp
     struct rig *rig = *state;
     struct fetch_channel channel;
     rig->config.history_size = 2;
+    config_general_rule(&rig->config);
     open_plain(rig);
     for (int i = 0; i < 3; i++) {
         publish_one(rig, "a", "x");      /* 1 3 5: 1 goes */
@@ -84,6 +85,7 @@ static void only_the_channels_that_may_miss_something_are_marked(void **state)
     struct fetch_channel channels[2];
     struct fetch_call call;
     rig->config.history_size = 1;
+    config_general_rule(&rig->config);
     open_plain(rig);
     publish_one(rig, "a", "x");
     publish_one(rig, "b", "x");
@@ -121,7 +123,7 @@ static void a_number_that_is_still_under_way_is_from_the_future(void **state)
     struct rig *rig = *state;
     struct fetch_channel channel;
     struct publish_call under_way;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0, SLICE("") }, SIZE_MAX);
     publish(rig, &under_way, "a", "x");
     turn(rig);
     struct fetch_call call = fetch_one(rig, "a", FETCH_AFTER, (struct position){ EPOCH, 1 }, &channel);
@@ -137,6 +139,7 @@ static void without_a_position_a_stream_begins_now_and_nothing_is_a_gap(void **s
     struct rig *rig = *state;
     struct fetch_channel channel;
     rig->config.history_size = 1;
+    config_general_rule(&rig->config);
     open_plain(rig);
     publish_one(rig, "a", "x");
     publish_one(rig, "a", "x");
@@ -150,6 +153,7 @@ static void without_history_no_gap_is_ever_told(void **state)
     struct rig *rig = *state;
     struct fetch_channel channel;
     rig->config.history_size = 0;
+    config_general_rule(&rig->config);
     open_plain(rig);
     publish_one(rig, "a", "x");
     struct fetch_call call = fetch_one(rig, "a", FETCH_AFTER, (struct position){ EPOCH, 0 }, &channel);
@@ -226,7 +230,7 @@ static void after_a_restart_the_oldest_row_tells_what_was_dropped_before_it(void
 {
     struct rig *rig = *state;
     struct fetch_channel channel;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 100, 100, 40 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 100, 100, 40, SLICE("") }, SIZE_MAX);
     struct msg *rows[] = { stored_row("a", 50, 30, rig->wall_ms), stored_row("b", 51, 45, rig->wall_ms), stored_row("a", 60,
                                                                                                                     50, rig->wall_ms) };
     for (size_t i = 0; i < 3; i++) {
@@ -253,7 +257,7 @@ static void rows_that_do_not_follow_each_other_tell_that_something_between_them_
 {
     struct rig *rig = *state;
     struct fetch_channel channel;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 100, 100, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 100, 100, 0, SLICE("") }, SIZE_MAX);
     struct msg *rows[] = { stored_row("a", 1, 0, rig->wall_ms), stored_row("a", 2, 1, rig->wall_ms), stored_row("a", 8, 7,
                                                                                                                 rig->wall_ms) };
     for (size_t i = 0; i < 3; i++) {
@@ -273,7 +277,7 @@ static void rows_that_nobody_needs_are_trimmed_and_the_floor_goes_with_them(void
 {
     struct rig *rig = *state;
     struct publish_call calls[3];
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0, SLICE("") }, SIZE_MAX);
     publish(rig, &calls[0], "a", "x");
     turn(rig);
     store_answers(rig, 0);
@@ -301,7 +305,7 @@ static void rows_that_nobody_needs_are_trimmed_and_the_floor_goes_with_them(void
 static void a_floor_that_was_restored_is_never_sent_lower_to_the_store(void **state)
 {
     struct rig *rig = *state;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 100, 1 << 30, 70 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 100, 1 << 30, 70, SLICE("") }, SIZE_MAX);
     hub_tick(rig->hub);
     turn(rig);
     assert_int_equal(rig->submitted[0]->trim, 100);

@@ -22,8 +22,9 @@ static int set_up(void **state)
 {
     struct rig *rig = calloc(1, sizeof *rig);
     rig->config = (struct config){ .history_size = 1000, .history_ttl_ms = 60000, .history_bytes = 1 << 20, .history_max_bytes = 1 << 24 };
+    config_general_rule(&rig->config);
     rig->next = 1;
-    channels_init(&rig->channels, 0);
+    channels_init(&rig->channels, &rig->config, 0);
     history_init(&rig->history, &rig->config, &rig->channels);
     *state = rig;
     return 0;
@@ -74,6 +75,7 @@ static void a_channel_keeps_its_newest_messages_up_to_history_size(void **state)
 {
     struct rig *rig = *state;
     rig->config.history_size = 3;
+    config_general_rule(&rig->config);
     struct channel *ch = NULL;
     for (int i = 0; i < 3; i++)
         ch = keep(rig, "a", 1, 0);
@@ -88,6 +90,7 @@ static void dropped_is_a_number_of_the_channel_itself(void **state)
 {
     struct rig *rig = *state;
     rig->config.history_size = 1;
+    config_general_rule(&rig->config);
     keep(rig, "a", 1, 0);
     for (int i = 0; i < 5; i++)
         keep(rig, "b", 1, 0);
@@ -100,6 +103,7 @@ static void a_channel_keeps_at_most_history_bytes(void **state)
 {
     struct rig *rig = *state;
     rig->config.history_bytes = 3 * cost("a", 100);
+    config_general_rule(&rig->config);
     struct channel *ch = NULL;
     for (int i = 0; i < 3; i++)
         ch = keep(rig, "a", 100, 0);
@@ -113,6 +117,7 @@ static void the_newest_message_is_kept_even_if_it_alone_is_over_history_bytes(vo
 {
     struct rig *rig = *state;
     rig->config.history_bytes = 10;
+    config_general_rule(&rig->config);
     keep(rig, "a", 100, 0);
     struct channel *ch = keep(rig, "a", 200, 0);
     assert_kept(ch, 2, 2, 1);
@@ -122,6 +127,7 @@ static void over_the_total_the_oldest_numbers_of_all_channels_go_first(void **st
 {
     struct rig *rig = *state;
     rig->config.history_max_bytes = 4 * cost("a", 10);
+    config_general_rule(&rig->config);
     keep(rig, "a", 10, 0);
     keep(rig, "b", 10, 0);
     keep(rig, "a", 10, 0);
@@ -143,6 +149,7 @@ static void a_message_that_alone_is_over_the_total_is_given_up_at_once(void **st
 {
     struct rig *rig = *state;
     rig->config.history_max_bytes = 100;
+    config_general_rule(&rig->config);
     struct channel *ch = keep(rig, "a", 1000, 0);
     assert_int_equal(ch->n_kept, 0);
     assert_int_equal(ch->dropped, 1);
@@ -176,12 +183,13 @@ static void a_shorter_ttl_ages_what_is_kept_already(void **state)
         keep(rig, (const char *[]){ "a", "b", "c" }[i % 3], 1, 1000 * i);
     struct config shorter = rig->config;
     shorter.history_ttl_ms = 5000;
-    history_reconfigure(&rig->history, &shorter);
+    config_general_rule(&shorter);
+    history_reconfigure(&rig->history, &shorter, 0);
     assert_int_equal(history_due_ms(&rig->history), 5000);
     history_age(&rig->history, 20000, 0);
     assert_int_equal(rig->history.n_kept, 4);
     assert_int_equal(history_oldest(&rig->history), 17);
-    history_reconfigure(&rig->history, &rig->config);
+    history_reconfigure(&rig->history, &rig->config, 0);
     assert_int_equal(history_due_ms(&rig->history), 76000);
 }
 
@@ -192,7 +200,8 @@ static void without_history_every_message_is_given_up_at_once(void **state)
         rig->config.history_size = off == 0 ? 0 : 100;
         rig->config.history_ttl_ms = off == 1 ? 0 : 60000;
         rig->config.history_bytes = off == 2 ? 0 : 1 << 20;
-        assert_false(history_on(&rig->config));
+        config_general_rule(&rig->config);
+        assert_false(rule_keeps(&rig->config.general_rule));
         uint64_t seq = rig->next;
         struct channel *ch = keep(rig, "a", 1, 0);
         assert_int_equal(ch->n_kept, 0);
@@ -208,11 +217,11 @@ static void a_channel_is_forgotten_one_ttl_after_its_last_message_went_and_raise
     keep(rig, "b", 1, 0);
     keep(rig, "c", 1, 50000);
     history_age(&rig->history, 60000, 1000);
-    assert_int_equal(channels_due_ms(&rig->channels, 60000), 61000);
-    channels_forget_quiet(&rig->channels, 60999, 60000);
+    assert_int_equal(channels_due_ms(&rig->channels), 61000);
+    channels_forget_quiet(&rig->channels, 60999);
     assert_int_equal(rig->channels.count, 3);
     assert_int_equal(rig->channels.floor, 0);
-    channels_forget_quiet(&rig->channels, 61000, 60000);
+    channels_forget_quiet(&rig->channels, 61000);
     assert_int_equal(rig->channels.count, 1);
     assert_int_equal(rig->channels.floor, 2);
     assert_int_equal(channel(rig, "a")->dropped, 2);     /* reborn: nothing is known of what it had before */
@@ -225,7 +234,7 @@ static void a_channel_that_gets_a_message_in_time_is_not_forgotten(void **state)
     history_age(&rig->history, 60000, 0);
     keep(rig, "a", 1, 60000);
     channel_settle(&rig->channels, channel(rig, "a"), 0);
-    channels_forget_quiet(&rig->channels, 10000000, 60000);
+    channels_forget_quiet(&rig->channels, 10000000);
     assert_int_equal(rig->channels.count, 1);
     assert_kept(channel(rig, "a"), 2, 2, 1);
 }
@@ -295,6 +304,8 @@ static void under_random_messages_and_ages_it_keeps_what_a_flat_list_would(void 
     int64_t now = 0;
     srand(7);
     rig->config = (struct config){ .history_size = 40, .history_ttl_ms = 3000, .history_bytes = 6000, .history_max_bytes = 20000 };
+    config_general_rule(&rig->config);
+    history_reconfigure(&rig->history, &rig->config, 0);
     while (ref->n < MODEL_MSGS) {
         now += rand() % 100 < 3 ? rand() % 2000 : rand() % 20;
         int c = rand() % 10 < 6 ? 0 : rand() % MODEL_CHANNELS;

@@ -39,7 +39,7 @@ static void with_a_store_a_publish_is_answered_mailed_and_kept_only_when_its_gro
     struct publish_call call;
     struct watch_call watching;
     struct fetch_channel channel;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1000, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1000, 0, SLICE("") }, SIZE_MAX);
     watch(rig, "a", &watching, CALL_WATCH);
     publish(rig, &call, "a", "x");
     turn(rig);
@@ -57,7 +57,7 @@ static void the_first_block_of_numbers_is_reserved_before_anything_can_be_publis
 {
     struct rig *rig = *state;
     struct publish_call call;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 500, 500, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 500, 500, 0, SLICE("") }, SIZE_MAX);
     assert_false(hub_can_publish(rig->hub));
     publish(rig, &call, "a", "x");
     turn(rig);
@@ -79,7 +79,7 @@ static void numbers_end_where_the_reserved_block_does_until_the_next_one_is_comm
 {
     struct rig *rig = *state;
     rig->config.store_sync = STORE_SYNC_OFF;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 4, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 4, 0, SLICE("") }, SIZE_MAX);
     for (uint64_t seq = 1; seq <= 3; seq++)
         assert_int_equal(publish_one(rig, "a", "x"), seq);
     assert_int_equal(publish_one(rig, "a", "x"), 0);
@@ -94,7 +94,7 @@ static void a_failed_group_fails_all_that_was_submitted_and_nobody_is_chained_to
 {
     struct rig *rig = *state;
     struct publish_call calls[4];
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0, SLICE("") }, SIZE_MAX);
     for (int i = 0; i < 3; i++) {      /* one in each group at the store, one still collected */
         publish(rig, &calls[i], "a", "x");
         turn(rig);
@@ -128,7 +128,7 @@ static void with_sync_off_rows_that_wait_behind_a_failure_still_go_to_the_store(
 {
     struct rig *rig = *state;
     rig->config.store_sync = STORE_SYNC_OFF;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0, SLICE("") }, SIZE_MAX);
     for (uint64_t seq = 1; seq <= 3; seq++)
         assert_int_equal(publish_one(rig, "a", "x"), seq);
     store_answers(rig, ERR_STORE_FAILED);
@@ -147,7 +147,7 @@ static void beyond_store_queue_bytes_publishers_are_told_busy(void **state)
     struct rig *rig = *state;
     struct publish_call calls[4];
     rig->config.store_queue_bytes = sizeof(struct msg) + 5;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0, SLICE("") }, SIZE_MAX);
     for (int i = 0; i < 3; i++)
         publish(rig, &calls[i], "a", "xxxxx");
     turn(rig);
@@ -169,7 +169,7 @@ static void while_draining_publishes_are_refused_and_what_is_under_way_completes
 {
     struct rig *rig = *state;
     struct publish_call before, after;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0, SLICE("") }, SIZE_MAX);
     publish(rig, &before, "a", "x");
     turn(rig);
     hub_drain(rig->hub);
@@ -190,7 +190,7 @@ static void a_quiet_channel_is_not_forgotten_while_a_publish_is_under_way(void *
     struct rig *rig = *state;
     struct publish_call call;
     struct watch_call watching;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 30, 0, SLICE("") }, SIZE_MAX);
     watch(rig, "a", &watching, CALL_WATCH);
     turn(rig);
     watch(rig, "a", &watching, CALL_UNWATCH);
@@ -236,7 +236,7 @@ static void an_edge_without_room_is_told_once_and_mailed_nothing_until_it_has_se
     struct rig *rig = *state;
     struct watch_call watching;
     struct call seen = { 0 };
-    open_hub(rig, false, (struct hub_start){ EPOCH, 1, 1, 0 }, 2 * (sizeof(struct msg) + sizeof(struct message_letter)));
+    open_hub(rig, false, (struct hub_start){ EPOCH, 1, 1, 0, SLICE("") }, 2 * (sizeof(struct msg) + sizeof(struct message_letter)));
     watch(rig, "a", &watching, CALL_WATCH);
     struct publish_call calls[6];
     for (int i = 0; i < 6; i++)
@@ -302,7 +302,7 @@ static void a_key_is_in_use_until_the_message_is_stored_and_then_answers_as_the_
 {
     struct rig *rig = *state;
     struct publish_call first, again, other, late;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1000, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1000, 0, SLICE("") }, SIZE_MAX);
     publish_with_key(rig, &first, "k", "x");
     publish_with_key(rig, &again, "k", "x");
     publish_with_key(rig, &other, "k", "y");
@@ -337,7 +337,7 @@ static void a_publish_that_failed_leaves_no_key(void **state)
 {
     struct rig *rig = *state;
     struct publish_call first, second, again;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0, SLICE("") }, SIZE_MAX);
     publish_with_key(rig, &first, "k", "x");
     turn(rig);
     publish_with_key(rig, &second, "l", "x");
@@ -363,7 +363,8 @@ static void a_key_without_a_store_or_history_is_in_memory_or_waits_for_its_commi
     struct rig *rig = *state;
     struct publish_call first, again;
     rig->config.history_size = 0;
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0 }, SIZE_MAX);
+    config_general_rule(&rig->config);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0, SLICE("") }, SIZE_MAX);
     publish_with_key(rig, &first, "k", "x");
     turn(rig);
     assert_int_equal(first.call.err, UNANSWERED);
@@ -390,7 +391,7 @@ static void of_pipelined_publishes_with_one_condition_the_first_wins_and_the_res
     struct rig *rig = *state;
     struct publish_call calls[6];
     static const int expected[6] = { 0, ERR_POSITION_CHANGED, 0, ERR_POSITION_CHANGED, ERR_POSITION_CHANGED, ERR_POSITION_CHANGED };
-    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0 }, SIZE_MAX);
+    open_hub(rig, true, (struct hub_start){ EPOCH, 1, 1 << 22, 0, SLICE("") }, SIZE_MAX);
     publish_if(rig, &calls[0], IF_NONE, 0, 0);
     publish_if(rig, &calls[1], IF_NONE, 0, 0);
     publish_if(rig, &calls[2], IF_NEWEST, EPOCH, 1);

@@ -41,7 +41,8 @@ static int set_up(void **state)
     rig->one = 1;
     rig->two = 2;
     rig->config = (struct config){ .history_size = 3, .history_ttl_ms = 60000, .history_bytes = 1 << 20, .history_max_bytes = 1 << 24 };
-    rig->hub = hub_new(&rig->config, &rig->clock, NULL, (struct hub_start){ EPOCH, 1, 1, 0 });
+    config_general_rule(&rig->config);
+    rig->hub = hub_new(&rig->config, &rig->clock, NULL, (struct hub_start){ EPOCH, 1, 1, 0, SLICE("") });
     assert_non_null(rig->hub);
     post_init(&rig->to_hub, hub_mailbox(rig->hub), SIZE_MAX);
     for (int i = 0; i < EDGES; i++) {
@@ -201,6 +202,7 @@ static void a_narrow_pattern_is_answered_in_pieces_that_lose_nothing(void **stat
     struct rig *rig = *state;
     struct fetch_channel channel;
     rig->config.history_size = rig->config.history_bytes = rig->config.history_max_bytes = 1 << 28;
+    config_general_rule(&rig->config);
     for (int i = 0; i < 40000; i++)
         publish(rig, "noise");
     publish(rig, "orders.a");

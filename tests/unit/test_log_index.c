@@ -1,4 +1,5 @@
 #include "hub/base/hash.h"
+#include "hub/config/config.h"
 #include "hub/log_index.h"
 
 #include <setjmp.h>
@@ -21,7 +22,7 @@ static int set_up(void **state)
 {
     static const char *const names[CHANNELS] = { "a", "b", "c", "d" };
     struct rig *rig = calloc(1, sizeof *rig);
-    channels_init(&rig->channels, 0);
+    channels_init(&rig->channels, config_defaults(), 0);
     for (int i = 0; i < CHANNELS; i++)
         rig->ch[i] = channel_get(&rig->channels, slice_of(names[i]), hash_bytes(slice_of(names[i])));
     *state = rig;

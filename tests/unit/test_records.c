@@ -94,13 +94,14 @@ static int set_up(void **state)
     rig->store.submit = submit_group;
     rig->config = (struct config){ .history_size = 100, .history_ttl_ms = 60000, .history_bytes = 1 << 20, .history_max_bytes = 1 << 24,
                                    .store_sync = STORE_SYNC_BATCH, .store_queue_bytes = 1 << 20 };
+    config_general_rule(&rig->config);
     *state = rig;
     return 0;
 }
 
 static void open_hub(struct rig *rig, bool stored)
 {
-    struct hub_start start = { .epoch = 7, .next = 1, .reserved = 1 << 30 };
+    struct hub_start start = { .epoch = 7, .next = 1, .reserved = 1 << 30, .keeping = SLICE("+**\n") };
     rig->hub = hub_new(&rig->config, clock_real(), stored ? &rig->store : NULL, start);
     hub_add_records(rig->hub, RECORD_KEY, &ops, rig);
     mailbox_init(&rig->box, false);
