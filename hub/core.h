@@ -33,6 +33,7 @@ struct peer {
 struct flight {
     struct publish_call *call;
     struct channel      *channel;
+    bool                 stored;      /* it has a row */
 };
 
 struct hub {

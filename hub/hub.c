@@ -48,13 +48,15 @@ static void look_at_clock(struct hub *hub)
     hub->wall_ms = clock_wall_ms(hub->clock);
 }
 
-/* Some channels begin to have history: of those that are not known nobody knows what they had meanwhile. */
+/* Some channels begin to have history: of those that are not known nobody knows what they had meanwhile, and what is under way may
+ * have no row. */
 static void raise_floor(struct hub *hub)
 {
-    if (hub->channels.floor < hub->channels.unkept)
-        hub->channels.floor = hub->channels.unkept;
-    if (hub->history.drained < hub->channels.unkept)
-        hub->history.drained = hub->channels.unkept;
+    uint64_t floor = hub->n_flights > 0 ? hub->next - 1 : hub->channels.unkept;
+    if (hub->channels.floor < floor)
+        hub->channels.floor = floor;
+    if (hub->history.drained < floor)
+        hub->history.drained = floor;
 }
 
 struct hub *hub_new(const struct config *config, const struct clock *clock, struct store *store, struct hub_start start)
@@ -78,9 +80,8 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     presence_init(&hub->presence, &members_port, hub);
     idempotency_init(&hub->idempotency);
     link_init(&hub->errands);
-    keeping_init(&hub->keeping, config, start.keeping, store != NULL);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
-    if (keeping_begins(&hub->keeping, config))
+    if (keeping_init(&hub->keeping, config, start.keeping, start.next))
         raise_floor(hub);
     return hub;
 }
@@ -106,8 +107,8 @@ int hub_restore(struct hub *hub, struct msg *m)
 {
     if (hub->newest_ms < m->time_ms)
         hub->newest_ms = m->time_ms;
-    if (!keeping_had(&hub->keeping, msg_channel(m)) || !rule_keeps(config_channel_rule(hub->config, msg_channel(m))))
-        return 0;      /* history of a while ago, with a hole behind it; or nobody's any more */
+    if (!keeping_had(&hub->keeping, msg_channel(m), m->seq))
+        return 0;      /* of a while ago, with a hole behind it; or nobody's any more */
     struct channel *ch = channel_find(&hub->channels, msg_channel(m), m->hash);
     if (!ch) {
         if (!(ch = channel_get(&hub->channels, msg_channel(m), m->hash)))
@@ -198,7 +199,7 @@ void hub_reconfigure(struct hub *hub, const struct config *config)
     hub->config = config;
     look_at_clock(hub);
     history_reconfigure(&hub->history, config, hub_now_ms(hub));
-    if (keeping_changed(&hub->keeping, config))
+    if (keeping_changed(&hub->keeping, config, hub->next))
         raise_floor(hub);
     if (hub->keys)
         key_fetcher_reconfigure(hub->keys, config);

@@ -1,14 +1,15 @@
-/* keeping.h — which channels have history at all, as a text that the store keeps from one run to the next.
+/* keeping.h — which channels have history at all, and since when: a text that the store keeps from one run to the next.
  *
  * Why: a channel without history leaves no rows, so after a restart nothing tells what it had. While the rules are the same that
  * is nobody's business: it never tells a gap. But when other rules let it begin to have history, whoever comes with an older
- * position misses what was never kept, and must be told (EXACT.md 5, 6). So the store has the rules that held while its rows were
- * written, and a change of them is committed before any message is left out by the new ones:
+ * position misses what was never kept and must be told, whatever rows there are from a time before (EXACT.md 5, 6). So the store
+ * has the rules that held while its rows were written, and a change of them is committed before any message is left out by it:
  *
- *   settings change ─> a row for every message as before ─ the new text and the raised floor are committed ─> rows as the rules say
+ *   settings change ─> a row for every message ─> the new text and the raised floor are committed ─> rows as the rules say
  *
- *   +chat.**        one line for each [channel] section in order: + has history, - has none; the last is the general rule's
- *   -**
+ *   +1842 chat.**    one line for each [channel] section in order, the last for all other channels
+ *   -0 log.**        + has history, of numbers from this one on; - has none
+ *   +0 **
  *
  * Lifetime   in struct hub. Threading  hub thread. Limits  CHANNEL_RULES_MAX lines of a pattern each. */
 #pragma once
@@ -17,20 +18,19 @@
 struct config;
 
 struct keeping {
-    struct buf   text;        /* of the settings in force */
-    struct slice before;      /* what the store had at the start, until the first turn; empty: nobody knows, or no store */
-    bool         stored;      /* the store has `text`, or there is none */
-    bool         asked;       /* it is on its way there */
+    struct buf text;        /* of the settings in force */
+    bool       stored;      /* the store has `text` */
+    bool       asked;       /* it is on its way there */
 };
 
-/* Small, when the hub begins or an operator asks for it: without memory for it the hub ends. */
-void keeping_init(struct keeping *keeping, const struct config *config, struct slice before, bool has_store);
+/* `before`: what the store had at the start; empty: nobody knows, everything had history. `next`: no number from this one on has been
+ * given. True: some channel may begin to have history. A text is small, and made when the hub begins or an operator asks for it:
+ * without memory for it the hub ends. */
+bool keeping_init(struct keeping *keeping, const struct config *config, struct slice before, uint64_t next);
 void keeping_fini(struct keeping *keeping);
-/* Other settings hold. True: some channel may begin to have history. */
-bool keeping_changed(struct keeping *keeping, const struct config *config);
+/* Other settings hold. Likewise. */
+bool keeping_changed(struct keeping *keeping, const struct config *config, uint64_t next);
 /* The store has this text. */
 void keeping_stored(struct keeping *keeping, struct slice text);
-/* As keeping_changed, of what was stored and what holds now. */
-bool keeping_begins(const struct keeping *keeping, const struct config *config);
-/* Did this channel have history while the store's rows were written? */
-bool keeping_had(const struct keeping *keeping, struct slice channel);
+/* Did this channel have history when the number was given, and ever since? */
+bool keeping_had(const struct keeping *keeping, struct slice channel, uint64_t seq);

@@ -138,12 +138,17 @@ static void number(struct hub *hub, struct channel *ch, struct msg *m)
     channel_settle(&hub->channels, ch, hub_now_ms(hub));      /* not to be forgotten while a flight points to it */
 }
 
-static void complete(struct hub *hub, struct publish_call *call, struct channel *ch)
+/* What the store does not have is not kept either, or it would be gone without a gap after a restart: other rules hold since it was
+ * given its number. */
+static void complete(struct hub *hub, struct publish_call *call, struct channel *ch, bool stored)
 {
     struct msg *m = call->msg;
     ch->under_way--;
     ch->last = hub->head = m->seq;
-    history_keep(&hub->history, ch, m, hub_now_ms(hub));
+    if (stored || !hub->store)
+        history_keep(&hub->history, ch, m, hub_now_ms(hub));
+    else
+        history_give_up(&hub->history, ch, m->seq, hub_now_ms(hub));
     metric_add(METRIC_msgs_in, 1);
     metric_add(METRIC_bytes_in, m->data_len);
     uint32_t subscribers = watch_deliver(hub, ch, m);
@@ -272,10 +277,10 @@ void publish_run(struct hub *hub, struct publish_call *call)
         call->subscribers = watch_subscribers_all(hub, way.channel);
     }
     if (way.waits) {
-        hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, way.channel };
+        hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, way.channel, way.stored };
         hub->collecting->n_flights++;
     } else {
-        complete(hub, call, way.channel);
+        complete(hub, call, way.channel, way.stored);
     }
 }
 
@@ -302,7 +307,7 @@ static void tell_keeping(struct hub *hub)
 {
     struct keeping *keeping = &hub->keeping;
     char *copy = NULL;
-    if (keeping->stored || keeping->asked || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub) ||
+    if (!hub->store || keeping->stored || keeping->asked || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub) ||
         !(copy = slice_copy(buf_slice(&keeping->text))))
         return;      /* without memory with the next turn */
     struct store_group *group = &hub->collecting->store;
@@ -373,7 +378,7 @@ void publish_stored(struct hub *hub, struct store_group *answer)
             keeping_stored(&hub->keeping, answer->keeping);
         for (size_t i = 0; i < group->n_flights; i++) {
             struct flight flight = flights_take(hub);
-            complete(hub, flight.call, flight.channel);
+            complete(hub, flight.call, flight.channel, flight.stored);
         }
     }
     records_stored(hub, answer, answer->err);

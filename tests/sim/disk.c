@@ -12,6 +12,7 @@ static void image_clear(struct disk_image *image)
         msg_unref(image->rows[i]);
     free(image->rows);
     free(image->keys);
+    buf_fini(&image->keeping);
     *image = (struct disk_image){ 0 };
 }
 
@@ -46,6 +47,7 @@ static void image_copy(struct disk_image *to, const struct disk_image *from)
     to->reserved = from->reserved;
     to->floor = from->floor;
     to->trim = from->trim;
+    buf_add_slice(&to->keeping, buf_slice(&from->keeping));
     memcpy(to->records, from->records, sizeof to->records);
     to->n_records = from->n_records;
     for (size_t i = 0; i < from->n_keys; i++)
@@ -96,8 +98,8 @@ static void check_trim(const struct disk *disk, uint64_t old_floor)
     sim_check(disk->sim, image->floor <= model_newest_dropped(model),
               "the stored floor is %lu, but nothing above %lu was dropped",
               image->floor, model_newest_dropped(model));
-    for (int c = 0; c < CHANNELS && model_history_on(model); c++)
-        sim_check(disk->sim, disk->lossy || image_has(image, c) || image->floor >= disk->trimmed[c],
+    for (int c = 0; c < CHANNELS; c++)
+        sim_check(disk->sim, disk->lossy || !(keeping_bits(buf_slice(&image->keeping)) & sim_rule_bit(c)) || image_has(image, c) || image->floor >= disk->trimmed[c],
                   "the last row of %s is trimmed, its number was %lu, the stored floor is %lu", channel_names[c], disk->trimmed[c],
                   image->floor);
     happened(trims);
@@ -162,9 +164,14 @@ static void commit(struct disk *disk, const struct store_group *group)
         commit_record(disk, record);
     commit_keys(disk, group);
     image->reserved = group->reserve > image->reserved ? group->reserve : image->reserved;
+    image->floor = group->floor > floor ? group->floor : floor;
+    if (group->keeping.at) {
+        buf_reset(&image->keeping);
+        buf_add_slice(&image->keeping, group->keeping);
+        happened(keeping_told);
+    }
     if (group->trim > image->trim) {
         image->trim = group->trim;
-        image->floor = group->floor > floor ? group->floor : floor;
         trim(disk);
         if (!disk->sim->dead)
             check_trim(disk, floor);
@@ -271,7 +278,7 @@ bool disk_open(struct disk *disk, bool clean, bool power, struct hub_start *ret_
     disk->lossy = disk->broken = false;
     disk->generation = 0;
     disk->n_queue = 0;
-    *ret_start = (struct hub_start){ image->epoch, image->reserved, image->reserved, image->floor };
+    *ret_start = (struct hub_start){ image->epoch, image->reserved, image->reserved, image->floor, buf_slice(&image->keeping) };
     return same;
 }
 

@@ -77,12 +77,18 @@ static const struct model_msg *check_msg(const struct listener *r, struct positi
     return m;
 }
 
+static bool keeps(const struct listener *r, int c) { return model_keeps(model_of(r), c); }
+/* It may have had history when the hub answered, or not. */
+static bool turned(const struct listener *r, int c) { return model_of(r)->channels[c].turned; }
+
 /* EXACT.md 9: the gap's position is the number just before the first message that follows it. */
 static void close_gap(struct listener *r, uint64_t seq)
 {
     for (int c = 0; c < CHANNELS && r->gap_open; c++) {
         const struct part *part = &r->parts[c];
         uint64_t after = larger(part->checked, r->last.seq);
+        if (!keeps(r, c) || turned(r, c))
+            after = larger(after, part->excused);
         const struct model_msg *m = is_live(part) ? model_next(model_of(r), c, r->client, after, seq - 1) : NULL;
         check(r, !m, "after the gap at %lu came %lu, but %lu of %s lies between", r->last.seq, seq, m->seq, channel_names[c]);
     }
@@ -145,18 +151,27 @@ static bool lag_may_skip(const struct listener *r)
     return r->sim->config.lag_bytes > 0 && r->sim->config.lag_policy == LAG_SKIP;
 }
 
+/* A channel without history begins when the hub answers, whatever the position: at the latest now. EXACT.md 7. */
+static void begin_unkept(struct listener *r, int c, bool resumable)
+{
+    check(r, turned(r, c) || resumable == keeps(r, c), "%s is resumable: %d", channel_names[c], resumable);
+    if (!resumable)
+        r->parts[c].excused = model_of(r)->head;
+}
+
 /* On a stream that had begun: history must have lost something, or a lag rule or a channel without history explains it. */
 static bool live_gap_is_right(const struct listener *r, int c)
 {
     struct position p = { model_of(r)->epoch, r->parts[c].checked };
-    return !model_history_on(model_of(r)) || model_may_gap(model_of(r), c, p) || lag_may_skip(r);
+    return !keeps(r, c) || turned(r, c) || model_may_gap(model_of(r), c, p) || lag_may_skip(r);
 }
 
 static void excuse(struct listener *r, int c, struct position gap)
 {
     struct part *part = &r->parts[c];
-    bool skips = r->begun && (!model_history_on(model_of(r)) || lag_may_skip(r));
-    part->excused = larger(model_of(r)->channels[c].dropped, skips ? gap.seq : 0);
+    part->excused = larger(model_of(r)->channels[c].dropped, r->begun && lag_may_skip(r) ? gap.seq : 0);
+    if (!keeps(r, c) || turned(r, c))
+        part->excused = model_of(r)->head;
     part->gapped = true;
 }
 
@@ -164,15 +179,17 @@ static void on_first_gap(struct listener *r, struct position p, bool epoch, uint
 {
     bool other_epoch = r->asked.epoch != model_of(r)->epoch;
     check(r, r->resumes, "a gap, although no position was given");
-    check(r, model_history_on(model_of(r)), "a gap on resume of channels without history");
     check(r, r->gapped == 0, "two gaps before the stream begins");
     check(r, !epoch || other_epoch || r->asked.seq > r->head_when_asked, "a gap of reason epoch");
     check(r, epoch || !other_epoch, "a gap of reason history, but the epoch is new");
-    check(r, !epoch || mask == r->wanted, "a gap of reason epoch for %x of %x", mask, r->wanted);
-    for (int c = 0; c < CHANNELS; c++)
-        if (mask & 1 << c && !epoch)
-            check(r, model_may_gap(model_of(r), c, r->asked), "a gap for %s, of which nothing after the position was dropped",
-                  channel_names[c]);
+    for (int c = 0; c < CHANNELS; c++) {
+        bool told = mask & 1 << c, wanted = r->wanted & 1 << c;
+        check(r, turned(r, c) || !epoch || told == (wanted && keeps(r, c)), "a gap of reason epoch for %x of %x", mask, r->wanted);
+        if (wanted && (turned(r, c) || !keeps(r, c)))
+            r->parts[c].excused = model_of(r)->head;
+        check(r, turned(r, c) || !told || epoch || model_may_gap(model_of(r), c, r->asked),
+              "a gap for %s, of which nothing after the position was dropped", channel_names[c]);
+    }
     r->gapped = mask;
     if (!epoch)
         happened(gap_history);
@@ -209,12 +226,13 @@ static void on_marked_gap(struct listener *r, bool epoch, uint8_t mask)
             continue;
         check(r, part->since && (part->state == PART_ASKED || part->state == PART_REPLAY), "a marked gap for %s",
               channel_names[c]);
-        check(r, epoch || model_may_gap(model_of(r), c, part->from) || !model_history_on(model_of(r)),
+        check(r, epoch || model_may_gap(model_of(r), c, part->from) || !keeps(r, c) || turned(r, c),
               "a marked gap for %s after %lu, of which nothing was dropped", channel_names[c], part->from.seq);
         check(r, !epoch || part->from.epoch != model_of(r)->epoch || part->future, "a marked gap for %s of reason epoch",
               channel_names[c]);
         excuse(r, c, (struct position){ 0, 0 });
-        part->excused = model_of(r)->channels[c].dropped;
+        if (keeps(r, c) && !turned(r, c))
+            part->excused = model_of(r)->channels[c].dropped;
         if (epoch)
             part->from = (struct position){ model_of(r)->epoch, 0 };
     }
@@ -248,10 +266,10 @@ void on_gap(struct listener *r, struct position p, bool epoch, uint8_t mask, boo
 /* Where the stream begins for a channel. */
 static void check_beginning(struct listener *r, int c, struct position p, bool recovered, bool resumable)
 {
-    const struct model *model = model_of(r);
     bool gapped = r->gapped & 1 << c;
     check_position(r, p);
-    check(r, resumable == model_history_on(model), "%s is resumable: %d", channel_names[c], resumable);
+    if (r->resumes)
+        begin_unkept(r, c, resumable);
     check(r, recovered == (r->resumes && resumable && !gapped), "%s is recovered: %d", channel_names[c], recovered);
     if (!r->resumes || !resumable)
         r->parts[c].checked = p.seq;
@@ -267,7 +285,7 @@ static void begin(struct listener *r)
 {
     r->begun = true;
     r->head_at_begin = model_of(r)->head;
-    if (r->resumes && !model_history_on(model_of(r)))
+    if (r->resumes && !model_keeps_any(model_of(r), r->wanted))
         happened(history_off);
     else if (r->resumes && r->gapped == 0)
         happened(resumed_whole);
@@ -296,7 +314,10 @@ void on_welcome(struct listener *r, struct position p)
     if (r->resumes && r->wanted && p.epoch == r->asked.epoch && p.seq == r->asked.seq)
         return;     /* where it was; if that is not where it begins, a gap says so */
     check_position(r, p);
-    if (r->wanted && r->resumes && model_history_on(model_of(r)))
+    bool any_turned = false;
+    for (int c = 0; c < CHANNELS; c++)
+        any_turned |= turned(r, c);
+    if (r->resumes && model_keeps_any(model_of(r), r->wanted) && !any_turned)
         check(r, false, "welcome moves the position to %lu.%lu before a gap was told", p.epoch, p.seq);
     move_to(r, p);
     if (!r->wanted)
@@ -322,6 +343,7 @@ static void on_replay_begins(struct listener *r, int c, struct position p, bool 
         return;
     }
     check(r, recovered == (resumable && !part->gapped), "%s is recovered: %d", channel_names[c], recovered);
+    begin_unkept(r, c, resumable);
     if (!resumable)
         part->from = p;
     else if (!part->gapped)
@@ -334,7 +356,7 @@ static void on_given(struct listener *r, int c, struct position p, bool recovere
 {
     struct part *part = &r->parts[c];
     check(r, r->begun && (rights_next(r, c, 0) == NOTICE_BEGAN || r->rights.unsure), "subscribed to %s, which nobody has given", channel_names[c]);
-    check(r, !recovered && resumable == model_history_on(model_of(r)), "subscribed to %s from outside, recovered", channel_names[c]);
+    check(r, !recovered && (turned(r, c) || resumable == keeps(r, c)), "subscribed to %s from outside, recovered", channel_names[c]);
     check(r, part->state != PART_REPLAY && !is_live(part), "subscribed to %s twice", channel_names[c]);
     rights_told(r, c);
     happened(given_read);
@@ -380,7 +402,7 @@ void on_subscribed(struct listener *r, int ref, int c, struct position p, bool r
         on_replay_begins(r, c, p, recovered, resumable);
         return;
     }
-    check(r, !recovered && resumable == model_history_on(model_of(r)), "subscribed to %s from now, recovered", channel_names[c]);
+    check(r, !recovered && (turned(r, c) || resumable == keeps(r, c)), "subscribed to %s from now, recovered", channel_names[c]);
     part->state = PART_LIVE;
     part->checked = p.seq;
     if (r->last.seq > p.seq)

@@ -20,10 +20,18 @@ static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 /* ---- what it knows ---- */
 
-bool model_history_on(const struct model *model)
+static const struct channel_rule *rule_of(const struct model *model, int c) { return sim_rule(model->sim, c); }
+
+static bool keeps(const struct channel_rule *rule) { return rule->history_size > 0 && rule->history_ttl_ms > 0 && rule->history_bytes > 0; }
+
+bool model_keeps(const struct model *model, int channel) { return keeps(rule_of(model, channel)); }
+
+bool model_keeps_any(const struct model *model, uint8_t mask)
 {
-    const struct config *config = &model->sim->config;
-    return config->history_size > 0 && config->history_ttl_ms > 0 && config->history_bytes > 0;
+    for (int c = 0; c < CHANNELS; c++)
+        if (mask & 1 << c && model_keeps(model, c))
+            return true;
+    return false;
 }
 
 /* Index of the first message with a number above `after`. */
@@ -66,7 +74,7 @@ bool model_is_foreign(const struct model *model, struct position p)
 
 bool model_must_gap(const struct model *model, int channel, struct position p)
 {
-    if (!model_history_on(model))
+    if (!model_keeps(model, channel))
         return false;
     return model_is_foreign(model, p) || p.seq < model->channels[channel].dropped;
 }
@@ -74,14 +82,14 @@ bool model_must_gap(const struct model *model, int channel, struct position p)
 bool model_may_gap(const struct model *model, int channel, struct position p)
 {
     const struct model_channel *ch = &model->channels[channel];
-    if (!model_history_on(model))
+    if (!model_keeps(model, channel))
         return false;
     return model_must_gap(model, channel, p) || p.seq < (ch->known ? ch->born : model->floor);
 }
 
 uint64_t model_oldest_kept(const struct model *model)
 {
-    for (size_t i = model->unkept; i < model->n; i++)
+    for (size_t i = model->unkept_before; i < model->n; i++)
         if (model->msgs[i].kept)
             return model->msgs[i].seq;
     return UINT64_MAX;
@@ -103,8 +111,8 @@ static void drop(struct model *model, struct model_msg *m)
     ch->open -= m->kept;
     m->kept = false;
     ch->dropped = larger(ch->dropped, m->seq);
-    while (model->unkept < model->n && !model->msgs[model->unkept].kept && model->msgs[model->unkept].fate != UNDER_WAY)
-        model->unkept++;
+    while (model->unkept_before < model->n && !model->msgs[model->unkept_before].kept && model->msgs[model->unkept_before].fate != UNDER_WAY)
+        model->unkept_before++;
 }
 
 /* How many are kept of a channel (or of all: -1), their bytes, and the oldest. */
@@ -112,7 +120,7 @@ static size_t tally(struct model *model, int channel, size_t *ret_bytes, struct 
 {
     size_t n = 0;
     *ret_bytes = 0;
-    for (size_t i = model->n; i-- > model->unkept;) {
+    for (size_t i = model->n; i-- > model->unkept_before;) {
         struct model_msg *m = &model->msgs[i];
         if (!m->kept || (channel >= 0 && m->channel != channel))
             continue;
@@ -123,29 +131,41 @@ static size_t tally(struct model *model, int channel, size_t *ret_bytes, struct 
     return n;
 }
 
-static void keep(struct model *model, struct model_msg *m)
+static void keep_limits(struct model *model, int c)
 {
-    const struct config *config = &model->sim->config;
+    const struct channel_rule *rule = rule_of(model, c);
     struct model_msg *oldest = NULL;
     size_t bytes, n;
-    if (!model_history_on(model)) {
+    while ((n = tally(model, c, &bytes, &oldest)) > 1 && (n > rule->history_size || bytes > rule->history_bytes))
+        drop(model, oldest);
+}
+
+static void keep_total(struct model *model)
+{
+    struct model_msg *oldest = NULL;
+    size_t bytes;
+    while (tally(model, -1, &bytes, &oldest) > 0 && bytes > model->sim->config.history_max_bytes)
+        drop(model, oldest);
+}
+
+static void keep(struct model *model, struct model_msg *m)
+{
+    if (!model_keeps(model, m->channel) || (model->sim->config.store_dir[0] && !m->row)) {
         drop(model, m);
         return;
     }
     m->kept = true;
     model->channels[m->channel].open++;
-    if (model->unkept > (size_t)(m - model->msgs))
-        model->unkept = (size_t)(m - model->msgs);
-    while ((n = tally(model, m->channel, &bytes, &oldest)) > 1 && (n > config->history_size || bytes > config->history_bytes))
-        drop(model, oldest);
-    while (tally(model, -1, &bytes, &oldest) > 0 && bytes > config->history_max_bytes)
-        drop(model, oldest);
+    if (model->unkept_before > (size_t)(m - model->msgs))
+        model->unkept_before = (size_t)(m - model->msgs);
+    keep_limits(model, m->channel);
+    keep_total(model);
 }
 
 static void age(struct model *model)
 {
-    for (size_t i = model->unkept; i < model->n; i++)
-        if (model->msgs[i].kept && model->msgs[i].time_ms + model->sim->config.history_ttl_ms <= model->sim->wall_ms)
+    for (size_t i = model->unkept_before; i < model->n; i++)
+        if (model->msgs[i].kept && model->msgs[i].time_ms + rule_of(model, model->msgs[i].channel)->history_ttl_ms <= model->sim->wall_ms)
             drop(model, &model->msgs[i]);
 }
 
@@ -184,13 +204,45 @@ void model_tick(struct model *model)
     settle(model);
     for (int c = 0; c < CHANNELS; c++) {
         struct model_channel *ch = &model->channels[c];
-        if (!ch->known || !ch->quiet || ch->quiet_ms + model->sim->config.history_ttl_ms > model->sim->mono_ms)
+        if (!ch->known || !ch->quiet || ch->quiet_ms + rule_of(model, c)->history_ttl_ms > model->sim->mono_ms)
             continue;
         ch->known = false;
         ch->maybe_forgotten = true;
-        model->floor = larger(model->floor, larger(ch->dropped, ch->born));
+        uint64_t *mark = model_keeps(model, c) ? &model->floor : &model->unkept;
+        *mark = larger(*mark, larger(ch->dropped, ch->born));
         happened(forgotten);
     }
+}
+
+/* ---- other rules ---- */
+
+/* What begins to be kept is kept from the next number on; what came before in channels that nobody knows may be missing. */
+static void take_keeping(struct model *model, uint8_t before)
+{
+    model->keeping = sim_keeping(model->sim);
+    uint8_t begin = model->keeping & ~before;
+    for (int i = 0; i <= RULES; i++)
+        if (begin & 1 << i)
+            model->since[i] = model->next;
+    if (begin)
+        model->floor = larger(model->floor, model->under_way > 0 ? model->next - 1 : model->unkept);
+}
+
+void model_reload(struct model *model)
+{
+    uint8_t before = model->keeping;
+    take_keeping(model, before);
+    model->keeping_stored = (model->keeping_stored && before == model->keeping) || !model->sim->config.store_dir[0];
+    for (size_t i = model->unkept_before; i < model->n; i++)
+        if (model->msgs[i].kept && !model_keeps(model, model->msgs[i].channel))
+            drop(model, &model->msgs[i]);
+    for (int c = 0; c < CHANNELS; c++) {
+        uint8_t bit = sim_rule_bit(c);
+        model->channels[c].turned |= (before ^ model->keeping) & bit;
+        keep_limits(model, c);
+    }
+    keep_total(model);
+    settle(model);
 }
 
 /* ---- publishes: EXACT.md 1, 2 ---- */
@@ -198,7 +250,8 @@ void model_tick(struct model *model)
 static void check_prev(const struct model *model, const struct model_msg *mm, const struct msg *m)
 {
     const struct model_channel *ch = &model->channels[mm->channel];
-    sim_check(model->sim, m->prev >= ch->last && m->prev <= larger(ch->last, ch->born) && m->prev < m->seq,
+    bool follows = m->prev >= ch->last || !model_keeps(model, mm->channel);      /* without history it may have been forgotten */
+    sim_check(model->sim, follows && m->prev <= larger(ch->last, ch->born) && m->prev < m->seq,
               "message %lu of %s has prev %lu; the one before it is %lu, the channel was born at most at %lu", m->seq,
               channel_names[mm->channel], m->prev, ch->last, ch->born);
 }
@@ -252,6 +305,7 @@ static struct model_msg *add_row(struct model *model, const struct msg *row, enu
 {
     struct model_msg *m = add(model);
     m->seq = row->seq;
+    m->row = fate == DONE;
     m->tag = payload_tag(msg_data(row).at, msg_data(row).len);
     m->channel = (uint8_t)channel_by_name(msg_channel(row));
     m->fate = (uint8_t)fate;
@@ -269,12 +323,18 @@ static void check_refusal(const struct model *model, const struct publish_call *
     sim_check(model->sim, err != ERR_BUSY || model->sim->config.store_dir[0], "busy, without a store");
 }
 
+/* What no rule keeps goes to the store too, until that knows so. */
+static bool has_row(const struct model *model, const struct msg *m)
+{
+    return model->sim->config.store_dir[0] && (model_keeps(model, channel_by_name(msg_channel(m))) || !model->keeping_stored);
+}
+
 /* A key waits for the store also when no history keeps its message, and what comes after it waits with it: EXACT.md 1. */
 static bool waits(const struct model *model, const struct publish_call *call)
 {
     const struct config *config = &model->sim->config;
     bool stores = config->store_dir[0] && config->store_sync != STORE_SYNC_OFF;
-    return (stores && (model_history_on(model) || idempotency_wanted(&call->key))) || model->under_way > 0;
+    return (stores && (has_row(model, call->msg) || idempotency_wanted(&call->key))) || model->under_way > 0;
 }
 
 static void on_publish(struct model *model, struct publish_call *call)
@@ -291,6 +351,7 @@ static void on_publish(struct model *model, struct publish_call *call)
     model->newest_ms = call->msg->time_ms;
     struct model_msg *m = add_row(model, call->msg, UNDER_WAY);
     m->call = call;
+    m->row = has_row(model, call->msg);
     model->channels[m->channel].open++;
     be_born(model, m->channel);
     model->channels[m->channel].quiet = false;
@@ -314,6 +375,7 @@ static void on_stored(struct model *model, const struct seen_letter *seen)
         for (size_t i = 0; i < model->n; i++)
             if (model->msgs[i].fate == UNDER_WAY && model->msgs[i].group == seen->letter)
                 complete(model, &model->msgs[i]);
+        model->keeping_stored |= seen->keeping == model->keeping;
         return;
     }
     for (size_t i = 0; i < model->n; i++) {
@@ -346,7 +408,7 @@ static void check_gap(const struct model *model, const struct fetch_call *f, uin
         sim_check(sim, !(*ret_mask & 1 << c), "a fetch names %s twice", channel_names[c]);
         *ret_mask |= (uint8_t)(1 << c);
         uint64_t dropped = f->channels[i].dropped, most = larger(ch->dropped, ch->known ? ch->born : model->floor);
-        sim_check(sim, dropped >= ch->dropped && dropped <= most, "%s has dropped %lu, not %lu", channel_names[c], dropped,
+        sim_check(sim, !model_keeps(model, c) || (dropped >= ch->dropped && dropped <= most), "%s has dropped %lu, not %lu", channel_names[c], dropped,
                   ch->dropped);
         bool must = f->from == FETCH_AFTER && model_must_gap(model, c, f->after);
         bool may = f->from == FETCH_AFTER && model_may_gap(model, c, f->after);
@@ -356,7 +418,7 @@ static void check_gap(const struct model *model, const struct fetch_call *f, uin
                   channel_names[c], f->after.epoch, f->after.seq, ch->dropped, ch->born, model->floor);
         if (incomplete && !must)
             happened(gap_maybe);
-        sim_check(sim, f->channels[i].resumable == model_history_on(model), "resumable is wrong");
+        sim_check(sim, f->channels[i].resumable == model_keeps(model, c), "resumable is wrong");
         any |= incomplete;
     }
     enum gap_reason reason = !any ? GAP_NONE : foreign ? GAP_EPOCH : GAP_HISTORY;
@@ -430,7 +492,7 @@ static void check_fetch(const struct model *model, const struct fetch_call *f)
     uint64_t upto = f->more ? f->msgs[f->n_msgs - 1]->seq : model->head, begin = f->after.seq;
     if (f->from == FETCH_NOW)
         begin = upto;
-    else if (f->from != FETCH_AFTER || f->gap || foreign || !model_history_on(model))
+    else if (f->from != FETCH_AFTER || f->gap || foreign || !model_keeps_any(model, mask))
         begin = f->n_msgs ? f->msgs[0]->seq - 1 : upto;
     sim_check(sim, f->begin.epoch == model->epoch && f->begin.seq == begin, "a fetch begins at %lu.%lu, not %lu.%lu",
               f->begin.epoch,
@@ -450,7 +512,7 @@ static void see(struct model *model, struct letter *letter)
 {
     sim_check(model->sim, model->n_letters < LETTERS_MAX, "more letters than the simulation has room for");
     struct seen_letter *seen = &model->letters[model->n_letters++];
-    *seen = (struct seen_letter){ .letter = letter, .kind = letter->kind };
+    *seen = (struct seen_letter){ .letter = letter, .kind = letter->kind, .keeping = KEEPING_SAME };
     if (letter->kind == CALL_PUBLISH)
         ((struct call *)letter)->err = UNANSWERED;
     if (letter->kind != LETTER_STORED)
@@ -458,6 +520,7 @@ static void see(struct model *model, struct letter *letter)
     const struct store_group *group = (const struct store_group *)letter;
     seen->err = group->err;
     seen->n = group->n;
+    seen->keeping = keeping_bits(group->keeping);
     seen->seqs = calloc(group->n + 1, sizeof *seen->seqs);
     for (size_t i = 0; i < group->n; i++)
         seen->seqs[i] = group->msgs[i]->seq;
@@ -565,24 +628,33 @@ static void compare_rows(struct model *model, struct msg *const *rows, size_t n)
     }
 }
 
+/* The row is taken up: its channel has had history since. */
+static bool goes_on(const struct model *model, const struct msg *row)
+{
+    int c = channel_by_name(msg_channel(row)), rule = 0;
+    while (sim_rule_bit(c) != 1 << rule)
+        rule++;
+    return model_keeps(model, c) && row->seq >= model->since[rule];
+}
+
 static void begin_channels(struct model *model, struct msg *const *rows, size_t n)
 {
     for (int c = 0; c < CHANNELS; c++) {
         struct model_channel *ch = &model->channels[c];
         const struct msg *oldest = NULL;
-        *ch = (struct model_channel){ .quiet_ms = model->sim->mono_ms, .quiet = true };
+        *ch = (struct model_channel){ .quiet_ms = model->sim->mono_ms, .quiet = true, .turned = ch->turned };
         for (size_t i = n; i-- > 0;)
-            if (channel_by_name(msg_channel(rows[i])) == c)
+            if (channel_by_name(msg_channel(rows[i])) == c && goes_on(model, rows[i]))
                 oldest = rows[i];
         ch->known = oldest != NULL;
         ch->born = oldest ? oldest->prev : 0;
         for (size_t i = 0; i < model->n; i++)
-            if (model->msgs[i].channel == c && model->msgs[i].fate == DONE && model_history_on(model)) {
-                ch->last = model->msgs[i].seq;
-                if (!oldest || ch->last < oldest->seq)
-                    ch->dropped = ch->last;
+            if (model->msgs[i].channel == c && model->msgs[i].fate == DONE) {
+                ch->last = oldest ? model->msgs[i].seq : 0;
+                if (!oldest || model->msgs[i].seq < oldest->seq)
+                    ch->dropped = model->msgs[i].seq;
             }
-        sim_check(model->sim, oldest || !model_history_on(model) || model->floor >= ch->dropped,
+        sim_check(model->sim, oldest || !model_keeps(model, c) || model->floor >= ch->dropped,
                   "nothing of %s is in the store, its last message was %lu, the floor is %lu", channel_names[c], ch->dropped, model->floor);
         sim_check(model->sim, !oldest || oldest->prev >= ch->dropped,
                   "the oldest row of %s has prev %lu, but there was %lu before it",
@@ -596,8 +668,11 @@ static void restore_row(struct model *model, const struct msg *row, uint64_t *be
 {
     struct model_msg *m = (struct model_msg *)model_find(model, row->seq);
     struct model_channel *ch = &model->channels[m->channel];
+    model->newest_ms = row->time_ms > model->newest_ms ? row->time_ms : model->newest_ms;
+    if (!goes_on(model, row))
+        return;
     if (before[m->channel] > 0 && row->prev != before[m->channel]) {
-        for (size_t i = model->unkept; i < model->n; i++)
+        for (size_t i = model->unkept_before; i < model->n; i++)
             if (model->msgs[i].kept && model->msgs[i].channel == m->channel)
                 drop(model, &model->msgs[i]);
         ch->born = larger(ch->born, row->prev);
@@ -605,7 +680,6 @@ static void restore_row(struct model *model, const struct msg *row, uint64_t *be
     before[m->channel] = row->seq;
     ch->submitted = ch->completed = row->seq;
     keep(model, m);
-    model->newest_ms = row->time_ms > model->newest_ms ? row->time_ms : model->newest_ms;
 }
 
 static int64_t newest_key_ms(const struct disk_image *image)
@@ -632,8 +706,14 @@ void model_restart(struct model *model, const struct hub_start *start, struct ms
     model->next = start->next;
     model->head = start->next - 1;
     model->floor = start->floor;
+    model->unkept = model->head;
+    uint8_t kept = start->keeping.len ? keeping_bits(start->keeping) : ALL_KEEP;
+    memset(model->since, 0, sizeof model->since);
+    keeping_since(start->keeping, model->since);
+    take_keeping(model, kept);
+    model->keeping_stored = !model->sim->config.store_dir[0] || (start->keeping.len && kept == model->keeping);
     model->newest_ms = newest_key_ms(&model->sim->disk.committed);
-    model->unkept = 0;
+    model->unkept_before = 0;
     begin_channels(model, rows, n);
     uint64_t before[CHANNELS] = { 0 };
     for (size_t i = 0; i < n; i++)

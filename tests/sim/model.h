@@ -11,6 +11,7 @@
 #pragma once
 #include "hub/call.h"
 #include "hub/store.h"
+#include "tests/sim/rules.h"
 
 #include <stdbool.h>
 
@@ -29,6 +30,7 @@ struct model_msg {
     uint8_t              channel, fate;
     uint8_t              exclude;                 /* the client that does not get it; 0: all of them do */
     bool                 kept;                    /* history has it */
+    bool                 row;                     /* it goes to the store */
     size_t               size;                    /* msg_size */
     int64_t              time_ms;
     struct publish_call *call;                    /* while UNDER_WAY */
@@ -43,6 +45,7 @@ struct model_channel {
     bool     maybe_forgotten;                     /* with its channel; then it knows of none until one is DONE again */
     uint64_t born;                                /* `dropped` may have begun at up to this */
     bool     known;                               /* has not been forgotten, for certain */
+    bool     turned;                              /* its history was turned on or off in this seed */
     bool     watched[PEERS];
     unsigned open;                                /* how many are kept or under way */
     bool     quiet;                               /* nothing kept, watched, or under way */
@@ -56,16 +59,21 @@ struct seen_letter {
     int            err;                           /* LETTER_STORED */
     size_t         n;
     uint64_t      *seqs;                          /* LETTER_STORED: its rows */
+    uint8_t        keeping;                       /* and which rules keep, as it told the store; KEEPING_SAME: nothing */
 };
 
 struct model {
     struct sim          *sim;
     uint64_t             epoch, next, head;
     uint64_t             floor;                   /* at most this high is the hub's own floor */
+    uint64_t             unkept;                  /* at most so high is what channels without history had and forgot */
+    uint8_t              keeping;                 /* which rules keep, one bit each (sim_keeping) */
+    uint64_t             since[RULES + 1];        /* and from which number on */
+    bool                 keeping_stored;          /* the store knows that */
     int64_t              newest_ms;
     struct model_msg    *msgs;                    /* in order of number */
     size_t               n, cap;
-    size_t               unkept;                  /* none before this index is kept */
+    size_t               unkept_before;           /* none before this index is kept */
     struct model_channel channels[CHANNELS];
     struct seen_letter   letters[LETTERS_MAX];
     size_t               n_letters;
@@ -79,6 +87,8 @@ void model_fini(struct model *model);
 /* Around hub_turn. */
 void model_before_turn(struct model *model, struct mailbox *box);
 void model_after_turn(struct model *model);
+/* Beside hub_reconfigure: sim->config has new rules. */
+void model_reload(struct model *model);
 /* Beside hub_tick. */
 void model_tick(struct model *model);
 
@@ -90,6 +100,7 @@ bool     model_excludes(const struct model_msg *m, int client);
 bool     model_is_foreign(const struct model *model, struct position p);
 bool     model_must_gap(const struct model *model, int channel, struct position p);
 bool     model_may_gap(const struct model *model, int channel, struct position p);
-bool     model_history_on(const struct model *model);
+bool     model_keeps(const struct model *model, int channel);             /* its rule keeps messages */
+bool     model_keeps_any(const struct model *model, uint8_t mask);        /* that of one of these channels does */
 uint64_t model_oldest_kept(const struct model *model);                    /* UINT64_MAX: none */
 uint64_t model_newest_dropped(const struct model *model);

@@ -62,15 +62,6 @@ static const struct sim *sim_of(const struct clock *clock) { return (const struc
 static int64_t sim_mono(const struct clock *clock) { return sim_of(clock)->mono_ms; }
 static int64_t sim_wall(const struct clock *clock) { return sim_of(clock)->wall_ms; }
 
-static void choose_history(struct sim *sim)
-{
-    struct config *config = &sim->config;
-    config->history_size = (size_t)one_of(sim, 1, 3, 10, 30, 100, 1000);
-    config->history_ttl_ms = one_of(sim, 200, 3000, 60000, 300000, 300000);
-    config->history_bytes = (size_t)one_of(sim, 600, 5000, 1 << 20, 1 << 20);
-    config->history_max_bytes = (size_t)one_of(sim, 2000, 20000, 256 << 20, 256 << 20);
-}
-
 static void choose_config(struct sim *sim)
 {
     struct config *config = &sim->config;
@@ -80,9 +71,6 @@ static void choose_config(struct sim *sim)
     config->store_dir = chance(sim, 800) ? "simulated" : "";
     config->store_sync = (enum store_sync)one_of(sim, STORE_SYNC_OFF, STORE_SYNC_BATCH, STORE_SYNC_BATCH, STORE_SYNC_EACH);
     config->store_queue_bytes = (size_t)one_of(sim, 1000, 32 << 20, 32 << 20);
-    choose_history(sim);
-    if (chance(sim, 60))
-        *(size_t *)(chance(sim, 500) ? &config->history_size : &config->history_bytes) = 0;
     config->edge_mail_bytes = (size_t)one_of(sim, 1, 600, 5000, 16 << 20, 16 << 20);
     config->edge_ring_bytes = (size_t)one_of(sim, 1024, 4096, 16384, 1 << 20);
     config->edge_pool_bytes = (size_t)one_of(sim, 4096, 64 << 20, 64 << 20);
@@ -93,6 +81,7 @@ static void choose_config(struct sim *sim)
     config->limits_commands = (size_t)one_of(sim, 1, 3, 64);
     config->publish_idempotency_keys = (size_t)one_of(sim, 2, 6, 100, 100);
     config->publish_idempotency_ttl_ms = one_of(sim, 1000, 5000, 60000, 86400000);
+    rules_choose(sim);
     sim->strict = *config;
     sim->strict.dev = false;
     sim->largest = (size_t)(chance(sim, 20) ? 60000 : 6000);
@@ -173,7 +162,7 @@ static void step_time(struct sim *sim)
 {
     int64_t ms = (int64_t)(chance(sim, 60) ? dice(sim, 3000) : dice(sim, 40));
     if (chance(sim, 4))
-        ms = sim->config.history_ttl_ms * (int64_t)(1 + dice(sim, 3)) / 2;
+        ms = sim_rule(sim, (int)dice(sim, CHANNELS))->history_ttl_ms * (int64_t)(1 + dice(sim, 3)) / 2;
     sim->mono_ms += ms;
     sim->wall_ms += ms;
     if (chance(sim, 10))
@@ -194,14 +183,18 @@ static void step_disk(struct sim *sim)
         sim->disk.broken = !sim->disk.broken;
 }
 
-/* SIGHUP: other limits count from now on. Off stays off, because what a listener may expect hangs on it. */
+/* SIGHUP: other rules count from now on. */
 static void step_reload(struct sim *sim)
 {
-    if (!model_history_on(&sim->model))
-        return;
-    choose_history(sim);
-    hub_reconfigure(sim->hub, &sim->config);
-    sim_trace(sim, "history: %zu messages, %ld ms, %zu bytes, %zu in all", sim->config.history_size, sim->config.history_ttl_ms,
+    uint8_t before = sim_keeping(sim);
+    rules_change(sim);
+    hub_reconfigure(sim->hub, rules_snapshot(sim));
+    model_reload(&sim->model);
+    if (before & ~sim_keeping(sim))
+        happened(turned_off);
+    if (sim_keeping(sim) & ~before)
+        happened(turned_on);
+    sim_trace(sim, "history of rules %x: %zu messages, %ld ms, %zu bytes, %zu in all", sim_keeping(sim), sim->config.history_size, sim->config.history_ttl_ms,
               sim->config.history_bytes, sim->config.history_max_bytes);
     happened(reloads);
 }
@@ -300,6 +293,7 @@ static void tear_down(struct sim *sim)
     }
     world_take_apart(sim);
     disk_fini(&sim->disk);
+    rules_fini(sim);
     retries_fini(&sim->retries);
     model_fini(&sim->model);
     authority_free(sim->authority);

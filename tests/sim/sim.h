@@ -18,6 +18,7 @@
 #include "tests/sim/operator.h"
 #include "tests/sim/recorder.h"
 #include "tests/sim/retries.h"
+#include "tests/sim/rules.h"
 #include "tests/sim/writer.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
@@ -33,6 +34,7 @@ struct sim {
     bool             tracing;
     struct config    config;
     struct config    strict;         /* of principals: they may do what their token says and no more */
+    struct rules     rules;
     struct model     model;
     struct disk      disk;
     struct writer    writer;

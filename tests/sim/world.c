@@ -17,14 +17,14 @@ static bool begin_with(struct sim *sim, bool clean, bool power, struct hub_start
 {
     if (has_store(sim))
         return disk_open(&sim->disk, clean, power, ret_start);
-    *ret_start = (struct hub_start){ ++sim->disk.epochs, 1, 1, 0 };
+    *ret_start = (struct hub_start){ ++sim->disk.epochs, 1, 1, 0, SLICE("") };
     return false;
 }
 
-static void open_edges(struct sim *sim)
+static void open_edges(struct sim *sim, const struct config *settings)
 {
     for (int e = 0; e < sim->n_edges; e++) {
-        sim_check(sim, edge_new(&sim->config, &sim->clock, sim->hub, sim->authority, false, &sim->edges[e]) == 0, "no edge");
+        sim_check(sim, edge_new(settings, &sim->clock, sim->hub, sim->authority, false, &sim->edges[e]) == 0, "no edge");
         sim->edges[e]->line = &sim->line_ops;
         sim->ticked_ms[e] = sim->mono_ms;
     }
@@ -33,11 +33,12 @@ static void open_edges(struct sim *sim)
 static void open_as(struct sim *sim, bool clean, bool power)
 {
     struct hub_start start;
+    const struct config *settings = rules_snapshot(sim);
     bool first = sim->model.epoch == 0, same = begin_with(sim, clean, power, &start);
     const struct disk_image *image = &sim->disk.committed;
     sim->draining = sim->dead = false;
     sim_trace(sim, "a hub begins: epoch %lu, next %lu, floor %lu, %zu rows", start.epoch, start.next, start.floor, image->n);
-    sim->hub = hub_new(&sim->config, &sim->clock, has_store(sim) ? &sim->disk.port : NULL, start);
+    sim->hub = hub_new(settings, &sim->clock, has_store(sim) ? &sim->disk.port : NULL, start);
     sim_check(sim, sim->hub, "no hub");
     for (size_t i = 0; i < image->n; i++)
         sim_check(sim, hub_restore(sim->hub, image->rows[i]) == 0, "a row cannot be restored");
@@ -45,7 +46,7 @@ static void open_as(struct sim *sim, bool clean, bool power)
         sim_check(sim, hub_restore_key(sim->hub, &image->keys[i]) == 0, "a key cannot be restored");
     model_restart(&sim->model, &start, image->rows, image->n, same);
     post_init(&sim->disk.to_hub, hub_mailbox(sim->hub), SIZE_MAX);
-    open_edges(sim);
+    open_edges(sim, settings);
     writer_open(&sim->writer);
     recorder_open(&sim->recorder);
     operator_open(&sim->operator);

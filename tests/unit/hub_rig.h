@@ -56,7 +56,7 @@ static inline void rig_submit(struct store *store, struct store_group *group)
 static inline void open_hub(struct rig *rig, bool with_store, struct hub_start start, size_t mail_bytes)
 {
     config_general_rule(&rig->config);
-    keeping_init(&rig->keeping, &rig->config, SLICE(""), false);
+    keeping_init(&rig->keeping, &rig->config, SLICE(""), start.next);
     start.keeping = buf_slice(&rig->keeping.text);      /* as in the run before */
     rig->hub = hub_new(&rig->config, &rig->clock, with_store ? &rig->store : NULL, start);
     assert_non_null(rig->hub);
