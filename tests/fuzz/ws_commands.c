@@ -90,7 +90,7 @@ static void open_house(void)
         (struct words){ (const char *const[]){ "**" }, 1 };
     house->clock = (struct clock){ now_ms, now_ms };
     house->authority = authority_new();
-    house->hub = hub_new(&house->config, &house->clock, NULL, (struct hub_start){ EPOCH, 1, UINT64_MAX, 0 });
+    house->hub = hub_new(&house->config, &house->clock, NULL, (struct hub_start){ EPOCH, 1, UINT64_MAX, 0, SLICE("") });
     must(house->hub && !edge_new(&house->config, &house->clock, house->hub, house->authority, false, &house->edge), "no house");
     house->edge->line = &line;
     house->edge->next_id = 1;
