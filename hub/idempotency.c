@@ -84,17 +84,19 @@ static void leave(struct idempotency *table, size_t place)
     table->slots[hole] = 0;
 }
 
-/* A key that was forgotten early may stand twice for a moment; the newest counts, and has the later place. */
+/* A key whose time was over, and that was used again, stands twice until the first record is forgotten; should the clock be set back
+ * meanwhile, both would be within their time. The newest counts. */
 const struct idempotency_record *idempotency_find(const struct idempotency *table, const struct idempotency_key *key, int64_t since_ms)
 {
+    const struct idempotency_record *newest = NULL;
     if (table->n == 0)
         return NULL;
     for (size_t slot = key->id[0] & mask(table); table->slots[slot]; slot = (slot + 1) & mask(table)) {
         const struct idempotency_record *record = record_at(table, table->slots[slot] - 1);
-        if (same(record->key.id, key->id) && record->time_ms >= since_ms)
-            return record;
+        if (same(record->key.id, key->id) && record->time_ms >= since_ms && (!newest || newest->number < record->number))
+            newest = record;
     }
-    return NULL;
+    return newest;
 }
 
 /* ---- growing and shrinking ---- */

@@ -84,10 +84,17 @@ static const struct direct_use poll_use = { .on_readable = direct_discard };
 
 /* ---- the protocol: nothing is said before the answer ---- */
 
+/* One answer has one reason. That the epoch is another says more than what has been lost since: messages before the position may follow. */
+static void note_gap(struct poll *poll, enum gap_reason gap)
+{
+    if (poll->gap != GAP_EPOCH && gap != GAP_NONE)
+        poll->gap = (uint8_t)gap;
+}
+
 static void poll_gap(struct conn *conn, const struct catchup *catchup, const struct fetch_call *answer)
 {
     (void)catchup;
-    poll_of_conn(conn)->gap = (uint8_t)answer->gap;
+    note_gap(poll_of_conn(conn), answer->gap);
 }
 
 static bool names_position(struct slice etag, struct position position)
@@ -101,8 +108,7 @@ static void poll_began(struct conn *conn, struct catchup *catchup, const struct 
 {
     struct poll *poll = poll_of_conn(conn);
     (void)catchup;
-    if (answer->gap)
-        poll->gap = (uint8_t)answer->gap;
+    note_gap(poll, answer->gap);
     if (conn->greeted)
         return;      /* a channel that was given to it from outside */
     conn->greeted = true;

@@ -43,6 +43,13 @@ struct beginning beginning_choose(struct sim *sim)
     return b;
 }
 
+/* A duration is counted from when the edge read it: after it was said, at the latest now. */
+static int64_t latest_time_ms(const struct sim *sim, const struct beginning *beginning)
+{
+    struct since since;
+    return since_read(slice_of(beginning->text), sim->latest_ms, &since) ? 0 : since.time_ms;
+}
+
 /* What is kept still was kept when it was asked for. */
 static bool is_behind(const struct model *model, const struct beginning *beginning, size_t at, uint8_t mask, uint64_t begin)
 {
@@ -54,7 +61,7 @@ static bool is_behind(const struct model *model, const struct beginning *beginni
     case FETCH_LATEST:
         return model_next(model, m->channel, 0, m->seq, UINT64_MAX) != NULL;
     case FETCH_TIME:
-        return m->time_ms < beginning->since.time_ms;
+        return m->time_ms < latest_time_ms(model->sim, beginning);
     default:
         for (size_t i = at + 1; i < model->n; i++)
             above += model->msgs[i].seq > begin && model->msgs[i].fate == DONE && (mask & 1 << model->msgs[i].channel);

@@ -7,6 +7,9 @@ static size_t room(const struct line *line) { return line->net.len < line->cap ?
 
 static ssize_t line_send(struct conn *conn, const struct iovec *iov, int n)
 {
+    const struct line_ops *others = polls_line_ops(conn);
+    if (others)
+        return others->send(conn, iov, n);
     struct line *line = conn->line;
     size_t total = 0, took = 0;
     sim_check(line->sim, line->kept.len == 0, "send() while %zu kept bytes have not left", line->kept.len);
@@ -34,6 +37,11 @@ static ssize_t line_send(struct conn *conn, const struct iovec *iov, int n)
 
 static void line_keep(struct conn *conn, const void *rest, size_t len)
 {
+    const struct line_ops *others = polls_line_ops(conn);
+    if (others) {
+        others->keep(conn, rest, len);
+        return;
+    }
     struct line *line = conn->line;
     sim_check(line->sim, !line->finishing, "keep() after finish()");
     buf_add(&line->kept, rest, len);
@@ -42,11 +50,20 @@ static void line_keep(struct conn *conn, const void *rest, size_t len)
 
 static void line_want_writable(struct conn *conn)
 {
-    ((struct line *)conn->line)->wants_writable = true;
+    const struct line_ops *others = polls_line_ops(conn);
+    if (others)
+        others->want_writable(conn);
+    else
+        ((struct line *)conn->line)->wants_writable = true;
 }
 
 static void line_pause(struct conn *conn, bool paused)
 {
+    const struct line_ops *others = polls_line_ops(conn);
+    if (others) {
+        others->pause(conn, paused);
+        return;
+    }
     ((struct line *)conn->line)->paused = paused;
     if (paused)
         happened(pauses);
@@ -54,6 +71,11 @@ static void line_pause(struct conn *conn, bool paused)
 
 static void line_finish(struct conn *conn, int64_t within_ms)
 {
+    const struct line_ops *others = polls_line_ops(conn);
+    if (others) {
+        others->finish(conn, within_ms);
+        return;
+    }
     struct line *line = conn->line;
     sim_check(line->sim, !line->finishing, "finish() twice");
     sim_check(line->sim, within_ms > 0 && within_ms < 3600000, "finish() within %ld ms", within_ms);

@@ -125,7 +125,7 @@ void operator_act(struct operator *operator)
         order->errand.user = slice_of(person_name(order->person));
     } else {
         bool is_there = r->line && r->line->conn;
-        order->errand.connection = is_there ? r->line->conn->id : (1 + dice(sim, 9)) << 8 | dice(sim, 8);
+        order->errand.connection = is_there ? r->line->conn->id : (1000000 + dice(sim, 9)) << 8 | dice(sim, 8);
     }
     send_order(operator, order);
 }

@@ -96,6 +96,7 @@ static void set_up(struct sim *sim, uint64_t seed, bool tracing)
     line_ops_init(&sim->line_ops, (size_t)one_of(sim, 0, 0, 0, 500));
     sim->model.sim = sim->retries.sim = sim->writer.sim = sim->recorder.sim = sim->operator.sim = sim;
     disk_init(&sim->disk, sim);
+    sim->polls = polls_new(sim);
     world_open(sim);
     sim->n_listeners = (int)(1 + dice(sim, LISTENERS_MAX));
     for (int i = 0; i < sim->n_listeners; i++)
@@ -156,6 +157,12 @@ static void step_listener(struct sim *sim)
     listener_read(r);
     if (chance(sim, 150))
         listener_act(r);
+}
+
+static void step_poller(struct sim *sim)
+{
+    if (polls_count(sim->polls) > 0)
+        polls_act(sim->polls, (int)dice(sim, (uint64_t)polls_count(sim->polls)));
 }
 
 static void step_time(struct sim *sim)
@@ -231,7 +238,7 @@ static void step(struct sim *sim)
     else if (what < 67)
         world_turn_edge(sim, (int)dice(sim, (uint64_t)sim->n_edges));
     else if (what < 89)
-        step_listener(sim);
+        chance(sim, 850) ? step_listener(sim) : step_poller(sim);
     else if (what < 97)
         step_time(sim);
     else if (what < 98)
@@ -257,6 +264,7 @@ static void rest(struct sim *sim)
     sim->settling = true;
     sim->settling_ms = sim->mono_ms;
     sim->disk.broken = false;
+    polls_begin_rest(sim->polls);
     for (int i = 0; i < sim->n_listeners; i++) {
         sim->listeners[i].appetite = SIZE_MAX;
         sim->listeners[i].silent = false;
@@ -274,6 +282,7 @@ static void rest(struct sim *sim)
     world_settle(sim, ROUNDS_FOR_HEARTBEATS);
     for (int i = 0; i < sim->n_listeners; i++)
         listener_at_rest(&sim->listeners[i]);
+    polls_at_rest(sim->polls);
 }
 
 static void check_nothing_left(const struct sim *sim)
@@ -291,7 +300,9 @@ static void tear_down(struct sim *sim)
             listener_cut(&sim->listeners[i]);
         listener_fini(&sim->listeners[i]);
     }
+    polls_lost(sim->polls);
     world_take_apart(sim);
+    polls_free(sim->polls);
     disk_fini(&sim->disk);
     rules_fini(sim);
     retries_fini(&sim->retries);

@@ -16,6 +16,7 @@
 #include "tests/sim/listener.h"
 #include "tests/sim/model.h"
 #include "tests/sim/operator.h"
+#include "tests/sim/poller.h"
 #include "tests/sim/recorder.h"
 #include "tests/sim/retries.h"
 #include "tests/sim/rules.h"
@@ -40,6 +41,7 @@ struct sim {
     struct writer    writer;
     struct recorder  recorder;
     struct retries   retries;
+    struct polls    *polls;
     struct operator  operator;
     struct hub      *hub;
     struct authority *authority;

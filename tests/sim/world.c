@@ -28,6 +28,7 @@ static void open_edges(struct sim *sim, const struct config *settings)
         sim->edges[e]->line = &sim->line_ops;
         sim->ticked_ms[e] = sim->mono_ms;
     }
+    polls_open(sim->polls);
 }
 
 static void open_as(struct sim *sim, bool clean, bool power)
@@ -127,12 +128,16 @@ void world_turn_edge(struct sim *sim, int e)
         turn_listener(sim, &sim->listeners[i], e);
     if (!mail_first && chance(sim, 700))
         take_mail(sim, e);
+    polls_before_flush(sim->polls, e);
     if (sim->mono_ms >= sim->ticked_ms[e] + 1000) {
         sim->ticked_ms[e] = sim->mono_ms;
+        polls_tick(sim->polls, e);
         edge_tick(edge);
         rights_after_tick(sim, e);
     }
-    edge_flush(edge);
+    do
+        edge_flush(edge);
+    while (polls_after_flush(sim->polls, e));
     for (int i = 0; i < sim->n_listeners; i++)
         count_fall(&sim->listeners[i]);
 }
@@ -185,6 +190,7 @@ void world_settle(struct sim *sim, int rounds)
                 listener_connect(r);
             listener_act(r);
         }
+        polls_settle_all(sim->polls);
     }
 }
 
@@ -229,6 +235,7 @@ static void lose_listeners(struct sim *sim)
     for (int i = 0; i < sim->n_listeners; i++)
         if (sim->listeners[i].line)
             listener_lost(&sim->listeners[i]);
+    polls_lost(sim->polls);
 }
 
 void world_kill(struct sim *sim, bool power)
