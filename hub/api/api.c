@@ -302,7 +302,11 @@ static int still_admitted(const struct api_request *r)
 
 int api_still_admitted(const struct api_request *r)
 {
-    return still_true(r->session, r->api) ? 0 : authority_admits(r->api->authority, r->api->config, r->principal, now_s(r->api));
+    if (still_true(r->session, r->api))
+        return 0;
+    if (now_s(r->api) >= principal_expires_s(r->principal))
+        return principal_token(r->principal) ? ERR_TOKEN_EXPIRED : ERR_KEY_EXPIRED;
+    return r->api->authority ? authority_admits(r->api->authority, r->api->config, r->principal, now_s(r->api)) : 0;
 }
 
 /* ---- the life of a request ---- */

@@ -12,8 +12,8 @@
  *
  * Lifetime   batch_new when the request runs; batch_free with the request, when no call of it is at the hub any more (or the hub is gone).
  * Threading  API thread.
- * Limits     batch_has_room: BATCH_ITEMS and BATCH_BYTES without a result, one spread at a time, and what limits.caller_bytes leaves;
- *            the caller adds no item beyond. An item has at most BATCH_MAX channels, a pattern reaches limits.publish_channels. Where
+ * Limits     batch_has_room: BATCH_ITEMS and BATCH_BYTES without a result, one spread at a time, and what limits.caller_bytes and
+ *            the hub's mailbox leave; the caller adds no item beyond. An item has at most BATCH_MAX channels, a pattern reaches limits.publish_channels. Where
  *            other requests of the same caller fill limits.caller_bytes, publishes are refused (429), as any are. */
 #pragma once
 #include "hub/api/api_request.h"

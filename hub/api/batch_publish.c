@@ -15,7 +15,7 @@ bool batch_can_send(const struct batch *batch)
     const struct api_request *r = batch->request;
     if (batch->n_calls == 0)
         return true;
-    return batch->n_items < BATCH_ITEMS && batch->n_calls < BATCH_ITEMS && batch->bytes < BATCH_BYTES &&
+    return batch->n_items < BATCH_ITEMS && batch->n_calls < BATCH_ITEMS && batch->bytes < BATCH_BYTES && post_has_room(r->api->to_hub) &&
            api_caller_has_room(r->caller, r->api->config->message_most, r->api->config->limits_caller_bytes);
 }
 

@@ -4,7 +4,7 @@
  *                 publishes with at most `window` messages not yet received by all. --window 1: one at a time
  *                 --bursts: `window` messages in one send(), the next when all have got these
  *   load latency  --kind … --n 100 --rate 1000 --messages M     time from publish to receipt
- *   load publish  --conns 64 --window W --messages M [--by ws] [--channels C] [--kind ws --subscribed]
+ *   load publish  --conns 64 --window W --messages M [--by ws|lines] [--channels C] [--kind ws --subscribed]
  *                 publishes to one channel per connection, or to C in turn; --subscribed: each channel has a subscriber
  *   load hold     --kind … --n N [--channels C]                 holds N connections until standard input ends; says when all are ready
  *   load accept   --kind … --messages N --conns 64 [--token T]  connect, be answered, close
@@ -90,7 +90,7 @@ void load_watch(struct load *l, struct peer *peer)
 
 static void read_peer(struct load *l, struct peer *peer)
 {
-    bool publishes = peer->kind == PEER_POST || peer->kind == PEER_WS_PUBLISH;
+    bool publishes = peer->kind == PEER_POST || peer->kind == PEER_WS_PUBLISH || peer->kind == PEER_LINES;
     uint64_t counted = peer->messages + peer->refused, subscribed = peer->subscribed;
     peer_read(peer, publishes ? NULL : l->on_data, l->on_data_arg);
     counted = peer->messages + peer->refused - counted;

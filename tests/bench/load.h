@@ -8,7 +8,7 @@
 #include "peer.h"
 
 struct options {
-    const char    *kind_name, *by;                /* ws or sse; http or ws */
+    const char    *kind_name, *by;                /* ws or sse; http, ws or lines */
     const char    *sub, *pub;     /* HOST:PORT of the public port and of the API */
     const char    *since;         /* last_event_id of subscribers, or NULL */
     const char    *token;         /* that mode accept shows, or NULL */

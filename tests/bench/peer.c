@@ -18,12 +18,18 @@ static int send_request(struct peer *peer, const char *path)
     return sock_send(&peer->sock, head, (size_t)n) == n ? 0 : -1;
 }
 
+static int send_lines_head(struct peer *peer)
+{
+    static const char head[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+    return sock_send(&peer->sock, head, sizeof head - 1) == sizeof head - 1 ? 0 : -1;
+}
+
 int peer_open(struct peer *peer, enum peer_kind kind, const struct sockaddr_in *to, const char *path)
 {
     *peer = (struct peer){ .kind = kind, .subscribed = kind == PEER_POST };
     if (sock_connect(&peer->sock, to))
         return -1;
-    if (kind == PEER_POST || !send_request(peer, path))
+    if (kind == PEER_POST || !(kind == PEER_LINES ? send_lines_head(peer) : send_request(peer, path)))
         return 0;
     peer_close(peer);
     return -1;
@@ -46,6 +52,8 @@ static size_t frame_of(char *out, int opcode, const char *payload, size_t len)
 }
 
 size_t peer_frame(char *out, const char *json, size_t len) { return frame_of(out, OP_TEXT, json, len); }
+
+size_t peer_chunk(char *out, size_t len) { return (size_t)sprintf(out, "%zx\r\n", len); }
 
 /* Each take_… looks at complete text and returns how many bytes it used up; 0: not complete. */
 
@@ -151,6 +159,20 @@ static size_t take_block(struct peer *peer, const char *at, size_t len, peer_dat
     return size;
 }
 
+/* One line of what a stream of lines is answered: a result, or the head of a chunk, which has whole lines. */
+static size_t take_line(struct peer *peer, const char *at, size_t len)
+{
+    const char *end = memchr(at, '\n', len);
+    if (!end)
+        return 0;
+    size_t size = (size_t)(end - at) + 1;
+    if (*at == '{' && memmem(at, size, ",\"status\":201,", 14))
+        peer->messages++;
+    else if (*at == '{')
+        peer->refused++;
+    return size;
+}
+
 static size_t take(struct peer *peer, const char *at, size_t len, peer_data_fn *on_data, void *arg)
 {
     if (peer->kind == PEER_POST)
@@ -158,8 +180,11 @@ static size_t take(struct peer *peer, const char *at, size_t len, peer_data_fn *
     if (!peer->head_taken) {
         size_t used = take_head(peer, at, len);
         peer->head_taken = used > 0;
+        peer->subscribed += used > 0 && peer->kind == PEER_LINES;
         return used;
     }
+    if (peer->kind == PEER_LINES)
+        return take_line(peer, at, len);
     return peer->kind == PEER_SSE ? take_block(peer, at, len, on_data, arg) : take_frame(peer, at, len, on_data, arg);
 }
 

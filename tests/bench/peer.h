@@ -10,7 +10,7 @@
 
 enum peer_kind {
     PEER_WS, PEER_SSE,            /* subscribers */
-    PEER_POST, PEER_WS_PUBLISH,   /* publishers: HTTP requests, WebSocket commands */
+    PEER_POST, PEER_WS_PUBLISH, PEER_LINES,   /* publishers: HTTP requests, WebSocket commands, lines of one request */
 };
 
 struct peer {
@@ -28,7 +28,7 @@ struct peer {
     uint64_t       skip;          /* bytes of a frame or body that are left to be dropped */
 };
 
-/* Connects (blocking) and sends the request; `path` with its query, ignored for PEER_POST. -1: errno. */
+/* Connects (blocking) and sends the request; `path` with its query, ignored for PEER_POST and PEER_LINES. -1: errno. */
 int  peer_open(struct peer *peer, enum peer_kind kind, const struct sockaddr_in *to, const char *path);
 void peer_close(struct peer *peer);      /* a peer that is all zeroes but for sock.fd -1 is fine */
 
@@ -38,3 +38,5 @@ void peer_read(struct peer *peer, peer_data_fn *on_data, void *arg);
 
 /* A masked text frame around `len` bytes of JSON; returns its length. `out` has room for 14 bytes more. */
 size_t peer_frame(char *out, const char *json, size_t len);
+/* The head of a chunk of `len` bytes, which "\r\n" follows behind them; its length. `out` has room for 20 bytes. */
+size_t peer_chunk(char *out, size_t len);

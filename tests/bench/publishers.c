@@ -1,4 +1,4 @@
-/* publishers.c — the publishing side of the generator: HTTP requests to the API, or commands over WebSocket. */
+/* publishers.c — the publishing side of the generator: HTTP requests to the API, lines of one request, or commands over WebSocket. */
 #include "load.h"
 
 #include <errno.h>
@@ -11,10 +11,11 @@ enum { OUT_BYTES = 4096 };        /* one publish with all around it */
 void load_open_pubs(struct load *l, size_t n)
 {
     bool by_websocket = !strcmp(l->o.by, "ws");
+    enum peer_kind by_http = strcmp(l->o.by, "lines") ? PEER_POST : PEER_LINES;
     l->pubs = calloc(n, sizeof *l->pubs);
     for (size_t i = 0; i < n; i++) {
         struct peer *pub = &l->pubs[i];
-        if (by_websocket ? peer_open(pub, PEER_WS_PUBLISH, &l->sub_to, "/ws") : peer_open(pub, PEER_POST, &l->pub_to, ""))
+        if (by_websocket ? peer_open(pub, PEER_WS_PUBLISH, &l->sub_to, "/ws") : peer_open(pub, by_http, &l->pub_to, ""))
             die("connect");
         load_watch(l, pub);
         while (!pub->subscribed)
@@ -50,6 +51,11 @@ static size_t write_command(char *out, const char *channel, const char *payload,
     return peer_frame(out, json, (size_t)n);
 }
 
+static size_t write_line(char *out, const char *channel, const char *payload, size_t size)
+{
+    return (size_t)snprintf(out, OUT_BYTES, "{\"channel\":\"%s\",\"data\":\"%.*s\"}\n", channel, (int)size, payload);
+}
+
 /* `out` has OUT_BYTES; the payload begins with `text` and is filled up to o.size. */
 static size_t write_publish(const struct load *l, const struct peer *pub, char *out, const char *channel, const char *text)
 {
@@ -57,7 +63,8 @@ static size_t write_publish(const struct load *l, const struct peer *pub, char *
     size_t len = strlen(text), size = l->o.size > len ? l->o.size : len;
     memcpy(payload, text, len);
     memset(payload + len, 'x', size - len);
-    return pub->kind == PEER_POST ? write_request(out, channel, payload, size) : write_command(out, channel, payload, size);
+    return pub->kind == PEER_POST ? write_request(out, channel, payload, size)
+        : pub->kind == PEER_LINES ? write_line(out, channel, payload, size) : write_command(out, channel, payload, size);
 }
 
 void load_publish(struct load *l, struct peer *pub, const char *channel, const char *text)
@@ -88,8 +95,13 @@ static void add_publish(const struct load *l, const struct peer *pub, const char
 static void send_together(struct load *l, struct peer *pub)
 {
     size_t len = together.len;
+    char chunk[20];
     together.len = 0;
+    if (pub->kind == PEER_LINES)
+        send_all(l, pub, chunk, peer_chunk(chunk, len));
     send_all(l, pub, together.at, len);
+    if (pub->kind == PEER_LINES)
+        send_all(l, pub, "\r\n", 2);
 }
 
 void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n)

@@ -35,6 +35,7 @@ export function allRows(quick) {
   const publishFigures = goal => [{ key: 'cpu_us', unit: 'µs CPU', goal }];
   const oneAtATime = { conns: 64, window: 1, kind: 'ws', subscribed: true, messages: 60000 };
   const pipelined = { conns: 8, window: 64, messages: 400000 };
+  const lines = { by: 'lines', conns: 8, window: 500, channels: 1000, messages: 800000 };
   const pipelinedFigures = [{ key: 'cpu_us', unit: 'µs CPU', goal: noMore(4) }, { key: 'per_s', unit: '/s', wall: true, label: 'publishes/s', goal: noLess(150000) }];
 
   const accept = token => s => load(s, 'accept', { kind: 'ws', conns: 64, messages: scale(15000), token });
@@ -132,6 +133,8 @@ export function allRows(quick) {
     { name: 'publish by HTTP, 64 one at a time, a subscriber each, no store', base: 'one', options: { flags: inMemory }, run: publish(oneAtATime), figures: publishFigures(atMost(1.6)) },
     { name: 'publish by HTTP, 8 × 64 pipelined', base: 'one', run: publish(pipelined), figures: pipelinedFigures },
     { name: 'publish by HTTP, 8 × 64 pipelined, no store', base: 'one', options: { flags: inMemory }, run: publish(pipelined), figures: pipelinedFigures },
+    { name: 'publish by lines (NDJSON), 1,000 channels, one stream', run: publish({ ...lines, conns: 1, window: 4000 }), figures: pipelinedFigures },
+    { name: 'publish by lines (NDJSON), 1,000 channels, 8 streams', run: publish(lines), figures: pipelinedFigures },
     { name: 'publish by WebSocket, 64 one at a time, a subscriber each', base: 'one', run: publish({ ...oneAtATime, by: 'ws' }), figures: publishFigures() },
     { name: 'publish by WebSocket, 8 × 64 under way', base: 'one', run: publish({ ...pipelined, by: 'ws' }),
       figures: [{ key: 'cpu_us', unit: 'µs CPU' }, { key: 'per_s', unit: '/s', wall: true, label: 'publishes/s' }] },

@@ -15,6 +15,7 @@ import { WsClient } from './lib/ws.mjs';
 
 const MOST_RUNS = 300;
 
+let serial = 0;
 class Paid extends Error {}      // the client's connection was ended: that is what memory may cost it
 
 // What look() finds, or Paid when the connection ended before. A connection that neither answers nor ends is a fault.
@@ -43,7 +44,7 @@ async function webSocket(hub) {
             client.send({ ...command, ref });
             await answer(ref);
         }
-        client.send({ type: 'publish', channel: 'a', data: 'from a socket', ref: 'publish' });
+        client.send({ type: 'publish', channel: 'a', data: 'from a socket', exclude: 'x', idempotency_key: `k${++serial}`, ref: 'publish' });
         const { id } = await answer('publish');
         if (id) await settled(client, () => client.frames.find((f) => f.id === id && f.type === 'message'), `its message ${id}`);
         client.socket.close();
@@ -71,11 +72,23 @@ async function backendSession(hub) {
     if (paid) throw paid;
 }
 
+// Each message of a request is told what came of it: published, or that there was no memory for it.
+async function batchSession(hub) {
+    const items = [{ channel: 'm.a', data: 1, event: 'e', idempotency_key: `k${++serial}`, exclude: 'x' }, { channels: ['m.a', 'm.b', 'm.c'], data: 'two' }, { user: 'u', data: 3 }, { pattern: 'm.*', data: 4, idempotency_key: `p${serial}` }];
+    const key = { 'Idempotency-Key': `whole ${serial}` };
+    const answers = [await asked(hub, 'POST', '/v1/messages', items, key),
+        await asked(hub, 'POST', '/v1/messages', items.map((item) => `${JSON.stringify(item)}\n`).join(''), { ...key, 'Content-Type': 'application/x-ndjson' })];
+    for (const answer of answers) {
+        const results = answer.status >= 400 ? [{ status: answer.status, code: 'refused' }] : answer.headers['content-type'] === 'application/json' ? answer.json.results : answer.text.trimEnd().split('\n').slice(0, -1).map((line) => JSON.parse(line));
+        for (const result of results) assert.ok([201, 207, 503].includes(result.status) || result.code === 'idempotency_in_progress', JSON.stringify(result));
+        if (results.some((result) => result.code)) throw new Paid(answer.text);
+    }
+}
+
 // Where who is who matters: what the witness and the publisher do is open to everybody.
 const WITH_TOKENS = { dev: false, args: [
     '--edge.threads=1', '--rates.failed_logins_per_address=off', `--signers.app=HS256 secret:${SECRET}`,
     ...['subscribe', 'publish', 'history'].map((op) => `--access.${op}=witness`)] };
-let serial = 0;
 
 // A key is made, used and replaced. Whatever fails meanwhile, the secret that was replaced opens nothing.
 async function keySession(hub, admin) {
@@ -151,7 +164,7 @@ async function oneByOne(scope, session, many, hubOptions) {
 }
 
 const skip = sanitizer() === 'thread' && 'its allocator cannot be stood before';
-for (const [name, session, options] of [['a WebSocket', webSocket], ['an SSE stream', sseStream], ['a backend', backendSession], ['a holder of tokens, and who takes them back', tokenSession, WITH_TOKENS]])
+for (const [name, session, options] of [['a WebSocket', webSocket], ['an SSE stream', sseStream], ['a backend', backendSession], ['a backend with many messages', batchSession], ['a holder of tokens, and who takes them back', tokenSession, WITH_TOKENS]])
     for (const [many, memory] of [[1, false], [1, true], [8, true]])
         scenario(`${name} whose every allocation fails once (${many} in a row, ${memory ? 'in memory only' : 'with a store'}) ends alone`, { skip }, async (scope, t) => {
             const seen = await oneByOne(scope, session, many, { memory, ...options });

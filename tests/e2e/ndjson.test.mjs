@@ -7,6 +7,7 @@ import { messagesPath, publish, request } from './lib/http.mjs';
 import { LINES_TYPE, LineStream, parseLines } from './lib/lines.mjs';
 import { residentMiB } from './lib/proc.mjs';
 import { RawConnection } from './lib/raw.mjs';
+import { bearer, inSeconds, sign, tokenHub } from './lib/tokens.mjs';
 import { eventually, within } from './lib/wait.mjs';
 
 const noCurl = spawnSync('curl', ['--version']).status !== 0 && 'there is no curl on this machine';
@@ -203,30 +204,40 @@ scenario('a stream whose key is taken back is told so, and what comes after that
     assert.deepEqual((await request(hub, messagesPath('a'), { headers: admin })).json.data.map((m) => m.data), [1]);
 });
 
+scenario('a stream whose token ends is told so, though blank lines keep it open', async (scope) => {
+    const hub = await tokenHub(scope, '[tokens]\nleeway = 0s\n');
+    const lines = stream(scope, hub, { headers: bearer(await sign({ exp: inSeconds(2), carillon: { publish: ['**'] } })) });
+    lines.write({ channel: 'a', data: 1 });
+    await lines.take(1);
+    const blank = setInterval(() => lines.write(''), 50);
+    scope.defer(() => clearInterval(blank));
+    const last = await lines.ended();
+    assert.deepEqual([last.code, last.summary], ['token_expired', { total: 1, successful: 1, failed: 0 }]);
+});
+
 scenario('kill -9 in the middle of streams whose lines have keys: sent again until every line has its result, each is there once', async (scope) => {
     const hub = await scope.hub({ args: ROOMY });
-    const COUNT = 4000, WRITERS = 3;
-    hub.up = Promise.resolve();
-    async function writer(w) {
-        const items = Array.from({ length: COUNT }, (_, n) => ({ channel: `c${n % 10}`, data: `${w} ${n}`, ...(w > 0 && { idempotency_key: `${w}-${n}` }) }));
-        for (;;) {
-            await hub.up;
-            const lines = stream(scope, hub, { headers: w > 0 ? {} : { 'Idempotency-Key': 'writer 0' } });
-            for (const item of items) lines.write(item);
-            const last = await lines.end();
-            if (last && last.summary.failed === 0) return;
-            for (const result of lines.results) if (result.code && result.index !== undefined) assert.ok([409, 503].includes(result.status), JSON.stringify(result));
-            await new Promise((resolve) => setImmediate(resolve));
-        }
-    }
-    const writers = Promise.all(Array.from({ length: WRITERS }, (_, w) => writer(w)));
-    for (const some of [1000, 5000]) {
-        await eventually(async () => (await request(hub, '/v1/channels').catch(() => null))?.json.data.reduce((sum, c) => sum + c.messages, 0) >= some, `${some} messages`);
+    const COUNT = 3000, WRITERS = 3, KILLS = 2;
+    // Whole requests with one key, and lines with keys of their own. The body is still open, and lines are under way, when the hub dies.
+    const writers = Array.from({ length: WRITERS }, (_, w) => ({
+        headers: w > 0 ? {} : { 'Idempotency-Key': 'writer 0' },
+        items: Array.from({ length: COUNT }, (__, n) => ({ channel: `c${n % 10}`, data: `${w} ${n}`, ...(w > 0 && { idempotency_key: `${w}-${n}` }) })),
+    }));
+    for (let kill = 1; kill <= KILLS; kill++) {
+        const streams = writers.map(({ headers }) => stream(scope, hub, { headers }));
+        for (const [w, lines] of streams.entries()) for (const item of writers[w].items.slice(0, kill * COUNT / (KILLS + 1))) lines.write(item);
+        await Promise.all(streams.map((lines) => lines.take(100)));
         await hub.kill9();
-        hub.up = hub.restart();
-        await hub.up;
+        for (const lines of streams) assert.equal(await lines.ended(), undefined, 'cut without a last line');
+        await hub.restart();
     }
-    await writers;
+    for (const { headers, items } of writers) {
+        const lines = stream(scope, hub, { headers });
+        for (const item of items) lines.write(item);
+        assert.deepEqual((await lines.end()).summary, { total: COUNT, successful: COUNT, failed: 0 });
+        const replayed = lines.results.filter((result) => result.replayed).length;
+        assert.ok(replayed >= 100 && replayed < COUNT, `${replayed} replayed`);
+    }
     const all = (await Promise.all(Array.from({ length: 10 }, (_, c) => kept(hub, `c${c}`)))).flat();
     assert.deepEqual([all.length, new Set(all).size], [COUNT * WRITERS, COUNT * WRITERS]);
 });

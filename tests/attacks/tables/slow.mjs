@@ -8,6 +8,7 @@ import { handshake } from '../lib/raw_ws.mjs';
 const H = 'Host: attack\r\n';
 const POST = `POST /v1/channels/slow/messages HTTP/1.1\r\n${H}Content-Type: text/plain\r\n`;
 const CHUNKED = `${POST}Transfer-Encoding: chunked\r\n\r\n`;
+const LINES = CHUNKED.replace('text/plain', 'application/x-ndjson').replace('channels/slow/', '');
 const SSE = `GET /sse?channel=slow HTTP/1.1\r\n${H}`;
 const DONE = `GET /nothing HTTP/1.1\r\n${H}\r\n`, BAD = 'GET /nothing HTTP/1.1\r\n\r\n';
 
@@ -55,6 +56,13 @@ export const slow = [
     ['api', '100-continue, and then nothing', `${POST}Expect: 100-continue\r\nContent-Length: 10\r\n\r\n`, '', '100 408'],
     ['api', 'a body that is skipped, byte by byte', `POST /nothing HTTP/1.1\r\n${H}Content-Length: 10000\r\n\r\n`, 'x', '404'],
     ['public', 'a body that is not wanted, byte by byte', `POST /sse HTTP/1.1\r\n${H}Content-Length: 10000\r\n\r\n`, 'x', ['413', '405']],
+
+    // ---- lines: the answer has begun, and says in its last line that the time is over (PROTOCOL.md §8, "Lines without end")
+    ['api', 'lines that do not come', LINES, '', '200'],
+    ['api', 'a line, byte by byte', LINES, '1\r\nx\r\n', '200'],
+    ['api', 'a good line, and then nothing', `${LINES}1a\r\n{"channel":"slow","data":1}\n\r\n`, '', '200'],
+    ['api', 'a body of lines with a length, byte by byte', `${POST.replace('text/plain', 'application/x-ndjson').replace('channels/slow/', '')}Content-Length: 10000\r\n\r\n`, 'x', '200'],
+    ['api', 'an array, byte by byte', `${POST.replace('text/plain', 'application/json').replace('channels/slow/', '')}Content-Length: 10000\r\n\r\n[`, ' ', '408'],
 
     // ---- behind the last answer
     ['api', 'bytes for ever behind an answer that closes', BAD, 'x', '400'],
