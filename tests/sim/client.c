@@ -75,8 +75,16 @@ static void choose_credentials(struct listener *r)
     rights_begin(r, &credentials, r->wanted);
 }
 
+/* What its credentials bring beside what the URL names. */
+static uint8_t unasked(const struct listener *r)
+{
+    const struct credentials *credentials = &r->rights.credentials;
+    return r->kind == READ_SSE_BARE ? 0 : credentials->named | person_channel(credentials->person);
+}
+
 static void begin_connection(struct listener *r)
 {
+    bool asks = r->asks = chance(r->sim, 400);
     choose_credentials(r);
     choose_position(r);
     r->welcomed = r->begun = r->ended = r->closed = r->gap_open = r->fallen = false;
@@ -88,6 +96,8 @@ static void begin_connection(struct listener *r)
         r->parts[c] = (struct part){ .state = of_url ? PART_LIVE : PART_OUT, .of_url = of_url };
         if (of_url && r->last.epoch)
             r->parts[c].checked = r->asked.seq;
+        if (of_url && asks && !(unasked(r) & 1 << c))
+            attendance_asked(r, c);
         r->parts[c].beginning = r->beginning;
         r->parts[c].head_when_asked = r->head_when_asked;
     }
@@ -100,11 +110,11 @@ static struct conn *open_conn(struct listener *r, struct edge *edge)
     const struct credentials *credentials = &r->rights.credentials;
     struct principal *principal = credentials_principal(r->sim, credentials);
     struct stream_request request = { .channels = channels, .has_position = r->resumes, .identified = true, .principal = principal };
-    uint8_t unasked = r->kind == READ_SSE_BARE ? 0 : credentials->named | person_channel(credentials->person);
     for (int c = 0; c < CHANNELS; c++)
-        if (r->wanted & ~unasked & 1 << c)
+        if (r->wanted & ~unasked(r) & 1 << c)
             channels[request.n_channels++] = slice_of(channel_names[c]);
     request.client = slice_of(client_names[r->client]);
+    request.presence = r->asks ? SLICE("true") : SLICE("");
     request.since = slice_of(r->beginning.text);
     request.position = slice(text, position_print(text, r->asked));
     if (r->resumes && r->asked.epoch == 0)
@@ -268,7 +278,8 @@ static void say_subscribe(struct listener *r, uint8_t mask, const struct beginni
         position_print(text, *from);
         buf_addf(out, ",\"since\":\"%s\"", text);
     }
-    buf_add_char(out, '}');
+    bool asks = chance(r->sim, 400);
+    buf_add_str(out, asks ? ",\"presence\":true}" : "}");
     newest_said(r)->what = SAYS_SUBSCRIBE;
     newest_said(r)->mask = mask;
     for (int c = 0; c < CHANNELS; c++)
@@ -276,6 +287,8 @@ static void say_subscribe(struct listener *r, uint8_t mask, const struct beginni
             r->parts[c] = (struct part){ .state = PART_ASKED, .since = from || beginning->from != FETCH_NOW, .ref = newest_await(r)->ref,
                                          .beginning = *beginning, .together = mask, .head_when_asked = r->sim->model.head };
             r->parts[c].from = from ? *from : (struct position){ 0, 0 };
+            if (asks)
+                attendance_asked(r, c);
             r->parts[c].future = from && model_is_foreign(&r->sim->model, *from);
         }
     sim_trace(r->sim, "listener %d: subscribe %d to %x since %s%lu.%lu", r->number, newest_await(r)->ref, mask, beginning->text,

@@ -300,6 +300,7 @@ void on_ready(struct listener *r, struct position p, uint8_t recovered, uint8_t 
         if (mask & 1 << c) {
             check_beginning(r, c, p, recovered & 1 << c, resumable & 1 << c);
             r->parts[c].subscribed = true;
+            attendance_begun(r, c);
         }
     account_all(r, p.seq);
     move_to(r, p);
@@ -378,6 +379,7 @@ void on_subscribed(struct listener *r, int ref, int c, struct position p, bool r
     if (part->of_url && !part->subscribed) {
         check(r, ref == 0, "subscribed with ref %d", ref);
         part->subscribed = true;
+        attendance_begun(r, c);
         check_beginning(r, c, p, recovered, resumable);
         if (part->state == PART_LIVE)
             account(r, c, p.seq);
@@ -395,6 +397,7 @@ void on_subscribed(struct listener *r, int ref, int c, struct position p, bool r
     check(r, part->state == PART_ASKED || part->state == PART_LEAVING, "subscribed to %s, which was not asked for",
           channel_names[c]);
     listener_answered(r, ref, 1);
+    attendance_begun(r, c);
     part->was_asked = false;
     if (part->state == PART_LEAVING)
         return;
@@ -534,6 +537,7 @@ static void on_too_late(struct listener *r, int ref)
         if (!asked && !leaves)
             continue;
         part->state = part->had ? PART_LIVE : PART_OUT;
+        part->members.asks &= leaves;
         part->since = part->gapped = false;
     }
     happened(too_late);

@@ -8,6 +8,7 @@
 #pragma once
 #include "hub/base/buf.h"
 #include "hub/position.h"
+#include "tests/sim/attendance.h"
 #include "tests/sim/beginning.h"
 #include "tests/sim/model.h"
 #include "tests/sim/rights.h"
@@ -39,6 +40,7 @@ struct part {
     uint64_t        head_when_asked, head_when_told;      /* then: around the fetch that told where it begins */
     uint64_t        checked;      /* everything up to here is accounted for */
     uint64_t        excused;      /* a gap was told: what is missing up to here is the gap's */
+    struct told_members members;
     int             ref;          /* of the subscribe */
     int             leave_ref;    /* of the unsubscribe */
     bool            had;          /* in PART_ASKED and PART_LEAVING: it is subscribed to, as far as the client has been told;
@@ -72,6 +74,7 @@ struct listener {
     uint8_t          client;             /* index in client_names; several have the same */
     uint8_t          person;             /* whose credentials it comes with */
     bool             has_position;
+    bool             asks;               /* to be told of the members of the channels of its URL */
     struct position  stored;             /* what it will come back with */
     struct { bool wants; struct position since; } again[CHANNELS];   /* replays that were cut */
     size_t           appetite;           /* how many bytes it reads at a time; 0: stuck */

@@ -201,6 +201,7 @@ static void be_born(struct model *model, int c)
 void model_tick(struct model *model)
 {
     age(model);
+    attendance_tick(&model->sim->attendance);
     settle(model);
     for (int c = 0; c < CHANNELS; c++) {
         struct model_channel *ch = &model->channels[c];
@@ -515,6 +516,10 @@ static void see(struct model *model, struct letter *letter)
     *seen = (struct seen_letter){ .letter = letter, .kind = letter->kind, .keeping = KEEPING_SAME };
     if (letter->kind == CALL_PUBLISH)
         ((struct call *)letter)->err = UNANSWERED;
+    if (letter->kind == LETTER_JOIN || letter->kind == LETTER_LEAVE) {
+        seen->attending = calloc(1, sizeof *seen->attending);
+        *seen->attending = attendance_of(letter);
+    }
     if (letter->kind != LETTER_STORED)
         return;
     const struct store_group *group = (const struct store_group *)letter;
@@ -566,6 +571,13 @@ static void on_letter(struct model *model, const struct seen_letter *seen)
     case LETTER_STORED:
         on_stored(model, seen);
         break;
+    case LETTER_JOIN:
+    case LETTER_LEAVE:
+        attendance_letter(&model->sim->attendance, seen->kind, seen->attending);
+        break;
+    case CALL_MEMBERS:
+        attendance_check_list(&model->sim->attendance, (const struct members_call *)seen->letter);
+        break;
     default:
         break;
     }
@@ -593,11 +605,13 @@ static void check_under_way(const struct model *model)
 void model_after_turn(struct model *model)
 {
     age(model);
+    attendance_tick(&model->sim->attendance);
     settle(model);
     while (model->n_letters > 0) {
         struct seen_letter *seen = &model->letters[--model->n_letters];
         on_letter(model, seen);
         free(seen->seqs);
+        free(seen->attending);
         settle(model);
     }
     see_group(model);

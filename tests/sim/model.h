@@ -15,6 +15,8 @@
 
 #include <stdbool.h>
 
+struct attending;
+
 enum { CLIENTS = 3, CHANNELS = 8, PEERS = 8, LETTERS_MAX = 4096 };
 enum { UNANSWERED = 1 << 20 };                    /* what call->err is until the hub has answered */
 
@@ -59,6 +61,7 @@ struct seen_letter {
     int            err;                           /* LETTER_STORED */
     size_t         n;
     uint64_t      *seqs;                          /* LETTER_STORED: its rows */
+    struct attending *attending;                  /* LETTER_JOIN, LETTER_LEAVE (attendance.h) */
     uint8_t        keeping;                       /* and which rules keep, as it told the store; KEEPING_SAME: nothing */
 };
 

@@ -138,14 +138,14 @@ struct reading {
     uint64_t        first;               /* of the messages; 0: none */
     uint64_t        from[CHANNELS];
     bool            anew;                /* all that is kept: the position was foreign */
-    bool            all_there;           /* nothing explains that something is missing */
+    uint8_t         all_there;           /* channels of which nothing explains that something is missing */
 };
 
 static void account(const struct reading *reading, int c, uint64_t upto)
 {
     const struct poller *p = reading->poller;
     const struct model *model = &p->sim->model;
-    const struct model_msg *m = reading->all_there ? model_next(model, c, p->client, reading->from[c], upto) : NULL;
+    const struct model_msg *m = reading->all_there & 1 << c ? model_next(model, c, p->client, reading->from[c], upto) : NULL;
     check(p, !m, "message %lu of %s is not in the answer, which reaches %lu", m->seq, channel_names[c], upto);
 }
 
@@ -189,16 +189,26 @@ static int on_message_text(void *arg, struct slice text)
     return 0;
 }
 
+/* Channels whose rule keeps messages, and did so all the time. */
+static uint8_t keeping(const struct poller *p)
+{
+    uint8_t mask = 0;
+    for (int c = 0; c < CHANNELS && !p->sim->rules.turns; c++)
+        if (p->wanted & 1 << c && model_keeps(&p->sim->model, c))
+            mask |= (uint8_t)(1 << c);
+    return mask;
+}
+
 /* A gap excuses what history has given up; where nothing is kept, or a lag rule skips, whatever is missing. */
 static void read_gap(struct reading *reading, const char *reason)
 {
     const struct poller *p = reading->poller;
     const struct sim *sim = p->sim;
     const struct model *model = &sim->model;
-    bool skips = !model_history_on(model) || (sim->config.lag_bytes > 0 && sim->config.lag_policy == LAG_SKIP), is_right = skips;
+    bool skips = sim->config.lag_bytes > 0 && sim->config.lag_policy == LAG_SKIP, is_right = skips || keeping(p) != p->wanted;
     if (!strcmp(reason, "epoch")) {
         check(p, p->resumes && is_foreign(p), "a gap of reason epoch");
-        check(p, model_history_on(model), "a gap on resume of channels without history");
+        check(p, keeping(p) || sim->rules.turns, "a gap on resume of channels without history");
         memset(reading->from, 0, sizeof reading->from);
         reading->anew = true;
     }
@@ -209,7 +219,7 @@ static void read_gap(struct reading *reading, const char *reason)
     }
     check(p, !strcmp(reason, "epoch") || is_right, "a gap of which nothing was dropped");
     if (skips)
-        reading->all_there = false;
+        reading->all_there = 0;
     happened(polled_gap);
 }
 
@@ -230,14 +240,13 @@ static struct reading begin_reading(struct poller *p, const char *gap)
 {
     const struct model *model = &p->sim->model;
     bool known = p->resumes || p->beginning.from == FETCH_ALL || p->beginning.from == FETCH_TIME;
-    struct reading reading = { .poller = p, .all_there = known && model_history_on(model),
-                               .anew = !model_history_on(model) && is_foreign(p) };
+    struct reading reading = { .poller = p, .all_there = known ? keeping(p) : 0, .anew = !keeping(p) && is_foreign(p) };
     for (int c = 0; c < CHANNELS; c++)
         reading.from[c] = beginning_of(p, c);
     if (*gap)
         read_gap(&reading, gap);
     else
-        check(p, !p->resumes || !model_history_on(model) || !model_is_foreign(model, p->asked), "no gap, but the position is foreign");
+        check(p, !p->resumes || !keeping(p) || !model_is_foreign(model, p->asked), "no gap, but the position is foreign");
     return reading;
 }
 
@@ -270,7 +279,7 @@ static void take_messages(struct poller *p, struct slice body)
     const struct model *model = &p->sim->model;
     check(p, at.epoch == model->epoch && at.seq <= model->head, "the answer's position is %lu.%lu, the head %lu", at.epoch, at.seq, model->head);
     check(p, at.seq >= reading.last.seq, "the position %lu is before the last message", at.seq);
-    check(p, !p->resumes || is_foreign(p) || !model_history_on(model) || at.seq >= p->asked.seq, "the position goes back to %lu", at.seq);
+    check(p, !p->resumes || is_foreign(p) || !keeping(p) || at.seq >= p->asked.seq, "the position goes back to %lu", at.seq);
     for (int c = 0; c < CHANNELS; c++)
         if (p->wanted & 1 << c) {
             account(&reading, c, at.seq);
@@ -376,8 +385,8 @@ void polls_at_rest(const struct polls *polls)
     const struct model *model = &polls->sim->model;
     for (int i = 0; i < polls->n; i++) {
         const struct poller *p = &polls->pollers[i];
-        for (int c = 0; c < CHANNELS && p->has_position && model_history_on(model); c++)
-            check(p, !(p->wanted & 1 << c) || !model_next(model, c, p->client, p->stored.seq, model->head), "does not know all of %s, its position is %lu.%lu",
+        for (int c = 0; c < CHANNELS && p->has_position; c++)
+            check(p, !(keeping(p) & 1 << c) || !model_next(model, c, p->client, p->stored.seq, model->head), "does not know all of %s, its position is %lu.%lu",
                   channel_names[c], p->stored.epoch, p->stored.seq);
     }
 }

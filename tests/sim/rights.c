@@ -33,6 +33,7 @@ struct principal *credentials_principal(const struct sim *sim, const struct cred
     grant(&builder, GRANT_CHANNELS, credentials->named);
     grants_add(&builder, OP_PUBLISH, SLICE("**"));
     grants_add(&builder, OP_HISTORY, SLICE("**"));
+    grants_add(&builder, OP_PRESENCE, SLICE("**"));
     struct token *token = calloc(1, sizeof *token);
     *token = (struct token){ .user = builder.user, .grants = grants_take(&builder), .issued_s = 1,
                              .expires_s = credentials->expires_ms == INT64_MAX ? INT64_MAX : credentials->expires_ms / 1000 };

@@ -81,6 +81,9 @@ static void choose_config(struct sim *sim)
     config->limits_commands = (size_t)one_of(sim, 1, 3, 64);
     config->publish_idempotency_keys = (size_t)one_of(sim, 2, 6, 100, 100);
     config->publish_idempotency_ttl_ms = one_of(sim, 1000, 5000, 60000, 86400000);
+    config->presence_members = chance(sim, 800);
+    config->presence_events = chance(sim, 900);
+    config->presence_grace_ms = one_of(sim, 0, 50, 300, 3000);
     rules_choose(sim);
     sim->strict = *config;
     sim->strict.dev = false;
@@ -94,7 +97,7 @@ static void set_up(struct sim *sim, uint64_t seed, bool tracing)
     choose_config(sim);
     sim->n_edges = (int)(1 + dice(sim, EDGES_MAX));
     line_ops_init(&sim->line_ops, (size_t)one_of(sim, 0, 0, 0, 500));
-    sim->model.sim = sim->retries.sim = sim->writer.sim = sim->recorder.sim = sim->operator.sim = sim;
+    sim->model.sim = sim->attendance.sim = sim->retries.sim = sim->writer.sim = sim->recorder.sim = sim->operator.sim = sim;
     disk_init(&sim->disk, sim);
     sim->polls = polls_new(sim);
     world_open(sim);
@@ -120,6 +123,8 @@ static void step_writer(struct sim *sim)
         writer_fetch(&sim->writer);
     if (chance(sim, 20))
         writer_list(&sim->writer);
+    if (chance(sim, 60))
+        writer_members(&sim->writer, (int)dice(sim, CHANNELS));
 }
 
 static void step_recorder(struct sim *sim)
@@ -258,7 +263,7 @@ static void stay_for_good(struct listener *r)
 
 static void rest(struct sim *sim)
 {
-    enum { ROUNDS_AT_A_TIME = 20, TRIES = 40, ROUNDS_FOR_HEARTBEATS = 100 };
+    enum { ROUNDS_AT_A_TIME = 20, TRIES = 40, ROUNDS_FOR_HEARTBEATS = 100, ROUNDS_FOR_ANSWERS = 3 };
     if (sim->draining)
         world_restart(sim);
     sim->settling = true;
@@ -283,6 +288,10 @@ static void rest(struct sim *sim)
     for (int i = 0; i < sim->n_listeners; i++)
         listener_at_rest(&sim->listeners[i]);
     polls_at_rest(sim->polls);
+    for (int c = 0; c < CHANNELS; c++)
+        writer_members(&sim->writer, c);
+    world_settle(sim, ROUNDS_FOR_ANSWERS);
+    attendance_at_rest(&sim->attendance);
 }
 
 static void check_nothing_left(const struct sim *sim)

@@ -41,6 +41,7 @@ struct sim {
     struct writer    writer;
     struct recorder  recorder;
     struct retries   retries;
+    struct attendance_model attendance;
     struct polls    *polls;
     struct operator  operator;
     struct hub      *hub;

@@ -68,6 +68,10 @@ static void on_control(struct listener *r, const struct block *block)
         on_unsubscribed(r, 0, channel, object_string(&object, "code"));
     else if (!strcmp(block->event, "hub.token-expiring"))
         on_expiring(r, object_string(&object, "expires"));
+    else if (!strcmp(block->event, "hub.member-joined") || !strcmp(block->event, "hub.member-left"))
+        attendance_told(r, channel, object_string(&object, "user"), block->event[11] == 'j');
+    else if (!strcmp(block->event, "hub.members-changed"))
+        attendance_changed(r, channel);
     else
         sim_fail(r->sim, "listener %d: event %s", r->number, block->event);
     object_fini(&object);

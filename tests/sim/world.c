@@ -45,6 +45,7 @@ static void open_as(struct sim *sim, bool clean, bool power)
         sim_check(sim, hub_restore(sim->hub, image->rows[i]) == 0, "a row cannot be restored");
     for (size_t i = 0; i < image->n_keys; i++)
         sim_check(sim, hub_restore_key(sim->hub, &image->keys[i]) == 0, "a key cannot be restored");
+    attendance_restart(&sim->attendance);
     model_restart(&sim->model, &start, image->rows, image->n, same);
     post_init(&sim->disk.to_hub, hub_mailbox(sim->hub), SIZE_MAX);
     open_edges(sim, settings);
@@ -104,6 +105,8 @@ static void turn_listener(struct sim *sim, struct listener *r, int edge)
 
 static void take_mail(struct sim *sim, int e)
 {
+    if (!sim->dead)
+        attendance_mail(&sim->attendance, e, atomic_load(&sim->edges[e]->box.top));
     rights_before_mail(sim, e);
     edge_mail(sim->edges[e]);
     rights_after_mail(sim, e);

@@ -143,6 +143,22 @@ void writer_list(struct writer *writer)
     send_call(writer, &list->call, CALL_CHANNELS, list_answered);
 }
 
+static void members_answered(struct call *call)
+{
+    members_answer_fini((struct members_call *)call);
+    free(call);
+}
+
+void writer_members(struct writer *writer, int channel)
+{
+    struct members_call *call = calloc(1, sizeof *call);
+    call->channel = slice_of(channel_names[channel]);
+    call->hash = hash_bytes(call->channel);
+    call->after = chance(writer->sim, 200) ? SLICE("ann") : SLICE("");
+    call->limit = (size_t)one_of(writer->sim, 0, 1, 100);
+    send_call(writer, &call->call, CALL_MEMBERS, members_answered);
+}
+
 void writer_flush(struct writer *writer) { post_flush(&writer->to_hub); }
 
 void writer_take(struct writer *writer)

@@ -18,6 +18,7 @@ void writer_open(struct writer *writer);       /* to a new hub */
 void writer_publish(struct writer *writer);
 void writer_fetch(struct writer *writer);
 void writer_list(struct writer *writer);
+void writer_members(struct writer *writer, int channel);
 void writer_flush(struct writer *writer);
 void writer_take(struct writer *writer);       /* answers */
 /* The payload of a message with this tag: any of the three kinds, of any size. */

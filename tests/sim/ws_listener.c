@@ -72,6 +72,10 @@ static void on_text(struct listener *r, struct object *object)
         on_history(r, ref, object);
     else if (!strcmp(type, "token-expiring"))
         on_expiring(r, object_string(object, "expires"));
+    else if (!strcmp(type, "member-joined") || !strcmp(type, "member-left"))
+        attendance_told(r, channel, object_string(object, "user"), type[7] == 'j');
+    else if (!strcmp(type, "members-changed"))
+        attendance_changed(r, channel);
     else if (!strcmp(type, "pong"))
         listener_answered(r, ref, 1);
     else if (!strcmp(type, "bye"))
