@@ -93,7 +93,8 @@ enum gap_reason {
 struct fetch_channel {
     struct slice name;            /* a valid channel name or pattern */
     bool         incomplete;      /* answer: the gap concerns this channel */
-    bool         resumable;       /* answer: it has history */
+    bool         resumable;       /* answer: it has history; a pattern: a channel that matches may have */
+    bool         loses;           /* answer: it, or a channel that matches, may have none */
     uint64_t     dropped;         /* answer: positions below this number are incomplete for it (EXACT.md 5, 6) */
 };
 
@@ -103,10 +104,12 @@ struct fetch_call {
     struct call           call;
     struct fetch_channel *channels;   /* no name twice */
     size_t                n_channels;
-    enum fetch_from       from;       /* since.h; all but AFTER tell no gap. What is behind a cut answer is asked for AFTER its `upto` */
+    enum fetch_from       from;       /* since.h; all but AFTER tell no gap. What is behind a cut answer is asked for AFTER its `upto`;
+                                         of LATEST by LATEST after it, with whole_after, above which a gap is told */
     struct position       after;
     uint32_t              count;
     int64_t               time_ms;
+    uint64_t              whole_after;
     size_t                max_bytes;  /* the answer is cut (more = true) before the sum of msg_size passes this; at least one message */
     size_t                max_count;  /* likewise; 0: no limit */
     /* answer */
@@ -125,6 +128,7 @@ static inline void fetch_begin(struct fetch_call *fetch, const struct since *sin
     fetch->after = since->after;
     fetch->count = since->count;
     fetch->time_ms = since->time_ms;
+    fetch->whole_after = since->whole_after;
 }
 
 struct channel_info {

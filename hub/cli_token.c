@@ -38,8 +38,8 @@ static const char *list_name(int list) { return list == ACCESS_OPS ? "channels" 
 static void add_item(struct request *request, int list, const char *item)
 {
     struct buf *out = &request->lists[list];
-    if (list == ACCESS_OPS ? channel_name_check(slice_of(item)) : pattern_check(slice_of(item)))
-        buf_addf(&request->wrong, "--%s: \"%.100s\" is no %s", list_name(list), item, list == ACCESS_OPS ? "channel name" : "pattern");
+    if (pattern_check(slice_of(item)))
+        buf_addf(&request->wrong, "--%s: \"%.100s\" is no %s", list_name(list), item, list == ACCESS_OPS ? "channel name or pattern" : "pattern");
     if (out->len > 0)
         buf_add_char(out, ',');
     buf_add_json(out, slice_of(item));

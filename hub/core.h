@@ -20,6 +20,7 @@
 struct key_fetcher;
 
 enum { PEERS_MAX = 80 };      /* edge.threads is at most 64, and the API */
+enum { FETCH_LOOK_AT = 16 * 1024 };
 
 struct peer {
     struct post post;
@@ -61,6 +62,7 @@ struct hub {
     struct idempotency   idempotency;
     struct trie          patterns;           /* struct pattern of watch.c: who watches what matches */
     uint64_t             fetches;            /* fetches over patterns so far (fetch.c) */
+    size_t               look_at;            /* entries of the log that one of them looks at */
 
     /* errand.c */
     struct link          errands;            /* oldest first */

@@ -39,7 +39,7 @@ struct errand_call {
     /* which connections: those that fit all that is given */
     uint64_t            connection;      /* 0: not asked for by id */
     struct slice        user;            /* empty: any */
-    struct slice        channel;         /* subscribed to it; empty: to any, or none */
+    struct slice        channel;         /* subscribed to it, or to a pattern that matches it; empty: to any, or none. A pattern: to just that */
     uint64_t            after;           /* LIST: ids greater than this */
     size_t              limit;           /* LIST: 1 … 1,000 */
     int                 close_err;       /* CLOSE: why */

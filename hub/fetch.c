@@ -7,7 +7,7 @@
  *   3. `upto`: the head, or the last number in the answer when it was cut.
  *
  * With a pattern among the channels, 1 walks back over the channels that have given up something since, and 2 walks the log of
- * all messages forward: at most LOOK_AT entries per call, then there is more (`upto` is how far it looked, perhaps without a
+ * all messages forward: at most hub->look_at entries per call, then there is more (`upto` is how far it looked, perhaps without a
  * message), so that a narrow pattern does not stop the hub. */
 #include "hub/base/hash.h"
 #include "hub/base/heap.h"
@@ -16,10 +16,7 @@
 
 #include <stdlib.h>
 
-enum {
-    LOOK_AT = 16 * 1024,             /* entries of the log per call */
-    LOOK_BACK_AT = 4 * LOOK_AT,      /* to count back (since=-20): what is older is not counted */
-};
+enum { LOOK_BACK_AT = 64 * 1024 };      /* entries of the log, to count back (since=-20): what is older is not counted */
 
 /* A channel being merged. */
 struct source {
@@ -43,12 +40,21 @@ static bool is_foreign(const struct hub *hub, struct position p)
     return p.epoch != hub->epoch || p.seq > hub->head;
 }
 
+/* Nothing above it may be missing without a gap; UINT64_MAX: anything may. Who asks on behind a cut answer of LATEST has been told that
+ * its stream has begun. */
+static uint64_t promised_after(const struct fetch_call *call)
+{
+    if (call->from == FETCH_AFTER)
+        return call->after.seq;
+    return call->from == FETCH_LATEST && call->whole_after ? call->whole_after : UINT64_MAX;
+}
+
 /* EXACT.md 7: what has no history tells no gap. */
 static bool is_incomplete(const struct hub *hub, const struct fetch_call *call, const struct fetch_channel *asked)
 {
-    if (call->from != FETCH_AFTER || !asked->resumable)
+    if (!asked->resumable)
         return false;
-    return is_foreign(hub, call->after) || call->after.seq < asked->dropped;
+    return (call->from == FETCH_AFTER && is_foreign(hub, call->after)) || promised_after(call) < asked->dropped;
 }
 
 static bool any_resumable(const struct fetch_call *call)
@@ -73,10 +79,22 @@ static bool source_newer(const void *a, const void *b)
 
 static bool has_more(const struct source *source) { return source->channel && source->at < source->channel->n_kept; }
 
+/* LATEST: the index of the message that is the newest, or was when what is behind it began to be wanted whole. */
+static uint32_t newest_of(const struct fetch_call *call, const struct channel *ch)
+{
+    uint32_t n = call->whole_after ? channel_first_after(ch, call->whole_after) : ch->n_kept;
+    return n > 0 ? n - 1 : 0;
+}
+
+static uint32_t first_of_latest(const struct fetch_call *call, const struct channel *ch, uint64_t start)
+{
+    uint32_t after = channel_first_after(ch, start), newest = newest_of(call, ch);
+    return after > newest ? after : newest;
+}
+
 /* Index of the first message of the channel that is asked for. */
 static uint32_t first_wanted(const struct fetch_call *call, const struct channel *ch, uint64_t start)
 {
-    uint32_t at;
     switch (call->from) {
     case FETCH_NOW:
     case FETCH_COUNT:     /* walk_back goes on from the end */
@@ -86,8 +104,7 @@ static uint32_t first_wanted(const struct fetch_call *call, const struct channel
     case FETCH_TIME:
         return channel_first_from(ch, call->time_ms);
     case FETCH_LATEST:
-        at = channel_first_after(ch, start);
-        return at + 1 < ch->n_kept ? ch->n_kept - 1 : at;
+        return first_of_latest(call, ch, start);
     default:
         return channel_first_after(ch, start);
     }
@@ -119,6 +136,7 @@ static void look_up(struct hub *hub, struct fetch_call *call, uint64_t start, st
         struct fetch_channel *asked = &call->channels[i];
         struct channel *ch = channel_find(&hub->channels, asked->name, hash_bytes(asked->name));
         asked->resumable = rule_keeps(ch ? ch->rule : config_channel_rule(hub->config, asked->name));
+        asked->loses = !asked->resumable;
         asked->dropped = ch ? ch->dropped : hub->channels.floor;
         asked->incomplete = is_incomplete(hub, call, asked);
         if (asked->incomplete)
@@ -256,7 +274,7 @@ static void find_dropped(struct wanted *wanted, uint64_t after)
     }
 }
 
-static void mark_incomplete(struct wanted *wanted, uint64_t start)
+static void mark_incomplete(struct wanted *wanted)
 {
     struct hub *hub = wanted->hub;
     struct fetch_call *call = wanted->call;
@@ -266,9 +284,10 @@ static void mark_incomplete(struct wanted *wanted, uint64_t start)
         struct channel *ch = name_is_pattern(name) ? NULL : channel_find(&hub->channels, name, hash_bytes(name));
         call->channels[i].dropped = ch ? ch->dropped : hub->channels.floor;
         call->channels[i].resumable = ch ? rule_keeps(ch->rule) : config_pattern_keeps(hub->config, name);
+        call->channels[i].loses = ch ? !rule_keeps(ch->rule) : config_pattern_loses(hub->config, name);
     }
-    if (call->from == FETCH_AFTER && !foreign)
-        find_dropped(wanted, start);
+    if (!foreign)
+        find_dropped(wanted, promised_after(call));
     for (size_t i = 0; i < call->n_channels; i++) {
         struct fetch_channel *asked = &call->channels[i];
         asked->incomplete = is_incomplete(hub, call, asked);
@@ -301,9 +320,12 @@ static struct msg *message_of(const struct log_entry *entry)
 
 static bool is_given(struct wanted *wanted, const struct log_entry *entry)
 {
+    const struct fetch_call *call = wanted->call;
     if (!log_entry_is_live(entry) || !is_wanted(wanted, entry->channel))
         return false;
-    return wanted->call->from != FETCH_LATEST || entry->seq == channel_kept(entry->channel, entry->channel->n_kept - 1)->seq;
+    if (call->from != FETCH_LATEST || (call->whole_after && entry->seq > call->whole_after))
+        return true;
+    return entry->seq == channel_kept(entry->channel, newest_of(call, entry->channel))->seq;
 }
 
 /* The place from which on there are `count` that are wanted. */
@@ -341,7 +363,7 @@ static int walk_log(struct wanted *wanted, uint64_t start, uint64_t *ret_cut)
     for (size_t i = begin; i < index->n; i++) {
         const struct log_entry *entry = log_index_at(index, i);
         struct msg *m = is_given(wanted, entry) ? message_of(entry) : NULL;
-        if (i - begin >= LOOK_AT || (m && !room_for(call, bytes, m))) {
+        if (i - begin >= wanted->hub->look_at || (m && !room_for(call, bytes, m))) {
             call->more = true;
             return 0;
         }
@@ -359,7 +381,7 @@ static int fetch_patterns(struct hub *hub, struct fetch_call *call, uint64_t sta
     int err = add_wanted(&wanted);
     hub->fetches++;
     if (!err) {
-        mark_incomplete(&wanted, start);
+        mark_incomplete(&wanted);
         err = walk_log(&wanted, start, ret_cut);
     }
     trie_fini(&wanted.trie);

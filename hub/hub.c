@@ -74,6 +74,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     hub->next = start.next;
     hub->reserved = hub->reserve_asked = store ? start.reserved : UINT64_MAX;
     hub->head = start.next - 1;
+    hub->look_at = FETCH_LOOK_AT;
     channels_init(&hub->channels, config, start.floor);
     hub->channels.unkept = hub->head;
     history_init(&hub->history, config, &hub->channels);
@@ -129,6 +130,8 @@ int hub_restore_key(struct hub *hub, const struct idempotency_record *record)
         hub->newest_ms = record->time_ms;
     return idempotency_restore(&hub->idempotency, record, publish_keys_since(hub), hub->config->publish_idempotency_keys);
 }
+
+void hub_look_at(struct hub *hub, size_t entries) { hub->look_at = entries; }
 
 struct mailbox *hub_mailbox(struct hub *hub) { return &hub->box; }
 

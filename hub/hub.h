@@ -36,6 +36,10 @@ int  hub_restore(struct hub *hub, struct msg *m);
 /* An idempotency key that the store kept, in order of number, before the first turn and after the messages. */
 int  hub_restore_key(struct hub *hub, const struct idempotency_record *record);
 
+/* How many entries of the log a fetch over patterns looks at before others have their turn. The simulation sets few, so that such
+ * fetches come in pieces there too. */
+void hub_look_at(struct hub *hub, size_t entries);
+
 struct mailbox *hub_mailbox(struct hub *hub);
 /* A thread that will send calls: its mailbox gets the answers. Returns its number for call.from (0 …). Edges also get
  * messages, at most mail_bytes of them under way. */

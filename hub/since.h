@@ -18,7 +18,8 @@ enum fetch_from {
     FETCH_NOW,        /* no position: nothing but where "now" is */
     FETCH_AFTER,      /* what came after `after` */
     FETCH_ALL,        /* all that is kept */
-    FETCH_LATEST,     /* of each channel only the newest message, if it came after `after` (of a foreign position: in any case) */
+    FETCH_LATEST,     /* of each channel only the newest message, if it came after `after` (of a foreign position: in any case);
+                         with `whole_after`: of each the newest up to there, and all above */
     FETCH_COUNT,      /* the newest `count` messages of all channels asked for */
     FETCH_TIME,       /* what was published at `time_ms` or later */
 };
@@ -28,6 +29,7 @@ struct since {
     struct position after;
     uint32_t        count;        /* 1 … SINCE_COUNT_MAX */
     int64_t         time_ms;      /* wall clock; in whole seconds, so that those who come together ask for the same */
+    uint64_t        whole_after;  /* of LATEST, by who asks on behind a cut answer: what is above this number it wants all of; 0: the newest alone */
 };
 
 /* 0 or ERR_BAD_FIELD. What has the dot of a position is one, if only of an unknown epoch: clients send what they once stored. */

@@ -62,7 +62,8 @@ int attend(struct sub *sub, bool asks)
     struct conn *conn = sub->conn;
     struct edge *edge = conn->edge;
     struct attendance *old = find(sub), *fresh;
-    bool counts = principal_user(conn->principal).len > 0 && config_channel_rule(edge->config, feed_name(sub->feed))->presence;
+    bool counts = !sub->feed->is_pattern && principal_user(conn->principal).len > 0 &&
+                  config_channel_rule(edge->config, feed_name(sub->feed))->presence;
     if (old && old->principal == conn->principal && old->counts == counts && old->asks == asks)
         return 0;
     if (!counts && !asks) {
@@ -128,7 +129,7 @@ void attend_tell(struct edge *edge, const struct member_letter *letter)
     if (!feed || link_alone(&feed->askers))
         return;
     control_member(&object, type, feed_name(feed), letter->principal);
-    tell_askers(feed, type, &object, principal_user(letter->principal));
+    tell_askers(feed, type, &object, letter->joined ? principal_user(letter->principal) : SLICE(""));
     buf_fini(&object);
 }
 

@@ -122,22 +122,44 @@ void batches_forget(struct feed *feed)
 
 /* ---- the answer ---- */
 
-/* What of several channels this reader does not want (any more): it had it already, or is not subscribed now. */
-static void mark_wanted(const struct batch *b)
+/* What the one reader of several feeds wants of each: what came after it began there. Of a feed that it has no more, nothing. */
+static void mark_wanted(const struct batch *b, bool wanted)
 {
-    for (size_t i = 0; i < b->fetch.n_channels; i++)
-        b->feeds[i]->mark = UINT64_MAX;
     list_each(l, following, (struct link *)&b->waiters)
         list_each(s, after, &link_of(l, struct catchup, wait_link)->subs) {
             struct sub *sub = link_of(s, struct sub, catchup_link);
-            sub->feed->mark = sub->after;
+            sub->feed->mark = wanted ? sub->after : UINT64_MAX;
         }
+}
+
+struct wanting {
+    const struct msg *m;
+    struct feed      *feed;      /* one that wants it: that is enough */
+};
+
+static void look_at(void *arg, void *value)
+{
+    struct wanting *wanting = arg;
+    struct feed *feed = value;
+    if (wanting->m->seq > feed->mark)
+        wanting->feed = feed;
+}
+
+static struct feed *who_wants(const struct batch *b, const struct msg *m)
+{
+    struct wanting wanting = { .m = m };
+    struct feed *feed = feed_find(b->edge, msg_channel(m), m->hash);
+    if (feed)
+        look_at(&wanting, feed);
+    if (!wanting.feed && b->overlaps)
+        trie_match(&b->edge->patterns, msg_channel(m), look_at, &wanting);
+    return wanting.feed;
 }
 
 static bool encode_one(struct batch *b, const struct msg *m)
 {
-    struct feed *feed = b->feed ? b->feed : feed_find(b->edge, msg_channel(m), m->hash);
-    if (!feed || (!b->feed && m->seq <= feed->mark))
+    struct feed *feed = b->feed ? b->feed : who_wants(b, m);
+    if (!feed)
         return true;
     uint32_t exclude;
     wire_add(&b->bytes, b->format, m);
@@ -154,12 +176,14 @@ static int encode(struct batch *b)
         return 0;
     if (!(b->frames = malloc(fetch->n_msgs * sizeof *b->frames)))
         return ERR_MEMORY;
+    bool encoded = true;
     if (!b->feed)
-        mark_wanted(b);
-    for (size_t i = 0; i < fetch->n_msgs; i++)
-        if (!encode_one(b, fetch->msgs[i]))
-            return ERR_MEMORY;
-    return 0;
+        mark_wanted(b, true);
+    for (size_t i = 0; i < fetch->n_msgs && encoded; i++)
+        encoded = encode_one(b, fetch->msgs[i]);
+    if (!b->feed)
+        mark_wanted(b, false);
+    return encoded ? 0 : ERR_MEMORY;
 }
 
 static void on_answered(struct call *call)
@@ -206,8 +230,8 @@ static bool asks_the_same(const struct fetch_call *fetch, const struct since *si
     if (fetch->from != since->from)
         return false;
     switch (since->from) {
-    case FETCH_AFTER:
-    case FETCH_LATEST: return same_position(fetch->after, since->after);
+    case FETCH_AFTER:  return same_position(fetch->after, since->after);
+    case FETCH_LATEST: return same_position(fetch->after, since->after) && fetch->whole_after == since->whole_after;
     case FETCH_COUNT:  return fetch->count == since->count;
     case FETCH_TIME:   return fetch->time_ms == since->time_ms;
     default:           return true;
@@ -248,6 +272,7 @@ static struct batch *batch_new(struct catchup *cu, size_t n, const struct since 
         size_t i = b->fetch.n_channels++;
         channels[i].name = feed_name(feed);
         b->feeds[i] = feed;
+        b->overlaps |= feed->is_pattern;
         feed_hold(feed);
     }
     return b;

@@ -29,7 +29,7 @@ enum { BATCH_BYTES = 256 * 1024, KEPT_BYTES = 4 * 1024 * 1024, KEPT_MS = 2000 };
 
 struct batch_frame {
     uint64_t           seq;
-    const struct feed *feed;      /* NULL: its channel was unsubscribed, not to be sent */
+    const struct feed *feed;      /* one that wants it. NULL: it was unsubscribed, not to be sent */
     uint32_t           end;       /* offset behind its last byte */
     uint32_t           exclude;   /* whom it is not for (exclusion.h); 0: it is for all */
 };
@@ -52,6 +52,7 @@ struct batch {
     int64_t             answered_ms;
     uint8_t             format;        /* enum wire_format */
     uint8_t             stage;         /* enum batch_stage */
+    bool                overlaps;      /* of several feeds, one of them a pattern: more than one of them may want a message */
     bool                torn;          /* messages were lost while it was under way: complete only up to `upto` */
     struct feed        *feeds[];       /* those of fetch.channels, held until the answer (the single one: for ever) */
 };

@@ -63,7 +63,8 @@ void catchup_put_back(struct catchup *cu)
         if (cu->kind == CATCHUP_REPLAY)
             sub_of(l)->after = 0;
     }
-    cu->since.from = FETCH_AFTER;      /* where it begins has been told; the position it came with may have been from the future */
+    if (cu->since.from != FETCH_LATEST)
+        cu->since.from = FETCH_AFTER;  /* where it begins has been told; the position it came with may have been from the future */
     if (cu->kind == CATCHUP_RESUME)
         cu->since.after = conn->position;
     else
@@ -122,12 +123,24 @@ bool catchups_let_rings(const struct conn *conn)
     return link_alone(&conn->catchups) || (!catchup_resume(conn) && !catchup_in_hand(conn));
 }
 
+static bool batch_is_of(const struct batch *b, const struct feed *feed)
+{
+    for (size_t i = 0; i < b->fetch.n_channels; i++)
+        if (b->feeds[i] == feed)
+            return true;
+    return false;
+}
+
 void catchups_skip(struct conn *conn, const struct feed *feed)
 {
     struct catchup *cu = catchup_in_hand(conn);
     if (!cu)
         return;
     struct batch *b = cu->batch;
+    if (!b->feed && b->overlaps && batch_is_of(b, feed)) {
+        catchup_put_back(cu);      /* which of its messages another feed wants too is found out when it is asked for anew */
+        return;
+    }
     if (b->feed == feed)
         cu->batch_at = b->n;      /* others write it too; who joined this catch-up meanwhile goes on behind it */
     for (uint32_t i = cu->batch_at; !b->feed && i < b->n; i++)
@@ -240,7 +253,7 @@ static bool apply_policy(struct conn *conn, struct slice channel)
 static void add_unkept(struct fetch_call *answer)
 {
     for (size_t i = 0; i < answer->n_channels; i++)
-        if (!answer->channels[i].resumable || answer->from == FETCH_NOW) {
+        if (answer->channels[i].loses || answer->from == FETCH_NOW) {
             answer->channels[i].incomplete = true;
             if (!answer->gap)
                 answer->gap = GAP_HISTORY;
@@ -334,17 +347,31 @@ static void end_now(struct catchup *cu)
     catchup_free(cu);
 }
 
+/* What is behind the first answer is asked for whole, but of LATEST only what came after that: a client that has read where its
+ * stream begins misses nothing of it (EXACT.md 10). */
+static void ask_on_from(struct catchup *cu, const struct fetch_call *answer)
+{
+    struct since *since = &cu->since;
+    since->after = answer->upto;
+    if (since->from == FETCH_LATEST && answer->more) {
+        if (!since->whole_after)
+            since->whole_after = cu->conn->edge->head.seq;
+        if (since->after.seq < since->whole_after)
+            return;
+    }
+    since->from = FETCH_AFTER;
+}
+
 static void take(struct catchup *cu, const struct fetch_call *answer, bool complete)
 {
     struct conn *conn = cu->conn;
-    cu->since.after = answer->upto;
+    ask_on_from(cu, answer);
     cu->batch_at = 0;
     conn_dirty(conn);
     if (cu->kind == CATCHUP_NOW) {
         end_now(cu);
         return;
     }
-    cu->since.from = FETCH_AFTER;
     cu->stage = CATCHUP_WRITING;
     if (complete && (cu->kind == CATCHUP_RESUME || !catchup_resume(conn))) {
         cu->stage = CATCHUP_LAST;
@@ -395,9 +422,9 @@ void catchup_take(struct catchup *cu)
         answer.channels = &only;
     } else {
         leave_out_unwanted(cu, &answer);
-        if (answer.gap)      /* just before the first that follows for this reader (EXACT.md 9) */
-            answer.begin.seq = before_first(b, conn, answer.upto.seq);
     }
+    if (answer.gap)      /* just before the first that follows for this reader (EXACT.md 9) */
+        answer.begin.seq = before_first(b, conn, answer.upto.seq);
     if (!cu->begun) {
         begin(cu, &answer);
     } else {

@@ -235,37 +235,62 @@ static struct sub *find_sub(const struct conn *conn, struct slice name)
     return feed ? sub_set_find(&conn->subs, feed) : NULL;
 }
 
-/* Feeds that are there already are unmarked: add_subs marks them. */
+static size_t patterns_of(const struct sub_set *subs)
+{
+    uint32_t at = 0;
+    size_t n = 0;
+    for (const struct sub *sub; (sub = sub_set_next(subs, &at));)
+        n += sub->feed->is_pattern;
+    return n;
+}
+
+static int check_numbers(const struct config *config, const struct sub_set *subs, size_t n, size_t patterns)
+{
+    if (n > config->limits_channels || subs->n + n > config->limits_channels)
+        return ERR_TOO_MANY_CHANNELS;
+    return patterns > 0 && patterns_of(subs) + patterns > config->limits_patterns ? ERR_TOO_MANY_PATTERNS : 0;
+}
+
+int subscriptions_check(const struct config *config, const struct slice *names, size_t n, const struct sub_set *subs)
+{
+    size_t patterns = 0;
+    for (size_t i = 0; i < n; i++)
+        patterns += name_is_pattern(names[i]);
+    int err = check_numbers(config, subs, n, patterns);
+    for (size_t i = 0; i < n && !err; i++)
+        err = pattern_check(names[i]);
+    return err;
+}
+
+/* Feeds that are there already are not named yet: add_subs names them. */
 static int check_names(struct conn *conn, const struct slice *names, size_t n)
 {
-    int err;
-    if (n > conn->edge->config->limits_channels || conn->subs.n + n > conn->edge->config->limits_channels)
-        return ERR_TOO_MANY_CHANNELS;
+    int err = subscriptions_check(conn->edge->config, names, n, &conn->subs);
+    if (err)
+        return err;
     for (size_t i = 0; i < n; i++) {
-        if ((err = channel_name_check(names[i])))
-            return err;
         struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
         if (feed && sub_set_find(&conn->subs, feed))
             return ERR_ALREADY_SUBSCRIBED;
         if ((err = principal_may(conn->principal, OP_SUBSCRIBE, names[i])))
             return err;
         if (feed)
-            feed->mark = 0;
+            feed->named = false;
     }
     return 0;
 }
 
-/* A name twice counts once: its feed is marked by the first. */
+/* A name twice counts once: its feed is named by the first. */
 static int add_subs(struct conn *conn, const struct slice *names, size_t n, struct catchup *cu)
 {
     struct sub *sub;
     for (size_t i = 0; i < n; i++) {
         struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
-        if (feed && feed->mark == 1)
+        if (feed && feed->named)
             continue;
         if (feed_subscribe(conn, names[i], &sub))
             return ERR_MEMORY;
-        sub->feed->mark = 1;
+        sub->feed->named = true;
         catchup_add(cu, sub);
         if (attend(sub, false))
             return ERR_MEMORY;
@@ -273,7 +298,7 @@ static int add_subs(struct conn *conn, const struct slice *names, size_t n, stru
     return 0;
 }
 
-/* To all of them that are not marked, or to none. */
+/* To all of them that are not named yet, or to none. */
 static int begin_subs(struct conn *conn, const struct slice *names, size_t n, struct catchup *cu)
 {
     if (!cu)
@@ -306,17 +331,19 @@ int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, const
     return err;
 }
 
-/* Feeds that it has are marked, as add_subs would have done. */
-static size_t count_new(struct conn *conn, const struct slice *names, size_t n)
+/* Feeds that it has are named already, as add_subs would have done. */
+static size_t count_new(struct conn *conn, const struct slice *names, size_t n, size_t *ret_patterns)
 {
-    size_t found = 0;
+    size_t found = 0, patterns = 0;
     for (size_t i = 0; i < n; i++) {
         struct feed *feed = feed_find(conn->edge, names[i], hash_bytes(names[i]));
         bool has = feed && sub_set_find(&conn->subs, feed);
         if (feed)
-            feed->mark = has;
+            feed->named = has;
         found += !has;
+        patterns += !has && name_is_pattern(names[i]);
     }
+    *ret_patterns = patterns;
     return found;
 }
 
@@ -324,10 +351,11 @@ int conn_assign(struct conn *conn, const struct slice *names, size_t n, bool giv
 {
     if (conn->conn_state != CONN_OPEN)
         return ERR_GONE;
-    size_t n_new = count_new(conn, names, n);
-    if (n_new > 0 && conn->subs.n + n_new > conn->edge->config->limits_channels)
-        return ERR_TOO_MANY_CHANNELS;
-    int err = n_new == 0 ? 0 : begin_subs(conn, names, n, catchup_new(conn, CATCHUP_NOW, &(struct since){ .from = FETCH_NOW }, false, NULL));
+    size_t patterns, n_new = count_new(conn, names, n, &patterns);
+    int err = n_new == 0 ? 0 : check_numbers(conn->edge->config, &conn->subs, n_new, patterns);
+    if (err)
+        return err;
+    err = n_new == 0 ? 0 : begin_subs(conn, names, n, catchup_new(conn, CATCHUP_NOW, &(struct since){ .from = FETCH_NOW }, false, NULL));
     for (size_t i = 0; i < n && given && !err; i++)
         find_sub(conn, names[i])->reader.given = true;
     return err;
@@ -337,7 +365,7 @@ int conn_may_ask(const struct conn *conn, const struct slice *names, size_t n)
 {
     int err = 0;
     for (size_t i = 0; i < n && !err; i++)
-        err = principal_may(conn->principal, OP_PRESENCE, names[i]);
+        err = name_is_pattern(names[i]) ? ERR_NO_PATTERN : principal_may(conn->principal, OP_PRESENCE, names[i]);
     return err;
 }
 

@@ -34,7 +34,7 @@
  *            freed at the end of the turn in which both it is gone and its last call has been answered; nothing is freed
  *            inside a callback.
  * Threading  its edge's thread.
- * Limits     limits.channels subscriptions, limits.commands calls under way (input pauses above), outbox 256 KiB + what is
+ * Limits     limits.channels subscriptions, limits.patterns of them patterns; limits.commands calls under way (input pauses above), outbox 256 KiB + what is
  *            said at once. While more than that waits and the line takes nothing, input pauses, so what a client asked for
  *            never closes it; what is said all the same does (ERR_SLOW). */
 #pragma once
@@ -48,6 +48,7 @@
 
 struct batch;
 struct catchup;
+struct config;
 struct conn;
 struct edge;
 struct sub;
@@ -169,18 +170,23 @@ void        conn_say(struct conn *conn, const void *frames, size_t n);
 struct buf *conn_say_begin(struct conn *conn);
 void        conn_say_end(struct conn *conn);
 
-/* Subscribes to all of `names` or to none. Later protocol->began is called once, with `tag` in the catch-up.
+/* May these channels and patterns be subscribed to by who has `subs` already, as far as their form and number go? 0,
+ * ERR_TOO_MANY_CHANNELS, ERR_TOO_MANY_PATTERNS, and what pattern_check says. A name that is there twice is counted twice. */
+int subscriptions_check(const struct config *config, const struct slice *names, size_t n, const struct sub_set *subs);
+
+/* Subscribes to all of `names`, channels and patterns, or to none. Later protocol->began is called once, with `tag` in the catch-up.
  *   FETCH_NOW                          from now
  *   any other                          unmarked: only for the first subscription of a connection that has no position yet
  *   the same with `marked`             replay:true until complete, then live (EXACT.md 16)
  * `tag` (may be NULL) is malloc'ed and belongs to the catch-up from success on: it frees it.
- * 0; ERR_BAD_CHANNEL, ERR_ALREADY_SUBSCRIBED, ERR_TOO_MANY_CHANNELS, ERR_MEMORY, ERR_FORBIDDEN/ERR_UNAUTHENTICATED (principal):
+ * 0; what subscriptions_check says, ERR_ALREADY_SUBSCRIBED, ERR_MEMORY, ERR_FORBIDDEN/ERR_UNAUTHENTICATED (principal):
  * then nothing has changed. */
 int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, const struct since *since, bool marked, void *tag);
 /* Those of `names`, which are valid, that it is not subscribed to, from now on: not the client wants them, so no grant of its is asked
- * for. 0, ERR_TOO_MANY_CHANNELS, ERR_MEMORY: then nothing has changed. `given`: they stay whatever its credentials say later. */
+ * for. 0, ERR_TOO_MANY_CHANNELS, ERR_TOO_MANY_PATTERNS, ERR_MEMORY: then nothing has changed. `given`: they stay whatever its credentials say later. */
 int conn_assign(struct conn *conn, const struct slice *names, size_t n, bool given);
-/* The subscriptions of `names` that there are: to be told who joins and leaves (attend.h). May it: 0, ERR_FORBIDDEN, ERR_UNAUTHENTICATED;
+/* The subscriptions of `names` that there are: to be told who joins and leaves (attend.h). May it: 0, ERR_NO_PATTERN, ERR_FORBIDDEN,
+ * ERR_UNAUTHENTICATED;
  * do it: 0 or ERR_MEMORY, then some ask and it should be closed. */
 int conn_may_ask(const struct conn *conn, const struct slice *names, size_t n);
 int conn_ask(struct conn *conn, const struct slice *names, size_t n);

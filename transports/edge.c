@@ -15,7 +15,7 @@
 
 enum {
     COMMAND_BYTES = 4 * 1024 * 1024,     /* calls under way to the hub before connections are paused */
-    SCRATCH_KEPT = 64 * 1024,            /* a larger encoding buffer is given back at the next tick */
+    ENCODED_KEPT = 64 * 1024,            /* a larger encoding buffer is given back at the next tick */
 };
 
 /* ---- life ---- */
@@ -71,8 +71,10 @@ void edge_free(struct edge *edge)
     bool idle = edge_idle(edge);
     abandon(edge);
     batches_fini(edge);
+    trie_fini(&edge->patterns);
     flush_fini(edge);
-    buf_fini(&edge->scratch);
+    for (int format = 0; format < WIRE_FORMATS; format++)
+        buf_fini(&edge->encoded[format].bytes);
     roster_fini(&edge->roster);
     tenures_fini(&edge->tenures);
     mailbox_fini(&edge->box);
@@ -161,13 +163,28 @@ static void on_drain(struct edge *edge)
         conn_close(link_of(l, struct conn, link), ERR_DRAINING);
 }
 
+/* A message on its way to the patterns that match it. */
+struct matching {
+    const struct msg *m;
+    bool              press;
+};
+
+static void to_pattern(void *arg, void *feed)
+{
+    struct matching *matching = arg;
+    matching->press |= feed_message(feed, matching->m);      /* which frees no feed that is watched: the trie stays as it is */
+}
+
 /* True: so much waits that it should be sent before more mail is taken. */
 static bool on_message(struct edge *edge, const struct msg *m)
 {
     struct feed *feed = feed_find(edge, msg_channel(m), m->hash);
     edge_heard(edge, (struct position){ m->epoch, m->seq });
     edge->arrivals++;
-    return feed && feed_message(feed, m);
+    struct matching matching = { m, feed && feed_message(feed, m) };
+    if (edge->patterns.count > 0)
+        trie_match(&edge->patterns, msg_channel(m), to_pattern, &matching);
+    return matching.press;
 }
 
 static void to_loop(struct edge *edge, struct letter *letter)
@@ -404,6 +421,7 @@ void edge_tick(struct edge *edge)
         feeds_unwatch(edge);
     if (edge->config->lag_bytes > 0)
         check_catching_up(edge);
-    if (edge->scratch.cap > SCRATCH_KEPT)
-        buf_fini(&edge->scratch);
+    for (int format = 0; format < WIRE_FORMATS; format++)
+        if (edge->encoded[format].bytes.cap > ENCODED_KEPT)
+            buf_fini(&edge->encoded[format].bytes);
 }

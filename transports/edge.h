@@ -11,16 +11,18 @@
  * Lifetime   edge_new before the threads start; edge_free after the last connection has gone and all calls have been answered.
  * Threading  edge thread only, all of it, but `box` may be posted to from any thread.
  * Limits     edge.ring_bytes per feed and format, edge.pool_bytes for all rings of the edge, and as much again for batches that
- *            wait for slow lines; limits.channels per connection. */
+ *            wait for slow lines; limits.channels and limits.patterns per connection. */
 #pragma once
 #include "hub/base/clock.h"
 #include "hub/base/list.h"
 #include "hub/base/mail.h"
+#include "hub/base/trie.h"
 #include "hub/call.h"
 #include "transports/crowd.h"
 #include "transports/ring.h"
 #include "transports/roster.h"
 #include "transports/tenure.h"
+#include "transports/wire.h"
 
 struct attendance;
 struct authority;
@@ -32,6 +34,12 @@ struct line_ops;
 struct merge;
 
 enum { WHEEL_SLOTS = 64 };       /* seconds; a longer wait goes round again */
+
+/* The newest message in one wire format: for all rings it goes into. */
+struct encoded {
+    struct buf bytes;
+    uint64_t   arrival;          /* its arrival number; 0: none yet */
+};
 
 struct edge {
     const struct config   *config;
@@ -45,7 +53,8 @@ struct edge {
     uint8_t                peer;         /* its number at the hub */
     struct position        head;         /* newest head the hub has told, or of the newest message */
     uint64_t               arrivals;     /* arrival number of the newest message (DESIGN, "one order per connection") */
-    struct feed_node      *feeds;        /* table by channel name (feed.c) */
+    struct feed_node      *feeds;        /* table by name of channel or pattern (feed.c) */
+    struct trie            patterns;     /* struct feed, of patterns */
     struct exclusions      exclusions;   /* of frames in the pool and in batches */
     struct attendance     *attendances;  /* table by subscription (attend.c) */
     struct pool            pool;         /* chunks of all rings, readers that fell */
@@ -60,7 +69,7 @@ struct edge {
     struct link            head_wanted;  /* connections that wait for a fresh head, by due_link */
     struct link            asking, kept; /* batches under way; kept for others, oldest first (batch.h) */
     size_t                 kept_bytes, batch_bytes;      /* of those kept; of all that are answered */
-    struct buf             scratch;      /* a message being encoded */
+    struct encoded         encoded[WIRE_FORMATS];
     struct buf             nowhere;      /* takes what is said to a connection that is not open */
     struct merge          *merge;        /* of flush.c: feeds being merged */
     struct conn           *farewell;     /* says its last words in this moment */

@@ -4,6 +4,7 @@
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
+#include "hub/base/name.h"
 #include "hub/config/config.h"
 #include "hub/errand.h"
 #include "transports/catchup.h"
@@ -17,13 +18,33 @@ enum { CHANNELS_IN_LIST = 10, REFUSED_TOLD = 100 };
 
 /* ---- which connections ---- */
 
+struct hearing {
+    const struct conn *conn;
+    bool               found;
+};
+
+static void look_at(void *arg, void *feed)
+{
+    struct hearing *hearing = arg;
+    hearing->found |= sub_set_find(&hearing->conn->subs, feed) != NULL;
+}
+
+/* The channel by its name, or by a pattern that matches it; a pattern only as it is written. */
+static bool hears(const struct conn *conn, struct slice channel)
+{
+    struct hearing hearing = { conn, conn_is_subscribed(conn, channel) };
+    if (!hearing.found && !name_is_pattern(channel))
+        trie_match(&conn->edge->patterns, channel, look_at, &hearing);
+    return hearing.found;
+}
+
 static bool fits(const struct errand_call *errand, const struct conn *conn)
 {
     if (conn->conn_state != CONN_OPEN)
         return false;
     if (errand->user.len > 0 && !slice_is(errand->user, principal_user(conn->principal)))
         return false;
-    return errand->channel.len == 0 || conn_is_subscribed(conn, errand->channel);
+    return errand->channel.len == 0 || hears(conn, errand->channel);
 }
 
 typedef int act_fn(struct conn *conn, struct errand_part *part);     /* 0, or why it was not done to this one */

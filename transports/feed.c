@@ -2,6 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
+#include "hub/base/name.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
 #include "transports/attend.h"
@@ -53,12 +54,19 @@ static struct feed *feed_get(struct edge *edge, struct slice name)
     feed->edge = edge;
     feed->hash = hash;
     feed->name_len = (uint8_t)name.len;
+    feed->is_pattern = name_is_pattern(name);
+    feed->mark = UINT64_MAX;
     memcpy(feed->name, name.at, name.len);
     link_init(&feed->dirty_link);
     link_init(&feed->batches);
     link_init(&feed->askers);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, edge->feeds, feed->name, (unsigned)name.len, (unsigned)hash, node);
     if (!node->hh.tbl) {
+        free(node);
+        return NULL;
+    }
+    if (feed->is_pattern && trie_add(&edge->patterns, name, feed)) {
+        HASH_DELETE(hh, edge->feeds, node);
         free(node);
         return NULL;
     }
@@ -74,6 +82,8 @@ static void feed_try_free(struct feed *feed)
     assert(link_alone(&feed->batches));
     link_remove(&feed->dirty_link);
     HASH_DELETE(hh, feed->edge->feeds, node);
+    if (feed->is_pattern)
+        trie_remove(&feed->edge->patterns, feed_name(feed));
     free(node);
 }
 
@@ -312,24 +322,37 @@ void feed_sure_after(struct feed *feed, uint64_t seq)
         feed->began = seq;
 }
 
+/* The message that came just now, for the first of its feeds that asks; the others get the same bytes. */
+static const struct buf *encoded(struct edge *edge, uint8_t format, const struct msg *m)
+{
+    struct encoded *encoded = &edge->encoded[format];
+    if (encoded->arrival == edge->arrivals)
+        return &encoded->bytes;
+    encoded->arrival = edge->arrivals;
+    buf_reset(&encoded->bytes);
+    wire_add(&encoded->bytes, format, m);
+    return &encoded->bytes;
+}
+
 static size_t append(struct feed *feed, uint8_t format, const struct msg *m)
 {
     struct edge *edge = feed->edge;
-    buf_reset(&edge->scratch);
-    wire_add(&edge->scratch, format, m);
+    const struct buf *bytes = encoded(edge, format, m);
     uint32_t exclude = 0;
-    if (edge->scratch.failed || exclusion_take(&edge->exclusions, msg_exclude(m), &exclude)) {
+    if (bytes->failed || exclusion_take(&edge->exclusions, msg_exclude(m), &exclude)) {
         ring_lose(feed->rings[format]);
         return 0;
     }
-    return ring_append(feed->rings[format], edge->config->edge_ring_bytes, edge->arrivals, m->seq, exclude, buf_slice(&edge->scratch));
+    return ring_append(feed->rings[format], edge->config->edge_ring_bytes, edge->arrivals, m->seq, exclude, buf_slice(bytes));
 }
 
 bool feed_message(struct feed *feed, const struct msg *m)
 {
     size_t most = 0;
     bool appended = false;
-    if (!feed->unsure && m->prev > feed->last && m->prev > feed->began)
+    if (feed->watch != FEED_WATCHED)
+        return false;
+    if (!feed->unsure && !feed->is_pattern && m->prev > feed->last && m->prev > feed->began)
         feed_lose(feed);
     feed->unsure = false;
     feed->last = m->seq;

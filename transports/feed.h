@@ -1,4 +1,4 @@
-/* feed.h — a channel with subscribers on this edge: its rings, and whether the hub mails its messages.
+/* feed.h — a channel or pattern with subscribers on this edge: its rings, and whether the hub mails its messages.
  *
  * The first subscriber makes the feed and sends CALL_WATCH, the last one to leave sends CALL_UNWATCH; the feed is freed when
  * that was answered and nothing points to it. A subscriber that comes meanwhile watches again, behind the unwatch: letters
@@ -7,13 +7,18 @@
  *   UNWATCHED ─first subscriber─> ASKED ─answer─> WATCHED ─last one gone─> UNWATCHED     (no memory for the call: at a tick)
  *                                   └─ answer, nobody left ─> UNWATCHED
  *
- * Each message is checked by `prev` (EXACT.md 14), gets its arrival number, and is appended once to the ring of each wire
- * format that somebody reads. Patterns will be feeds too: a message then has several feeds and one arrival number.
+ * Each message gets its arrival number, is encoded once for each wire format that somebody reads, and is appended to the rings of
+ * its channel's feed and of each pattern's that matches: several feeds, one arrival number, by which a connection that reads several
+ * of them gets it once (flush.c). A feed that is not WATCHED yet has no part in it: what comes then was mailed for another feed, and
+ * is in the answer of the fetch that runs behind the watch.
+ *
+ * A channel's messages are checked by `prev` (EXACT.md 14). Those of a pattern are of many channels, some of them older than the feed and
+ * never seen by it, so `prev` proves nothing there; on one node LETTER_LOST tells every loss.
  *
  * Lifetime   a feed lives while it has subscribers, calls under way or holds (batch.h). A sub belongs to its connection and
  *            dies with feed_unsubscribe.
  * Threading  the edge's thread; `subscribers` is read by the hub.
- * Limits     one feed per channel subscribed to; rings: ring.h. */
+ * Limits     one feed per channel or pattern subscribed to; rings: ring.h. */
 #pragma once
 #include "hub/call.h"
 #include "transports/ring.h"
@@ -33,13 +38,15 @@ struct feed {
     uint64_t           last;                    /* number of the last message seen, in the edge's epoch */
     uint64_t           began;                   /* head at which watching began (EXACT.md 14) */
     uint64_t           seen, seen_bytes;        /* messages seen */
-    uint64_t           mark;                    /* scratch of whoever walks over feeds (batch.c, conn.c) */
+    uint64_t           mark;                    /* scratch of batch.c, UINT64_MAX in between: a reader wants what is above */
     uint64_t           hash;                    /* hash_bytes(name) */
     atomic_uint        subscribers;             /* written here, read by the hub too */
     uint32_t           holds;
     uint8_t            watch_calls;             /* under way */
     uint8_t            watch;                   /* enum feed_watch */
-    bool               unsure;                  /* messages were lost (EXACT.md 15): the next one's prev proves nothing */
+    bool               is_pattern : 1;          /* in edge->patterns */
+    bool               unsure     : 1;          /* messages were lost (EXACT.md 15): the next one's prev proves nothing */
+    bool               named      : 1;          /* scratch of conn.c: of names that may be there twice */
     uint8_t            name_len;
     char               name[];
 };
@@ -66,7 +73,7 @@ void         feed_unsubscribe(struct sub *sub);          /* from any place; free
 void         feed_hold(struct feed *feed);
 void         feed_release(struct feed *feed);
 
-/* A message of this channel came. Borrows it. True: so much is waiting that the edge should send before it takes more mail. */
+/* A message of this channel, or that this pattern matches, came; edge->arrivals is its number. Borrows it. True: so much is waiting that the edge should send before it takes more mail. */
 bool         feed_message(struct feed *feed, const struct msg *m);
 /* Readers that were at the end get their cursors, their connections become dirty. */
 void         feed_settle(struct feed *feed);

@@ -204,6 +204,12 @@ static uint64_t second_arrival(const struct heap *heap)
     return least;
 }
 
+/* A message of several feeds that an earlier send took from one of them: it had no room to pass over it in the others. */
+static bool had_before(const struct conn *conn, const struct place *p)
+{
+    return chunk_frame(p->chunk, p->index)->seq <= conn->position.seq;
+}
+
 static void load_merged(struct load *load, struct conn *conn)
 {
     size_t n = 0;
@@ -223,7 +229,7 @@ static void load_merged(struct load *load, struct conn *conn)
     }
     for (uint64_t last = 0; heap.n > 0 && !is_full(load);) {
         struct place *p = heap.at[0];
-        bool again = arrival_of(p) == last;
+        bool again = arrival_of(p) == last || had_before(conn, p);
         bool pass_over = again || leaves_out(load, p->chunk, p->index);
         if (!pass_over && !frame_fits(load, p->chunk, p->index))
             return;
@@ -239,8 +245,9 @@ static void load_rings(struct load *load, struct conn *conn)
     struct link *first = list_first(&conn->pending);
     if (!first)
         return;
-    if (first == conn->pending.prev)
-        load_ring(load, link_of(first, struct sub, pending_link));
+    struct sub *sub = link_of(first, struct sub, pending_link);
+    if (first == conn->pending.prev && chunk_frame(sub->reader.chunk, sub->reader.index)->seq > conn->position.seq)
+        load_ring(load, sub);
     else
         load_merged(load, conn);
 }

@@ -40,7 +40,7 @@ static void add_own(struct outset *outset, struct slice user)
 static int find_format(struct outset *outset, struct slice format)
 {
     if (format.len == 0)
-        outset->bare = outset->n == 1;
+        outset->bare = outset->n == 1 && !name_is_pattern(outset->names[0]);
     else if (slice_is(format, SLICE("bare")))
         outset->bare = true;
     else if (!slice_is(format, SLICE("envelope")))

@@ -2,7 +2,7 @@
  *
  *   ?channel=…, the token's `channels`, user.{user} of who has a user (where that is a channel name); each once, in this order
  *
- * A stream is bare when it was asked to be, or has one channel and was not asked to be anything else. Then the channel of a message
+ * A stream is bare when it was asked to be, or has one channel, no pattern, and was not asked to be anything else. Then the channel of a message
  * cannot be told, so the user's own channel, which nobody asked for, is left out.
  *
  * Lifetime   on the stack; names point into the request, the principal and the outset itself, which must not move; outset_fini.

@@ -70,10 +70,7 @@ static int check_channels(const struct edge *edge, const struct outset *outset, 
     int err = 0;
     if (outset->n == 0)
         return ERR_NO_CHANNEL;
-    if (outset->n > edge->config->limits_channels)
-        return ERR_TOO_MANY_CHANNELS;
-    for (size_t i = 0; i < outset->n && !err; i++)
-        err = channel_name_check(outset->names[i]);
+    err = subscriptions_check(edge->config, outset->names, outset->n, &(struct sub_set){ 0 });
     for (size_t i = 0; i < outset->n && !err; i++)
         err = principal_may(principal, OP_SUBSCRIBE, outset->names[i]);
     return err;
@@ -107,7 +104,7 @@ int stream_asks(const struct stream_request *request, const struct principal *pr
     bool asks = slice_is(request->presence, SLICE("true"));
     int err = asks || request->presence.len == 0 || slice_is(request->presence, SLICE("false")) ? 0 : ERR_BAD_FIELD;
     for (size_t i = 0; i < request->n_channels && asks && !err; i++)
-        err = principal_may(principal, OP_PRESENCE, request->channels[i]);
+        err = name_is_pattern(request->channels[i]) ? ERR_NO_PATTERN : principal_may(principal, OP_PRESENCE, request->channels[i]);
     if (!err)
         *ret_asks = asks;
     return err;

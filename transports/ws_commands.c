@@ -169,7 +169,7 @@ static int check_subscribed(const struct conn *conn, const struct names *names)
 {
     int err = 0;
     for (size_t i = 0; i < names->n && !err; i++) {
-        err = channel_name_check(names->slices[i]);
+        err = pattern_check(names->slices[i]);
         if (!err && !conn_is_subscribed(conn, names->slices[i]))
             err = ERR_NOT_SUBSCRIBED;
     }

@@ -42,7 +42,7 @@ static size_t put_in(struct slice pattern, struct slice user, char out[CHANNEL_N
 enum grant_fault grants_add(struct grants_builder *builder, int list, struct slice pattern)
 {
     char filled[CHANNEL_NAME_MAX];
-    if (list == GRANT_CHANNELS ? channel_name_check(pattern) : pattern_check(pattern))
+    if (pattern_check(pattern))
         return GRANT_NO_PATTERN;
     if (find_placeholder(pattern))
         pattern = slice(filled, put_in(pattern, builder->user, filled));

@@ -26,7 +26,7 @@ struct grants_builder {
     size_t       n;
 };
 
-/* GRANT_CHANNELS takes channel names only. No memory is told by grants_take. */
+/* No memory is told by grants_take. */
 enum grant_fault grants_add(struct grants_builder *builder, int list, struct slice pattern);
 struct grants   *grants_take(struct grants_builder *builder);      /* malloc'ed; NULL: no memory */
 void             grants_builder_fini(struct grants_builder *builder);

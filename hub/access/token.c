@@ -65,7 +65,7 @@ static bool grant(struct reading *r, const char *from, int list, struct slice pa
                      "{user} is not the last thing)\n", from, list_name(list), (int)pattern.len, pattern.at);
         return true;
     case GRANT_NO_PATTERN:
-        buf_addf(r->why, "`%s.%s` has an item that is no %s", from, list_name(list), list == GRANT_CHANNELS ? "channel name" : "pattern");
+        buf_addf(r->why, "`%s.%s` has an item that is no %s", from, list_name(list), list == GRANT_CHANNELS ? "channel name or pattern" : "pattern");
         return false;
     case GRANT_TOO_MANY:
         buf_addf(r->why, "the token grants more than %d patterns, roles included", GRANTS_MAX);

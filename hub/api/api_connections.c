@@ -102,8 +102,9 @@ void api_list_connections(struct api_request *r)
     struct slice channel = api_list_value(r, "channel", &problem), user = api_list_value(r, "user", &problem);
     struct slice cursor = api_list_value(r, "cursor", &problem);
     uint64_t after = connection_parse(cursor);
-    if (channel.len > 0 && channel_name_check(channel))
-        problem_add(&problem, "channel", ERR_BAD_CHANNEL, NULL);
+    int err = channel.len > 0 ? pattern_check(channel) : 0;
+    if (err)
+        problem_add(&problem, "channel", err, NULL);
     if (cursor.len > 0 && !after)
         problem_add(&problem, "cursor", ERR_BAD_POSITION, "not a cursor of this list");
     if (problem.n > 0) {
@@ -214,7 +215,7 @@ static int take_name(void *arg, struct slice value)
     if (err)
         return err;
     list->names[list->n] = slice(scratch->at + before, scratch->len - before);
-    return channel_name_check(list->names[list->n++]);
+    return pattern_check(list->names[list->n++]);
 }
 
 static void read_names(struct name_list *list, const struct body_reader *body, const char *name)
@@ -222,7 +223,7 @@ static void read_names(struct name_list *list, const struct body_reader *body, c
     struct slice value = api_body_find(body, name);
     int err = value.at ? json_array_each(value, take_name, list) : 0;
     if (err)
-        problem_add(body->problem, name, err, err == ERR_BAD_FIELD ? "an array of channel names" : NULL);
+        problem_add(body->problem, name, err, err == ERR_BAD_FIELD ? "an array of channel names and patterns" : NULL);
 }
 
 static void changed(struct call *call)

@@ -50,24 +50,34 @@ bool name_segment(struct slice *rest, struct slice *ret_segment)
     return true;
 }
 
+static int segment_check(struct slice segment, bool is_last)
+{
+    int err = 0;
+    if (slice_is(segment, SLICE("*")))
+        return 0;
+    if (slice_is(segment, SLICE("**")))
+        return is_last ? 0 : ERR_STARS_INSIDE;
+    for (size_t i = 0; i < segment.len; i++)
+        if (segment.at[i] == '*')
+            err = ERR_STAR_IN_SEGMENT;
+        else if (!channel_byte(segment.at[i]))
+            return ERR_BAD_CHANNEL;
+    return err;
+}
+
 int pattern_check(struct slice pattern)
 {
     struct slice rest = pattern, segment;
+    int first = 0;
     if (pattern.len == 0 || pattern.len > CHANNEL_NAME_MAX)
         return ERR_BAD_CHANNEL;
     while (name_segment(&rest, &segment)) {
-        if (slice_is(segment, SLICE("*")))
-            continue;
-        if (slice_is(segment, SLICE("**"))) {
-            if (rest.at)
-                return ERR_BAD_CHANNEL;
-            continue;
-        }
-        for (size_t i = 0; i < segment.len; i++)
-            if (!channel_byte(segment.at[i]))
-                return ERR_BAD_CHANNEL;
+        int err = segment_check(segment, !rest.at);
+        if (err == ERR_BAD_CHANNEL)
+            return err;
+        first = first ? first : err;
     }
-    return 0;
+    return first;
 }
 
 bool pattern_matches(struct slice pattern, struct slice name)

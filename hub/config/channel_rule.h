@@ -49,8 +49,9 @@ const struct channel_rule *config_channel_rule(const struct config *config, stru
 /* Of all rules that channels matching `pattern` may have: the one with the strictest lag.policy, among equal ones that with the least
  * lag.bytes (EXACT.md 16). An exact name is a pattern: then it is config_channel_rule's. Never NULL. */
 const struct channel_rule *config_pattern_rule(const struct config *config, struct slice pattern);
-/* May a channel that matches have history? An exact name is a pattern too. */
+/* May a channel that matches have history? Have none? An exact name is a pattern too. */
 bool config_pattern_keeps(const struct config *config, struct slice pattern);
+bool config_pattern_loses(const struct config *config, struct slice pattern);
 /* May somebody without credentials use every channel that matches, as far as the rules say? */
 bool config_pattern_anonymous(const struct config *config, struct slice pattern);
 /* Which section does the channel's rule come from, and what does it say? For people: carillon check-config --channel. */

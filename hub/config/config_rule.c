@@ -211,14 +211,17 @@ const struct channel_rule *config_pattern_rule(const struct config *config, stru
     return strictest;
 }
 
-bool config_pattern_keeps(const struct config *config, struct slice pattern)
+static bool any_possible(const struct config *config, struct slice pattern, bool keeps)
 {
     size_t at = 0;
     for (const struct channel_rule *rule; (rule = next_possible(config, pattern, &at));)
-        if (rule_keeps(rule))
+        if (rule_keeps(rule) == keeps)
             return true;
     return false;
 }
+
+bool config_pattern_keeps(const struct config *config, struct slice pattern) { return any_possible(config, pattern, true); }
+bool config_pattern_loses(const struct config *config, struct slice pattern) { return any_possible(config, pattern, false); }
 
 bool config_pattern_anonymous(const struct config *config, struct slice pattern)
 {

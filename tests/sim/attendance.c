@@ -197,7 +197,7 @@ void attendance_asked(struct listener *r, int c)
 
 void attendance_begun(struct listener *r, int c)
 {
-    for (int person = 1; person < PERSONS; person++)
+    for (int person = 1; person < PERSONS && !is_a_pattern(c); person++)
         r->parts[c].members.when_begun[person] = r->sim->attendance.members[c][person].events;
 }
 

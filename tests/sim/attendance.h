@@ -57,6 +57,6 @@ void attendance_at_rest(struct attendance_model *model);
 
 /* Of clients. */
 void attendance_asked(struct listener *listener, int channel);
-void attendance_begun(struct listener *listener, int channel);
+void attendance_begun(struct listener *listener, int channel);      /* of a pattern there is nothing to know */
 void attendance_told(struct listener *listener, int channel, const char *user, bool joined);
 void attendance_changed(struct listener *listener, int channel);

@@ -51,7 +51,7 @@ static int64_t latest_time_ms(const struct sim *sim, const struct beginning *beg
 }
 
 /* What is kept still was kept when it was asked for. */
-static bool is_behind(const struct model *model, const struct beginning *beginning, size_t at, uint8_t mask, uint64_t begin)
+static bool is_behind(const struct model *model, const struct beginning *beginning, size_t at, uint16_t mask, uint64_t begin)
 {
     const struct model_msg *m = &model->msgs[at];
     uint32_t above = 0;
@@ -64,40 +64,27 @@ static bool is_behind(const struct model *model, const struct beginning *beginni
         return m->time_ms < latest_time_ms(model->sim, beginning);
     default:
         for (size_t i = at + 1; i < model->n; i++)
-            above += model->msgs[i].seq > begin && model->msgs[i].fate == DONE && (mask & 1 << model->msgs[i].channel);
+            above += model->msgs[i].seq > begin && model->msgs[i].fate == DONE && (names_channels(mask) & 1 << model->msgs[i].channel);
         return above >= beginning->since.count;
     }
 }
 
-void beginning_told(struct listener *r, int c, uint8_t mask, const struct beginning *beginning, struct position p)
+void beginning_told(struct listener *r, int c, uint16_t mask, const struct beginning *beginning, struct position p)
 {
     const struct model *model = &r->sim->model;
     struct part *part = &r->parts[c];
-    for (size_t i = model->unkept; i < model->n && model->msgs[i].seq <= p.seq; i++)
-        sim_check(r->sim, model->msgs[i].channel != c || !model->msgs[i].kept || is_behind(model, beginning, i, mask, p.seq),
+    for (size_t i = model->unkept_before; i < model->n && model->msgs[i].seq <= p.seq; i++)
+        sim_check(r->sim, !name_matches(c, model->msgs[i].channel) || !model->msgs[i].kept || is_behind(model, beginning, i, mask, p.seq),
                   "listener %d: since=%s begins %s behind %lu, but %lu is kept", r->number, beginning->text, channel_names[c], p.seq, model->msgs[i].seq);
-    part->head_when_told = model->head;
-    if (beginning->from != FETCH_LATEST && part->excused < model->channels[c].dropped)
-        part->excused = model->channels[c].dropped;
+    part->head_when_told = part->unkept = model->head;
+    if (beginning->from != FETCH_LATEST && part->excused < model_dropped(model, c))
+        part->excused = model_dropped(model, c);
 }
 
-uint64_t beginning_excuses(const struct listener *r, int c, uint64_t upto)
+bool beginning_excuses(const struct listener *r, const struct part *part, const struct model_msg *m)
 {
     const struct model *model = &r->sim->model;
-    const struct part *part = &r->parts[c];
-    uint64_t excused = 0;
-    for (size_t i = 0; i < model->n && model->msgs[i].seq <= part->head_when_told; i++) {
-        const struct model_msg *m = &model->msgs[i];
-        if (m->channel != c || m->fate != DONE)
-            continue;
-        const struct model_msg *next = model_next(model, c, 0, m->seq, UINT64_MAX);
-        bool was_newest = !next || next->seq > part->head_when_asked;
-        if (!was_newest)
-            continue;
-        if (m->seq > upto)
-            return upto;      /* this one comes yet, or comes now */
-        if (model_excludes(m, r->client) || m->seq <= model->channels[c].dropped)
-            excused = m->seq;
-    }
-    return excused;
+    if (part->beginning.from != FETCH_LATEST || part->came & 1 << m->channel || m->seq > part->head_when_told)
+        return false;
+    return m->seq <= model->channels[m->channel].dropped || model_next(model, m->channel, 0, m->seq, part->head_when_told) != NULL;
 }

@@ -21,7 +21,7 @@ struct beginning {
 
 /* One of the forms, but for a position. */
 struct beginning beginning_choose(struct sim *sim);
-/* It has been read that this channel, and those of `mask` with it, begin behind `p`. */
-void     beginning_told(struct listener *listener, int channel, uint8_t mask, const struct beginning *beginning, struct position p);
-/* Up to which number (at most `upto`) nothing of the channel needs to come. */
-uint64_t beginning_excuses(const struct listener *listener, int channel, uint64_t upto);
+/* It has been read that this name (its number is `c`), and those of `mask` with it, begin behind `p`. */
+void beginning_told(struct listener *r, int c, uint16_t mask, const struct beginning *beginning, struct position p);
+/* It began with the newest message of each channel, and this one need not be among those and what came after them. */
+bool beginning_excuses(const struct listener *r, const struct part *part, const struct model_msg *m);

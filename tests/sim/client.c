@@ -12,9 +12,9 @@
 void listener_init(struct listener *r, struct sim *sim, int number, enum listener_kind kind)
 {
     *r = (struct listener){ .sim = sim, .number = number, .kind = kind, .appetite = 1 << 20 };
-    r->wanted = (uint8_t)(1 + dice(sim, (1 << CHANNELS) - 1));
-    if (kind == READ_SSE_BARE || chance(sim, 300))
-        r->wanted = (uint8_t)(1 << dice(sim, CHANNELS));
+    r->wanted = some_names(sim);
+    if (kind == READ_SSE_BARE || chance(sim, 300) || r->wanted == 0)
+        r->wanted = (uint16_t)(1 << dice(sim, NAMES));
     if (kind == READ_WS && chance(sim, 200))
         r->wanted = 0;
     r->person = (uint8_t)one_of(sim, 0, 0, 1, 1, 2);
@@ -25,7 +25,7 @@ static void forget_connection(struct listener *r)
 {
     for (size_t i = 0; i < r->n_say; i++)
         buf_fini(&r->say[i].text);
-    r->n_say = r->n_awaits = 0;
+    r->n_say = r->n_awaits = r->n_read = 0;
     buf_reset(&r->in);
     r->line = NULL;
     r->come_back_ms = r->sim->mono_ms + (int64_t)dice(r->sim, 400);
@@ -35,6 +35,7 @@ void listener_fini(struct listener *r)
 {
     forget_connection(r);
     buf_fini(&r->in);
+    free(r->read);
 }
 
 /* ---- connecting ---- */
@@ -64,19 +65,19 @@ static void choose_credentials(struct listener *r)
     struct sim *sim = r->sim;
     bool ends = !sim->settling && chance(sim, 200);
     struct credentials credentials = {
-        .person = r->person, .named = r->kind != READ_SSE_BARE && chance(sim, 200) ? (uint8_t)(1 << dice(sim, CHANNELS)) : 0,
+        .person = r->person, .named = r->kind != READ_SSE_BARE && chance(sim, 200) ? (uint16_t)(1 << dice(sim, NAMES)) : 0,
         .expires_ms = ends ? (sim->wall_ms / 1000 + 1 + (int64_t)dice(sim, 10)) * 1000 : INT64_MAX,
     };
     if (r->kind != READ_SSE_BARE)
         r->wanted |= credentials.named | person_channel(r->person);
-    credentials.grants = r->wanted | credentials.named | person_channel(r->person) | (uint8_t)dice(sim, 1 << CHANNELS);
+    credentials.grants = r->wanted | credentials.named | person_channel(r->person) | some_names(sim);
     if (chance(sim, 300))
-        credentials.grants = UINT8_MAX;
+        credentials.grants = UINT16_MAX;
     rights_begin(r, &credentials, r->wanted);
 }
 
 /* What its credentials bring beside what the URL names. */
-static uint8_t unasked(const struct listener *r)
+static uint16_t unasked(const struct listener *r)
 {
     const struct credentials *credentials = &r->rights.credentials;
     return r->kind == READ_SSE_BARE ? 0 : credentials->named | person_channel(credentials->person);
@@ -84,14 +85,14 @@ static uint8_t unasked(const struct listener *r)
 
 static void begin_connection(struct listener *r)
 {
-    bool asks = r->asks = chance(r->sim, 400);
     choose_credentials(r);
+    bool asks = r->asks = chance(r->sim, 400) && !has_pattern(r->wanted & ~unasked(r));
     choose_position(r);
     r->welcomed = r->begun = r->ended = r->closed = r->gap_open = r->fallen = false;
     r->gapped = 0;
     r->next_ref = 1;
     r->last = r->resumes && r->asked.epoch == r->sim->model.epoch && r->wanted ? r->asked : (struct position){ 0, 0 };
-    for (int c = 0; c < CHANNELS; c++) {
+    for (int c = 0; c < NAMES; c++) {
         bool of_url = r->wanted & 1 << c;
         r->parts[c] = (struct part){ .state = of_url ? PART_LIVE : PART_OUT, .of_url = of_url };
         if (of_url && r->last.epoch)
@@ -105,12 +106,12 @@ static void begin_connection(struct listener *r)
 
 static struct conn *open_conn(struct listener *r, struct edge *edge)
 {
-    struct slice channels[CHANNELS];
+    struct slice channels[NAMES];
     char text[POSITION_TEXT];
     const struct credentials *credentials = &r->rights.credentials;
     struct principal *principal = credentials_principal(r->sim, credentials);
     struct stream_request request = { .channels = channels, .has_position = r->resumes, .identified = true, .principal = principal };
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (r->wanted & ~unasked(r) & 1 << c)
             channels[request.n_channels++] = slice_of(channel_names[c]);
     request.client = slice_of(client_names[r->client]);
@@ -149,13 +150,13 @@ void listener_connect(struct listener *r)
 /* What it will ask for when it is back: PROTOCOL.md, "subscribe". */
 static void remember(struct listener *r)
 {
-    for (int c = 0; c < CHANNELS; c++) {
+    for (int c = 0; c < NAMES; c++) {
         const struct part *part = &r->parts[c];
         if (!r->welcomed || (part->of_url && !part->subscribed))
             continue;
-        r->wanted &= (uint8_t)~(1 << c);
+        r->wanted &= (uint16_t)~(1 << c);
         if (part->state == PART_LIVE || (part->state == PART_ASKED && part->had))
-            r->wanted |= (uint8_t)(1 << c);
+            r->wanted |= (uint16_t)(1 << c);
         if (r->wanted & r->rights.given & 1 << c)
             happened(given_back);
         if ((part->state == PART_ASKED && part->since && part->beginning.from == FETCH_NOW) || part->state == PART_REPLAY) {
@@ -242,20 +243,20 @@ static struct buf *say(struct listener *r, const char *type, unsigned answers)
 
 static struct await *newest_await(struct listener *r) { return &r->awaits[r->n_awaits - 1]; }
 
-static uint8_t parts_in(const struct listener *r, enum part_state state)
+static uint16_t parts_in(const struct listener *r, enum part_state state)
 {
-    uint8_t mask = 0;
-    for (int c = 0; c < CHANNELS; c++)
+    uint16_t mask = 0;
+    for (int c = 0; c < NAMES; c++)
         if (r->parts[c].state == state)
-            mask |= (uint8_t)(1 << c);
+            mask |= (uint16_t)(1 << c);
     return mask;
 }
 
-static void add_channels(struct buf *out, uint8_t mask)
+static void add_channels(struct buf *out, uint16_t mask)
 {
     const char *comma = "";
     buf_add_str(out, ",\"channels\":[");
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c) {
             buf_addf(out, "%s\"%s\"", comma, channel_names[c]);
             comma = ",";
@@ -264,10 +265,10 @@ static void add_channels(struct buf *out, uint8_t mask)
 }
 
 static struct said *newest_said(struct listener *r)   { return &r->say[r->n_say - 1]; }
-static unsigned bits(uint8_t mask) { return (unsigned)__builtin_popcount(mask); }
+static unsigned bits(uint16_t mask) { return (unsigned)__builtin_popcount(mask); }
 
 /* `from`: of a position; else `beginning` says where. */
-static void say_subscribe(struct listener *r, uint8_t mask, const struct beginning *beginning, const struct position *from)
+static void say_subscribe(struct listener *r, uint16_t mask, const struct beginning *beginning, const struct position *from)
 {
     struct buf *out = say(r, "subscribe", bits(mask));
     add_channels(out, mask);
@@ -278,11 +279,11 @@ static void say_subscribe(struct listener *r, uint8_t mask, const struct beginni
         position_print(text, *from);
         buf_addf(out, ",\"since\":\"%s\"", text);
     }
-    bool asks = chance(r->sim, 400);
+    bool asks = chance(r->sim, 400) && !has_pattern(mask);
     buf_add_str(out, asks ? ",\"presence\":true}" : "}");
     newest_said(r)->what = SAYS_SUBSCRIBE;
     newest_said(r)->mask = mask;
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c) {
             r->parts[c] = (struct part){ .state = PART_ASKED, .since = from || beginning->from != FETCH_NOW, .ref = newest_await(r)->ref,
                                          .beginning = *beginning, .together = mask, .head_when_asked = r->sim->model.head };
@@ -310,7 +311,7 @@ static struct position some_position(struct listener *r)
 
 static void act_subscribe(struct listener *r)
 {
-    uint8_t mask = parts_in(r, PART_OUT) & (uint8_t)dice(r->sim, 1 << CHANNELS);
+    uint16_t mask = parts_in(r, PART_OUT) & some_names(r->sim);
     struct beginning beginning = chance(r->sim, 250) ? beginning_choose(r->sim) : (struct beginning){ 0 };
     struct position from = some_position(r);
     if (mask)
@@ -319,10 +320,10 @@ static void act_subscribe(struct listener *r)
 
 static void act_again(struct listener *r)
 {
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (r->again[c].wants && r->parts[c].state == PART_OUT && r->n_say < SAY_MAX - 1 && r->n_awaits < AWAIT_MAX - 1) {
             r->again[c].wants = false;
-            say_subscribe(r, (uint8_t)(1 << c), &(struct beginning){ 0 }, &r->again[c].since);
+            say_subscribe(r, (uint16_t)(1 << c), &(struct beginning){ 0 }, &r->again[c].since);
         } else if (r->again[c].wants && r->parts[c].state != PART_OUT) {
             r->again[c].wants = false;
         }
@@ -330,9 +331,9 @@ static void act_again(struct listener *r)
 
 static void act_unsubscribe(struct listener *r)
 {
-    uint8_t beginning = parts_in(r, PART_REPLAY) | parts_in(r, PART_ASKED), mask = parts_in(r, PART_LIVE) & (uint8_t)dice(r->sim, 1 << CHANNELS);
+    uint16_t beginning = parts_in(r, PART_REPLAY) | parts_in(r, PART_ASKED), mask = parts_in(r, PART_LIVE) & (uint16_t)dice(r->sim, 1 << NAMES);
     if (beginning && (!mask || chance(r->sim, 500)))
-        mask = beginning & (uint8_t)-beginning;      /* alone: if the command is refused, this one is gone */
+        mask = beginning & (uint16_t)-beginning;      /* alone: if the command is refused, this one is gone */
     if (!mask)
         return;
     struct buf *out = say(r, "unsubscribe", bits(mask));
@@ -340,7 +341,7 @@ static void act_unsubscribe(struct listener *r)
     buf_add_char(out, '}');
     newest_said(r)->what = SAYS_UNSUBSCRIBE;
     newest_said(r)->mask = mask;
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c) {
             r->parts[c].was_asked = r->parts[c].state == PART_ASKED;
             r->parts[c].had |= r->parts[c].state == PART_LIVE;
@@ -375,9 +376,12 @@ static void act_history(struct listener *r)
 
 static void act_badly(struct listener *r)
 {
-    switch (dice(r->sim, 3)) {
+    switch (dice(r->sim, 4)) {
     case 0:
         buf_add_str(say(r, "subscribe", 1), ",\"channels\":[\"fine\",\"not fine\"]}");
+        break;
+    case 2:
+        buf_add_str(say(r, "subscribe", 1), ",\"channels\":[\"fine.*\",\"not.**.fine\"]}");
         break;
     case 1:
         buf_add_str(say(r, "no such thing", 1), "}");

@@ -33,13 +33,67 @@ static bool is_live(const struct part *part)
     return part->state == PART_LIVE || ((part->state == PART_ASKED || part->state == PART_LEAVING) && part->had);
 }
 
-/* Everything acknowledged of the channel up to here must have been read by now. */
+/* Has the connection had it, unmarked? */
+static bool was_read(const struct listener *r, uint64_t seq)
+{
+    size_t low = 0, high = r->n_read;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (r->read[middle] < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < r->n_read && r->read[low] == seq;
+}
+
+static void note_read(struct listener *r, uint64_t seq)
+{
+    if (r->n_read == r->cap_read) {
+        r->cap_read = r->cap_read ? 2 * r->cap_read : 64;
+        r->read = realloc(r->read, r->cap_read * sizeof *r->read);
+        if (!r->read)
+            abort();
+    }
+    r->read[r->n_read++] = seq;
+}
+
+static bool keeps(const struct listener *r, int c) { return model_keeps(model_of(r), c); }
+/* It may have had history when the hub answered, or not. */
+static bool turned(const struct listener *r, int c) { return model_turned(model_of(r), c); }
+
+/* Of a channel without history, or that may have had none, and not behind where that was last said. EXACT.md 7. */
+static bool is_unkept(const struct listener *r, const struct part *part, const struct model_msg *m)
+{
+    return m->seq <= part->unkept && (!keeps(r, m->channel) || turned(r, m->channel));
+}
+
+static void excuse_unkept(struct listener *r, int c) { r->parts[c].unkept = model_of(r)->head; }
+
+/* A gap says why it is not there, or where it began does. */
+static bool is_excused(const struct listener *r, const struct part *part, const struct model_msg *m)
+{
+    if (beginning_excuses(r, part, m) || is_unkept(r, part, m))
+        return true;
+    return m->seq <= part->skipped || (m->seq <= part->excused && m->seq <= model_of(r)->channels[m->channel].dropped);
+}
+
+/* The first acknowledged message of this name after `after` that no gap excuses, or NULL. */
+static const struct model_msg *first_missing(const struct listener *r, int c, uint64_t after, uint64_t upto)
+{
+    const struct model_msg *m = model_next(model_of(r), c, r->client, after, upto);
+    while (m && is_excused(r, &r->parts[c], m))
+        m = model_next(model_of(r), c, r->client, m->seq, upto);
+    return m;
+}
+
+/* Everything acknowledged of the channel or pattern up to here must have been read by now, for whichever of its subscriptions. */
 static void account(struct listener *r, int c, uint64_t upto)
 {
     struct part *part = &r->parts[c];
-    if (part->beginning.from == FETCH_LATEST)
-        part->excused = larger(part->excused, beginning_excuses(r, c, upto));
-    const struct model_msg *m = model_next(model_of(r), c, r->client, larger(part->checked, part->excused), upto);
+    const struct model_msg *m = first_missing(r, c, part->checked, upto);
+    while (m && was_read(r, m->seq))
+        m = first_missing(r, c, m->seq, upto);
     check(r, !m,
           "message %lu of %s was acknowledged and never came; everything up to %lu was said to have come, last seen of it %lu",
           m->seq, channel_names[c], upto, part->checked);
@@ -48,7 +102,7 @@ static void account(struct listener *r, int c, uint64_t upto)
 
 static void account_all(struct listener *r, uint64_t upto)
 {
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (is_live(&r->parts[c]))
             account(r, c, upto);
 }
@@ -77,59 +131,102 @@ static const struct model_msg *check_msg(const struct listener *r, struct positi
     return m;
 }
 
-static bool keeps(const struct listener *r, int c) { return model_keeps(model_of(r), c); }
-/* It may have had history when the hub answered, or not. */
-static bool turned(const struct listener *r, int c) { return model_of(r)->channels[c].turned; }
-
 /* EXACT.md 9: the gap's position is the number just before the first message that follows it. */
 static void close_gap(struct listener *r, uint64_t seq)
 {
-    for (int c = 0; c < CHANNELS && r->gap_open; c++) {
+    for (int c = 0; c < NAMES && r->gap_open; c++) {
         const struct part *part = &r->parts[c];
         uint64_t after = larger(part->checked, r->last.seq);
-        if (!keeps(r, c) || turned(r, c))
-            after = larger(after, part->excused);
         const struct model_msg *m = is_live(part) ? model_next(model_of(r), c, r->client, after, seq - 1) : NULL;
+        while (m && is_unkept(r, part, m))
+            m = model_next(model_of(r), c, r->client, m->seq, seq - 1);
         check(r, !m, "after the gap at %lu came %lu, but %lu of %s lies between", r->last.seq, seq, m->seq, channel_names[c]);
     }
     r->gap_open = false;
 }
 
+/* The subscriptions that a message that came is for. */
+static unsigned wanting(const struct listener *r, struct position p, const struct model_msg *m, bool *ret_pattern)
+{
+    unsigned n = 0;
+    bool leaving = false;
+    *ret_pattern = true;
+    for (int c = 0; c < NAMES; c++) {
+        const struct part *part = &r->parts[c];
+        if (!name_matches(c, m->channel))
+            continue;
+        leaving |= part->state == PART_LEAVING;
+        n += is_live(part) && p.seq > part->checked;
+        *ret_pattern &= is_a_pattern(c) || !is_live(part);
+    }
+    check(r, n > 0 || leaving, "message %lu of %s, which is not subscribed to, or had been accounted for", p.seq, channel_names[m->channel]);
+    return n;
+}
+
+/* Behind the first message of a channel nothing more of it is missing; of a pattern's other channels it may be. */
+static void end_excuses(struct listener *r, struct position p, const struct model_msg *m)
+{
+    for (int c = 0; c < NAMES; c++) {
+        struct part *part = &r->parts[c];
+        if (!is_live(part) || !name_matches(c, m->channel))
+            continue;
+        part->came |= (uint16_t)(1 << m->channel);
+        if (!is_a_pattern(c) || p.seq >= larger(part->excused, part->skipped))
+            part->excused = part->skipped = 0;
+    }
+}
+
 static void on_unmarked(struct listener *r, struct position p, const struct model_msg *m)
 {
-    struct part *part = &r->parts[m->channel];
-    check(r, is_live(part) || part->state == PART_LEAVING, "message %lu of %s, which is not subscribed to", p.seq,
-          channel_names[m->channel]);
+    bool by_pattern;
+    unsigned n = wanting(r, p, m, &by_pattern);
     check(r, r->begun, "message %lu before the stream has begun", p.seq);
     check(r, r->last.epoch != p.epoch || p.seq > r->last.seq, "message %lu comes again or too late", p.seq);
-    check(r, p.seq > part->checked, "message %lu of %s, which had been accounted for up to %lu", p.seq,
-          channel_names[m->channel], part->checked);
     close_gap(r, p.seq);
     account_all(r, p.seq - 1);
-    part->checked = p.seq;
-    part->excused = 0;
-    part->beginning.from = FETCH_NOW;
+    note_read(r, p.seq);
+    end_excuses(r, p, m);
+    account_all(r, p.seq);
     if (r->resumes && p.seq <= r->head_at_begin)
         happened(after_replay);
+    if (n > 1)
+        happened(overlaps);
+    if (n > 0 && by_pattern)
+        happened(by_pattern);
     move_to(r, p);
 }
 
+/* True: the replay of this name had to bring it now. */
+static bool replays(struct listener *r, int c, struct position p, const struct model_msg *m)
+{
+    struct part *part = &r->parts[c];
+    if (part->state != PART_REPLAY || p.seq <= part->from.seq)
+        return false;
+    const struct model_msg *between = first_missing(r, c, part->from.seq, p.seq - 1);
+    check(r, !between, "marked message %lu of %s came, but not %lu", p.seq, channel_names[c], between->seq);
+    part->from = p;
+    part->came |= (uint16_t)(1 << m->channel);
+    if (!is_a_pattern(c) || p.seq >= part->excused)
+        part->excused = 0;
+    return true;
+}
+
+/* One replay at a time goes on, of one or several names. */
 static void on_marked(struct listener *r, struct position p, const struct model_msg *m)
 {
-    struct part *part = &r->parts[m->channel];
-    check(r, part->state == PART_REPLAY || part->state == PART_LEAVING, "marked message %lu of %s without a replay", p.seq,
-          channel_names[m->channel]);
+    bool wanted = false, leaving = false;
+    int ref = 0;
     happened(messages_marked);
-    if (part->state == PART_LEAVING)
-        return;
-    check(r, p.seq > part->from.seq, "marked message %lu of %s comes again", p.seq, channel_names[m->channel]);
-    if (part->beginning.from == FETCH_LATEST)
-        part->excused = larger(part->excused, beginning_excuses(r, m->channel, p.seq - 1));
-    const struct model_msg *between = model_next(model_of(r), m->channel, r->client, larger(part->from.seq, part->excused), p.seq - 1);
-    check(r, !between, "marked message %lu of %s came, but not %lu", p.seq, channel_names[m->channel], between->seq);
-    part->from = p;
-    part->excused = 0;
-    part->beginning.from = FETCH_NOW;
+    for (int c = 0; c < NAMES; c++) {
+        struct part *part = &r->parts[c];
+        check(r, part->state != PART_REPLAY || ref == 0 || ref == part->ref, "two replays at a time, %d and %d", ref, part->ref);
+        ref = part->state == PART_REPLAY ? part->ref : ref;
+        if (name_matches(c, m->channel)) {
+            wanted |= replays(r, c, p, m);
+            leaving |= part->state == PART_LEAVING;
+        }
+    }
+    check(r, wanted || leaving, "marked message %lu of %s without a replay, or again", p.seq, channel_names[m->channel]);
 }
 
 void on_message(struct listener *r, struct position p, int channel, uint32_t tag, bool marked)
@@ -155,38 +252,37 @@ static bool lag_may_skip(const struct listener *r)
 static void begin_unkept(struct listener *r, int c, bool resumable)
 {
     check(r, turned(r, c) || resumable == keeps(r, c), "%s is resumable: %d", channel_names[c], resumable);
-    if (!resumable)
-        r->parts[c].excused = model_of(r)->head;
+    excuse_unkept(r, c);
 }
 
 /* On a stream that had begun: history must have lost something, or a lag rule or a channel without history explains it. */
 static bool live_gap_is_right(const struct listener *r, int c)
 {
     struct position p = { model_of(r)->epoch, r->parts[c].checked };
-    return !keeps(r, c) || turned(r, c) || model_may_gap(model_of(r), c, p) || lag_may_skip(r);
+    return model_loses(model_of(r), c) || turned(r, c) || model_may_gap(model_of(r), c, p) || lag_may_skip(r);
 }
 
 static void excuse(struct listener *r, int c, struct position gap)
 {
     struct part *part = &r->parts[c];
-    part->excused = larger(model_of(r)->channels[c].dropped, r->begun && lag_may_skip(r) ? gap.seq : 0);
-    if (!keeps(r, c) || turned(r, c))
-        part->excused = model_of(r)->head;
+    part->excused = model_dropped(model_of(r), c);
+    part->skipped = r->begun && lag_may_skip(r) ? gap.seq : 0;
+    excuse_unkept(r, c);
     part->gapped = true;
 }
 
-static void on_first_gap(struct listener *r, struct position p, bool epoch, uint8_t mask)
+static void on_first_gap(struct listener *r, struct position p, bool epoch, uint16_t mask)
 {
     bool other_epoch = r->asked.epoch != model_of(r)->epoch;
     check(r, r->resumes, "a gap, although no position was given");
     check(r, r->gapped == 0, "two gaps before the stream begins");
     check(r, !epoch || other_epoch || r->asked.seq > r->head_when_asked, "a gap of reason epoch");
     check(r, epoch || !other_epoch, "a gap of reason history, but the epoch is new");
-    for (int c = 0; c < CHANNELS; c++) {
+    for (int c = 0; c < NAMES; c++) {
         bool told = mask & 1 << c, wanted = r->wanted & 1 << c;
         check(r, turned(r, c) || !epoch || told == (wanted && keeps(r, c)), "a gap of reason epoch for %x of %x", mask, r->wanted);
-        if (wanted && (turned(r, c) || !keeps(r, c)))
-            r->parts[c].excused = model_of(r)->head;
+        if (wanted)
+            excuse_unkept(r, c);
         check(r, turned(r, c) || !told || epoch || model_may_gap(model_of(r), c, r->asked),
               "a gap for %s, of which nothing after the position was dropped", channel_names[c]);
     }
@@ -197,7 +293,7 @@ static void on_first_gap(struct listener *r, struct position p, bool epoch, uint
         happened(gap_epoch);
     else
         happened(gap_nonsense);
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (epoch)
             r->parts[c].checked = 0;
     if (epoch)
@@ -205,11 +301,11 @@ static void on_first_gap(struct listener *r, struct position p, bool epoch, uint
     check(r, epoch || p.seq >= r->asked.seq, "the gap is at %lu", p.seq);
 }
 
-static void on_live_gap(struct listener *r, struct position p, bool epoch, uint8_t mask)
+static void on_live_gap(struct listener *r, struct position p, bool epoch, uint16_t mask)
 {
     check(r, !epoch, "a gap of reason epoch in the middle of a stream");
     check(r, p.seq >= r->last.seq, "the gap goes back to %lu", p.seq);
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c) {
             check(r, is_live(&r->parts[c]) || r->parts[c].state == PART_LEAVING, "a gap for %s", channel_names[c]);
             check(r, live_gap_is_right(r, c), "a gap for %s, of which nothing was dropped", channel_names[c]);
@@ -217,28 +313,26 @@ static void on_live_gap(struct listener *r, struct position p, bool epoch, uint8
     happened(gap_live);
 }
 
-static void on_marked_gap(struct listener *r, bool epoch, uint8_t mask)
+static void on_marked_gap(struct listener *r, bool epoch, uint16_t mask)
 {
     happened(gap_marked);
-    for (int c = 0; c < CHANNELS; c++) {
+    for (int c = 0; c < NAMES; c++) {
         struct part *part = &r->parts[c];
         if (!(mask & 1 << c) || part->state == PART_LEAVING)
             continue;
         check(r, part->since && (part->state == PART_ASKED || part->state == PART_REPLAY), "a marked gap for %s",
               channel_names[c]);
-        check(r, epoch || model_may_gap(model_of(r), c, part->from) || !keeps(r, c) || turned(r, c),
+        check(r, epoch || model_may_gap(model_of(r), c, part->from) || model_loses(model_of(r), c) || turned(r, c),
               "a marked gap for %s after %lu, of which nothing was dropped", channel_names[c], part->from.seq);
         check(r, !epoch || part->from.epoch != model_of(r)->epoch || part->future, "a marked gap for %s of reason epoch",
               channel_names[c]);
         excuse(r, c, (struct position){ 0, 0 });
-        if (keeps(r, c) && !turned(r, c))
-            part->excused = model_of(r)->channels[c].dropped;
         if (epoch)
             part->from = (struct position){ model_of(r)->epoch, 0 };
     }
 }
 
-void on_gap(struct listener *r, struct position p, bool epoch, uint8_t mask, bool marked)
+void on_gap(struct listener *r, struct position p, bool epoch, uint16_t mask, bool marked)
 {
     sim_trace(r->sim, "listener %d: %sgap %s at %lu.%lu for %x", r->number, marked ? "marked " : "",
               epoch ? "epoch" : "history", p.epoch,
@@ -253,7 +347,7 @@ void on_gap(struct listener *r, struct position p, bool epoch, uint8_t mask, boo
         on_live_gap(r, p, epoch, mask);
     else
         on_first_gap(r, p, epoch, mask);
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c)
             excuse(r, c, p);
     account_all(r, p.seq);
@@ -291,12 +385,12 @@ static void begin(struct listener *r)
         happened(resumed_whole);
 }
 
-void on_ready(struct listener *r, struct position p, uint8_t recovered, uint8_t resumable, uint8_t mask)
+void on_ready(struct listener *r, struct position p, uint16_t recovered, uint16_t resumable, uint16_t mask)
 {
     sim_trace(r->sim, "listener %d: ready at %lu.%lu", r->number, p.epoch, p.seq);
     check(r, !r->begun, "ready twice");
     check(r, mask == r->wanted, "ready for %x, not %x", mask, r->wanted);
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c) {
             check_beginning(r, c, p, recovered & 1 << c, resumable & 1 << c);
             r->parts[c].subscribed = true;
@@ -316,7 +410,7 @@ void on_welcome(struct listener *r, struct position p)
         return;     /* where it was; if that is not where it begins, a gap says so */
     check_position(r, p);
     bool any_turned = false;
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         any_turned |= turned(r, c);
     if (r->resumes && model_keeps_any(model_of(r), r->wanted) && !any_turned)
         check(r, false, "welcome moves the position to %lu.%lu before a gap was told", p.epoch, p.seq);
@@ -327,7 +421,7 @@ void on_welcome(struct listener *r, struct position p)
 
 static bool all_begun(const struct listener *r)
 {
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (r->parts[c].of_url && !r->parts[c].subscribed)
             return false;
     return true;
@@ -422,9 +516,10 @@ void on_replayed(struct listener *r, int c, struct position p)
     check(r, part->state == PART_REPLAY, "the end of a replay of %s, which has none", channel_names[c]);
     check(r, p.seq >= part->from.seq, "the replay of %s ends at %lu, before %lu", channel_names[c], p.seq, part->from.seq);
     happened(replays);
+    const struct model_msg *missing = first_missing(r, c, part->from.seq, p.seq);
+    check(r, !missing, "the replay of %s ends at %lu, but %lu did not come", channel_names[c], p.seq, missing->seq);
     part->state = PART_LIVE;
-    part->checked = part->from.seq;
-    account(r, c, p.seq);
+    part->checked = p.seq;
     part->beginning.from = FETCH_NOW;
     part->excused = 0;
     part->gapped = false;
@@ -529,7 +624,7 @@ void on_published(struct listener *r, int ref, struct position p, int channel)
 /* Nothing has changed by it: what it has is what it was told. */
 static void on_too_late(struct listener *r, int ref)
 {
-    for (int c = 0; c < CHANNELS; c++) {
+    for (int c = 0; c < NAMES; c++) {
         struct part *part = &r->parts[c];
         bool asked = part->state == PART_ASKED && part->ref == ref, leaves = part->state == PART_LEAVING && part->leave_ref == ref;
         if (part->ref == ref)
@@ -568,7 +663,7 @@ static bool is_slow(const struct listener *r)
         return false;
     if (r->sim->config.lag_bytes > 0)
         return true;
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (r->parts[c].state != PART_OUT && live_gap_is_right(r, c))
             return true;
     return false;
@@ -603,7 +698,7 @@ bool listener_is_quiet(const struct listener *r)
 {
     if (!r->line || !r->begun || r->ended || r->n_awaits > 0 || r->n_say > 0 || r->line->net.len > 0)
         return false;
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (r->parts[c].state == PART_ASKED || r->parts[c].state == PART_REPLAY || r->parts[c].state == PART_LEAVING ||
             r->again[c].wants)
             return false;

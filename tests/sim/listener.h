@@ -26,7 +26,7 @@ enum part_state {
     PART_LEAVING,      /* unsubscribe is sent */
 };
 
-/* One channel of a connection. */
+/* One channel or pattern of a connection. */
 struct part {
     uint8_t         state;
     bool            of_url, subscribed;
@@ -36,10 +36,13 @@ struct part {
     bool            was_asked;    /* in PART_LEAVING: `subscribed` had not been read; it may or may not come */
     struct position from;         /* that position; in PART_REPLAY what has been read */
     struct beginning beginning;   /* when it was asked without a position; FETCH_NOW: it has begun */
-    uint8_t         together;     /* the channels of that subscribe */
+    uint16_t        together;     /* the names in that subscribe */
+    uint16_t        came;         /* the channels of which something has come for it */
     uint64_t        head_when_asked, head_when_told;      /* then: around the fetch that told where it begins */
     uint64_t        checked;      /* everything up to here is accounted for */
-    uint64_t        excused;      /* a gap was told: what is missing up to here is the gap's */
+    uint64_t        excused;      /* a gap was told: what is missing up to here, and gone, is the gap's */
+    uint64_t        unkept;       /* what is missing up to here of channels without history is nobody's gap, or a gap was told */
+    uint64_t        skipped;      /* a gap was told of what need not be gone: what is missing up to here is the gap's */
     struct told_members members;
     int             ref;          /* of the subscribe */
     int             leave_ref;    /* of the unsubscribe */
@@ -60,7 +63,8 @@ struct await {
 enum saying { SAYS_ANYTHING, SAYS_SUBSCRIBE, SAYS_UNSUBSCRIBE };
 struct said {
     struct buf text;
-    uint8_t    what, mask;        /* enum saying; channels */
+    uint8_t    what;              /* enum saying */
+    uint16_t   mask;              /* names */
     int        ref;
 };
 
@@ -70,13 +74,13 @@ struct listener {
     struct sim      *sim;
     int              number;
     enum listener_kind kind;
-    uint8_t          wanted;             /* channels of its URL, one bit each, and of its credentials */
+    uint16_t         wanted;             /* names in its URL, one bit each, and of its credentials */
     uint8_t          client;             /* index in client_names; several have the same */
     uint8_t          person;             /* whose credentials it comes with */
     bool             has_position;
     bool             asks;               /* to be told of the members of the channels of its URL */
     struct position  stored;             /* what it will come back with */
-    struct { bool wants; struct position since; } again[CHANNELS];   /* replays that were cut */
+    struct { bool wants; struct position since; } again[NAMES];   /* replays that were cut */
     size_t           appetite;           /* how many bytes it reads at a time; 0: stuck */
     bool             silent;             /* does not answer pings */
     int64_t          come_back_ms;
@@ -88,11 +92,13 @@ struct listener {
     uint64_t         head_at_begin;
     struct beginning beginning;          /* without a position */
     bool             resumes, welcomed, begun, ended, closed;
-    uint8_t          gapped;             /* channels of the gap before ready */
+    uint16_t         gapped;             /* names in the gap before ready */
     bool             fallen;             /* it was live and is catching up */
     bool             gap_open;           /* a gap was told and no message has followed */
     struct position  last;               /* last position told; epoch 0: none */
-    struct part      parts[CHANNELS];
+    struct part      parts[NAMES];
+    uint64_t        *read;               /* numbers of the unmarked messages, growing */
+    size_t           n_read, cap_read;
     struct rights    rights;             /* of this connection, as its edge must see them */
     int              next_ref;
     struct buf       in;                 /* bytes not parsed yet */
@@ -115,10 +121,9 @@ void listener_answered(struct listener *listener, int ref, unsigned answers);
 bool listener_is_quiet(const struct listener *listener);       /* connected, begun, nothing is under way */
 void listener_at_rest(struct listener *listener);              /* everything has been sent: it must know everything */
 
-/* What was read, for the two parsers. `mask`: one bit for each channel. */
-enum { NO_CHANNEL = -1 };
-void on_ready(struct listener *listener, struct position p, uint8_t recovered, uint8_t resumable, uint8_t mask);
-void on_gap(struct listener *listener, struct position p, bool epoch, uint8_t mask, bool marked);
+/* What was read, for the two parsers. `mask`: one bit for each name. */
+void on_ready(struct listener *listener, struct position p, uint16_t recovered, uint16_t resumable, uint16_t mask);
+void on_gap(struct listener *listener, struct position p, bool epoch, uint16_t mask, bool marked);
 void on_message(struct listener *listener, struct position p, int channel, uint32_t tag, bool marked);
 void on_expiring(struct listener *listener, const char *expires);
 void on_position(struct listener *listener, struct position p);

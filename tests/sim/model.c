@@ -4,17 +4,7 @@
 
 #include <stdlib.h>
 
-const char *const channel_names[CHANNELS] = { "a", "b.1", "b.2", "room/5", "x:y", "user.ann", "user.bob", "long.name.of.a.channel.with.many.segments" };
-
 const char *const client_names[CLIENTS + 1] = { "", "tab", "page:2", "a.client.id.of.some.length-0123456789" };
-
-int channel_by_name(struct slice name)
-{
-    for (int c = 0; c < CHANNELS; c++)
-        if (slice_is(name, slice_of(channel_names[c])))
-            return c;
-    return -1;
-}
 
 static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
@@ -24,12 +14,34 @@ static const struct channel_rule *rule_of(const struct model *model, int c) { re
 
 static bool keeps(const struct channel_rule *rule) { return rule->history_size > 0 && rule->history_ttl_ms > 0 && rule->history_bytes > 0; }
 
-bool model_keeps(const struct model *model, int channel) { return keeps(rule_of(model, channel)); }
-
-bool model_keeps_any(const struct model *model, uint8_t mask)
+bool model_keeps(const struct model *model, int name)
 {
     for (int c = 0; c < CHANNELS; c++)
+        if (name_matches(name, c) && keeps(rule_of(model, c)))
+            return true;
+    return false;
+}
+
+bool model_loses(const struct model *model, int name)
+{
+    for (int c = 0; c < CHANNELS; c++)
+        if (name_matches(name, c) && !keeps(rule_of(model, c)))
+            return true;
+    return false;
+}
+
+bool model_keeps_any(const struct model *model, uint16_t mask)
+{
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c && model_keeps(model, c))
+            return true;
+    return false;
+}
+
+bool model_turned(const struct model *model, int name)
+{
+    for (int c = 0; c < CHANNELS; c++)
+        if (name_matches(name, c) && model->channels[c].turned)
             return true;
     return false;
 }
@@ -56,10 +68,10 @@ const struct model_msg *model_find(const struct model *model, uint64_t seq)
 
 bool model_excludes(const struct model_msg *m, int client) { return m->exclude && m->exclude == client; }
 
-const struct model_msg *model_next(const struct model *model, int channel, int client, uint64_t after, uint64_t upto)
+const struct model_msg *model_next(const struct model *model, int name, int client, uint64_t after, uint64_t upto)
 {
     for (size_t i = first_above(model, after); i < model->n && model->msgs[i].seq <= upto; i++)
-        if (model->msgs[i].channel == channel && model->msgs[i].fate == DONE) {
+        if (name_matches(name, model->msgs[i].channel) && model->msgs[i].fate == DONE) {
             if (!model_excludes(&model->msgs[i], client))
                 return &model->msgs[i];
             happened(excluded);
@@ -72,19 +84,39 @@ bool model_is_foreign(const struct model *model, struct position p)
     return p.epoch != model->epoch || p.seq > model->head;
 }
 
-bool model_must_gap(const struct model *model, int channel, struct position p)
+uint64_t model_dropped(const struct model *model, int name)
 {
-    if (!model_keeps(model, channel))
-        return false;
-    return model_is_foreign(model, p) || p.seq < model->channels[channel].dropped;
+    uint64_t dropped = 0;
+    for (int c = 0; c < CHANNELS; c++)
+        if (name_matches(name, c) && model_keeps(model, c))
+            dropped = larger(dropped, model->channels[c].dropped);
+    return dropped;
 }
 
-bool model_may_gap(const struct model *model, int channel, struct position p)
+/* A channel that the hub has forgotten might have been any that a pattern matches. */
+uint64_t model_dropped_most(const struct model *model, int name)
 {
-    const struct model_channel *ch = &model->channels[channel];
-    if (!model_keeps(model, channel))
+    uint64_t most = is_a_pattern(name) ? model->floor : 0;
+    for (int c = 0; c < CHANNELS; c++) {
+        const struct model_channel *ch = &model->channels[c];
+        if (name_matches(name, c) && model_keeps(model, c))
+            most = larger(most, larger(ch->dropped, ch->known ? ch->born : model->floor));
+    }
+    return most;
+}
+
+bool model_must_gap(const struct model *model, int name, struct position p)
+{
+    if (!model_keeps(model, name))
         return false;
-    return model_must_gap(model, channel, p) || p.seq < (ch->known ? ch->born : model->floor);
+    return model_is_foreign(model, p) || p.seq < model_dropped(model, name);
+}
+
+bool model_may_gap(const struct model *model, int name, struct position p)
+{
+    if (!model_keeps(model, name))
+        return false;
+    return model_is_foreign(model, p) || p.seq < model_dropped_most(model, name);
 }
 
 uint64_t model_oldest_kept(const struct model *model)
@@ -194,7 +226,7 @@ static void be_born(struct model *model, int c)
 {
     struct model_channel *ch = &model->channels[c];
     if (!ch->known)
-        ch->born = model_keeps(model, c) ? model->floor : larger(model->floor, model->unkept);
+        ch->born = model->floor;
     ch->known = true;
 }
 
@@ -397,26 +429,43 @@ static void on_stored(struct model *model, const struct seen_letter *seen)
 
 /* ---- fetches: EXACT.md 3, 5, 6, 9, 13 ---- */
 
-static void check_gap(const struct model *model, const struct fetch_call *f, uint8_t *ret_mask)
+/* Nothing above it may be missing without a gap. False: anything may. */
+static bool promised_after(const struct model *model, const struct fetch_call *f, struct position *ret_after)
+{
+    *ret_after = f->from == FETCH_AFTER ? f->after : (struct position){ model->epoch, f->whole_after };
+    return f->from == FETCH_AFTER || (f->from == FETCH_LATEST && f->whole_after > 0);
+}
+
+/* What is at or below the position asked for may be said to be less: it makes no difference. */
+static void check_dropped(const struct model *model, const struct fetch_call *f, const struct fetch_channel *channel, int name)
+{
+    struct position after;
+    uint64_t least = model_dropped(model, name), most = model_dropped_most(model, name);
+    bool matters = !is_a_pattern(name) || (promised_after(model, f, &after) && !model_is_foreign(model, after) && least > after.seq);
+    if (!model_keeps(model, name))
+        return;
+    sim_check(model->sim, (!matters || channel->dropped >= least) && channel->dropped <= most, "%s has dropped %lu, not %lu",
+              channel_names[name], channel->dropped, least);
+}
+
+static void check_gap(const struct model *model, const struct fetch_call *f, uint16_t *ret_mask)
 {
     const struct sim *sim = model->sim;
     bool foreign = f->from == FETCH_AFTER && model_is_foreign(model, f->after), any = false;
+    struct position after;
+    bool promises = promised_after(model, f, &after);
     *ret_mask = 0;
     for (size_t i = 0; i < f->n_channels; i++) {
-        int c = channel_by_name(f->channels[i].name);
-        const struct model_channel *ch = &model->channels[c];
+        int c = name_find(f->channels[i].name);
         bool incomplete = f->channels[i].incomplete;
         sim_check(sim, !(*ret_mask & 1 << c), "a fetch names %s twice", channel_names[c]);
-        *ret_mask |= (uint8_t)(1 << c);
-        uint64_t dropped = f->channels[i].dropped, most = larger(ch->dropped, ch->known ? ch->born : model->floor);
-        sim_check(sim, !model_keeps(model, c) || (dropped >= ch->dropped && dropped <= most), "%s has dropped %lu, not %lu", channel_names[c], dropped,
-                  ch->dropped);
-        bool must = f->from == FETCH_AFTER && model_must_gap(model, c, f->after);
-        bool may = f->from == FETCH_AFTER && model_may_gap(model, c, f->after);
+        *ret_mask |= (uint16_t)(1 << c);
+        check_dropped(model, f, &f->channels[i], c);
+        bool must = promises && model_must_gap(model, c, after), may = promises && model_may_gap(model, c, after);
         sim_check(sim, incomplete || !must, "no gap for %s after %lu.%lu; %lu was dropped, now is %lu", channel_names[c],
-                  f->after.epoch, f->after.seq, ch->dropped, model->head);
-        sim_check(sim, !incomplete || may, "a gap for %s after %lu.%lu, but only %lu was dropped (born %lu, floor %lu)",
-                  channel_names[c], f->after.epoch, f->after.seq, ch->dropped, ch->born, model->floor);
+                  f->after.epoch, f->after.seq, model_dropped(model, c), model->head);
+        sim_check(sim, !incomplete || may, "a gap for %s after %lu.%lu, but only %lu was dropped (at most %lu, floor %lu)",
+                  channel_names[c], f->after.epoch, f->after.seq, model_dropped(model, c), model_dropped_most(model, c), model->floor);
         if (incomplete && !must)
             happened(gap_maybe);
         sim_check(sim, f->channels[i].resumable == model_keeps(model, c), "resumable is wrong");
@@ -427,7 +476,7 @@ static void check_gap(const struct model *model, const struct fetch_call *f, uin
 }
 
 /* The newest `count` of these channels begin with it, if it is kept: it has fewer than that many above it. */
-static bool is_among_newest(const struct model *model, const struct fetch_call *f, uint8_t mask, size_t at)
+static bool is_among_newest(const struct model *model, const struct fetch_call *f, uint16_t mask, size_t at)
 {
     uint32_t above = 0;
     for (size_t i = at + 1; i < model->n && above < f->count; i++)
@@ -435,21 +484,21 @@ static bool is_among_newest(const struct model *model, const struct fetch_call *
     return above < f->count;
 }
 
-static bool is_newest_of_channel(const struct model *model, size_t at)
+static bool is_newest_of_channel(const struct model *model, uint64_t upto, size_t at)
 {
-    for (size_t i = at + 1; i < model->n; i++)
+    for (size_t i = at + 1; i < model->n && model->msgs[i].seq <= upto; i++)
         if (model->msgs[i].kept && model->msgs[i].channel == model->msgs[at].channel)
             return false;
     return true;
 }
 
-static bool is_asked_for(const struct model *model, const struct fetch_call *f, uint8_t mask, size_t at)
+static bool is_asked_for(const struct model *model, const struct fetch_call *f, uint16_t mask, size_t at)
 {
     const struct model_msg *m = &model->msgs[at];
     bool is_after = model_is_foreign(model, f->after) || m->seq > f->after.seq;
     switch (f->from) {
     case FETCH_AFTER:  return is_after;
-    case FETCH_LATEST: return is_after && is_newest_of_channel(model, at);
+    case FETCH_LATEST: return is_after && is_newest_of_channel(model, f->whole_after ? f->whole_after : UINT64_MAX, at);
     case FETCH_COUNT:  return is_among_newest(model, f, mask, at);
     case FETCH_TIME:   return m->time_ms >= f->time_ms;
     default:           return f->from == FETCH_ALL;
@@ -457,9 +506,11 @@ static bool is_asked_for(const struct model *model, const struct fetch_call *f, 
 }
 
 /* The messages are a beginning of all that is kept and asked for; ret_next: what would come next, or NULL. */
-static void check_msgs(const struct model *model, const struct fetch_call *f, uint8_t mask, const struct model_msg **ret_next)
+static void check_msgs(const struct model *model, const struct fetch_call *f, uint16_t names, const struct model_msg **ret_next)
 {
     size_t at = 0, bytes = 0;
+    uint16_t mask = names_channels(names);
+    bool by_log = names != mask;      /* it may look at messages of other channels only, and then has more */
     *ret_next = NULL;
     for (size_t i = 0; i < model->n && f->from != FETCH_NOW; i++) {
         const struct model_msg *m = &model->msgs[i];
@@ -474,23 +525,36 @@ static void check_msgs(const struct model *model, const struct fetch_call *f, ui
         at++;
     }
     sim_check(model->sim, at == f->n_msgs, "a fetch has %zu messages, history only %zu", f->n_msgs, at);
-    sim_check(model->sim, f->more == (*ret_next != NULL), "more is %d of a fetch from %d", f->more, (int)f->from);
+    sim_check(model->sim, by_log ? f->more || !*ret_next : f->more == (*ret_next != NULL), "more is %d of a fetch from %d", f->more, (int)f->from);
     sim_check(model->sim, bytes <= f->max_bytes || at == 1, "a fetch of %zu bytes, %zu were allowed", bytes, f->max_bytes);
     sim_check(model->sim, f->max_count == 0 || at <= f->max_count, "a fetch of %zu messages", at);
-    sim_check(model->sim, !f->more || at == f->max_count || bytes + (*ret_next)->size > f->max_bytes,
+    sim_check(model->sim, !f->more || by_log || at == f->max_count || bytes + (*ret_next)->size > f->max_bytes,
               "a fetch was cut too early");
+}
+
+/* How far an answer with more to come reaches: to its last message, or with patterns as far as it has looked. */
+static uint64_t reach_of_cut(const struct model *model, const struct fetch_call *f, uint16_t names, const struct model_msg *next)
+{
+    uint64_t last = f->n_msgs ? f->msgs[f->n_msgs - 1]->seq : 0, upto = f->upto.seq;
+    if (names == names_channels(names))
+        return last;
+    happened(looks_cut);
+    bool further = f->n_msgs > 0 || f->from != FETCH_AFTER || model_is_foreign(model, f->after) || upto > f->after.seq;
+    sim_check(model->sim, further && upto >= last && upto <= model->head, "a fetch with more to come, after %lu, reaches %lu", f->after.seq, upto);
+    sim_check(model->sim, !next || next->seq > upto, "a fetch has looked up to %lu, and not found %lu", upto, next->seq);
+    return upto;
 }
 
 static void check_fetch(const struct model *model, const struct fetch_call *f)
 {
     const struct sim *sim = model->sim;
     const struct model_msg *next;
-    uint8_t mask;
+    uint16_t mask;
     sim_check(sim, f->call.err == 0, "a fetch was answered %d", f->call.err);
     check_gap(model, f, &mask);
     check_msgs(model, f, mask, &next);
     bool foreign = f->from == FETCH_AFTER && model_is_foreign(model, f->after);
-    uint64_t upto = f->more ? f->msgs[f->n_msgs - 1]->seq : model->head, begin = f->after.seq;
+    uint64_t upto = f->more ? reach_of_cut(model, f, mask, next) : model->head, begin = f->after.seq;
     if (f->from == FETCH_NOW)
         begin = upto;
     else if (f->from != FETCH_AFTER || f->gap || foreign || !model_keeps_any(model, mask))
@@ -501,6 +565,8 @@ static void check_fetch(const struct model *model, const struct fetch_call *f)
     sim_check(sim, f->upto.epoch == model->epoch && f->upto.seq == larger(upto, begin), "a fetch reaches %lu.%lu, not %lu.%lu",
               f->upto.epoch, f->upto.seq, model->epoch, larger(upto, begin));
     happened(fetches);
+    if (mask != names_channels(mask))
+        happened(fetches_by_log);
     if (f->more)
         happened(fetches_cut);
     if (f->more && f->call.from != sim->writer.peer)
@@ -540,9 +606,11 @@ void model_before_turn(struct model *model, struct mailbox *box)
 
 static void on_watch(struct model *model, const struct watch_call *call, bool watched)
 {
-    int c = channel_by_name(call->channel);
-    be_born(model, c);
-    model->channels[c].watched[call->call.from] = watched;
+    int c = name_find(call->channel);
+    if (!is_a_pattern(c)) {
+        be_born(model, c);
+        model->channels[c].watched[call->call.from] = watched;
+    }
     sim_check(model->sim, call->call.err == 0, "watch was answered %d", call->call.err);
     sim_check(model->sim, !watched || (call->head.epoch == model->epoch && call->head.seq == model->head),
               "watch tells head %lu, not %lu", call->head.seq, model->head);

@@ -11,18 +11,17 @@
 #pragma once
 #include "hub/call.h"
 #include "hub/store.h"
+#include "tests/sim/names.h"
 #include "tests/sim/rules.h"
 
 #include <stdbool.h>
 
 struct attending;
 
-enum { CLIENTS = 3, CHANNELS = 8, PEERS = 8, LETTERS_MAX = 4096 };
+enum { CLIENTS = 3, PEERS = 8, LETTERS_MAX = 4096 };
 enum { UNANSWERED = 1 << 20 };                    /* what call->err is until the hub has answered */
 
-extern const char *const channel_names[CHANNELS];
 extern const char *const client_names[CLIENTS + 1];   /* chosen client ids; 0: none was chosen */
-int channel_by_name(struct slice name);           /* -1: none of them */
 
 enum fate { UNDER_WAY, DONE, FAILED };
 
@@ -97,13 +96,18 @@ void model_tick(struct model *model);
 
 /* NULL: no message of this epoch has the number. */
 const struct model_msg *model_find(const struct model *model, uint64_t seq);
-/* The first DONE message of the channel that is for this client, with a number above `after` and at most `upto`, or NULL. */
-const struct model_msg *model_next(const struct model *model, int channel, int client, uint64_t after, uint64_t upto);
+/* The first DONE message that this name stands for and that is for this client, with a number above `after` and at most `upto`, or NULL. */
+const struct model_msg *model_next(const struct model *model, int name, int client, uint64_t after, uint64_t upto);
 bool     model_excludes(const struct model_msg *m, int client);
 bool     model_is_foreign(const struct model *model, struct position p);
-bool     model_must_gap(const struct model *model, int channel, struct position p);
-bool     model_may_gap(const struct model *model, int channel, struct position p);
-bool     model_keeps(const struct model *model, int channel);             /* its rule keeps messages */
-bool     model_keeps_any(const struct model *model, uint8_t mask);        /* that of one of these channels does */
+/* Of a channel or pattern (EXACT.md 5, 6): what it has dropped, for certain; what it may have. */
+uint64_t model_dropped(const struct model *model, int name);
+uint64_t model_dropped_most(const struct model *model, int name);
+bool     model_must_gap(const struct model *model, int name, struct position p);
+bool     model_may_gap(const struct model *model, int name, struct position p);
+bool     model_keeps(const struct model *model, int name);                /* a rule of what it stands for keeps messages */
+bool     model_loses(const struct model *model, int name);                /* that of some of it does not */
+bool     model_keeps_any(const struct model *model, uint16_t mask);       /* that of one of these names does */
+bool     model_turned(const struct model *model, int name);               /* a rule of what it stands for began to, or ended */
 uint64_t model_oldest_kept(const struct model *model);                    /* UINT64_MAX: none */
 uint64_t model_newest_dropped(const struct model *model);

@@ -35,7 +35,7 @@ int object_int(const struct object *object, const char *member)
     return (int)n;
 }
 
-int object_channel(struct object *object) { return channel_by_name(slice_of(object_string(object, "channel"))); }
+int object_channel(struct object *object) { return name_find(slice_of(object_string(object, "channel"))); }
 
 uint32_t object_tag(struct object *object)
 {
@@ -48,7 +48,7 @@ uint32_t object_tag(struct object *object)
 
 struct channels {
     const char *flag;
-    uint8_t     mask;
+    uint16_t     mask;
 };
 
 static int add_channel(void *arg, struct slice value)
@@ -64,14 +64,14 @@ static int add_channel(void *arg, struct slice value)
     } else if (json_unquote(value, &name)) {
         counts = false;
     }
-    int c = channel_by_name(buf_slice(&name));
+    int c = name_find(buf_slice(&name));
     if (counts && c != NO_CHANNEL)
-        channels->mask |= (uint8_t)(1 << c);
+        channels->mask |= (uint16_t)(1 << c);
     buf_fini(&name);
     return 0;
 }
 
-uint8_t object_channels(const struct object *object, const char *flag)
+uint16_t object_channels(const struct object *object, const char *flag)
 {
     struct channels channels = { flag, 0 };
     struct slice array = object_get(object, "channels");

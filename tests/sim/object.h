@@ -20,4 +20,4 @@ int         object_channel(struct object *object);      /* `channel`; NO_CHANNEL
 /* The tag of the payload in `data` (writer.h). */
 uint32_t    object_tag(struct object *object);
 /* `channels`: an array of names, or of objects with a member channel; those alone whose member `flag` is true (NULL: all). */
-uint8_t     object_channels(const struct object *object, const char *flag);
+uint16_t     object_channels(const struct object *object, const char *flag);

@@ -30,26 +30,26 @@ static void answered(struct call *call)
     free(order);
 }
 
-static size_t put_names(struct slice *names, uint8_t mask)
+static size_t put_names(struct slice *names, uint16_t mask)
 {
     size_t n = 0;
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c)
             names[n++] = slice_of(channel_names[c]);
     return n;
 }
 
-static uint8_t any(struct sim *sim) { return (uint8_t)dice(sim, 1 << CHANNELS); }
+static uint16_t any(struct sim *sim) { return some_names(sim); }
 
-static uint8_t few(struct sim *sim)
+static uint16_t few(struct sim *sim)
 {
-    uint8_t mask = any(sim);
+    uint16_t mask = any(sim);
     return mask & any(sim);
 }
 
-static uint8_t many(struct sim *sim)
+static uint16_t many(struct sim *sim)
 {
-    uint8_t mask = any(sim);
+    uint16_t mask = any(sim);
     return mask | any(sim);
 }
 
@@ -60,8 +60,8 @@ static void want_channels(struct sim *sim, struct order *order)
     order->remove = chance(sim, 500) ? few(sim) : 0;
     order->errand.add = order->names;
     order->errand.n_add = put_names(order->names, order->add);
-    order->errand.remove = order->names + CHANNELS;
-    order->errand.n_remove = put_names(order->names + CHANNELS, order->remove);
+    order->errand.remove = order->names + NAMES;
+    order->errand.n_remove = put_names(order->names + NAMES, order->remove);
 }
 
 static void want_closed(struct sim *sim, struct order *order)

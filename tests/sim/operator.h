@@ -17,8 +17,8 @@ struct order {
     struct errand_call errand;     /* first */
     struct operator   *operator;
     uint8_t            person;     /* of an order to a user's connections */
-    uint8_t            add, remove;
-    struct slice       names[2 * CHANNELS];
+    uint16_t            add, remove;
+    struct slice       names[2 * NAMES];
     struct credentials credentials;
     size_t             done;       /* connections, as the reference has seen it */
 };

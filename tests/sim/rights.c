@@ -16,11 +16,11 @@ static const char *const persons[PERSONS] = { "", "ann", "bob" };
 static const char *const own_channels[PERSONS] = { "", "user.ann", "user.bob" };
 
 const char *person_name(int person) { return persons[person]; }
-uint8_t person_channel(int person)  { return person ? (uint8_t)(1 << channel_by_name(slice_of(own_channels[person]))) : 0; }
+uint16_t person_channel(int person)  { return person ? (uint16_t)(1 << channel_by_name(slice_of(own_channels[person]))) : 0; }
 
-static void grant(struct grants_builder *builder, int list, uint8_t mask)
+static void grant(struct grants_builder *builder, int list, uint16_t mask)
 {
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c)
             grants_add(builder, list, slice_of(channel_names[c]));
 }
@@ -49,9 +49,9 @@ static struct conn *open_conn(const struct listener *r)
     return conn && conn->conn_state == CONN_OPEN ? conn : NULL;
 }
 
-static void notify(struct listener *r, uint8_t mask, enum notice what)
+static void notify(struct listener *r, uint16_t mask, enum notice what)
 {
-    for (int c = 0; c < CHANNELS; c++)
+    for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c) {
             struct notices *notices = &r->rights.notices[c];
             sim_check(r->sim, notices->n < NOTICES_MAX, "more notices than the simulation has room for");
@@ -67,32 +67,32 @@ static void have_credentials(struct listener *r, const struct credentials *crede
         rights->lives_ms[rights->n_lives++ % LIVES_MAX] = credentials->expires_ms;
 }
 
-void rights_begin(struct listener *r, const struct credentials *credentials, uint8_t has)
+void rights_begin(struct listener *r, const struct credentials *credentials, uint16_t has)
 {
     r->rights = (struct rights){ .has = has };
     have_credentials(r, credentials);
 }
 
-const char *rights_subscribe(struct listener *r, uint8_t mask)
+const char *rights_subscribe(struct listener *r, uint16_t mask)
 {
     struct rights *rights = &r->rights;
-    for (int c = 0; c < CHANNELS; c++) {
+    for (int c = 0; c < NAMES; c++) {
         if (mask & rights->has & 1 << c)
             return "already_subscribed";
-        if (mask & ~rights->credentials.grants & 1 << c)
+        if (mask & ~names_covered(rights->credentials.grants) & 1 << c)
             return "forbidden";
     }
     rights->has |= mask;
     return NULL;
 }
 
-const char *rights_unsubscribe(struct listener *r, uint8_t mask)
+const char *rights_unsubscribe(struct listener *r, uint16_t mask)
 {
     struct rights *rights = &r->rights;
     if (mask & ~rights->has)
         return "not_subscribed";
-    rights->has &= (uint8_t)~mask;
-    rights->given &= (uint8_t)~mask;
+    rights->has &= (uint16_t)~mask;
+    rights->given &= (uint16_t)~mask;
     return NULL;
 }
 
@@ -114,14 +114,14 @@ void rights_told(struct listener *r, int c)
 static void change_channels(struct listener *r, const struct order *order)
 {
     struct rights *rights = &r->rights;
-    uint8_t begins = order->add & (uint8_t)~rights->has, ends;
+    uint16_t begins = order->add & (uint16_t)~rights->has, ends;
     notify(r, begins, NOTICE_BEGAN);
     rights->has |= order->add;
     rights->given |= order->add;
     ends = order->remove & rights->has;
     notify(r, ends, NOTICE_REMOVED);
-    rights->has &= (uint8_t)~ends;
-    rights->given &= (uint8_t)~ends;
+    rights->has &= (uint16_t)~ends;
+    rights->given &= (uint16_t)~ends;
     counts[COUNT_given] += (unsigned)__builtin_popcount(begins);
     counts[COUNT_taken] += (unsigned)__builtin_popcount(ends);
 }
@@ -130,10 +130,10 @@ static void renew(struct listener *r, const struct order *order)
 {
     struct rights *rights = &r->rights;
     have_credentials(r, &order->credentials);
-    uint8_t ends = rights->has & (uint8_t)~(rights->given | rights->credentials.grants);
+    uint16_t ends = rights->has & (uint16_t)~(rights->given | names_covered(rights->credentials.grants));
     notify(r, ends, NOTICE_FORBIDDEN);
-    rights->has &= (uint8_t)~ends;
-    uint8_t begins = (rights->credentials.named | person_channel(rights->credentials.person)) & (uint8_t)~rights->has;
+    rights->has &= (uint16_t)~ends;
+    uint16_t begins = (rights->credentials.named | person_channel(rights->credentials.person)) & (uint16_t)~rights->has;
     if (r->kind == READ_SSE_BARE)
         begins = 0;
     notify(r, begins, NOTICE_BEGAN);
@@ -279,7 +279,7 @@ void rights_after_tick(struct sim *sim, int e)
 
 void rights_at_rest(const struct listener *r)
 {
-    for (int c = 0; c < CHANNELS; c++) {
+    for (int c = 0; c < NAMES; c++) {
         bool has = r->rights.has & 1 << c;
         sim_check(r->sim, r->rights.notices[c].n == 0, "listener %d was not told all that happened to %s", r->number, channel_names[c]);
         sim_check(r->sim, conn_is_subscribed(r->line->conn, slice_of(channel_names[c])) == has, "listener %d is %ssubscribed to %s", r->number,

@@ -26,8 +26,8 @@ enum { PERSONS = 3, NOTICES_MAX = 64, LIVES_MAX = 16 };
 /* A token. Its holder is nobody, or one of two. */
 struct credentials {
     uint8_t person;            /* 0: no user */
-    uint8_t grants;            /* channels it may subscribe to, its own among them */
-    uint8_t named;             /* those it is subscribed to at once */
+    uint16_t grants;           /* names it may subscribe to, and all that these cover; its own among them */
+    uint16_t named;            /* those it is subscribed to at once */
     int64_t expires_ms;        /* wall clock; INT64_MAX: never */
 };
 
@@ -40,22 +40,22 @@ struct notices {
 
 struct rights {
     struct credentials credentials;
-    uint8_t            has, given;      /* channels; those of them that an operator gave */
+    uint16_t            has, given;      /* channels; those of them that an operator gave */
     bool               closed;          /* by order */
     bool               unsure;          /* it closed in a turn in which an order may have come before that or not */
-    struct notices     notices[CHANNELS];      /* of each channel */
+    struct notices     notices[NAMES];      /* of each channel */
     int64_t            lives_ms[LIVES_MAX];     /* ends of all credentials it has had */
     size_t             n_lives;
 };
 
 const char       *person_name(int person);
-uint8_t           person_channel(int person);      /* its bit; 0: none */
+uint16_t           person_channel(int person);      /* its bit; 0: none */
 struct principal *credentials_principal(const struct sim *sim, const struct credentials *credentials);
 
-void rights_begin(struct listener *listener, const struct credentials *credentials, uint8_t has);
+void rights_begin(struct listener *listener, const struct credentials *credentials, uint16_t has);
 /* The edge runs such a command now. NULL: it is done; else the code of the refusal. */
-const char *rights_subscribe(struct listener *listener, uint8_t mask);
-const char *rights_unsubscribe(struct listener *listener, uint8_t mask);
+const char *rights_subscribe(struct listener *listener, uint16_t mask);
+const char *rights_unsubscribe(struct listener *listener, uint16_t mask);
 /* What the client must be told next of this channel, and what behind it. */
 enum notice rights_next(const struct listener *listener, int channel, size_t at);
 void        rights_told(struct listener *listener, int channel);

@@ -87,6 +87,7 @@ static void choose_config(struct sim *sim)
     rules_choose(sim);
     sim->strict = *config;
     sim->strict.dev = false;
+    sim->look_at = (size_t)one_of(sim, 10, 30, 100, 1000000);
     sim->largest = (size_t)(chance(sim, 20) ? 60000 : 6000);
 }
 

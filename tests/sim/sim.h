@@ -53,6 +53,7 @@ struct sim {
     struct listener  listeners[LISTENERS_MAX];
     int              n_listeners;
     size_t           largest;        /* payload, in bytes */
+    size_t           look_at;        /* hub_look_at */
     struct errand_part *parts[ERRANDS_AT_ONCE];   /* in the mail that an edge takes now (rights.c), newest first */
     size_t           n_parts;
     unsigned         were_open;      /* listeners before it does, one bit each */

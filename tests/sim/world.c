@@ -41,6 +41,7 @@ static void open_as(struct sim *sim, bool clean, bool power)
     sim_trace(sim, "a hub begins: epoch %lu, next %lu, floor %lu, %zu rows", start.epoch, start.next, start.floor, image->n);
     sim->hub = hub_new(settings, &sim->clock, has_store(sim) ? &sim->disk.port : NULL, start);
     sim_check(sim, sim->hub, "no hub");
+    hub_look_at(sim->hub, sim->look_at);
     for (size_t i = 0; i < image->n; i++)
         sim_check(sim, hub_restore(sim->hub, image->rows[i]) == 0, "a row cannot be restored");
     for (size_t i = 0; i < image->n_keys; i++)

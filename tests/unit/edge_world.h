@@ -171,6 +171,7 @@ static void run_fetch(struct fetch_call *call)
         struct channel_model *ch = channel(call->channels[i].name);
         bool incomplete = call->from == FETCH_AFTER && (foreign || call->after.seq < ch->dropped);
         call->channels[i].resumable = world->resumable;
+        call->channels[i].loses = !world->resumable;
         call->channels[i].dropped = ch->dropped;
         call->channels[i].incomplete = incomplete && world->resumable;
         if (call->channels[i].incomplete)

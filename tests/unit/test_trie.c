@@ -160,7 +160,7 @@ static void the_longest_names_and_patterns_are_walked_to_their_ends(void **state
         pattern[i] = i % 2 ? '.' : '*';
     pattern[CHANNEL_NAME_MAX - 1] = 'a';
     pattern[CHANNEL_NAME_MAX] = '\0';
-    assert_int_equal(pattern_check(slice_of(pattern)), ERR_BAD_CHANNEL);      /* `*a` is no segment */
+    assert_int_equal(pattern_check(slice_of(pattern)), ERR_STAR_IN_SEGMENT);      /* `*a` is no segment */
     pattern[CHANNEL_NAME_MAX - 1] = '\0';
     assert_int_equal(pattern_check(slice_of(pattern)), 0);
     assert_int_equal(trie_add(&trie, slice_of(name), &dots), 0);

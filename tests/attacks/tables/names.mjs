@@ -1,7 +1,8 @@
 // tables/names.mjs — names and positions. Two tables, one line a case.
 //
 // names:     [what it is, name (one character a byte), good?]   as a path segment, in the query of /sse and /ws, in a subscribe;
-//            bad: 400 bad_channel, 4100, error bad_channel. A string in a list is written as it is, with a percent that encodes
+//            false: 400 bad_channel, 4100, error bad_channel; 'pattern': good, but bad_channel in a path; 'bad_pattern': likewise there,
+//            and that code instead where channels are subscribed to. A string in a list is written as it is, with a percent that encodes
 //            nothing: bad in a path, and itself in a query (URL Standard, "application/x-www-form-urlencoded parsing").
 // positions: [what it is, text]    as Last-Event-ID, last_event_id= and, those with a dot, since=; E stands for the hub's epoch. Never
 //            an HTTP error and never a refusal: a gap of reason `epoch` first, then the stream (PROTOCOL.md §2, rule 4).
@@ -11,9 +12,22 @@ export const names = [
     ['a space', 'a b', false],
     ['a quote', 'a"b', false],
     ['a backslash', 'a\\b', false],
-    ['a star', 'a*', false],
-    ['only a star', '*', false],
-    ['two stars', 'a.**', false],
+    ['a star that is no segment', 'a*', 'bad_pattern'],
+    ['a star before letters', 'a.*b', 'bad_pattern'],
+    ['three stars', 'a.***', 'bad_pattern'],
+    ['two stars in the middle', 'a.**.b', 'bad_pattern'],
+    ['two stars at the beginning', '**.a', 'bad_pattern'],
+    ['two stars twice', 'a.**.**', 'bad_pattern'],
+    ['two stars and an empty segment', 'a.**.', 'bad_pattern'],
+    ['a pattern with a space', 'a.* b', false],
+    ['a pattern with NUL', '*.\0', false],
+    ['a pattern of 201 bytes', `${'*.'.repeat(100)}*`, false],
+    ['a pattern of 199 bytes, all stars', `${'*.'.repeat(99)}*`, 'pattern'],
+    ['only a star', '*', 'pattern'],
+    ['only two stars', '**', 'pattern'],
+    ['two stars at the end', 'a.**', 'pattern'],
+    ['a star in the middle', 'a.*.b', 'pattern'],
+    ['empty segments around a star', '.*.', 'pattern'],
     ['NUL', 'a\0', false],
     ['only NUL', '\0', false],
     ['a line feed', 'a\nb', false],
