@@ -7,15 +7,18 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Every WebSocket subscribes to o.channels channels of its own: b0, b1, … over all connections. */
+/* Every WebSocket subscribes to o.channels channels of its own, or patterns: o.form with 0, 1, … over all connections. */
 static void subscribe_many(struct load *l)
 {
-    size_t room = 100 + l->o.channels * 24;
+    size_t room = 100 + l->o.channels * (24 + strlen(l->o.form));
     char *json = malloc(room), *frame = malloc(room + 14);
     for (size_t i = 0; i < l->o.n; i++) {
         size_t used = (size_t)sprintf(json, "{\"type\":\"subscribe\",\"channels\":[");
-        for (size_t k = 0; k < l->o.channels; k++)
-            used += (size_t)sprintf(json + used, "%s\"b%zu\"", k > 0 ? "," : "", i * l->o.channels + k);
+        for (size_t k = 0; k < l->o.channels; k++) {
+            used += (size_t)sprintf(json + used, k > 0 ? ",\"" : "\"");
+            used += (size_t)sprintf(json + used, l->o.form, i * l->o.channels + k);
+            used += (size_t)sprintf(json + used, "\"");
+        }
         used += (size_t)sprintf(json + used, "]}");
         size_t len = peer_frame(frame, json, used);
         if (sock_send(&l->subs[i].sock, frame, len) != (ssize_t)len)

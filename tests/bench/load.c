@@ -6,6 +6,7 @@
  *   load latency  --kind … --n 100 --rate 1000 --messages M     time from publish to receipt
  *   load publish  --conns 64 --window W --messages M [--by ws|lines] [--channels C] [--kind ws --subscribed]
  *                 publishes to one channel per connection, or to C in turn; --subscribed: each channel has a subscriber
+ *                 --form FORM: the names of channels, here and in `hold`, with %zu for their number; of `hold` also patterns
  *   load hold     --kind … --n N [--channels C]                 holds N connections until standard input ends; says when all are ready
  *   load accept   --kind … --messages N --conns 64 [--token T]  connect, be answered, close
  *   load resume   --kind … --n 10000 --since POSITION --expect 100     all come back at once and read what they missed
@@ -153,7 +154,8 @@ static const struct {
     size_t      at;
 } options[] = {
     { "kind", TEXT, offsetof(struct options, kind_name) },
-    OPTION(by, TEXT),       OPTION(sub, TEXT),      OPTION(pub, TEXT),      OPTION(since, TEXT),    OPTION(token, TEXT),    OPTION(pid, NUMBER),
+    OPTION(by, TEXT),       OPTION(sub, TEXT),      OPTION(pub, TEXT),      OPTION(since, TEXT),    OPTION(token, TEXT),    OPTION(form, TEXT),
+    OPTION(pid, NUMBER),
     OPTION(n, NUMBER),      OPTION(conns, NUMBER),  OPTION(window, NUMBER), OPTION(size, NUMBER),   OPTION(expect, NUMBER),
     OPTION(channels, NUMBER), OPTION(messages, NUMBER), OPTION(rate, NUMBER), OPTION(subscribed, FLAG), OPTION(bursts, FLAG), OPTION(tls, FLAG),
 };
@@ -175,7 +177,7 @@ static void parse(int argc, char **argv, struct options *o)
     struct option longs[OPTIONS + 1] = { 0 };
     for (size_t i = 0; i < OPTIONS; i++)
         longs[i] = (struct option){ options[i].name, options[i].type != FLAG, NULL, (int)i };
-    *o = (struct options){ .kind_name = "ws", .by = "http", .size = 128, .window = 1, .conns = 1, .messages = 1000, .rate = 1000 };
+    *o = (struct options){ .kind_name = "ws", .by = "http", .form = "b%zu", .size = 128, .window = 1, .conns = 1, .messages = 1000, .rate = 1000 };
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         if (c == '?')
             exit(2);

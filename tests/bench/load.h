@@ -12,6 +12,7 @@ struct options {
     const char    *sub, *pub;     /* HOST:PORT of the public port and of the API */
     const char    *since;         /* last_event_id of subscribers, or NULL */
     const char    *token;         /* that mode accept shows, or NULL */
+    const char    *form;          /* names of channels: has one %zu */
     uint64_t       pid;           /* the server whose CPU time counts */
     uint64_t       n;             /* subscribers */
     uint64_t       conns;         /* publishers; of mode accept: connections at a time */

@@ -115,8 +115,8 @@ void load_publish_together(struct load *l, struct peer *pub, const char *channel
 static void publish_allowed(struct load *l, size_t i, uint64_t each)
 {
     struct peer *pub = &l->pubs[i];
-    for (char channel[40]; pub->next < each && pub->next < pub->messages + l->o.window; pub->next++) {
-        snprintf(channel, sizeof channel, "b%lu", l->o.channels > 0 ? (pub->next * l->o.conns + i) % l->o.channels : i);
+    for (char channel[100]; pub->next < each && pub->next < pub->messages + l->o.window; pub->next++) {
+        snprintf(channel, sizeof channel, l->o.form, l->o.channels > 0 ? (size_t)((pub->next * l->o.conns + i) % l->o.channels) : i);
         add_publish(l, pub, channel);
     }
     if (together.len > 0)
@@ -127,7 +127,7 @@ int mode_publish(struct load *l)
 {
     uint64_t each = l->o.messages / l->o.conns, total = each * l->o.conns;
     if (l->o.n > 0)
-        load_open_subs(l, "b%zu", FEW);
+        load_open_subs(l, l->o.form, FEW);
     load_open_pubs(l, l->o.conns);
     struct measured began = measure_begin(l);
     while (l->answered < total) {

@@ -115,6 +115,23 @@ export function allRows(quick) {
     await held.end();
     return { bytes, used_bytes };
   }
+  // Subscriptions to more and more patterns, none of which matches the channels that are published to.
+  const amongPatterns = form => async s => {
+    const figures = {}, held = [];
+    try {
+      for (const [patterns, n, channels] of [[10, 1, 10], [1000, 1, 990], [100000, scale(99), 1000]]) {
+        held.push(await hold(s, { kind: 'ws', n, channels, form: form.replace('N', `at${patterns}-%zu`) }));
+        figures[`us_${patterns}`] = (await publishToEu(s)).cpu_us;
+      }
+    } finally { await Promise.all(held.map(h => h.end())); }
+    return figures;
+  };
+  const publishToEu = publish({ conns: 8, window: 64, kind: 'ws', subscribed: true, form: 'orders.eu.b%zu', messages: 400000 });
+  const noPattern = { name: 'no pattern', kind: 'hub', run: async s => { const { cpu_us } = await publishToEu(s); return { us_10: cpu_us, us_1000: cpu_us, us_100000: cpu_us }; } };
+  const patternRow = (what, form) => ({ name: `publish among patterns that do not match, ${what}`, base: noPattern, options: { flags: [...inMemory, '--limits.patterns=1000', '--limits.channels=1001'] },
+    run: amongPatterns(form), figures: [['10', 'us_10'], ['1,000', 'us_1000'], [scale(100000).toLocaleString('en'), 'us_100000', atMost(1.1)]]
+      .map(([n, key, goal]) => ({ key, unit: 'µs CPU', label: `among ${n}`, goal })) });
+
   const keptFigures = [{ key: 'channel_bytes', unit: 'bytes', label: 'per channel' }, { key: 'bytes', unit: 'bytes', label: 'per message' }];
 
   return [
@@ -138,6 +155,8 @@ export function allRows(quick) {
     { name: 'publish by WebSocket, 64 one at a time, a subscriber each', base: 'one', run: publish({ ...oneAtATime, by: 'ws' }), figures: publishFigures() },
     { name: 'publish by WebSocket, 8 × 64 under way', base: 'one', run: publish({ ...pipelined, by: 'ws' }),
       figures: [{ key: 'cpu_us', unit: 'µs CPU' }, { key: 'per_s', unit: '/s', wall: true, label: 'publishes/s' }] },
+
+    patternRow('which begin otherwise', 'other.N.*'), patternRow('which begin alike', 'orders.eu.N.**'), patternRow('which begin with stars', '*.*.N'),
 
     { name: 'accepts, WebSocket', base: 'one', run: accept(), figures: acceptFigures(atLeast(0.6)) },
     ...['HS256', 'ES256', 'RS256', 'EdDSA'].flatMap(alg => [
