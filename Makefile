@@ -115,7 +115,7 @@ e2e-tls: all $(B)/tests/scarce.so           ## the same with TLS on both ports
 attacks: all                                ## what must not harm it: the tables of tests/attacks, over raw sockets
 	$(node_tests) attacks/*.test.mjs
 attacks-tls: all                            ## the tables that are single exchanges, over TLS
-	$(call over_tls,$(patsubst %,attacks/%.test.mjs,http websocket payloads credentials tokens))
+	$(call over_tls,$(patsubst %,attacks/%.test.mjs,http websocket payloads batches credentials tokens))
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
 	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi
 lint: all                                   ## layers, circles, long functions, hardening; clang and clang-tidy

@@ -264,7 +264,7 @@ static int find_principal(struct api_request *r)
 static int take_rate(struct api_request *r)
 {
     const struct rate_subject subject = { .principal = r->session->principal, .address = r->address };
-    enum rate_count what = r->route->op == OP_PUBLISH ? RATE_PUBLISHES : RATE_COMMANDS;
+    enum rate_count what = r->route->op == OP_PUBLISH && r->route->body != BODY_BATCH ? RATE_PUBLISHES : RATE_COMMANDS;
     return rates_take(authority_rates(r->api->authority), r->api->config, &subject, what, 1, clock_mono_ms(r->api->clock), &r->rate);
 }
 
@@ -274,11 +274,9 @@ static int authorise(struct api_request *r)
         return 0;
     int err = find_principal(r);
     r->caller = err ? NULL : api_caller_ref(r->session->caller);
-    bool batch = r->route->body == BODY_BATCH;      /* each of its messages is judged and counted by itself */
+    bool batch = r->route->body == BODY_BATCH;      /* each of its messages is judged by itself, and counted beside it */
     if (!err && (r->route->op == OP_ADMIN || batch))
         r->principal = principal_ref(r->session->principal);
-    if (!err && batch)
-        return 0;
     if (!err)
         err = take_rate(r);
     if (err == ERR_RATE_LIMITED)
@@ -286,7 +284,7 @@ static int authorise(struct api_request *r)
     if (err != ERR_KEYS_PENDING)
         rates_add_headers(&r->headers_out, &r->rate);
     struct slice where = r->route->op == OP_ADMIN ? SLICE("") : r->channel;      /* administration is of the whole hub */
-    return err ? err : principal_may(r->session->principal, (enum access_op)r->route->op, where);
+    return err || batch ? err : principal_may(r->session->principal, (enum access_op)r->route->op, where);
 }
 
 /* Its body may have taken long: nothing is done any more for credentials that were taken back meanwhile. Without a body there was no

@@ -9,18 +9,15 @@
  *
  * A stream holds at most what batch_has_room allows and STREAM_ANSWER_BYTES of results that the front has not taken: beyond it
  * api_feed takes nothing more, and the front does not read. A document's items wait in its body until there is room. */
-#include "hub/access/authority.h"
 #include "hub/api/api.h"
 #include "hub/api/batch.h"
 #include "hub/api/problem.h"
-#include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/json.h"
 #include "hub/base/line_reader.h"
 #include "hub/config/config.h"
 #include "hub/idempotency.h"
 
-#include <stdlib.h>
 
 enum { STREAM_ANSWER_BYTES = 256 * 1024 };
 

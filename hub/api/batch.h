@@ -5,7 +5,7 @@
  *   the first items that have their results ─> request->answer, in order; then on_moved
  *
  * What is wrong with an item is its own result; the others go on. Each item and each further channel of one counts as a publish in
- * the limits of [rates], whatever comes of it; the grant and the rule are asked for each channel.
+ * the limits of [rates], whatever comes of it, and the request as a command; the grant and the rule are asked for each channel.
  *
  * A request that is sent again publishes nothing twice when its items have keys: their own, or one for all, which stands for a key of
  * each item that has none, made of it and the item's index.

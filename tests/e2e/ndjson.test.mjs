@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { unmeasured } from './lib/sanitized.mjs';
 import { scenario } from './lib/scope.mjs';
 import { messagesPath, publish, request } from './lib/http.mjs';
 import { LINES_TYPE, LineStream, parseLines } from './lib/lines.mjs';
@@ -79,7 +80,7 @@ scenario('order holds between lines, lists of channels and patterns', async (sco
 
 scenario('curl -T and fetch with half duplex send lines and read results', { skip: noCurl }, async (scope) => {
     const hub = await scope.hub();
-    const curlArgs = (from) => ['-sSN', '-T', from, '-X', 'POST', '-H', 'Content-Type: application/x-ndjson', hub.apiUrl('/v1/messages')];
+    const curlArgs = (from) => ['-sSN', '--no-progress-meter', '-T', from, '-X', 'POST', '-H', 'Content-Type: application/x-ndjson', hub.apiUrl('/v1/messages')];
     const whole = execFileSync('curl', curlArgs('-'), { encoding: 'utf8', input: '{"channel":"b","data":1}\n{"channel":"b","data":2}' });
     assert.deepEqual(parseLines(whole).at(-1), { summary: { total: 2, successful: 2, failed: 0 } });
     const curl = spawn('curl', curlArgs('.'), { stdio: ['pipe', 'pipe', 'inherit'] });       // `.`: reads results while it waits for lines
@@ -158,7 +159,7 @@ scenario('who does not read its results is not read: the hub stays small and ser
         }
     }));
     const grown = residentMiB(hub.pid) - before;
-    assert.ok(grown < 60, `${grown} MiB more`);
+    assert.ok(unmeasured || grown < 60, `${grown} MiB more`);
     for (let i = 0; i < 20; i++) await publish(hub, 'other', `${i}`);
     for (const one of lazy) one.response.resume();
     for (const [n, one] of lazy.entries()) assert.deepEqual((await one.end()).summary, { total: sent[n], successful: sent[n], failed: 0 });
