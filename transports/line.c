@@ -102,7 +102,11 @@ static void op_pause(struct conn *conn, bool paused)
         line->kind->read(line, !paused);
 }
 
-static void op_finish(struct conn *conn, int64_t within_ms) { line_end(conn->line, within_ms); }
+static void op_finish(struct conn *conn, int64_t within_ms)
+{
+    struct line *line = conn->line;
+    line_end(line, within_ms + (line->kind->rest_ms ? line->kind->rest_ms(line) : 0));
+}
 
 static struct ip op_address(const struct conn *conn)
 {

@@ -32,6 +32,7 @@ struct line_kind {
     bool    (*keep)(struct line *line, const void *rest, size_t len);      /* line_ops.keep; false: it is broken */
     void    (*want_writable)(struct line *line);
     void    (*read)(struct line *line, bool on);        /* go on reading, or not */
+    int64_t (*rest_ms)(const struct line *line);        /* how much longer than usual its last words may take to leave; NULL: no longer */
     bool    (*shut)(struct line *line);                 /* our side ends; false: it is broken */
     void    (*close)(struct line *line);                /* closes and frees; line->conn is NULL */
 };

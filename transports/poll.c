@@ -67,6 +67,14 @@ static void poll_want_writable(struct line *line)
         direct_want_writable(line);
 }
 
+/* Its last words are the whole answer. Who takes it at this rate gets it; cut at a fixed time, a slower one would ask for the same again
+ * and never come to its end. */
+static int64_t poll_rest_ms(const struct line *line)
+{
+    const struct buf *kept = poll_of(line)->direct.kept;
+    return kept ? (int64_t)kept->len / POLL_BYTES_PER_MS : 0;
+}
+
 static void poll_close(struct line *line)
 {
     struct poll *poll = poll_of(line);
@@ -78,7 +86,7 @@ static void poll_close(struct line *line)
 
 static const struct line_kind poll_line = {
     .holds = direct_holds, .send = poll_send, .keep = poll_keep, .want_writable = poll_want_writable, .read = direct_read,
-    .shut = direct_shut, .close = poll_close,
+    .rest_ms = poll_rest_ms, .shut = direct_shut, .close = poll_close,
 };
 static const struct direct_use poll_use = { .on_readable = direct_discard };
 

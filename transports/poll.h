@@ -11,14 +11,14 @@
  * So consecutive polls by the returned position miss nothing and repeat nothing, for the reasons for which streams do not.
  *
  * Lifetime   as lines (line.h). Threading: its edge's thread.
- * Limits     POLL_BYTES of messages per answer (the last may pass it); limits.channels; timeout at most POLL_TIMEOUT_MAX_MS. */
+ * Limits     POLL_BYTES of messages per answer (the last may pass it), which has to be taken at POLL_BYTES_PER_MS at least; limits.channels; timeout at most POLL_TIMEOUT_MAX_MS. */
 #pragma once
 #include "transports/line.h"
 
 struct cors;
 struct stream_request;
 
-enum { POLL_BYTES = 1024 * 1024, POLL_TIMEOUT_MS = 25 * 1000, POLL_TIMEOUT_MAX_MS = 60 * 1000 };
+enum { POLL_BYTES = 1024 * 1024, POLL_TIMEOUT_MS = 25 * 1000, POLL_TIMEOUT_MAX_MS = 60 * 1000, POLL_BYTES_PER_MS = 16 };
 
 /* Whether such a poll may begin: 0, those of stream_check, or ERR_BAD_FIELD (timeout). */
 int  poll_check(struct edge *edge, const struct stream_request *request);

@@ -195,10 +195,18 @@ void attendance_asked(struct listener *r, int c)
         told->when_asked[person] = told->when_begun[person] = r->sim->attendance.members[c][person].events;
 }
 
-void attendance_begun(struct listener *r, int c)
+void attendance_begun(struct listener *r, int c) { r->parts[c].members.begins = true; }
+
+void attendance_after_turn(struct attendance_model *model)
 {
-    for (int person = 1; person < PERSONS && !is_a_pattern(c); person++)
-        r->parts[c].members.when_begun[person] = r->sim->attendance.members[c][person].events;
+    struct sim *sim = model->sim;
+    for (int i = 0; i < sim->n_listeners; i++)
+        for (int c = 0; c < CHANNELS; c++) {
+            struct told_members *told = &sim->listeners[i].parts[c].members;
+            for (int person = 1; person < PERSONS && told->begins; person++)
+                told->when_begun[person] = model->members[c][person].events;
+            told->begins = false;
+        }
 }
 
 /* Other credentials may have made somebody of nobody. */

@@ -42,7 +42,8 @@ struct attendance_model {
 
 /* What a client that asks has been told of one channel. */
 struct told_members {
-    bool     asks, changed;               /* `members-changed` was read */
+    bool     asks, begins;                /* it has begun; what is on its way to the hub still comes before */
+    bool     changed;                     /* `members-changed` was read */
     unsigned when_asked[PERSONS], when_begun[PERSONS], n[PERSONS];
     int8_t   last[PERSONS];               /* 1 joined, -1 left, 0: nothing yet, or no more known */
 };
@@ -50,6 +51,7 @@ struct told_members {
 struct attending attendance_of(const struct letter *letter);
 void attendance_letter(struct attendance_model *model, uint32_t kind, const struct attending *attending);
 void attendance_tick(struct attendance_model *model);                /* with each turn and tick of the hub, before its letters */
+void attendance_after_turn(struct attendance_model *model);
 void attendance_check_list(const struct attendance_model *model, const struct members_call *call);
 void attendance_restart(struct attendance_model *model);
 void attendance_mail(struct attendance_model *model, int edge, struct letter *newest);      /* what the edge takes now */

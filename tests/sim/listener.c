@@ -434,6 +434,7 @@ static void on_replay_begins(struct listener *r, int c, struct position p, bool 
     if (part->beginning.from != FETCH_NOW) {
         check(r, !recovered && !part->gapped, "the replay of %s is recovered, of no position", channel_names[c]);
         part->from = p;
+        part->came = 0;
         beginning_told(r, c, part->together, &part->beginning, p);
         return;
     }

@@ -682,6 +682,7 @@ void model_after_turn(struct model *model)
         free(seen->attending);
         settle(model);
     }
+    attendance_after_turn(&model->sim->attendance);
     see_group(model);
     retries_after_turn(&model->sim->retries);
     check_under_way(model);

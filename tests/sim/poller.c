@@ -320,6 +320,7 @@ static bool take_answer(struct poller *p)
     check(p, p->in.len <= head + body, "bytes behind the answer: %.*s", (int)(p->in.len - head - body), p->in.at + head + body);
     if (p->in.len < head + body)
         return false;
+    sim_trace(p->sim, "poller %d: answered %d, %zu bytes", p->number, status, body);
     if (status == 200)
         take_messages(p, slice(p->in.at + head, body));
     else if (status == 304)
@@ -346,6 +347,8 @@ static void read_some(struct poller *p, size_t most)
     if (take_answer(p))
         hang_up(p);
     else if (n == 0 || (n < 0 && errno != EAGAIN))
+        sim_trace(p->sim, "poller %d: the answer ends after %zu bytes", p->number, p->in.len);
+    if (p->fd >= 0 && (n == 0 || (n < 0 && errno != EAGAIN)))
         hang_up(p);      /* a kill, or a line that was cut: the same is asked for again */
 }
 
@@ -378,6 +381,14 @@ void polls_begin_rest(struct polls *polls)
 {
     for (int i = 0; i < polls->n; i++)
         hang_up(&polls->pollers[i]);
+}
+
+bool polls_are_quiet(const struct polls *polls)
+{
+    for (int i = 0; i < polls->n; i++)
+        if (polls->pollers[i].in.len > 0)
+            return false;
+    return true;
 }
 
 void polls_at_rest(const struct polls *polls)

@@ -30,6 +30,7 @@ void polls_before_flush(struct polls *polls, int edge);
 bool polls_after_flush(struct polls *polls, int edge);
 void polls_tick(struct polls *polls, int edge);
 void          polls_begin_rest(struct polls *polls);
+bool          polls_are_quiet(const struct polls *polls);     /* nothing is being read */
 /* Everything has been sent: they know everything. */
 void polls_at_rest(const struct polls *polls);
 

@@ -277,9 +277,9 @@ static void rest(struct sim *sim)
         if (sim->listeners[i].line)
             sim->listeners[i].line->cap = 1 << 30;
     }
-    for (int i = 0, quiet = 0; i < TRIES && quiet < sim->n_listeners; i++) {
+    for (int i = 0, quiet = 0; i < TRIES && quiet <= sim->n_listeners; i++) {
         world_settle(sim, ROUNDS_AT_A_TIME);
-        quiet = 0;
+        quiet = polls_are_quiet(sim->polls);
         for (int k = 0; k < sim->n_listeners; k++) {
             stay_for_good(&sim->listeners[k]);
             quiet += listener_is_quiet(&sim->listeners[k]);

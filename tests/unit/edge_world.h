@@ -432,7 +432,7 @@ static void line_finish(struct conn *conn, int64_t within_ms)
 }
 
 /* The client takes what was kept for it and `budget` bytes more. */
-static void client_reads(struct client *c, size_t budget)
+static inline void client_reads(struct client *c, size_t budget)
 {
     c->budget = budget;
     if (c->kept.len > 0) {
