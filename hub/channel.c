@@ -89,6 +89,13 @@ struct channel *channel_find(const struct channels *channels, struct slice name,
     return ch;
 }
 
+/* What a channel that is not known may have had and lost. Without history it may have been known before, and been forgotten with what it
+ * had: should it begin to have history, that is still missing. */
+static uint64_t dropped_at_birth(const struct channels *channels, const struct channel *ch)
+{
+    return rule_keeps(ch->rule) || channels->unkept < channels->floor ? channels->floor : channels->unkept;
+}
+
 struct channel *channel_get(struct channels *channels, struct slice name, uint64_t hash)
 {
     struct channel *ch = channel_find(channels, name, hash);
@@ -99,7 +106,7 @@ struct channel *channel_get(struct channels *channels, struct slice name, uint64
         return NULL;
     ch->hash = hash;
     ch->rule = config_channel_rule(channels->config, name);
-    ch->dropped = channels->floor;
+    ch->dropped = dropped_at_birth(channels, ch);
     ch->name_len = (uint8_t)name.len;
     memcpy(ch->name, name.at, name.len);
     link_init(&ch->quiet);

@@ -129,7 +129,7 @@ void attend_tell(struct edge *edge, const struct member_letter *letter)
     if (!feed || link_alone(&feed->askers))
         return;
     control_member(&object, type, feed_name(feed), letter->principal);
-    tell_askers(feed, type, &object, letter->joined ? principal_user(letter->principal) : SLICE(""));
+    tell_askers(feed, type, &object, principal_user(letter->principal));
     buf_fini(&object);
 }
 

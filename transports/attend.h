@@ -6,7 +6,8 @@
  * replaced, the new one before the old, when the connection gets other credentials or the settings change: the member stays.
  *
  * What is told: `member-joined` and `member-left` to subscriptions that ask and have begun (`subscribed` or `ready` has been said),
- * in the order of the hub, which is that of the answers to `presence` too. Nobody is told of his own user's coming. When some of it
+ * in the order of the hub, which is that of the answers to `presence` too. Nobody is told of his own user: while he is
+ * told of others he is there, and what came before he was is not of interest. When some of it
  * was lost on the way to this edge, `members-changed` says: ask for the list again.
  *
  * Threading  the edge's thread. Limits: one attendance per subscription. */

@@ -298,13 +298,25 @@ static int still_admitted(const struct api_request *r)
     return authority_admits(authority, config, r->session->principal, now_s(r->api));
 }
 
-int api_still_admitted(const struct api_request *r)
+static int check_old(const struct api_request *r)
 {
-    if (still_true(r->session, r->api))
-        return 0;
     if (now_s(r->api) >= principal_expires_s(r->principal))
         return principal_token(r->principal) ? ERR_TOKEN_EXPIRED : ERR_KEY_EXPIRED;
     return r->api->authority ? authority_admits(r->api->authority, r->api->config, r->principal, now_s(r->api)) : 0;
+}
+
+int api_still_admitted(struct api_request *r)
+{
+    if (still_true(r->session, r->api))
+        return 0;
+    int err = check_old(r);
+    if (!err)
+        err = find_principal(r);
+    if (err)
+        return err == ERR_KEYS_PENDING ? 0 : err;      /* the key of a good token is being fetched: it was good */
+    principal_unref(r->principal);
+    r->principal = principal_ref(r->session->principal);
+    return 0;
 }
 
 /* ---- the life of a request ---- */

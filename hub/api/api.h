@@ -62,8 +62,9 @@ bool   api_feed_has_room(const struct api_request *request);
 size_t api_feed(struct api_request *request, struct slice piece);
 /* 0: the body has ended. Otherwise why it is not taken any further; what was taken gets its results. finished may run inside. */
 void   api_feed_end(struct api_request *request, int err);
-/* Credentials that were taken back meanwhile, or have ended: why the request is not to go on, or 0. */
-int    api_still_admitted(const struct api_request *request);
+/* Credentials that were taken back meanwhile, or have ended: why the request is not to go on, or 0. Under new settings the request is
+ * who its credentials say now. */
+int    api_still_admitted(struct api_request *request);
 
 /* The handlers (api_publish.c, api_batch.c, api_channels.c, api_presence.c, api_connections.c, api_keys.c,
  * api_revocations.c, api_ops.c). */

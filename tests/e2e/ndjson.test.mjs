@@ -216,6 +216,19 @@ scenario('a stream whose token ends is told so, though blank lines keep it open'
     assert.deepEqual([last.code, last.summary], ['token_expired', { total: 1, successful: 1, failed: 0 }]);
 });
 
+scenario('a stream is judged by the settings of now: what [access] does not open any more is refused line by line', async (scope) => {
+    const hub = await tokenHub(scope, '[access]\npublish = **\n');
+    const anybody = stream(scope, hub), ann = stream(scope, hub, { headers: bearer(await sign({ sub: 'ann', carillon: { publish: ['mine'] } })) });
+    for (const lines of [anybody, ann]) lines.write({ channel: 'a', data: 1 });
+    await Promise.all([anybody.take(1), ann.take(1)]);
+    hub.rewrite('[access]\npublish = b\n');
+    hub.run.signal('SIGHUP');
+    await eventually(() => { anybody.write({ channel: 'a', data: 2 }); return anybody.results.at(-1).code; }, 'a refusal');
+    ann.write({ channels: ['a', 'b', 'mine'], data: 2 });
+    await ann.take(4);
+    assert.deepEqual([anybody.results.at(-1).code, ...ann.results.map((r) => r.code ?? r.status)], ['unauthenticated', 201, 'forbidden', 201, 201]);
+});
+
 scenario('kill -9 in the middle of streams whose lines have keys: sent again until every line has its result, each is there once', async (scope) => {
     const hub = await scope.hub({ args: ROOMY });
     const COUNT = 3000, WRITERS = 3, KILLS = 2;

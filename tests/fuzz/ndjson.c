@@ -64,7 +64,7 @@ static void open_house(void)
     config_general_rule(&house.config);
     house.clock = (struct clock){ now_ms, now_ms };
     house.authority = authority_new();
-    house.hub = hub_new(&house.config, &house.clock, NULL, (struct hub_start){ EPOCH, 1, UINT64_MAX, 0 });
+    house.hub = hub_new(&house.config, &house.clock, NULL, (struct hub_start){ EPOCH, 1, UINT64_MAX, 0, SLICE("") });
     must(house.hub && house.authority && !mailbox_init(&house.box, false), "no house");
     post_init(&house.to_hub, hub_mailbox(house.hub), SIZE_MAX);
     house.api = (struct api){ .config = &house.config, .clock = &house.clock, .authority = house.authority, .to_hub = &house.to_hub,

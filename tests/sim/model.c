@@ -226,7 +226,7 @@ static void be_born(struct model *model, int c)
 {
     struct model_channel *ch = &model->channels[c];
     if (!ch->known)
-        ch->born = model->floor;
+        ch->born = model_keeps(model, c) ? model->floor : larger(model->floor, model->unkept);
     ch->known = true;
 }
 
