@@ -18,7 +18,6 @@
 #include "hub/config/config.h"
 #include "hub/idempotency.h"
 
-
 enum { STREAM_ANSWER_BYTES = 256 * 1024 };
 
 /* ---- one document ---- */

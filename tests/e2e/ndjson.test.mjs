@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { unmeasured } from './lib/sanitized.mjs';
 import { scenario } from './lib/scope.mjs';
 import { messagesPath, publish, request } from './lib/http.mjs';
+import { Idp } from './lib/jwks.mjs';
 import { LINES_TYPE, LineStream, parseLines } from './lib/lines.mjs';
 import { residentMiB } from './lib/proc.mjs';
 import { RawConnection } from './lib/raw.mjs';
@@ -214,6 +215,21 @@ scenario('a stream whose token ends is told so, though blank lines keep it open'
     scope.defer(() => clearInterval(blank));
     const last = await lines.ended();
     assert.deepEqual([last.code, last.summary], ['token_expired', { total: 1, successful: 1, failed: 0 }]);
+});
+
+scenario('lines behind a token whose key is not known yet wait for it; one whose client has left meanwhile publishes nothing', async (scope) => {
+    const idp = await Idp.start(scope);
+    const hub = await tokenHub(scope, `[tokens]\njwks = ${idp.url}\n[access]\nhistory = **\n`);
+    await eventually(async () => (await request(hub, '/health/ready')).status === 200, 'keys');
+    await idp.rotate();
+    idp.mode = 'slow';
+    const headers = bearer(await idp.token({ sub: 'ann', carillon: { publish: ['**'] } }));
+    const stays = stream(scope, hub, { headers }), leaves = stream(scope, hub, { headers });
+    for (const lines of [stays, leaves]) for (let n = 0; n < 50; n++) lines.write({ channel: lines === stays ? 'stays' : 'leaves', data: n });
+    await eventually(async () => (await request(hub, '/metrics')).text.match(/^carillon_token_keys_waiting (\d+)$/m)[1] === '2', 'both to wait');
+    leaves.close();
+    assert.deepEqual((await stays.end()).summary, { total: 50, successful: 50, failed: 0 });
+    assert.deepEqual([(await kept(hub, 'stays')).length, (await kept(hub, 'leaves')).length], [50, 0]);
 });
 
 scenario('a stream is judged by the settings of now: what [access] does not open any more is refused line by line', async (scope) => {
