@@ -194,6 +194,41 @@ uint64_t channels_scan(const struct channels *channels, uint64_t cursor, void (*
     return reversed(reversed(cursor | ~mask) + 1);
 }
 
+/* ---- what a message follows ---- */
+
+/* After a restart the oldest row tells what went before it (EXACT.md 8), and messages that ended by their own ttl are no gap (EXACT.md 5),
+ * whether their rows are there or not: so a row also tells how far back the newest lies that was meant to stay. */
+void channel_follow(const struct channel *ch, struct msg *m)
+{
+    m->prev = ch->submitted > ch->dropped ? ch->submitted : ch->dropped;
+    uint64_t firm = ch->firm > ch->dropped ? ch->firm : ch->dropped;
+    if (firm >= m->prev || m->prev - firm > UINT32_MAX)
+        return;
+    int64_t left_ms = ch->passing_ms > m->time_ms ? ch->passing_ms - m->time_ms : 0;
+    if (left_ms / 1000 >= UINT32_MAX)
+        return;      /* until then it counts as if it stayed */
+    m->passing = (uint32_t)(m->prev - firm);
+    m->passed_s = (uint32_t)((left_ms + 999) / 1000);
+}
+
+void channel_submit(struct channel *ch, const struct msg *m)
+{
+    int64_t ends_ms = msg_ends_ms(m);
+    ch->submitted = m->seq;
+    if (ends_ms == INT64_MAX) {
+        ch->firm = m->seq;
+        ch->passing_ms = 0;
+    } else if (ch->passing_ms < ends_ms) {
+        ch->passing_ms = ends_ms;
+    }
+}
+
+uint64_t channel_dropped_before(const struct msg *m, int64_t wall_ms)
+{
+    bool passed = m->passing > 0 && (m->passed_s == 0 || wall_ms >= m->time_ms + m->passed_s * INT64_C(1000));
+    return passed ? m->prev - m->passing : m->prev;
+}
+
 /* ---- what is kept ---- */
 
 static bool is_after(const struct msg *m, int64_t seq)      { return m->seq > (uint64_t)seq; }

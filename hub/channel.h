@@ -38,6 +38,8 @@ struct channel {
     const struct channel_rule *rule;   /* of the settings in force */
     uint64_t       submitted;     /* number of the newest message given to the engine */
     uint64_t       last;          /* number of the newest completed message, 0: none known */
+    uint64_t       firm;          /* number of the newest submitted that has no ttl of its own */
+    int64_t        passing_ms;    /* when the last one has ended of those after that; wall clock, 0: there are none */
     uint64_t       dropped;       /* EXACT.md 5: position P is complete for this channel iff P >= dropped */
     struct msg   **kept;          /* completed messages after `dropped`, in order: a ring of `cap` (a power of two) */
     uint32_t       first, n_kept, cap;
@@ -79,6 +81,12 @@ void            channels_fini(struct channels *channels);
 void            channels_reconfigure(struct channels *channels, const struct config *config, int64_t now_ms);
 struct channel *channel_find(const struct channels *channels, struct slice name, uint64_t hash);   /* NULL: not known */
 struct channel *channel_get(struct channels *channels, struct slice name, uint64_t hash);          /* NULL: no memory */
+/* What the message's number follows in its channel: prev, passing, passed_s. Before channel_submit. */
+void            channel_follow(const struct channel *ch, struct msg *m);
+/* It is the newest with a number. */
+void            channel_submit(struct channel *ch, const struct msg *m);
+/* What the channel had dropped at most when this message came, of which nothing before is there any more (a restart). */
+uint64_t        channel_dropped_before(const struct msg *m, int64_t wall_ms);
 /* Puts it on the quiet list when it has nothing left, takes it off when it has. Call after every change of that. */
 void            channel_settle(struct channels *channels, struct channel *ch, int64_t now_ms);
 /* Forgets those that have been quiet for the history.ttl of their rule; raises the floor to what each had given up. */

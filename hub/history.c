@@ -27,12 +27,18 @@ void history_fini(struct history *history)
     metric_add(METRIC_history_msgs, -(int64_t)history->n_kept);
     metric_add(METRIC_history_bytes, -(int64_t)history->bytes);
     log_index_fini(&history->index);
+    expiry_fini(&history->expiry);
     free(history->ends.at);
 }
 
 /* ---- when the oldest kept message of each channel is too old ---- */
 
 static int64_t end_of_oldest(const struct channel *ch) { return channel_kept(ch, 0)->time_ms + ch->rule->history_ttl_ms; }
+
+static int64_t next_end_ms(const struct history *history)
+{
+    return history->ends.n > 0 ? ((const struct channel *)history->ends.at[0])->ends_ms : INT64_MAX;
+}
 
 static bool make_room_ends(struct history *history, const struct channel *ch)
 {
@@ -90,6 +96,17 @@ static void note_drained(struct history *history, const struct channel *ch)
         history->drained = ch->dropped;
 }
 
+/* Nothing of the channel is left. */
+static void drain(struct history *history, struct channel *ch, int64_t now_ms)
+{
+    heap_remove(&history->ends, ch->ends_at);
+    free(ch->kept);
+    ch->kept = NULL;
+    ch->cap = 0;
+    note_drained(history, ch);
+    channel_settle(history->channels, ch, now_ms);
+}
+
 static void drop_oldest(struct history *history, struct channel *ch, int64_t now_ms)
 {
     struct msg *m = channel_kept(ch, 0);
@@ -99,15 +116,11 @@ static void drop_oldest(struct history *history, struct channel *ch, int64_t now
     note_dropped(history, ch, m->seq);
     count(history, -1, m);
     log_index_gave_up(&history->index);
+    if (msg_ends_ms(m) < INT64_MAX)
+        expiry_gave_up(&history->expiry);
     msg_unref(m);
-    if (ch->n_kept > 0)
-        return;
-    heap_remove(&history->ends, ch->ends_at);
-    free(ch->kept);
-    ch->kept = NULL;
-    ch->cap = 0;
-    note_drained(history, ch);
-    channel_settle(history->channels, ch, now_ms);
+    if (ch->n_kept == 0)
+        drain(history, ch, now_ms);
 }
 
 static bool make_room_kept(struct channel *ch)
@@ -152,7 +165,14 @@ static void keep_total(struct history *history, int64_t now_ms)
 
 void history_keep(struct history *history, struct channel *ch, struct msg *m, int64_t now_ms)
 {
-    if (!rule_keeps(ch->rule) || !make_room_kept(ch) || !make_room_ends(history, ch) || !log_index_room(&history->index)) {
+    int64_t ends_ms = msg_ends_ms(m);
+    if (rule_keeps(ch->rule) && ends_ms <= history->wall_ms) {
+        if (ch->n_kept == 0)
+            note_drained(history, ch);      /* its row may be the last one */
+        return;
+    }
+    if (!rule_keeps(ch->rule) || !make_room_kept(ch) || !make_room_ends(history, ch) || !log_index_room(&history->index) ||
+        (ends_ms < INT64_MAX && !expiry_add(&history->expiry, m->seq, ends_ms))) {
         history_give_up(history, ch, m->seq, now_ms);
         return;
     }
@@ -177,9 +197,87 @@ bool history_would_grow(const struct history *history, const struct channel *ch,
     return !replaces && history->bytes + msg_size(m) <= history->config->history_max_bytes;
 }
 
+/* ---- messages that end by their own ttl ---- */
+
+static int by_channel_and_number(const void *a, const void *b)
+{
+    const struct ending *x = *(struct ending *const *)a, *y = *(struct ending *const *)b;
+    if (x->channel != y->channel)
+        return x->channel < y->channel ? -1 : 1;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+static void put_kept(struct channel *ch, uint32_t i, struct msg *m) { ch->kept[(ch->first + i) & (ch->cap - 1)] = m; }
+
+/* Closes the holes at endings[0 … n) from the side on which less has to be moved: mostly they are the oldest of all. */
+static void close_holes(struct channel *ch, struct ending *const *endings, size_t n)
+{
+    uint32_t lowest = endings[0]->at, highest = endings[n - 1]->at;
+    if (highest < ch->n_kept - lowest) {
+        uint32_t to = highest;
+        for (uint32_t from = highest + 1, i = (uint32_t)n; from-- > 0;)
+            if (i > 0 && endings[i - 1]->at == from)
+                i--;
+            else
+                put_kept(ch, to--, channel_kept(ch, from));
+        ch->first = (ch->first + (uint32_t)n) & (ch->cap - 1);
+    } else {
+        uint32_t to = lowest;
+        for (uint32_t from = lowest, i = 0; from < ch->n_kept; from++)
+            if (i < n && endings[i]->at == from)
+                i++;
+            else
+                put_kept(ch, to++, channel_kept(ch, from));
+    }
+    ch->n_kept -= (uint32_t)n;
+}
+
+/* Of one channel, in order of number. */
+static void take_out(struct history *history, struct ending *const *endings, size_t n, int64_t now_ms)
+{
+    struct channel *ch = endings[0]->channel;
+    for (size_t i = 0; i < n; i++) {
+        endings[i]->at = channel_first_after(ch, endings[i]->seq - 1);
+        count(history, -1, channel_kept(ch, endings[i]->at));
+        ch->kept_bytes -= msg_size(channel_kept(ch, endings[i]->at));
+    }
+    for (size_t i = 0; i < n; i++)
+        msg_unref(channel_kept(ch, endings[i]->at));
+    close_holes(ch, endings, n);
+    if (ch->n_kept == 0)
+        drain(history, ch, now_ms);
+}
+
+/* All that are due at once: what ends together in one channel is one walk over it. */
+static void take_out_ended(struct history *history, int64_t now_ms)
+{
+    size_t n, live = 0;
+    struct ending **due = expiry_take_due(&history->expiry, history->wall_ms, &n);
+    for (size_t i = 0; i < n; i++) {
+        due[i]->channel = log_index_take_out(&history->index, due[i]->seq);
+        if (due[i]->channel)
+            expiry_gave_up(&history->expiry);
+    }
+    qsort(due, n, sizeof *due, by_channel_and_number);
+    while (live < n && !due[live]->channel)
+        live++;
+    for (size_t end; live < n; live = end) {
+        for (end = live; end < n && due[end]->channel == due[live]->channel;)
+            end++;
+        take_out(history, &due[live], end - live, now_ms);
+    }
+    for (size_t i = 0; i < n; i++)
+        free(due[i]);
+}
+
+static bool is_kept(void *index, uint64_t seq) { return log_index_has(index, seq); }
+
 void history_age(struct history *history, int64_t wall_ms, int64_t now_ms)
 {
-    while (history_due_ms(history) <= wall_ms) {
+    history->wall_ms = wall_ms;
+    if (expiry_due_ms(&history->expiry) <= wall_ms)
+        take_out_ended(history, now_ms);
+    while (next_end_ms(history) <= wall_ms) {
         struct channel *ch = history->ends.at[0];
         if (end_of_oldest(ch) <= wall_ms)
             drop_oldest(history, ch, now_ms);
@@ -188,6 +286,7 @@ void history_age(struct history *history, int64_t wall_ms, int64_t now_ms)
     }
     log_index_oldest(&history->index);      /* channels are not forgotten before their dead entries are gone */
     log_index_tidy(&history->index);
+    expiry_tidy(&history->expiry, is_kept, &history->index);
 }
 
 /* ---- other settings ---- */
@@ -231,7 +330,8 @@ void history_reconfigure(struct history *history, const struct config *config, i
 
 int64_t history_due_ms(const struct history *history)
 {
-    return history->ends.n > 0 ? ((const struct channel *)history->ends.at[0])->ends_ms : INT64_MAX;
+    int64_t ages = next_end_ms(history), ends = expiry_due_ms(&history->expiry);
+    return ages < ends ? ages : ends;
 }
 
 uint64_t history_oldest(struct history *history)

@@ -7,6 +7,8 @@
  * history.bytes. Each channel ages by itself: a heap says whose oldest message is too old first. Over the total, the
  * oldest number of all channels goes, which log_index.h knows.
  *
+ * A message with a ttl of its own is taken out when that ends, wherever it stands in its channel; that is not giving up, and no gap.
+ *
  * Which channel of a pattern has given up something after a position is found without a look at all channels: `gave_up` has
  * them in the order in which they last did, each with how far anything had been given up then (never above that).
  *
@@ -15,6 +17,7 @@
  * Threading  hub thread. Limits: history.size, .ttl, .bytes of each channel's rule, history.max_bytes in all. */
 #pragma once
 #include "hub/base/heap.h"
+#include "hub/expiry.h"
 #include "hub/log_index.h"
 
 struct config;
@@ -23,6 +26,8 @@ struct history {
     const struct config *config;
     struct channels     *channels;
     struct log_index     index;
+    struct expiry        expiry;         /* of messages with a ttl of their own */
+    int64_t              wall_ms;        /* at the last ageing */
     struct heap          ends;           /* channels that have something kept, by `ends_ms` */
     size_t               ends_cap;
     size_t               n_kept, bytes;  /* of all channels */
@@ -36,15 +41,16 @@ void history_fini(struct history *history);
 /* Other settings hold from now on: each channel finds its rule, and what is over its limits goes. What a channel without history
  * gave up counts from when it begins to have one. */
 void history_reconfigure(struct history *history, const struct config *config, int64_t now_ms);
-/* Keeps a completed message (takes a reference) or, where the rule keeps nothing or memory is short, gives it up at once. */
+/* Keeps a completed message (takes a reference) or, where the rule keeps nothing or memory is short, gives it up at once. One that has
+ * ended already is not kept. */
 void history_keep(struct history *history, struct channel *ch, struct msg *m, int64_t now_ms);
 /* Keeping this message would take more memory than is taken now: no older one has to go for it. */
 bool history_would_grow(const struct history *history, const struct channel *ch, const struct msg *m);
 /* Gives up all that is kept of a channel, and whatever else it may have had up to this number. */
 void history_give_up(struct history *history, struct channel *ch, uint64_t upto, int64_t now_ms);
-/* Gives up what is older than its channel's history.ttl. Wall clock and mono clock. */
+/* Takes out what has ended by its own ttl, gives up what is older than its channel's history.ttl. Wall clock and mono clock. */
 void history_age(struct history *history, int64_t wall_ms, int64_t now_ms);
-/* Wall clock time, or a little before it, at which the next message is too old; INT64_MAX: nothing is kept. */
+/* Wall clock time, or a little before it, at which the next message ends or is too old; INT64_MAX: nothing is kept. */
 int64_t  history_due_ms(const struct history *history);
 /* What is known from elsewhere: all up to here is gone (a restart). */
 void history_set_dropped(struct history *history, struct channel *ch, uint64_t upto);

@@ -81,6 +81,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     presence_init(&hub->presence, &members_port, hub);
     idempotency_init(&hub->idempotency);
     link_init(&hub->errands);
+    hub->history.wall_ms = hub_wall_ms(hub);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
     if (keeping_init(&hub->keeping, config, start.keeping, start.next))
         raise_floor(hub);
@@ -114,11 +115,12 @@ int hub_restore(struct hub *hub, struct msg *m)
     if (!ch) {
         if (!(ch = channel_get(&hub->channels, msg_channel(m), m->hash)))
             return ERR_MEMORY;
-        history_set_dropped(&hub->history, ch, m->prev);      /* the oldest row tells what went before it (EXACT.md 8) */
+        history_set_dropped(&hub->history, ch, channel_dropped_before(m, hub_wall_ms(hub)));
     } else if (m->prev > ch->last) {
         history_give_up(&hub->history, ch, m->prev, hub_now_ms(hub));      /* rows are missing: history was off for a while */
     }
-    ch->last = ch->submitted = m->seq;
+    channel_submit(ch, m);
+    ch->last = m->seq;
     history_keep(&hub->history, ch, m, hub_now_ms(hub));
     channel_settle(&hub->channels, ch, hub_now_ms(hub));
     return 0;

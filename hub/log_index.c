@@ -13,6 +13,13 @@ static struct log_entry *entry_at(struct log_index *index, size_t place)
     return &index->entries[(index->first + place) & (index->cap - 1)];
 }
 
+static void let_go(struct log_entry *entry)
+{
+    if (entry->channel)
+        entry->channel->in_log_index--;
+    entry->channel = NULL;
+}
+
 /* Leaves the live ones, in order. */
 static void sweep(struct log_index *index)
 {
@@ -22,7 +29,7 @@ static void sweep(struct log_index *index)
         if (log_entry_is_live(entry))
             *entry_at(index, left++) = *entry;
         else
-            entry->channel->in_log_index--;
+            let_go(entry);
     }
     index->n = left;
 }
@@ -59,7 +66,7 @@ void log_index_gave_up(struct log_index *index) { index->n_live--; }
 
 static void pop(struct log_index *index)
 {
-    entry_at(index, 0)->channel->in_log_index--;
+    let_go(entry_at(index, 0));
     index->first = (index->first + 1) & (index->cap - 1);
     index->n--;
 }
@@ -90,3 +97,21 @@ static size_t first_that(const struct log_index *index, bool (*enough)(const str
 
 size_t log_index_after(const struct log_index *index, uint64_t seq)      { return first_that(index, is_after, (int64_t)seq); }
 size_t log_index_from(const struct log_index *index, int64_t time_ms)    { return first_that(index, is_from, time_ms); }
+
+struct channel *log_index_take_out(struct log_index *index, uint64_t seq)
+{
+    size_t place = log_index_after(index, seq - 1);
+    struct log_entry *entry = place < index->n ? entry_at(index, place) : NULL;
+    if (!entry || entry->seq != seq || !log_entry_is_live(entry))
+        return NULL;
+    struct channel *ch = entry->channel;
+    let_go(entry);
+    index->n_live--;
+    return ch;
+}
+
+bool log_index_has(const struct log_index *index, uint64_t seq)
+{
+    size_t place = log_index_after(index, seq - 1);
+    return place < index->n && log_index_at(index, place)->seq == seq && log_entry_is_live(log_index_at(index, place));
+}

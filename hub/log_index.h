@@ -3,7 +3,7 @@
  * Numbers grow and times never go back, so a place in it is found by a binary search for either. It says where to look for
  * the oldest of all channels (history.max_bytes), for what came after a position or a time, and for the newest there are.
  *
- * What a channel has given up (its number is at or below the channel's `dropped`) stays as a dead entry until it comes to
+ * What a channel has given up (its number is at or below the channel's `dropped`, or it was taken out) stays as a dead entry until it comes to
  * the front or a sweep takes it; whoever walks skips those. A channel is not forgotten while entries point to it.
  *
  *   dead ─ dead ─ [orders 17] ─ dead ─ [chat 19] ─ [orders 20]
@@ -15,7 +15,7 @@
 #include "hub/channel.h"
 
 struct log_entry {
-    struct channel *channel;
+    struct channel *channel;          /* NULL: it was taken out of the middle of its channel */
     uint64_t        seq;
     int64_t         time_ms;
 };
@@ -33,10 +33,15 @@ bool log_index_room(struct log_index *index);
 void log_index_add(struct log_index *index, struct channel *ch, uint64_t seq, int64_t time_ms);
 /* A message that was added has been given up: its channel's `dropped` says so. */
 void log_index_gave_up(struct log_index *index);
+/* Takes the message of this number out; NULL: it is not there, or dead. Else its channel. */
+struct channel *log_index_take_out(struct log_index *index, uint64_t seq);
 /* Takes the dead ones out when they are the most. */
 void log_index_tidy(struct log_index *index);
 /* The oldest live entry; NULL: none. */
 const struct log_entry *log_index_oldest(struct log_index *index);
+
+/* A live entry has this number. */
+bool log_index_has(const struct log_index *index, uint64_t seq);
 
 /* Places 0 … n - 1, oldest first; n: none. */
 size_t log_index_after(const struct log_index *index, uint64_t seq);      /* the first entry with a higher number */
@@ -46,4 +51,4 @@ static inline const struct log_entry *log_index_at(const struct log_index *index
 {
     return &index->entries[(index->first + place) & (index->cap - 1)];
 }
-static inline bool log_entry_is_live(const struct log_entry *entry) { return entry->seq > entry->channel->dropped; }
+static inline bool log_entry_is_live(const struct log_entry *entry) { return entry->channel && entry->seq > entry->channel->dropped; }

@@ -132,8 +132,8 @@ static void number(struct hub *hub, struct channel *ch, struct msg *m)
     m->time_ms = hub->newest_ms;
     m->epoch = hub->epoch;
     m->seq = hub->next++;
-    m->prev = ch->submitted > ch->dropped ? ch->submitted : ch->dropped;
-    ch->submitted = m->seq;
+    channel_follow(ch, m);
+    channel_submit(ch, m);
     ch->under_way++;
     channel_settle(&hub->channels, ch, hub_now_ms(hub));      /* not to be forgotten while a flight points to it */
 }

@@ -20,10 +20,14 @@ bool batch_is_complete(const struct batch *b)
     return !b->feed || b->fetch.from == FETCH_NOW || b->seen == b->feed->seen;
 }
 
+static bool has_ended(const struct batch *b) { return b->ends_ms < INT64_MAX && b->ends_ms <= clock_wall_ms(b->edge->clock); }
+
 /* Taking it gets a catch-up further, whatever has come since. */
 static bool is_useful(const struct batch *b)
 {
-    return b->stage == BATCH_ASKING || batch_is_complete(b) || !same_position(b->fetch.upto, b->fetch.after);
+    if (b->stage == BATCH_ASKING)
+        return true;
+    return !has_ended(b) && (batch_is_complete(b) || !same_position(b->fetch.upto, b->fetch.after));
 }
 
 /* ---- lifetime ---- */
@@ -94,7 +98,7 @@ static void unkeep_older(struct edge *edge, size_t bytes, int64_t answered_ms)
 }
 
 void batches_tick(struct edge *edge, int64_t now_ms) { unkeep_older(edge, KEPT_BYTES, now_ms - KEPT_MS); }
-void batches_fini(struct edge *edge)                 { unkeep_older(edge, 0, INT64_MAX); }
+void batches_drop_kept(struct edge *edge)                 { unkeep_older(edge, 0, INT64_MAX); }
 
 static void tear(struct batch *b)
 {
@@ -104,7 +108,7 @@ static void tear(struct batch *b)
 
 void batches_tear(struct edge *edge)
 {
-    batches_fini(edge);
+    batches_drop_kept(edge);
     list_each(l, following, &edge->asking)
         tear(link_of(l, struct batch, edge_link));
 }
@@ -162,6 +166,8 @@ static bool encode_one(struct batch *b, const struct msg *m)
     if (!feed)
         return true;
     uint32_t exclude;
+    if (msg_ends_ms(m) < b->ends_ms)
+        b->ends_ms = msg_ends_ms(m);
     wire_add(&b->bytes, b->format, m);
     if (b->bytes.failed || b->bytes.len > UINT32_MAX || exclusion_take(&b->edge->exclusions, msg_exclude(m), &exclude))
         return false;
@@ -261,6 +267,7 @@ static struct batch *batch_new(struct catchup *cu, size_t n, const struct since 
     b->edge = cu->conn->edge;
     b->format = format_of(cu);
     b->refs = 1;
+    b->ends_ms = INT64_MAX;
     b->fetch.channels = channels;
     fetch_begin(&b->fetch, since);
     b->fetch.max_bytes = cu->probe ? 1 : BATCH_BYTES;

@@ -8,7 +8,7 @@
  *
  * Is a kept one still complete? It was, when its answer came. It is as long as its feed has seen no message since; then
  * its `upto` is even the newest head of this edge. Otherwise it counts as one that was cut: what it has is right, and what
- * came later is fetched from where it ends.
+ * came later is fetched from where it ends. When a message of it ends (msg.h, ttl) nobody else gets it.
  *
  * Lifetime   counted: the fetch under way, those who wait or write, and the edge while it keeps it. The fetch_call belongs
  *            to the hub while it is under way.
@@ -50,6 +50,7 @@ struct batch {
     size_t              cost;          /* bytes of memory */
     uint64_t            seen;          /* feed->seen when the answer came */
     int64_t             answered_ms;
+    int64_t             ends_ms;       /* wall clock: when the first of its messages ends by its own ttl */
     uint8_t             format;        /* enum wire_format */
     uint8_t             stage;         /* enum batch_stage */
     bool                overlaps;      /* of several feeds, one of them a pattern: more than one of them may want a message */
@@ -72,4 +73,4 @@ void batch_leave(struct catchup *cu);
 void batches_tear(struct edge *edge);
 void batches_forget(struct feed *feed);             /* kept ones of this feed go */
 void batches_tick(struct edge *edge, int64_t now_ms);
-void batches_fini(struct edge *edge);
+void batches_drop_kept(struct edge *edge);          /* what they have may be nobody's any more: other rules, the end */

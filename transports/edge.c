@@ -70,7 +70,7 @@ void edge_free(struct edge *edge)
         return;
     bool idle = edge_idle(edge);
     abandon(edge);
-    batches_fini(edge);
+    batches_drop_kept(edge);
     trie_fini(&edge->patterns);
     flush_fini(edge);
     for (int format = 0; format < WIRE_FORMATS; format++)
@@ -220,6 +220,7 @@ static bool receive(struct edge *edge, struct letter *letter)
     case LETTER_CONFIG:
         edge->config = ((struct config_letter *)letter)->config;
         free(letter);
+        batches_drop_kept(edge);
         attend_all_again(edge);
         break;
     case LETTER_MEMBER:
@@ -338,7 +339,7 @@ static void free_doomed(struct edge *edge)
             conn_free(conn);
     }
     if (edge->n_conns == 0)
-        batches_fini(edge);
+        batches_drop_kept(edge);
 }
 
 static void count_sent(struct edge *edge)

@@ -13,15 +13,17 @@ struct head {
 _Static_assert(sizeof(struct head) == 32, "it is what stands in files");
 
 /* Of the few messages that have one of them; `kind` says so. */
-enum { KIND_MORE = 0x80, MORE_BYTES = 9 };
+enum { KIND_MORE = 0x80, MORE_BYTES = 17 };
 
-static bool has_more(const struct msg *m) { return m->ttl_ms > 0 || m->exclude_len > 0; }
+static bool has_more(const struct msg *m) { return m->ttl_ms > 0 || m->exclude_len > 0 || m->passing > 0; }
 
 static char *put_more(char *to, const struct msg *m)
 {
     uint64_t ttl_ms = htole64((uint64_t)m->ttl_ms);
+    uint32_t before[] = { htole32(m->passing), htole32(m->passed_s) };
     memcpy(to, &ttl_ms, sizeof ttl_ms);
-    to[sizeof ttl_ms] = (char)m->exclude_len;
+    memcpy(to + sizeof ttl_ms, before, sizeof before);
+    to[MORE_BYTES - 1] = (char)m->exclude_len;
     return to + MORE_BYTES;
 }
 
@@ -51,16 +53,18 @@ static struct slice cut(struct slice *rest, size_t len)
     return taken;
 }
 
-struct more { int64_t ttl_ms; uint8_t exclude_len; };
+struct more { int64_t ttl_ms; uint32_t passing, passed_s; uint8_t exclude_len; };
 
 static bool read_more(struct slice *block, struct more *ret_more)
 {
     uint64_t ttl_ms;
+    uint32_t before[2];
     if (block->len < MORE_BYTES)
         return false;
     struct slice more = cut(block, MORE_BYTES);
     memcpy(&ttl_ms, more.at, sizeof ttl_ms);
-    *ret_more = (struct more){ (int64_t)le64toh(ttl_ms), (uint8_t)more.at[sizeof ttl_ms] };
+    memcpy(before, more.at + sizeof ttl_ms, sizeof before);
+    *ret_more = (struct more){ (int64_t)le64toh(ttl_ms), le32toh(before[0]), le32toh(before[1]), (uint8_t)more.at[MORE_BYTES - 1] };
     return ret_more->ttl_ms >= 0 && ret_more->exclude_len <= CLIENT_ID_MAX;
 }
 
@@ -72,7 +76,7 @@ static bool read_head(struct slice *block, struct head *ret_head, struct more *r
         return false;
     memcpy(&head, cut(block, sizeof head).at, sizeof head);
     head.data_len = le32toh(head.data_len);
-    if (head.kind & KIND_MORE && !read_more(block, ret_more))
+    if (head.kind & KIND_MORE && (!read_more(block, ret_more) || ret_more->passing > le64toh(head.prev)))
         return false;
     head.kind &= (uint8_t)~KIND_MORE;
     *ret_head = head;
@@ -100,6 +104,8 @@ int store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
     m->epoch = epoch;
     m->seq = le64toh(head.seq);
     m->prev = le64toh(head.prev);
+    m->passing = more.passing;
+    m->passed_s = more.passed_s;
     m->time_ms = (int64_t)le64toh(head.time_ms);
     *block = rest;
     *ret_m = m;

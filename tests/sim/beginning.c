@@ -59,7 +59,7 @@ static bool is_behind(const struct model *model, const struct beginning *beginni
     case FETCH_ALL:
         return false;
     case FETCH_LATEST:
-        return model_next(model, m->channel, 0, m->seq, UINT64_MAX) != NULL;
+        return model_follower(model, m->channel, m->seq) != NULL;
     case FETCH_TIME:
         return m->time_ms < latest_time_ms(model->sim, beginning);
     default:
@@ -86,5 +86,6 @@ bool beginning_excuses(const struct listener *r, const struct part *part, const 
     const struct model *model = &r->sim->model;
     if (part->beginning.from != FETCH_LATEST || part->came & 1 << m->channel || m->seq > part->head_when_told)
         return false;
-    return m->seq <= model->channels[m->channel].dropped || model_next(model, m->channel, 0, m->seq, part->head_when_told) != NULL;
+    const struct model_msg *newer = model_follower(model, m->channel, m->seq);
+    return m->seq <= model->channels[m->channel].dropped || (newer && newer->seq <= part->head_when_told);
 }

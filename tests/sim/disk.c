@@ -61,7 +61,8 @@ static void trim(struct disk *disk)
     for (size_t i = 0; i < image->n; i++) {
         struct msg *m = image->rows[i];
         if (m->seq < image->trim) {
-            disk->trimmed[channel_by_name(msg_channel(m))] = m->seq;
+            if (msg_ends_ms(m) > disk->sim->latest_ms)
+                disk->trimmed[channel_by_name(msg_channel(m))] = m->seq;
             msg_unref(m);
         } else {
             image->rows[left++] = m;
@@ -255,6 +256,8 @@ static void renew_rows(struct disk_image *image)
         row->epoch = image->epoch;
         row->seq = old->seq;
         row->prev = old->prev;
+        row->passing = old->passing;
+        row->passed_s = old->passed_s;
         row->time_ms = old->time_ms;
         msg_unref(image->rows[i]);
         image->rows[i] = row;

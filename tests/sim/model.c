@@ -71,11 +71,19 @@ bool model_excludes(const struct model_msg *m, int client) { return m->exclude &
 const struct model_msg *model_next(const struct model *model, int name, int client, uint64_t after, uint64_t upto)
 {
     for (size_t i = first_above(model, after); i < model->n && model->msgs[i].seq <= upto; i++)
-        if (name_matches(name, model->msgs[i].channel) && model->msgs[i].fate == DONE) {
+        if (name_matches(name, model->msgs[i].channel) && model->msgs[i].fate == DONE && model->msgs[i].ends_ms > model->sim->latest_ms) {
             if (!model_excludes(&model->msgs[i], client))
                 return &model->msgs[i];
             happened(excluded);
         }
+    return NULL;
+}
+
+const struct model_msg *model_follower(const struct model *model, int channel, uint64_t seq)
+{
+    for (size_t i = first_above(model, seq); i < model->n; i++)
+        if (model->msgs[i].channel == channel && model->msgs[i].fate == DONE)
+            return &model->msgs[i];
     return NULL;
 }
 
@@ -180,12 +188,22 @@ static void keep_total(struct model *model)
         drop(model, oldest);
 }
 
+/* It is gone, and that is no gap. */
+static void take_out(struct model *model, struct model_msg *m)
+{
+    model->channels[m->channel].open--;
+    m->kept = false;
+    happened(ended);
+}
+
 static void keep(struct model *model, struct model_msg *m)
 {
     if (!model_keeps(model, m->channel) || (model->sim->config.store_dir[0] && !m->row)) {
         drop(model, m);
         return;
     }
+    if (m->ends_ms <= model->sim->wall_ms)
+        return;
     m->kept = true;
     model->channels[m->channel].open++;
     if (model->unkept_before > (size_t)(m - model->msgs))
@@ -196,6 +214,9 @@ static void keep(struct model *model, struct model_msg *m)
 
 static void age(struct model *model)
 {
+    for (size_t i = model->unkept_before; i < model->n; i++)
+        if (model->msgs[i].kept && model->msgs[i].ends_ms <= model->sim->wall_ms)
+            take_out(model, &model->msgs[i]);
     for (size_t i = model->unkept_before; i < model->n; i++)
         if (model->msgs[i].kept && model->msgs[i].time_ms + rule_of(model, model->msgs[i].channel)->history_ttl_ms <= model->sim->wall_ms)
             drop(model, &model->msgs[i]);
@@ -283,10 +304,10 @@ void model_reload(struct model *model)
 static void check_prev(const struct model *model, const struct model_msg *mm, const struct msg *m)
 {
     const struct model_channel *ch = &model->channels[mm->channel];
-    bool follows = m->prev >= ch->last || !model_keeps(model, mm->channel);      /* without history it may have been forgotten */
-    sim_check(model->sim, follows && m->prev <= larger(ch->last, ch->born) && m->prev < m->seq,
-              "message %lu of %s has prev %lu; the one before it is %lu, the channel was born at most at %lu", m->seq,
-              channel_names[mm->channel], m->prev, ch->last, ch->born);
+    uint64_t least = !model_keeps(model, mm->channel) ? 0 : ch->maybe_forgotten ? ch->dropped : ch->last;
+    sim_check(model->sim, m->prev >= least && m->prev <= larger(ch->last, ch->born) && m->prev < m->seq,
+              "message %lu of %s has prev %lu, at least %lu; the one before it is %lu, the channel was born at most at %lu", m->seq,
+              channel_names[mm->channel], m->prev, least, ch->last, ch->born);
 }
 
 static void complete(struct model *model, struct model_msg *m)
@@ -345,6 +366,8 @@ static struct model_msg *add_row(struct model *model, const struct msg *row, enu
     m->size = msg_size(row);
     m->exclude = whom_it_excludes(row);
     m->time_ms = row->time_ms;
+    m->ends_ms = row->ttl_ms ? row->time_ms + row->ttl_ms : INT64_MAX;
+    m->firm = row->prev;
     return m;
 }
 
@@ -370,6 +393,20 @@ static bool waits(const struct model *model, const struct publish_call *call)
     return (stores && (has_row(model, call->msg) || idempotency_wanted(&call->key))) || model->under_way > 0;
 }
 
+static void become_newest(struct model_channel *ch, const struct model_msg *m)
+{
+    if (m->ends_ms == INT64_MAX)
+        ch->firm = m->seq;
+    ch->passing_ms = m->ends_ms == INT64_MAX ? 0 : m->ends_ms > ch->passing_ms ? m->ends_ms : ch->passing_ms;
+}
+
+static void follow(struct model_channel *ch, struct model_msg *m)
+{
+    m->firm = larger(ch->firm, larger(ch->dropped, ch->born));
+    m->passed_ms = ch->passing_ms;
+    become_newest(ch, m);
+}
+
 static void on_publish(struct model *model, struct publish_call *call)
 {
     if (retries_answered(&model->sim->retries, call))
@@ -389,6 +426,7 @@ static void on_publish(struct model *model, struct publish_call *call)
     be_born(model, m->channel);
     model->channels[m->channel].quiet = false;
     model->channels[m->channel].submitted = m->seq;
+    follow(&model->channels[m->channel], m);
     retries_numbered(&model->sim->retries, call);
     bool late = waits(model, call);
     model->under_way++;
@@ -720,6 +758,13 @@ static bool goes_on(const struct model *model, const struct msg *row)
     return model_keeps(model, c) && row->seq >= model->since[rule];
 }
 
+/* EXACT.md 5, 8: what ended by its own ttl was not dropped, for which the hub has a second. */
+static uint64_t dropped_before(const struct model *model, const struct msg *row)
+{
+    const struct model_msg *m = model_find(model, row->seq);
+    return model->sim->wall_ms >= m->passed_ms + 1000 && m->firm < row->prev ? m->firm : row->prev;
+}
+
 static void begin_channels(struct model *model, struct msg *const *rows, size_t n)
 {
     for (int c = 0; c < CHANNELS; c++) {
@@ -730,11 +775,11 @@ static void begin_channels(struct model *model, struct msg *const *rows, size_t 
             if (channel_by_name(msg_channel(rows[i])) == c && goes_on(model, rows[i]))
                 oldest = rows[i];
         ch->known = oldest != NULL;
-        ch->born = oldest ? oldest->prev : 0;
+        ch->born = oldest ? dropped_before(model, oldest) : 0;
         for (size_t i = 0; i < model->n; i++)
             if (model->msgs[i].channel == c && model->msgs[i].fate == DONE) {
                 ch->last = oldest ? model->msgs[i].seq : 0;
-                if (!oldest || model->msgs[i].seq < oldest->seq)
+                if ((!oldest || model->msgs[i].seq < oldest->seq) && model->msgs[i].ends_ms > model->sim->wall_ms)
                     ch->dropped = model->msgs[i].seq;
             }
         sim_check(model->sim, oldest || !model_keeps(model, c) || model->floor >= ch->dropped,
@@ -762,6 +807,7 @@ static void restore_row(struct model *model, const struct msg *row, uint64_t *be
     }
     before[m->channel] = row->seq;
     ch->submitted = ch->completed = row->seq;
+    become_newest(ch, m);
     keep(model, m);
 }
 

@@ -34,6 +34,9 @@ struct model_msg {
     bool                 row;                     /* it goes to the store */
     size_t               size;                    /* msg_size */
     int64_t              time_ms;
+    int64_t              ends_ms;                 /* by its own ttl */
+    uint64_t             firm;                    /* at most: the newest before it that was meant to stay, or what had been dropped */
+    int64_t              passed_ms;               /* when those between have ended */
     struct publish_call *call;                    /* while UNDER_WAY */
     const struct letter *group;                   /* likewise: what it goes to the store with; NULL: not yet */
 };
@@ -44,6 +47,8 @@ struct model_channel {
     uint64_t submitted;                           /* newest that has a number and has not failed, as far as the hub knows; 0: none */
     uint64_t completed;                           /* likewise, newest DONE */
     bool     maybe_forgotten;                     /* with its channel; then it knows of none until one is DONE again */
+    uint64_t firm;                                /* newest with a number and without a ttl */
+    int64_t  passing_ms;                          /* when those after it have ended */
     uint64_t born;                                /* `dropped` may have begun at up to this */
     bool     known;                               /* has not been forgotten, for certain */
     bool     turned;                              /* its history was turned on or off in this seed */
@@ -96,8 +101,11 @@ void model_tick(struct model *model);
 
 /* NULL: no message of this epoch has the number. */
 const struct model_msg *model_find(const struct model *model, uint64_t seq);
-/* The first DONE message that this name stands for and that is for this client, with a number above `after` and at most `upto`, or NULL. */
+/* The first DONE message that this name stands for, that is for this client and has not ended by its own ttl, with a number above `after`
+ * and at most `upto`, or NULL. */
 const struct model_msg *model_next(const struct model *model, int name, int client, uint64_t after, uint64_t upto);
+/* The first DONE message of the channel above this number, also one that has ended. */
+const struct model_msg *model_follower(const struct model *model, int channel, uint64_t seq);
 bool     model_excludes(const struct model_msg *m, int client);
 bool     model_is_foreign(const struct model *model, struct position p);
 /* Of a channel or pattern (EXACT.md 5, 6): what it has dropped, for certain; what it may have. */

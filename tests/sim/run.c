@@ -93,7 +93,7 @@ static void choose_config(struct sim *sim)
 
 static void set_up(struct sim *sim, uint64_t seed, bool tracing)
 {
-    *sim = (struct sim){ .clock = { sim_mono, sim_wall }, .mono_ms = 1000000, .wall_ms = 1700000000000, .seed = seed, .dice = seed, .tracing = tracing,
+    *sim = (struct sim){ .clock = { sim_mono, sim_wall }, .mono_ms = 1000000, .wall_ms = 1700000000000, .latest_ms = 1700000000000, .seed = seed, .dice = seed, .tracing = tracing,
                           .authority = authority_new() };
     choose_config(sim);
     sim->n_edges = (int)(1 + dice(sim, EDGES_MAX));

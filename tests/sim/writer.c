@@ -38,8 +38,9 @@ struct msg *payload_new(struct sim *sim, uint32_t tag, int channel)
     }
     struct slice event = chance(sim, 200) ? SLICE("tick") : SLICE("");
     struct slice exclude = chance(sim, 200) ? slice_of(client_names[dice(sim, CLIENTS + 1)]) : chance(sim, 20) ? SLICE("nobody") : SLICE("");
+    int64_t ttl_ms = chance(sim, 150) ? one_of(sim, 50, 300, 300, 2000, 60000) : 0;
     struct msg *m = msg_new(&(struct msg_parts){ .channel = slice_of(channel_names[channel]), .event = event, .exclude = exclude, .kind = kind,
-                                                .data = buf_slice(&data) });
+                                                .data = buf_slice(&data), .ttl_ms = ttl_ms });
     buf_fini(&data);
     return m;
 }
