@@ -1,4 +1,4 @@
-/* keeping.h — which channels have history at all, and since when: a text that the store keeps from one run to the next.
+/* keeping.h — which channels have history at all, and had it so far: a text that the store keeps from one run to the next.
  *
  * Why: a channel without history leaves no rows, so after a restart nothing tells what it had. While the rules are the same that
  * is nobody's business: it never tells a gap. But when other rules let it begin to have history, whoever comes with an older
@@ -7,18 +7,23 @@
  *
  *   settings change ─> a row for every message ─> the new text and the raised floor are committed ─> rows as the rules say
  *
- *   +1842 chat.**    one line for each [channel] section in order, the last for all other channels
- *   -0 log.**        + has history, of numbers from this one on; - has none
- *   +0 **
+ *   @0              from this number on these rules held:
+ *   +**
+ *   @1842           a line for each [channel] section in order, the last for all other channels;
+ *   -log.**         + has history, - has none
+ *   +**
  *
- * Lifetime   in struct hub. Threading  hub thread. Limits  CHANNEL_RULES_MAX lines of a pattern each. */
+ * Lifetime   in struct hub. Threading  hub thread.
+ * Limits     KEEPING_CHANGES of the rules and KEEPING_BYTES are remembered. Rows from before that are not taken up at a start. */
 #pragma once
 #include "hub/base/buf.h"
+
+enum { KEEPING_CHANGES = 64, KEEPING_BYTES = 1024 * 1024 };
 
 struct config;
 
 struct keeping {
-    struct buf text;        /* of the settings in force */
+    struct buf text;        /* up to the settings in force */
     bool       stored;      /* the store has `text` */
     bool       asked;       /* it is on its way there */
 };

@@ -23,7 +23,18 @@ static void add_channel(struct buf *out, const struct channel_info *info)
     } else {
         buf_add_str(out, "null");
     }
-    buf_add_str(out, info->resumable ? ",\"resumable\":true}" : ",\"resumable\":false}");
+    buf_add_str(out, info->resumable ? ",\"resumable\":true" : ",\"resumable\":false");
+}
+
+/* What is in force for it, and which section of the settings says so. */
+static void add_rule(struct buf *out, const struct channel_rule *rule)
+{
+    buf_addf(out, ",\"history\":{\"size\":%zu,\"ttl_ms\":%lld,\"bytes\":%zu},\"rule\":", rule->history_size, (long long)rule->history_ttl_ms,
+             rule->history_bytes);
+    if (*rule->pattern)
+        buf_add_json(out, slice_of(rule->pattern));
+    else
+        buf_add_str(out, "null");
 }
 
 static void listed(struct call *call)
@@ -42,6 +53,7 @@ static void listed(struct call *call)
         if (i > 0)
             buf_add_char(out, ',');
         add_channel(out, &infos[i]);
+        buf_add_char(out, '}');
     }
     buf_add_str(out, "],\"next_cursor\":");
     if (channels->more && n > 0) {
@@ -83,7 +95,8 @@ static void inspected(struct call *call)
     struct channel_info *info = r->channels.infos;
     struct buf *out = api_answer_begin(r, 200, "application/json");
     add_channel(out, info);
-    buf_add_char(out, '\n');
+    add_rule(out, info->rule);
+    buf_add_str(out, "}\n");
     free(info);
     api_answer_end(r);
 }

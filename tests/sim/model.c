@@ -779,7 +779,7 @@ static void begin_channels(struct model *model, struct msg *const *rows, size_t 
         for (size_t i = 0; i < model->n; i++)
             if (model->msgs[i].channel == c && model->msgs[i].fate == DONE) {
                 ch->last = oldest ? model->msgs[i].seq : 0;
-                if ((!oldest || model->msgs[i].seq < oldest->seq) && model->msgs[i].ends_ms > model->sim->wall_ms)
+                if ((!oldest || model->msgs[i].seq < oldest->seq) && model->msgs[i].ends_ms > model->sim->latest_ms)
                     ch->dropped = model->msgs[i].seq;
             }
         sim_check(model->sim, oldest || !model_keeps(model, c) || model->floor >= ch->dropped,

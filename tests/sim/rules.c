@@ -3,6 +3,7 @@
 #include "tests/sim/sim.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct snapshot {
     struct config       config;
@@ -133,17 +134,31 @@ uint8_t keeping_bits(struct slice text)
     uint8_t bits = 0, bit = 1;
     if (!text.at)
         return KEEPING_SAME;
-    for (size_t i = 0; i < text.len; i++)
-        if (i == 0 || text.at[i - 1] == '\n') {
-            bits |= text.at[i] == '+' ? bit : 0;
-            bit = (uint8_t)(bit << 1);
+    for (size_t i = 0; i < text.len; i++) {
+        if (i > 0 && text.at[i - 1] != '\n')
+            continue;
+        if (text.at[i] == '@') {
+            bits = 0;
+            bit = 1;
+            continue;
         }
+        bits |= text.at[i] == '+' ? bit : 0;
+        bit = (uint8_t)(bit << 1);
+    }
     return bits;
 }
 
 void keeping_since(struct slice text, uint64_t ret_since[RULES + 1])
 {
-    for (size_t i = 0, rule = 0; i < text.len && rule <= RULES; i++)
-        if (i == 0 || text.at[i - 1] == '\n')
-            ret_since[rule++] = strtoull(text.at + i + 1, NULL, 10);
+    uint8_t before = ALL_KEEP;
+    for (size_t i = 0; i < text.len;) {
+        const char *next = memchr(text.at + i + 1, '@', text.len - i - 1);
+        size_t end = next ? (size_t)(next - text.at) : text.len;
+        uint8_t bits = keeping_bits(slice(text.at + i, end - i));
+        for (int rule = 0; rule <= RULES; rule++)
+            if (bits & ~before & 1 << rule)
+                ret_since[rule] = strtoull(text.at + i + 1, NULL, 10);
+        before = bits;
+        i = end;
+    }
 }

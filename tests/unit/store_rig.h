@@ -128,6 +128,7 @@ static inline void assert_same_msg(const struct msg *a, const struct msg *b)
     assert_true(slice_is(msg_channel(a), msg_channel(b)) && slice_is(msg_event(a), msg_event(b)));
     assert_true(slice_is(msg_client(a), msg_client(b)) && slice_is(msg_data(a), msg_data(b)));
     assert_true(slice_is(msg_exclude(a), msg_exclude(b)) && a->ttl_ms == b->ttl_ms);
+    assert_true(a->passing == b->passing && a->passed_s == b->passed_s);
 }
 
 /* ---- groups ---- */

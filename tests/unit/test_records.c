@@ -101,7 +101,7 @@ static int set_up(void **state)
 
 static void open_hub(struct rig *rig, bool stored)
 {
-    struct hub_start start = { .epoch = 7, .next = 1, .reserved = 1 << 30, .keeping = SLICE("+0 **\n") };
+    struct hub_start start = { .epoch = 7, .next = 1, .reserved = 1 << 30, .keeping = SLICE("@0\n+**\n") };
     rig->hub = hub_new(&rig->config, clock_real(), stored ? &rig->store : NULL, start);
     hub_add_records(rig->hub, RECORD_KEY, &ops, rig);
     mailbox_init(&rig->box, false);
