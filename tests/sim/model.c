@@ -602,6 +602,8 @@ static void check_fetch(const struct model *model, const struct fetch_call *f)
               f->begin.seq, model->epoch, begin);
     sim_check(sim, f->upto.epoch == model->epoch && f->upto.seq == larger(upto, begin), "a fetch reaches %lu.%lu, not %lu.%lu",
               f->upto.epoch, f->upto.seq, model->epoch, larger(upto, begin));
+    sim_trace(sim, "fetch of %u: %zu names, from %d after %lu: gap %d, begins %lu, up to %lu, %zu messages, first %lu%s", f->call.from, f->n_channels, (int)f->from, f->after.seq, (int)f->gap,
+              f->begin.seq, f->upto.seq, f->n_msgs, f->n_msgs ? f->msgs[0]->seq : 0, f->more ? ", more" : "");
     happened(fetches);
     if (mask != names_channels(mask))
         happened(fetches_by_log);
