@@ -220,8 +220,6 @@ void attendance_told(struct listener *r, int c, const char *user, bool joined)
     const char *what = joined ? "joined" : "left";
     sim_trace(sim, "listener %d: %s %s %s", r->number, user, what, channel_names[c]);
     sim_check(sim, person && told->asks, "listener %d is told that '%s' %s %s, and has not asked", r->number, user, what, channel_names[c]);
-    if (r->parts[c].state == PART_LEAVING)
-        return;
     sim_check(sim, !is_himself(r, person), "listener %d is told that he himself %s %s", r->number, what, channel_names[c]);
     sim_check(sim, told->last[person] != (joined ? 1 : -1), "listener %d is told twice that %s %s %s", r->number, user, what, channel_names[c]);
     told->last[person] = joined ? 1 : -1;
