@@ -423,15 +423,14 @@ void catchup_take(struct catchup *cu)
     } else {
         leave_out_unwanted(cu, &answer);
     }
+    if (cu->begun)
+        add_unkept(&answer);
     if (answer.gap)      /* just before the first that follows for this reader (EXACT.md 9) */
         answer.begin.seq = before_first(b, conn, answer.upto.seq);
-    if (!cu->begun) {
+    if (!cu->begun)
         begin(cu, &answer);
-    } else {
-        add_unkept(&answer);
-        if (answer.gap)
-            tell_gap(cu, &answer);
-    }
+    else if (answer.gap)
+        tell_gap(cu, &answer);
     if (conn->conn_state != CONN_OPEN)
         return;
     take(cu, &answer, complete);
