@@ -85,17 +85,20 @@ struct publish_call {
 };
 
 enum gap_reason {
-    GAP_NONE,
+    GAP_NONE,         /* the worse, the greater */
+    GAP_CONFLATED,    /* messages were left out because newer ones of the same channels follow */
     GAP_HISTORY,      /* history has given up messages that came after the position */
     GAP_EPOCH,        /* the position is of another or of no epoch, or from the future */
 };
 
 struct fetch_channel {
     struct slice name;            /* a valid channel name or pattern */
+    bool         whole;           /* of a call that conflates: all its messages are asked for, as AFTER */
     bool         incomplete;      /* answer: the gap concerns this channel */
     bool         resumable;       /* answer: it has history; a pattern: a channel that matches may have */
     bool         loses;           /* answer: it, or a channel that matches, may have none */
-    uint64_t     dropped;         /* answer: positions below this number are incomplete for it (EXACT.md 5, 6) */
+    uint64_t     dropped;         /* answer: positions below this number are incomplete for it (EXACT.md 5, 6); what was left out counts too */
+    uint64_t     left_out;        /* scratch of fetch.c */
 };
 
 /* What is kept of a set of channels after a position, in order of number; the one call behind resume, catching up,
@@ -104,12 +107,13 @@ struct fetch_call {
     struct call           call;
     struct fetch_channel *channels;   /* no name twice */
     size_t                n_channels;
-    enum fetch_from       from;       /* since.h; all but AFTER tell no gap. What is behind a cut answer is asked for AFTER its `upto`;
-                                         of LATEST by LATEST after it, with whole_after, above which a gap is told */
+    enum fetch_from       from;       /* since.h; all but AFTER, and what `conflates`, tell no gap. What is behind a cut answer is asked for
+                                         AFTER its `upto`; of LATEST by LATEST after it, with whole_after, above which a gap is told */
     struct position       after;
     uint32_t              count;
     int64_t               time_ms;
     uint64_t              whole_after;
+    bool                  conflates;  /* LATEST for a reader that is behind: what is left out is a gap (GAP_CONFLATED); no whole_after */
     size_t                max_bytes;  /* the answer is cut (more = true) before the sum of msg_size passes this; at least one message */
     size_t                max_count;  /* likewise; 0: no limit */
     /* answer */

@@ -54,7 +54,9 @@ struct channel {
     struct link    gave_up;       /* in history->gave_up, once it has given something up */
     uint64_t       gave_up_at;    /* history->dropped when it last did; `dropped` is at most that */
     uint64_t       fetch;         /* scratch of fetch.c: the fetch that has looked at it */
-    bool           fetched;       /* and wants it */
+    bool           fetched;       /* and wants it, */
+    bool           fetched_whole; /* all of it, */
+    bool           left_out;      /* and has told that some of it was left out */
     uint8_t        name_len;
     char           name[];
 };

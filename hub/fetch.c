@@ -6,6 +6,9 @@
  *      number, up to the bounds of the call.
  *   3. `upto`: the head, or the last number in the answer when it was cut.
  *
+ * Conflation (lag.policy latest) is LATEST that tells what it leaves out: a gap too (GAP_CONFLATED), in channels of which the newest
+ * follows. When the newest itself is gone, it is a gap of history.
+ *
  * With a pattern among the channels, 1 walks back over the channels that have given up something since, and 2 walks the log of
  * all messages forward: at most hub->look_at entries per call, then there is more (`upto` is how far it looked, perhaps without a
  * message), so that a narrow pattern does not stop the hub. */
@@ -44,17 +47,24 @@ static bool is_foreign(const struct hub *hub, struct position p)
  * its stream has begun. */
 static uint64_t promised_after(const struct fetch_call *call)
 {
-    if (call->from == FETCH_AFTER)
+    if (call->from == FETCH_AFTER || call->conflates)
         return call->after.seq;
     return call->from == FETCH_LATEST && call->whole_after ? call->whole_after : UINT64_MAX;
 }
 
-/* EXACT.md 7: what has no history tells no gap. */
-static bool is_incomplete(const struct hub *hub, const struct fetch_call *call, const struct fetch_channel *asked)
+static bool resumes_foreign(const struct hub *hub, const struct fetch_call *call)
 {
-    if (!asked->resumable)
-        return false;
-    return (call->from == FETCH_AFTER && is_foreign(hub, call->after)) || promised_after(call) < asked->dropped;
+    return (call->from == FETCH_AFTER || call->conflates) && is_foreign(hub, call->after);
+}
+
+/* `reason`: why, when `dropped` is above what was promised. What has no history tells no gap (EXACT.md 7). */
+static void mark(const struct hub *hub, struct fetch_call *call, struct fetch_channel *asked, uint64_t dropped, enum gap_reason reason)
+{
+    bool foreign = resumes_foreign(hub, call);
+    asked->dropped = dropped;
+    asked->incomplete = asked->resumable && (foreign || promised_after(call) < dropped);
+    if (asked->incomplete && call->gap < (foreign ? GAP_EPOCH : reason))
+        call->gap = foreign ? GAP_EPOCH : reason;
 }
 
 static bool any_resumable(const struct fetch_call *call)
@@ -64,6 +74,9 @@ static bool any_resumable(const struct fetch_call *call)
             return true;
     return false;
 }
+
+static bool wants_newest(const struct fetch_call *call, const struct fetch_channel *asked) { return call->from == FETCH_LATEST && !asked->whole; }
+static bool is_conflated(const struct fetch_call *call, const struct fetch_channel *asked) { return call->conflates && !asked->whole; }
 
 static bool source_less(const void *a, const void *b)
 {
@@ -93,7 +106,7 @@ static uint32_t first_of_latest(const struct fetch_call *call, const struct chan
 }
 
 /* Index of the first message of the channel that is asked for. */
-static uint32_t first_wanted(const struct fetch_call *call, const struct channel *ch, uint64_t start)
+static uint32_t first_wanted(const struct fetch_call *call, const struct fetch_channel *asked, const struct channel *ch, uint64_t start)
 {
     switch (call->from) {
     case FETCH_NOW:
@@ -104,7 +117,7 @@ static uint32_t first_wanted(const struct fetch_call *call, const struct channel
     case FETCH_TIME:
         return channel_first_from(ch, call->time_ms);
     case FETCH_LATEST:
-        return first_of_latest(call, ch, start);
+        return asked->whole ? channel_first_after(ch, start) : first_of_latest(call, ch, start);
     default:
         return channel_first_after(ch, start);
     }
@@ -128,20 +141,27 @@ static void walk_back(const struct fetch_call *call, struct source *sources, str
     heap->less = source_less;
 }
 
+/* What is left out of a channel of which only the newest is given: all before it. */
+static void mark_channel(const struct hub *hub, struct fetch_call *call, struct fetch_channel *asked, const struct source *source)
+{
+    const struct channel *ch = source->channel;
+    uint64_t dropped = ch ? ch->dropped : hub->channels.floor;
+    if (is_conflated(call, asked) && has_more(source))
+        mark(hub, call, asked, channel_kept(ch, source->at)->prev, GAP_CONFLATED);
+    else
+        mark(hub, call, asked, dropped, GAP_HISTORY);
+}
+
 /* Marks each channel, and sets up those that have something to give. */
 static void look_up(struct hub *hub, struct fetch_call *call, uint64_t start, struct source *sources, struct heap *heap)
 {
-    bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
     for (size_t i = 0; i < call->n_channels; i++) {
         struct fetch_channel *asked = &call->channels[i];
         struct channel *ch = channel_find(&hub->channels, asked->name, hash_bytes(asked->name));
         asked->resumable = rule_keeps(ch ? ch->rule : config_channel_rule(hub->config, asked->name));
         asked->loses = !asked->resumable;
-        asked->dropped = ch ? ch->dropped : hub->channels.floor;
-        asked->incomplete = is_incomplete(hub, call, asked);
-        if (asked->incomplete)
-            call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
-        sources[i] = (struct source){ ch, ch ? first_wanted(call, ch, start) : 0 };
+        sources[i] = (struct source){ ch, ch ? first_wanted(call, asked, ch, start) : 0 };
+        mark_channel(hub, call, asked, &sources[i]);
     }
     if (call->from == FETCH_COUNT)
         walk_back(call, sources, heap);
@@ -230,6 +250,7 @@ struct wanted {
     struct trie        trie;          /* struct fetch_channel */
     struct channel    *giver;         /* the channel that is looked at */
     uint64_t           lowest;        /* `dropped` of the only pattern there is: none at or below it matters; else 0 */
+    uint64_t           left_out;      /* number of a message of `giver` that is not given */
 };
 
 static bool has_pattern(const struct fetch_call *call)
@@ -253,8 +274,11 @@ static void on_gave_up(void *arg, void *value)
 {
     struct wanted *wanted = arg;
     struct fetch_channel *asked = value;
-    if (asked->dropped < wanted->giver->dropped && name_is_pattern(asked->name))
-        asked->dropped = wanted->giver->dropped;
+    const struct channel *giver = wanted->giver;
+    bool newest_follows = is_conflated(wanted->call, asked) && giver->n_kept > 0;
+    uint64_t *dropped = newest_follows ? &asked->left_out : &asked->dropped;
+    if (*dropped < giver->dropped && name_is_pattern(asked->name))
+        *dropped = giver->dropped;
     if (wanted->call->n_channels == 1)
         wanted->lowest = asked->dropped;
 }
@@ -278,28 +302,38 @@ static void mark_incomplete(struct wanted *wanted)
 {
     struct hub *hub = wanted->hub;
     struct fetch_call *call = wanted->call;
-    bool foreign = call->from == FETCH_AFTER && is_foreign(hub, call->after);
-    for (size_t i = 0; i < call->n_channels; i++) {
-        struct slice name = call->channels[i].name;
-        struct channel *ch = name_is_pattern(name) ? NULL : channel_find(&hub->channels, name, hash_bytes(name));
-        call->channels[i].dropped = ch ? ch->dropped : hub->channels.floor;
-        call->channels[i].resumable = ch ? rule_keeps(ch->rule) : config_pattern_keeps(hub->config, name);
-        call->channels[i].loses = ch ? !rule_keeps(ch->rule) : config_pattern_loses(hub->config, name);
-    }
-    if (!foreign)
-        find_dropped(wanted, promised_after(call));
+    uint64_t start = is_foreign(hub, call->after) ? 0 : call->after.seq;
     for (size_t i = 0; i < call->n_channels; i++) {
         struct fetch_channel *asked = &call->channels[i];
-        asked->incomplete = is_incomplete(hub, call, asked);
-        if (asked->incomplete)
-            call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
+        struct channel *ch = name_is_pattern(asked->name) ? NULL : channel_find(&hub->channels, asked->name, hash_bytes(asked->name));
+        bool newest_follows = ch && is_conflated(call, asked) && ch->n_kept > 0 && channel_kept(ch, ch->n_kept - 1)->seq > start;
+        asked->resumable = ch ? rule_keeps(ch->rule) : config_pattern_keeps(hub->config, asked->name);
+        asked->loses = ch ? !rule_keeps(ch->rule) : config_pattern_loses(hub->config, asked->name);
+        asked->left_out = newest_follows ? ch->dropped : 0;
+        asked->dropped = newest_follows ? 0 : ch ? ch->dropped : hub->channels.floor;
+    }
+    if (!resumes_foreign(hub, call))
+        find_dropped(wanted, promised_after(call));
+    for (size_t i = 0; i < call->n_channels; i++)
+        mark(hub, call, &call->channels[i], call->channels[i].dropped, GAP_HISTORY);
+}
+
+/* After the walk: what was left out because newer ones follow. */
+static void mark_left_out(const struct wanted *wanted)
+{
+    struct fetch_call *call = wanted->call;
+    for (size_t i = 0; i < call->n_channels && call->conflates; i++) {
+        struct fetch_channel *asked = &call->channels[i];
+        if (asked->left_out > asked->dropped)
+            mark(wanted->hub, call, asked, asked->left_out, GAP_CONFLATED);
     }
 }
 
 static void on_wanted(void *arg, void *value)
 {
-    (void)value;
-    *(bool *)arg = true;
+    struct wanted *wanted = arg;
+    wanted->giver->fetched = true;
+    wanted->giver->fetched_whole |= !wants_newest(wanted->call, value);
 }
 
 /* Is it wanted by any of them? Each channel is looked up once per call. */
@@ -307,10 +341,29 @@ static bool is_wanted(struct wanted *wanted, struct channel *ch)
 {
     if (ch->fetch != wanted->hub->fetches) {
         ch->fetch = wanted->hub->fetches;
-        ch->fetched = false;
-        trie_match(&wanted->trie, channel_name(ch), on_wanted, &ch->fetched);
+        ch->fetched = ch->fetched_whole = ch->left_out = false;
+        wanted->giver = ch;
+        trie_match(&wanted->trie, channel_name(ch), on_wanted, wanted);
     }
     return ch->fetched;
+}
+
+static void on_left_out(void *arg, void *value)
+{
+    struct wanted *wanted = arg;
+    struct fetch_channel *asked = value;
+    if (is_conflated(wanted->call, asked) && asked->left_out < wanted->left_out)
+        asked->left_out = wanted->left_out;
+}
+
+/* Told once per channel and call, as the number before the one that follows. */
+static void leave_out(struct wanted *wanted, struct channel *ch)
+{
+    if (ch->left_out || !wanted->call->conflates)
+        return;
+    ch->left_out = true;
+    wanted->left_out = channel_kept(ch, ch->n_kept - 1)->prev;
+    trie_match(&wanted->trie, channel_name(ch), on_left_out, wanted);
 }
 
 static struct msg *message_of(const struct log_entry *entry)
@@ -321,11 +374,15 @@ static struct msg *message_of(const struct log_entry *entry)
 static bool is_given(struct wanted *wanted, const struct log_entry *entry)
 {
     const struct fetch_call *call = wanted->call;
-    if (!log_entry_is_live(entry) || !is_wanted(wanted, entry->channel))
+    struct channel *ch = entry->channel;
+    if (!log_entry_is_live(entry) || !is_wanted(wanted, ch))
         return false;
-    if (call->from != FETCH_LATEST || (call->whole_after && entry->seq > call->whole_after))
+    if (ch->fetched_whole || (call->whole_after && entry->seq > call->whole_after))
         return true;
-    return entry->seq == channel_kept(entry->channel, newest_of(call, entry->channel))->seq;
+    if (entry->seq == channel_kept(ch, newest_of(call, ch))->seq)
+        return true;
+    leave_out(wanted, ch);
+    return false;
 }
 
 /* The place from which on there are `count` that are wanted. */
@@ -383,6 +440,7 @@ static int fetch_patterns(struct hub *hub, struct fetch_call *call, uint64_t sta
     if (!err) {
         mark_incomplete(&wanted);
         err = walk_log(&wanted, start, ret_cut);
+        mark_left_out(&wanted);
     }
     trie_fini(&wanted.trie);
     return err;

@@ -226,6 +226,8 @@ static void on_answered(struct call *call)
 
 /* ---- the question ---- */
 
+static bool asks_newest(const struct catchup *cu) { return cu->conflates && cu->since.from == FETCH_LATEST; }
+
 static uint8_t format_of(const struct catchup *cu)
 {
     return cu->marked ? cu->conn->protocol->replay_format : cu->conn->format;
@@ -244,12 +246,12 @@ static bool asks_the_same(const struct fetch_call *fetch, const struct since *si
     }
 }
 
-static struct batch *find_like(struct feed *feed, uint8_t format, const struct since *since)
+static struct batch *find_like(struct feed *feed, uint8_t format, const struct since *since, bool conflates)
 {
     int looked_at = 0;
     for (struct link *l = feed->batches.prev; l != &feed->batches && looked_at < LOOK_AT; l = l->prev, looked_at++) {
         struct batch *b = link_of(l, struct batch, feed_link);
-        if (b->format == format && asks_the_same(&b->fetch, since) && is_useful(b))
+        if (b->format == format && b->fetch.conflates == conflates && asks_the_same(&b->fetch, since) && is_useful(b))
             return b;
     }
     return NULL;
@@ -271,6 +273,7 @@ static struct batch *batch_new(struct catchup *cu, size_t n, const struct since 
     b->fetch.channels = channels;
     fetch_begin(&b->fetch, since);
     b->fetch.max_bytes = cu->probe ? 1 : BATCH_BYTES;
+    b->fetch.conflates = asks_newest(cu);
     link_init(&b->edge_link);
     link_init(&b->feed_link);
     link_init(&b->waiters);
@@ -278,6 +281,7 @@ static struct batch *batch_new(struct catchup *cu, size_t n, const struct since 
         struct feed *feed = link_of(l, struct sub, catchup_link)->feed;
         size_t i = b->fetch.n_channels++;
         channels[i].name = feed_name(feed);
+        channels[i].whole = b->fetch.conflates && feed->rule->lag_policy != LAG_LATEST;
         b->feeds[i] = feed;
         b->overlaps |= feed->is_pattern;
         feed_hold(feed);
@@ -302,10 +306,10 @@ int batch_ask(struct catchup *cu)
     struct since since = cu->since;
     struct batch *b = NULL;
     size_t n = 0;
-    if (single && since.from == FETCH_AFTER && since.after.epoch == cu->conn->edge->head.epoch && since.after.seq < only->after)
+    if (single && (since.from == FETCH_AFTER || asks_newest(cu)) && since.after.epoch == cu->conn->edge->head.epoch && since.after.seq < only->after)
         since.after.seq = only->after;
     if (single && !cu->probe)
-        b = find_like(only->feed, format_of(cu), &since);
+        b = find_like(only->feed, format_of(cu), &since, asks_newest(cu));
     if (b) {
         b->refs++;
     } else {

@@ -3,16 +3,17 @@
  * batch ─> catchup_written: asks on, or ends, and the rings are read.
  *
  * When it goes wrong: history has given up what was needed ─> a gap is told (it begins, or never was live, or lag.policy is
- * skip), or the connection is closed (lag.policy disconnect). Messages were lost while the fetch was under way ─> its answer
- * is not the last one (batch->torn). It falls out of a ring while it writes its last batch ─> that is not the last any more. */
+ * skip), it goes on with the newest message of each channel (latest), or the connection is closed (disconnect): lag.h. Messages
+ * were lost while the fetch was under way ─> its answer is not the last one (batch->torn). It falls out of a ring while it writes
+ * its last batch ─> that is not the last any more. */
 #include "transports/catchup.h"
 
 #include "hub/base/err.h"
-#include "hub/base/log.h"
 #include "hub/base/reserve.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
 #include "transports/edge.h"
+#include "transports/lag.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -63,7 +64,9 @@ void catchup_put_back(struct catchup *cu)
         if (cu->kind == CATCHUP_REPLAY)
             sub_of(l)->after = 0;
     }
-    if (cu->since.from != FETCH_LATEST)
+    if (cu->conflates || cu->since.from == FETCH_LATEST)
+        cu->since.from = FETCH_LATEST;
+    else
         cu->since.from = FETCH_AFTER;  /* where it begins has been told; the position it came with may have been from the future */
     if (cu->kind == CATCHUP_RESUME)
         cu->since.after = conn->position;
@@ -222,32 +225,6 @@ bool catchups_ask(struct conn *conn)
 
 /* ---- the answer ---- */
 
-static void log_behind(const struct conn *conn, struct slice channel, const char *policy)
-{
-    char name[24];
-    conn_name(conn, name);
-    log_info(name, "fell behind channel=%.*s policy=%s", (int)channel.len, channel.at, policy);
-}
-
-static struct slice first_incomplete(const struct fetch_call *answer)
-{
-    for (size_t i = 0; i < answer->n_channels; i++)
-        if (answer->channels[i].incomplete)
-            return answer->channels[i].name;
-    return answer->channels[0].name;
-}
-
-/* The reader had been at the head and messages for it are gone: lag.policy. False: the connection is closed. */
-static bool apply_policy(struct conn *conn, struct slice channel)
-{
-    bool skip = conn->edge->config->lag_policy == LAG_SKIP;
-    log_behind(conn, channel, skip ? "skip" : "disconnect");
-    metric_add(skip ? METRIC_slow_skipped : METRIC_slow_closed, 1);
-    if (!skip)
-        conn_close(conn, ERR_SLOW);
-    return skip;
-}
-
 /* Channels without history lose what came while they were parked; at their very beginning that is nothing (EXACT.md 7).
  * From now on, of a reader that had a position, is a skip: all may miss something. */
 static void add_unkept(struct fetch_call *answer)
@@ -255,7 +232,7 @@ static void add_unkept(struct fetch_call *answer)
     for (size_t i = 0; i < answer->n_channels; i++)
         if (answer->channels[i].loses || answer->from == FETCH_NOW) {
             answer->channels[i].incomplete = true;
-            if (!answer->gap)
+            if (answer->gap < GAP_HISTORY)
                 answer->gap = GAP_HISTORY;
         }
 }
@@ -263,7 +240,7 @@ static void add_unkept(struct fetch_call *answer)
 static void tell_gap(struct catchup *cu, const struct fetch_call *answer)
 {
     struct conn *conn = cu->conn;
-    if (!cu->marked && conn->was_live && !apply_policy(conn, first_incomplete(answer)))
+    if (!cu->marked && conn->was_live && !lag_apply(cu, answer))
         return;
     metric_add(METRIC_gaps, 1);
     if (!cu->marked)
@@ -304,7 +281,7 @@ static void leave_out_unwanted(const struct catchup *cu, struct fetch_call *answ
         for (size_t i = n; i < answer->n_channels; i++)
             if (answer->channels[i].name.at == sub_of(l)->feed->name) {
                 struct fetch_channel channel = answer->channels[i];
-                if (answer->gap == GAP_HISTORY && sub_of(l)->after >= channel.dropped)
+                if (answer->gap <= GAP_HISTORY && sub_of(l)->after >= channel.dropped)
                     channel.incomplete = false;
                 answer->channels[i] = answer->channels[n];
                 answer->channels[n++] = channel;
@@ -348,11 +325,16 @@ static void end_now(struct catchup *cu)
 }
 
 /* What is behind the first answer is asked for whole, but of LATEST only what came after that: a client that has read where its
- * stream begins misses nothing of it (EXACT.md 10). */
+ * stream begins misses nothing of it (EXACT.md 10). Who is conflated asks for the newest until he has been told all there are. */
 static void ask_on_from(struct catchup *cu, const struct fetch_call *answer)
 {
     struct since *since = &cu->since;
     since->after = answer->upto;
+    if (cu->conflates) {
+        cu->conflates = answer->more || !answer->conflates;
+        since->from = cu->conflates ? FETCH_LATEST : FETCH_AFTER;
+        return;
+    }
     if (since->from == FETCH_LATEST && answer->more) {
         if (!since->whole_after)
             since->whole_after = cu->conn->edge->head.seq;
@@ -373,6 +355,8 @@ static void take(struct catchup *cu, const struct fetch_call *answer, bool compl
         return;
     }
     cu->stage = CATCHUP_WRITING;
+    if (answer->conflates)
+        lag_restart(cu);
     if (complete && (cu->kind == CATCHUP_RESUME || !catchup_resume(conn))) {
         cu->stage = CATCHUP_LAST;
         go_live(cu);
@@ -423,6 +407,8 @@ void catchup_take(struct catchup *cu)
     } else {
         leave_out_unwanted(cu, &answer);
     }
+    if (cu->begun && lag_conflates(cu, &answer))
+        return;
     if (cu->begun)
         add_unkept(&answer);
     if (answer.gap)      /* just before the first that follows for this reader (EXACT.md 9) */
@@ -433,8 +419,9 @@ void catchup_take(struct catchup *cu)
         tell_gap(cu, &answer);
     if (conn->conn_state != CONN_OPEN)
         return;
+    bool too_old = cu->conflates && !answer.conflates;      /* what it has fallen behind of was under way */
     take(cu, &answer, complete);
-    if (probe)
+    if (probe || too_old)
         catchup_put_back(cu);
 }
 
@@ -482,33 +469,10 @@ void conn_fall_back(struct conn *conn)
     conn_dirty(conn);
 }
 
-int64_t conn_lag(const struct conn *conn)
-{
-    const struct catchup *resume = catchup_resume(conn);
-    if (!resume || resume->since.from == FETCH_NOW || link_alone(&resume->subs))
-        return 0;
-    int64_t behind = resume->debt;
-    list_each(l, following, (struct link *)&resume->subs)
-        behind += (int64_t)sub_of(l)->feed->seen_bytes;
-    return behind;
-}
-
-void conn_fell_behind(struct conn *conn, struct slice channel)
-{
-    if (conn->edge->config->lag_policy == LAG_DISCONNECT) {
-        apply_policy(conn, channel);
-        return;
-    }
-    conn_fall_back(conn);
-    struct catchup *resume = catchup_resume(conn);
-    if (resume)
-        resume->since.from = FETCH_NOW;      /* the policy is applied when the answer tells where it goes on */
-}
-
 void catchup_probe(struct conn *conn)
 {
     struct catchup *resume = catchup_resume(conn);
-    if (!resume || resume->stage != CATCHUP_WANTS || !conn->was_live || conn->edge->config->lag_policy != LAG_DISCONNECT)
+    if (!resume || resume->stage != CATCHUP_WANTS || resume->conflates || !conn->was_live || lag_strictest(conn) != LAG_DISCONNECT)
         return;
     resume->probe = true;
     catchups_ask(conn);

@@ -37,11 +37,6 @@ struct catchup *catchup_beginning_with(const struct conn *conn, const struct sub
 
 /* The connection has lost its place in a ring, or was told of a loss: all that is live is parked and caught up from its position. */
 void conn_fall_back(struct conn *conn);
-/* Bytes of messages between a connection that catches up and the ends of its feeds; about, since frames are larger. 0: it
- * does not catch up, or is about to skip. */
-int64_t conn_lag(const struct conn *conn);
-/* lag.bytes was passed: lag.policy at once. */
-void conn_fell_behind(struct conn *conn, struct slice channel);
 /* Its line takes nothing. If it has fallen out of a ring and is to be closed when history cannot serve it any more (lag.policy
  * disconnect), the hub is asked whether that is so: it is closed then, not when it reads on some day. */
 void catchup_probe(struct conn *conn);

@@ -152,6 +152,7 @@ struct conn {
     bool                   wants_head : 1;   /* waits for protocol->position; due_link is in edge->head_wanted then */
     bool                   finished : 1;  /* line->finish has been called */
     bool                   greeted  : 1;  /* the protocol's: its first words have been said */
+    bool                   conflated : 1; /* it has been behind under lag.policy latest: the log knows */
 };
 
 /* Protocol callbacks may say and close, but not subscribe or unsubscribe. */
@@ -240,6 +241,7 @@ struct catchup {
     bool            marked;       /* its messages say replay:true (kind REPLAY) */
     bool            probe;        /* asks only whether history still has what it needs: its line takes nothing */
     bool            begun;        /* protocol->began has been called, or needs not be: its subscriptions had been live */
+    bool            conflates;    /* lag.policy latest: asks for the newest messages only, until it has been told all there are */
 };
 /* The channel names of a catch-up, in the order of the subscribe: calls each(arg, name). */
 void catchup_each_channel(const struct catchup *cu, void (*each)(void *arg, struct slice channel), void *arg);

@@ -54,7 +54,12 @@ static void user_member(struct buf *out, const struct principal *principal)
         buf_add_str(out, ",\"user\":null");
 }
 
-static const char *gap_name(enum gap_reason gap) { return gap == GAP_EPOCH ? "epoch" : "history"; }
+static const char *gap_name(enum gap_reason gap)
+{
+    static const char *const names[] = { [GAP_CONFLATED] = "conflated", [GAP_HISTORY] = "history", [GAP_EPOCH] = "epoch" };
+    return names[gap];
+}
+
 
 static void recovery(struct buf *out, const struct fetch_channel *channel, bool resumed)
 {

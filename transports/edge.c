@@ -9,6 +9,7 @@
 #include "transports/catchup.h"
 #include "transports/errand.h"
 #include "transports/flush.h"
+#include "transports/lag.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -221,6 +222,7 @@ static bool receive(struct edge *edge, struct letter *letter)
         edge->config = ((struct config_letter *)letter)->config;
         free(letter);
         batches_drop_kept(edge);
+        feeds_reconfigure(edge);
         attend_all_again(edge);
         break;
     case LETTER_MEMBER:
@@ -284,7 +286,7 @@ static void check_lag(struct feed *feed, uint64_t most)
     for (int format = 0; format < WIRE_FORMATS; format++)
         while ((sub = overdue(feed->rings[format], most))) {
             struct conn *conn = sub->conn;
-            conn_fell_behind(conn, feed_name(feed));
+            conn_fell_behind(conn, feed);
             if (conn->conn_state != CONN_OPEN)
                 conn_leave(conn);
         }
@@ -304,8 +306,9 @@ void edge_send(struct edge *edge)
     flush_dirty(edge);
     while ((first = list_first(&settled))) {
         link_remove(first);
-        if (edge->config->lag_bytes > 0)
-            check_lag(link_of(first, struct feed, dirty_link), edge->config->lag_bytes);
+        struct feed *feed = link_of(first, struct feed, dirty_link);
+        if (feed->rule->lag_bytes > 0)
+            check_lag(feed, feed->rule->lag_bytes);
     }
     flush_dirty(edge);
 }
@@ -384,9 +387,8 @@ static void check_catching_up(struct edge *edge)
 {
     list_each(l, following, &edge->conns) {
         struct conn *conn = link_of(l, struct conn, link);
-        if (conn->was_live && conn->conn_state == CONN_OPEN && !link_alone(&conn->catchups) &&
-            conn_lag(conn) > (int64_t)edge->config->lag_bytes)
-            conn_fell_behind(conn, feed_name(sub_set_next(&conn->subs, &(uint32_t){ 0 })->feed));
+        if (conn->was_live && conn->conn_state == CONN_OPEN && !link_alone(&conn->catchups))
+            conn_check_lag(conn);
     }
 }
 
@@ -420,7 +422,7 @@ void edge_tick(struct edge *edge)
         feed_starved(edge);
     if (edge->unwatch_later)
         feeds_unwatch(edge);
-    if (edge->config->lag_bytes > 0)
+    if (edge->has_lag_bytes)
         check_catching_up(edge);
     for (int format = 0; format < WIRE_FORMATS; format++)
         if (edge->encoded[format].bytes.cap > ENCODED_KEPT)

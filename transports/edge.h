@@ -87,6 +87,7 @@ struct edge {
     uint64_t               bytes_out;
     bool                   crowded;      /* an outbox is full, batches take too much, or many have come: send before more mail is taken */
     bool                   starved;      /* some connections are (conn.h) */
+    bool                   has_lag_bytes;   /* the rule of some feed has */
     bool                   unwatch_later;   /* there was no memory to say that a feed has no subscriber any more (feed.c) */
     bool                   head_asked;   /* a CALL_HEAD is under way (at most one, at most once a second) */
     bool                   keys_asked;   /* a CALL_KEYS is under way */

@@ -41,6 +41,19 @@ struct feed *feed_find(const struct edge *edge, struct slice name, uint64_t hash
     return node ? &node->feed : NULL;
 }
 
+static void set_rule(struct feed *feed)
+{
+    feed->rule = config_pattern_rule(feed->edge->config, feed_name(feed));
+    feed->edge->has_lag_bytes |= feed->rule->lag_bytes > 0;
+}
+
+void feeds_reconfigure(struct edge *edge)
+{
+    edge->has_lag_bytes = false;
+    for (struct feed_node *node = edge->feeds; node; node = node->hh.next)
+        set_rule(&node->feed);
+}
+
 static struct feed *feed_get(struct edge *edge, struct slice name)
 {
     uint64_t hash = hash_bytes(name);
@@ -57,6 +70,7 @@ static struct feed *feed_get(struct edge *edge, struct slice name)
     feed->is_pattern = name_is_pattern(name);
     feed->mark = UINT64_MAX;
     memcpy(feed->name, name.at, name.len);
+    set_rule(feed);
     link_init(&feed->dirty_link);
     link_init(&feed->batches);
     link_init(&feed->askers);

@@ -31,6 +31,7 @@ enum feed_watch { FEED_UNWATCHED, FEED_ASKED, FEED_WATCHED };
 
 struct feed {
     struct edge       *edge;
+    const struct channel_rule *rule;            /* of the snapshot that the edge has: what happens to readers that fall behind */
     struct link        dirty_link;              /* in edge->dirty_feeds: something was appended in this turn */
     struct ring       *rings[WIRE_FORMATS];     /* NULL: nobody has that format */
     struct link        batches;                 /* struct batch, by feed_link: under way or kept, to be shared */
@@ -79,6 +80,8 @@ bool         feed_message(struct feed *feed, const struct msg *m);
 void         feed_settle(struct feed *feed);
 /* Those that nobody has any more, but had no memory to say so. */
 void         feeds_unwatch(struct edge *edge);
+/* Other settings: each gets its rule again. */
+void         feeds_reconfigure(struct edge *edge);
 void         feeds_each(struct edge *edge, void (*each)(struct feed *feed));
 /* Messages are missing: every reader falls. */
 void         feed_lose(struct feed *feed);

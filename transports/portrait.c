@@ -7,6 +7,7 @@
 #include "transports/catchup.h"
 #include "transports/conn.h"
 #include "transports/edge.h"
+#include "transports/lag.h"
 
 static void member(struct buf *out, const char *name, struct slice string)
 {

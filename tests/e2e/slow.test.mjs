@@ -1,6 +1,8 @@
 // Readers that fall behind: they catch up from history, and when history cannot serve them any more the policy applies.
 // The kernel's buffers between hub and reader hold some megabytes, so these tests publish tens of them.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { publish, publishAll } from './lib/http.mjs';
 import { Pipeline } from './lib/pipeline.mjs';
@@ -210,4 +212,95 @@ scenario('a reader that stops in the middle of its resume is never closed for it
     assert.equal(socket.of('gap')[0].reason, 'history');
     assert.equal(await slowOf(hub, 'disconnect'), 0);
     assert.deepEqual([stream.ended, socket.closed], [null, null]);
+});
+
+// ---- lag.policy = latest ----
+
+const CHANNELS = 1000, ROUNDS = 14;
+const prices = (n) => `prices.${n % CHANNELS}`;
+const price = (n) => `${Math.floor(n / CHANNELS)} `.padEnd(5000, '.');
+const CONFLATED = '[channel "prices.*"]\nlag.policy = latest\nlag.bytes = 4KiB\n[history]\nsize = 20\n';
+
+function withSettings(scope, text) {
+    const ini = path.join(scope.dir(), 'hub.ini');
+    writeFileSync(ini, text);
+    return ini;
+}
+
+// What a reader got of each channel, in order; all by number, each channel's own numbers growing.
+function byChannel(messages) {
+    const rounds = new Map();
+    const numbers = messages.map((m) => Number(m.id.split('.')[1]));
+    for (let i = 1; i < numbers.length; i++) assert.ok(numbers[i] > numbers[i - 1], `${numbers[i]} after ${numbers[i - 1]}`);
+    for (const m of messages) rounds.set(m.channel, [...rounds.get(m.channel) ?? [], Number.parseInt(m.data, 10)]);
+    for (const [channel, of] of rounds) for (let i = 1; i < of.length; i++) assert.ok(of[i] > of[i - 1], `${channel}: ${of}`);
+    return rounds;
+}
+
+scenario('under lag.policy=latest a slow reader of 1,000 channels has the newest message of each when the publisher rests', async (scope) => {
+    const hub = await scope.hub({ args: ['--config', withSettings(scope, CONFLATED), '--limits.channels=2000'] });
+    const stream = await scope.sse(hub, '/sse?channel=prices.*&channel=other&user=ann');
+    const socket = await scope.ws(hub, '/ws?user=bob');
+    await Promise.all([stream.ready(), socket.get('welcome')]);
+    socket.send({ type: 'subscribe', channels: Array.from({ length: CHANNELS }, (_, n) => prices(n)) });
+    await socket.waitFor(() => socket.of('subscribed').length === CHANNELS + 1, 'all subscribed, and its own');
+    const seen = { sse: () => stream.messages.map((m) => JSON.parse(m.data)), ws: () => socket.messages };
+    const reading = [stream, socket];
+    const publisher = new Pipeline(hub, prices, { connections: 2, window: 200, total: CHANNELS * ROUNDS, text: price });
+    scope.defer(() => publisher.close());
+    for (let round = 1; round <= ROUNDS; round++) {      // now it reads, now it does not
+        for (const one of reading) round % 4 ? one.pause() : one.resume();
+        await publisher.reached(CHANNELS * round, 60_000);
+    }
+    for (const one of reading) one.resume();
+    for (const [name, messages] of Object.entries(seen)) {
+        const newest = () => new Map(messages().map((m) => [m.channel, Number.parseInt(m.data, 10)]));
+        await eventually(() => newest().size === CHANNELS && [...newest().values()].every((round) => round === ROUNDS - 1), `the newest of each channel: ${name}`, 60_000);
+        byChannel(messages());
+        assert.ok(messages().length < CHANNELS * ROUNDS, 'not all of them');
+    }
+    const gaps = [...stream.control('gap').map((b) => JSON.parse(b.data)), ...socket.of('gap')];
+    assert.ok(gaps.length >= 2);
+    for (const gap of gaps) assert.equal(gap.reason, 'conflated');
+    assert.deepEqual(stream.control('gap').map((b) => JSON.parse(b.data).channels).flat().filter((c) => c !== 'prices.*'), []);
+    assert.deepEqual([stream.ended, socket.closed], [null, null]);
+    assert.ok(await slowOf(hub, 'latest') >= 2);
+    assert.equal(await slowOf(hub, 'disconnect'), 0);
+    for (const user of ['ann', 'bob']) assert.match(hub.log, new RegExp(`c[0-9a-f]+: fell behind channel=prices\\.\\S+ policy=latest user=${user}`));
+    await publish(hub, 'prices.7', 'live again');
+    await Promise.all([stream.waitFor(() => seen.sse().at(-1).data === 'live again', 'the stream to be live'), socket.waitFor(() => socket.data.at(-1) === 'live again', 'the socket to be live')]);
+});
+
+scenario('a channel with another policy on the same connection comes whole while its neighbour is conflated', async (scope) => {
+    const hub = await scope.hub({ args: ['--config', withSettings(scope, '[channel "prices.*"]\nlag.policy = latest\nlag.bytes = 64KiB\n[history]\nsize = 1000\nbytes = 1GiB\n')] });
+    const socket = await scope.ws(hub, '/ws?channel=news&channel=prices.eur');
+    await socket.waitFor(() => socket.of('subscribed').length === 2, 'both');
+    socket.pause();
+    for (let i = 0; i < 10; i++) {
+        await publish(hub, 'news', `${i}`);
+        await flood(scope, hub, 'prices.eur', 80);
+    }
+    await publish(hub, 'prices.eur', 'newest');
+    socket.resume();
+    await socket.waitFor(() => socket.data.at(-1) === 'newest', 'the newest');
+    assert.deepEqual(socket.messages.filter((m) => m.channel === 'news').map((m) => m.data), Array.from({ length: 10 }, (_, i) => `${i}`));
+    assert.ok(socket.messages.length < 811);
+    assert.deepEqual(socket.of('gap').map((gap) => [gap.reason, gap.channels]), [['conflated', ['prices.eur']]]);
+});
+
+scenario('SIGHUP changes the policy of those who are connected', async (scope) => {
+    const ini = withSettings(scope, '[channel "prices.*"]\nlag.policy = disconnect\n[history]\nsize = 20\n');
+    const hub = await scope.hub({ args: ['--config', ini, '--edge.ring_bytes=256KiB'] });
+    const socket = await scope.ws(hub, '/ws?channel=prices.eur');
+    await socket.get('subscribed');
+    writeFileSync(ini, '[channel "prices.*"]\nlag.policy = latest\n[history]\nsize = 20\n');
+    hub.run.signal('SIGHUP');
+    await hub.run.waitFor((run) => /config: reloaded/.test(run.stderr), 'the reload');
+    socket.pause();
+    await flood(scope, hub, 'prices.eur', 600);
+    await publish(hub, 'prices.eur', 'newest');
+    socket.resume();
+    await socket.waitFor(() => socket.data.at(-1) === 'newest', 'the newest');
+    assert.equal(socket.closed, null);
+    assert.deepEqual(socket.of('gap').map((gap) => gap.reason), ['conflated']);
 });

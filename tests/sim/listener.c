@@ -1,3 +1,4 @@
+#include "tests/sim/lag.h"
 #include "tests/sim/line.h"
 #include "tests/sim/sim.h"
 
@@ -73,7 +74,7 @@ static void excuse_unkept(struct listener *r, int c) { r->parts[c].unkept = mode
 /* A gap says why it is not there, or where it began does. */
 static bool is_excused(const struct listener *r, const struct part *part, const struct model_msg *m)
 {
-    if (beginning_excuses(r, part, m) || is_unkept(r, part, m))
+    if (beginning_excuses(r, part, m) || is_unkept(r, part, m) || (m->seq <= part->conflated && lag_is_followed(model_of(r), m)))
         return true;
     return m->seq <= part->skipped || (m->seq <= part->excused && m->seq <= model_of(r)->channels[m->channel].dropped);
 }
@@ -173,6 +174,8 @@ static void end_excuses(struct listener *r, struct position p, const struct mode
         part->came |= (uint16_t)(1 << m->channel);
         if (!is_a_pattern(c) || p.seq >= larger(part->excused, part->skipped))
             part->excused = part->skipped = 0;
+        if (!is_a_pattern(c) || p.seq >= part->conflated)
+            part->conflated = 0;
     }
 }
 
@@ -243,10 +246,7 @@ void on_message(struct listener *r, struct position p, int channel, uint32_t tag
 
 /* ---- gaps ---- */
 
-static bool lag_may_skip(const struct listener *r)
-{
-    return r->sim->config.lag_bytes > 0 && r->sim->config.lag_policy == LAG_SKIP;
-}
+static bool lag_may_skip(const struct listener *r) { return lag_says(r->sim, LAG_SKIP); }
 
 /* A channel without history begins when the hub answers, whatever the position: at the latest now. EXACT.md 7. */
 static void begin_unkept(struct listener *r, int c, bool resumable)
@@ -262,11 +262,19 @@ static bool live_gap_is_right(const struct listener *r, int c)
     return model_loses(model_of(r), c) || turned(r, c) || model_may_gap(model_of(r), c, p) || lag_may_skip(r);
 }
 
+/* Of a gap with several reasons the worst is told, so channels that were conflated are among those of which history lost some. */
+static bool conflates_too(const struct listener *r, int c)
+{
+    return lag_policy_of(r->sim, c) == LAG_LATEST && lag_leaves_out(model_of(r), c, r->parts[c].checked);
+}
+
 static void excuse(struct listener *r, int c, struct position gap)
 {
     struct part *part = &r->parts[c];
     part->excused = model_dropped(model_of(r), c);
     part->skipped = r->begun && lag_may_skip(r) ? gap.seq : 0;
+    if (r->begun && conflates_too(r, c))
+        part->conflated = model_of(r)->head;
     excuse_unkept(r, c);
     part->gapped = true;
 }
@@ -301,14 +309,28 @@ static void on_first_gap(struct listener *r, struct position p, bool epoch, uint
     check(r, epoch || p.seq >= r->asked.seq, "the gap is at %lu", p.seq);
 }
 
-static void on_live_gap(struct listener *r, struct position p, bool epoch, uint16_t mask)
+/* EXACT.md 16: what has a newer one behind it was left out, because a rule says so. */
+static void on_conflated(struct listener *r, int c)
+{
+    struct part *part = &r->parts[c];
+    check(r, part->state == PART_LEAVING || conflates_too(r, c), "%s is conflated, which its rule does not say, or nothing was left out after %lu",
+          channel_names[c], part->checked);
+    part->conflated = model_of(r)->head;
+    part->gapped = true;
+    happened(gap_conflated);
+}
+
+static void on_live_gap(struct listener *r, struct position p, bool epoch, bool conflated, uint16_t mask)
 {
     check(r, !epoch, "a gap of reason epoch in the middle of a stream");
     check(r, p.seq >= r->last.seq, "the gap goes back to %lu", p.seq);
     for (int c = 0; c < NAMES; c++)
         if (mask & 1 << c) {
             check(r, is_live(&r->parts[c]) || r->parts[c].state == PART_LEAVING, "a gap for %s", channel_names[c]);
-            check(r, live_gap_is_right(r, c), "a gap for %s, of which nothing was dropped", channel_names[c]);
+            if (conflated)
+                on_conflated(r, c);
+            else
+                check(r, conflates_too(r, c) || live_gap_is_right(r, c), "a gap for %s, of which nothing was dropped", channel_names[c]);
         }
     happened(gap_live);
 }
@@ -332,23 +354,34 @@ static void on_marked_gap(struct listener *r, bool epoch, uint16_t mask)
     }
 }
 
-void on_gap(struct listener *r, struct position p, bool epoch, uint16_t mask, bool marked)
+static const char *const gap_names[] = { "unknown", [GAP_CONFLATED] = "conflated", [GAP_HISTORY] = "history", [GAP_EPOCH] = "epoch" };
+
+enum gap_reason gap_reason_of(const char *text)
 {
-    sim_trace(r->sim, "listener %d: %sgap %s at %lu.%lu for %x", r->number, marked ? "marked " : "",
-              epoch ? "epoch" : "history", p.epoch,
-              p.seq, mask);
+    enum gap_reason reason = GAP_EPOCH;
+    while (reason > GAP_NONE && strcmp(gap_names[reason], text) != 0)
+        reason--;
+    return reason;
+}
+
+void on_gap(struct listener *r, struct position p, enum gap_reason reason, uint16_t mask, bool marked)
+{
+    bool epoch = reason == GAP_EPOCH, conflated = reason == GAP_CONFLATED;
+    sim_trace(r->sim, "listener %d: %sgap %s at %lu.%lu for %x", r->number, marked ? "marked " : "", gap_names[reason], p.epoch, p.seq, mask);
+    check(r, reason != GAP_NONE, "a gap of an unknown reason");
     check_position(r, p);
     check(r, mask != 0, "a gap for no channel");
+    check(r, !conflated || (r->begun && !marked), "a gap of reason conflated where nobody can be behind");
     if (marked) {
         on_marked_gap(r, epoch, mask);
         return;
     }
     if (r->begun)
-        on_live_gap(r, p, epoch, mask);
+        on_live_gap(r, p, epoch, conflated, mask);
     else
         on_first_gap(r, p, epoch, mask);
     for (int c = 0; c < NAMES; c++)
-        if (mask & 1 << c)
+        if (mask & 1 << c && !conflated)
             excuse(r, c, p);
     account_all(r, p.seq);
     move_to(r, p);
@@ -660,12 +693,12 @@ void on_refused(struct listener *r, int ref, const char *code)
 /* History has lost what a channel of its needs, or a lag rule says so; and it had begun. EXACT.md 16. */
 static bool is_slow(const struct listener *r)
 {
-    if (!r->begun || r->sim->config.lag_policy != LAG_DISCONNECT)
+    if (!r->begun || !lag_knows(r->sim, LAG_DISCONNECT))
         return false;
-    if (r->sim->config.lag_bytes > 0)
+    if (lag_says(r->sim, LAG_DISCONNECT) || lag_says(r->sim, LAG_SKIP))      /* skipping skips in all channels: the strictest counts */
         return true;
     for (int c = 0; c < NAMES; c++)
-        if (r->parts[c].state != PART_OUT && live_gap_is_right(r, c))
+        if (r->parts[c].state != PART_OUT && lag_policy_of(r->sim, c) == LAG_DISCONNECT && live_gap_is_right(r, c))
             return true;
     return false;
 }

@@ -33,6 +33,7 @@ struct part {
     bool            since;        /* asked with a position */
     bool            future;       /* which was of no or another epoch, or from the future */
     bool            gapped;       /* a gap was told */
+    uint64_t        conflated;    /* the head when a gap of reason conflated was told: up to here what has a newer one behind it need not come */
     bool            was_asked;    /* in PART_LEAVING: `subscribed` had not been read; it may or may not come */
     struct position from;         /* that position; in PART_REPLAY what has been read */
     struct beginning beginning;   /* when it was asked without a position; FETCH_NOW: it has begun */
@@ -123,7 +124,8 @@ void listener_at_rest(struct listener *listener);              /* everything has
 
 /* What was read, for the two parsers. `mask`: one bit for each name. */
 void on_ready(struct listener *listener, struct position p, uint16_t recovered, uint16_t resumable, uint16_t mask);
-void on_gap(struct listener *listener, struct position p, bool epoch, uint16_t mask, bool marked);
+void on_gap(struct listener *listener, struct position p, enum gap_reason reason, uint16_t mask, bool marked);
+enum gap_reason gap_reason_of(const char *text);
 void on_message(struct listener *listener, struct position p, int channel, uint32_t tag, bool marked);
 void on_expiring(struct listener *listener, const char *expires);
 void on_position(struct listener *listener, struct position p);

@@ -1,3 +1,4 @@
+#include "tests/sim/lag.h"
 #include "tests/sim/sim.h"
 
 #include "hub/base/err.h"
@@ -470,8 +471,9 @@ static void on_stored(struct model *model, const struct seen_letter *seen)
 /* Nothing above it may be missing without a gap. False: anything may. */
 static bool promised_after(const struct model *model, const struct fetch_call *f, struct position *ret_after)
 {
-    *ret_after = f->from == FETCH_AFTER ? f->after : (struct position){ model->epoch, f->whole_after };
-    return f->from == FETCH_AFTER || (f->from == FETCH_LATEST && f->whole_after > 0);
+    bool resumes = f->from == FETCH_AFTER || f->conflates;
+    *ret_after = resumes ? f->after : (struct position){ model->epoch, f->whole_after };
+    return resumes || (f->from == FETCH_LATEST && f->whole_after > 0);
 }
 
 /* What is at or below the position asked for may be said to be less: it makes no difference. */
@@ -486,10 +488,52 @@ static void check_dropped(const struct model *model, const struct fetch_call *f,
               channel_names[name], channel->dropped, least);
 }
 
+/* The newest kept message of a channel, if it comes after the position of a fetch. */
+static const struct model_msg *newest_after(const struct model *model, const struct fetch_call *f, int channel)
+{
+    for (size_t i = model->n; i-- > 0;)
+        if (model->msgs[i].channel == channel && model->msgs[i].kept)
+            return model_is_foreign(model, f->after) || model->msgs[i].seq > f->after.seq ? &model->msgs[i] : NULL;
+    return NULL;
+}
+
+static bool conflates_patterns(const struct fetch_call *f)
+{
+    bool any = false;
+    for (size_t i = 0; i < f->n_channels && f->conflates; i++)
+        any |= is_a_pattern(name_find(f->channels[i].name));
+    return any;
+}
+
+/* A name of which only the newest messages are given: what was left out is a gap. With a pattern among them it is not known how far the hub has
+ * looked. True: it has been checked; false: of this channel there is nothing new, which is as with any other fetch. */
+static bool check_left_out(const struct model *model, const struct fetch_call *f, const struct fetch_channel *channel, int name, bool *left_out)
+{
+    const struct sim *sim = model->sim;
+    bool by_log = conflates_patterns(f);
+    const struct model_msg *newest = by_log ? NULL : newest_after(model, f, name);
+    bool foreign = model_is_foreign(model, f->after);
+    if (!newest && !by_log)
+        return false;
+    *left_out |= channel->incomplete;
+    happened(fetches_conflated);
+    if (!newest) {
+        sim_check(sim, !channel->incomplete || foreign || lag_leaves_out(model, name, f->after.seq) || model_may_gap(model, name, f->after),
+                  "a gap of %s, of which nothing was left out", channel_names[name]);
+        return true;
+    }
+    const struct model_channel *ch = &model->channels[name];
+    uint64_t before = lag_before(model, newest), most = larger(before, larger(ch->born, ch->dropped));
+    sim_check(sim, channel->dropped >= before && channel->dropped <= most, "%s has left out %lu, not %lu", channel_names[name], channel->dropped, before);
+    sim_check(sim, channel->incomplete == (foreign || f->after.seq < channel->dropped), "a gap of %s, of which %lu was left out", channel_names[name],
+              channel->dropped);
+    return true;
+}
+
 static void check_gap(const struct model *model, const struct fetch_call *f, uint16_t *ret_mask)
 {
     const struct sim *sim = model->sim;
-    bool foreign = f->from == FETCH_AFTER && model_is_foreign(model, f->after), any = false;
+    bool foreign = (f->from == FETCH_AFTER || f->conflates) && model_is_foreign(model, f->after), any = false, left_out = false;
     struct position after;
     bool promises = promised_after(model, f, &after);
     *ret_mask = 0;
@@ -498,6 +542,9 @@ static void check_gap(const struct model *model, const struct fetch_call *f, uin
         bool incomplete = f->channels[i].incomplete;
         sim_check(sim, !(*ret_mask & 1 << c), "a fetch names %s twice", channel_names[c]);
         *ret_mask |= (uint16_t)(1 << c);
+        sim_check(sim, f->channels[i].resumable == model_keeps(model, c), "resumable is wrong");
+        if (f->conflates && !f->channels[i].whole && model_keeps(model, c) && check_left_out(model, f, &f->channels[i], c, &left_out))
+            continue;
         check_dropped(model, f, &f->channels[i], c);
         bool must = promises && model_must_gap(model, c, after), may = promises && model_may_gap(model, c, after);
         sim_check(sim, incomplete || !must, "no gap for %s after %lu.%lu; %lu was dropped, now is %lu", channel_names[c],
@@ -506,11 +553,10 @@ static void check_gap(const struct model *model, const struct fetch_call *f, uin
                   channel_names[c], f->after.epoch, f->after.seq, model_dropped(model, c), model_dropped_most(model, c), model->floor);
         if (incomplete && !must)
             happened(gap_maybe);
-        sim_check(sim, f->channels[i].resumable == model_keeps(model, c), "resumable is wrong");
         any |= incomplete;
     }
-    enum gap_reason reason = !any ? GAP_NONE : foreign ? GAP_EPOCH : GAP_HISTORY;
-    sim_check(sim, f->gap == reason, "gap reason %d, not %d", (int)f->gap, (int)reason);
+    enum gap_reason reason = foreign && (any || left_out) ? GAP_EPOCH : any ? GAP_HISTORY : left_out ? GAP_CONFLATED : GAP_NONE;
+    sim_check(sim, f->gap == reason || (reason == GAP_CONFLATED && f->gap == GAP_HISTORY && conflates_patterns(f)), "gap reason %d, not %d", (int)f->gap, (int)reason);
 }
 
 /* The newest `count` of these channels begin with it, if it is kept: it has fewer than that many above it. */
@@ -530,13 +576,21 @@ static bool is_newest_of_channel(const struct model *model, uint64_t upto, size_
     return true;
 }
 
+static bool is_whole(const struct model *model, const struct fetch_call *f, size_t at)
+{
+    bool whole = false;
+    for (size_t i = 0; i < f->n_channels; i++)
+        whole |= f->channels[i].whole && name_matches(name_find(f->channels[i].name), model->msgs[at].channel);
+    return whole;
+}
+
 static bool is_asked_for(const struct model *model, const struct fetch_call *f, uint16_t mask, size_t at)
 {
     const struct model_msg *m = &model->msgs[at];
     bool is_after = model_is_foreign(model, f->after) || m->seq > f->after.seq;
     switch (f->from) {
     case FETCH_AFTER:  return is_after;
-    case FETCH_LATEST: return is_after && is_newest_of_channel(model, f->whole_after ? f->whole_after : UINT64_MAX, at);
+    case FETCH_LATEST: return is_after && (is_whole(model, f, at) || is_newest_of_channel(model, f->whole_after ? f->whole_after : UINT64_MAX, at));
     case FETCH_COUNT:  return is_among_newest(model, f, mask, at);
     case FETCH_TIME:   return m->time_ms >= f->time_ms;
     default:           return f->from == FETCH_ALL;

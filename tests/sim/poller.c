@@ -5,6 +5,7 @@
 #include "hub/access/cors.h"
 #include "hub/base/err.h"
 #include "hub/metrics.h"
+#include "tests/sim/lag.h"
 #include "tests/sim/object.h"
 #include "tests/sim/sim.h"
 #include "transports/poll.h"
@@ -206,7 +207,9 @@ static void read_gap(struct reading *reading, const char *reason)
     const struct poller *p = reading->poller;
     const struct sim *sim = p->sim;
     const struct model *model = &sim->model;
-    bool skips = sim->config.lag_bytes > 0 && sim->config.lag_policy == LAG_SKIP, is_right = skips || keeping(p) != p->wanted;
+    bool conflated = !strcmp(reason, "conflated");
+    bool skips = lag_says(sim, LAG_SKIP) || conflated, is_right = skips || keeping(p) != p->wanted;
+    check(p, !conflated || lag_knows(sim, LAG_LATEST), "a gap of reason conflated, which no rule says");
     if (!strcmp(reason, "epoch")) {
         check(p, p->resumes && is_foreign(p), "a gap of reason epoch");
         check(p, keeping(p) || sim->rules.turns, "a gap on resume of channels without history");
@@ -219,7 +222,7 @@ static void read_gap(struct reading *reading, const char *reason)
             reading->from[c] = model->channels[c].dropped;
     }
     check(p, !strcmp(reason, "epoch") || is_right, "a gap of which nothing was dropped");
-    if (skips)
+    if (skips || lag_knows(sim, LAG_LATEST))      /* of several reasons the worst is told */
         reading->all_there = 0;
     reading->skipped = skips;
     happened(polled_gap);

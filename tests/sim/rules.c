@@ -52,6 +52,8 @@ static void choose(struct sim *sim)
         struct channel_rule *rule = &sim->rules.own[i];
         *rule = config->general_rule;
         rule->pattern = patterns[i];
+        rule->lag_policy = sim->rules.lag_policy[i];
+        rule->lag_bytes = sim->rules.lag_bytes[i];
         choose_own(sim, rule);
     }
     config->rules = sim->rules.own;

@@ -11,6 +11,8 @@ enum { RULES = 2, ALL_KEEP = (1 << (RULES + 1)) - 1, KEEPING_SAME = 0xff };
 
 struct rules {
     struct channel_rule own[RULES];
+    enum lag_policy     lag_policy[RULES];  /* of own, for the whole seed (lag.h) */
+    size_t              lag_bytes[RULES];
     bool                turns;              /* on and off */
     struct snapshot    *snapshots;          /* newest first */
 };

@@ -1,4 +1,5 @@
 /* run.c — one seed: a configuration, some hundred steps at random, and a quiet end at which everybody must know everything. */
+#include "tests/sim/lag.h"
 #include "tests/sim/line.h"
 #include "tests/sim/sim.h"
 
@@ -51,7 +52,7 @@ _Noreturn void sim_fail(const struct sim *sim, const char *format, ...)
             "\nsim: history %zu messages, %ld ms, %zu bytes, %zu in all; store %s; ring %zu, mail %zu; lag %s, %zu\nsim: again, with a trace: "
             "build/tests/sim --seed %lu\n", sim->config.history_size, sim->config.history_ttl_ms, sim->config.history_bytes,
             sim->config.history_max_bytes, !sim->config.store_dir[0] ? "none" : (const char *[]){ "off", "batch", "each" }[sim->config.store_sync],
-            sim->config.edge_ring_bytes, sim->config.edge_mail_bytes, sim->config.lag_policy == LAG_SKIP ? "skip" : "disconnect",
+            sim->config.edge_ring_bytes, sim->config.edge_mail_bytes, (const char *[]){ "disconnect", "skip", "latest" }[sim->config.lag_policy],
             sim->config.lag_bytes, sim->seed);
     exit(1);
 }
@@ -74,8 +75,6 @@ static void choose_config(struct sim *sim)
     config->edge_mail_bytes = (size_t)one_of(sim, 1, 600, 5000, 16 << 20, 16 << 20);
     config->edge_ring_bytes = (size_t)one_of(sim, 1024, 4096, 16384, 1 << 20);
     config->edge_pool_bytes = (size_t)one_of(sim, 4096, 64 << 20, 64 << 20);
-    config->lag_policy = (enum lag_policy)one_of(sim, LAG_DISCONNECT, LAG_SKIP);
-    config->lag_bytes = (size_t)one_of(sim, 0, 0, 0, 300, 5000);
     config->sse_heartbeat_ms = one_of(sim, 1000, 2000, 4000);
     config->ws_ping_ms = one_of(sim, 1000, 2000, 4000);
     config->limits_commands = (size_t)one_of(sim, 1, 3, 64);
@@ -84,6 +83,7 @@ static void choose_config(struct sim *sim)
     config->presence_members = chance(sim, 800);
     config->presence_events = chance(sim, 900);
     config->presence_grace_ms = one_of(sim, 0, 50, 300, 3000);
+    lag_choose(sim);
     rules_choose(sim);
     sim->strict = *config;
     sim->strict.dev = false;

@@ -58,7 +58,7 @@ static void on_control(struct listener *r, const struct block *block)
         on_ready(r, block->id, object_channels(&object, "recovered"), object_channels(&object, "resumable"),
                  object_channels(&object, NULL));
     else if (!strcmp(block->event, "hub.gap"))
-        on_gap(r, block->id, !strcmp(object_string(&object, "reason"), "epoch"), object_channels(&object, NULL), false);
+        on_gap(r, block->id, gap_reason_of(object_string(&object, "reason")), object_channels(&object, NULL), false);
     else if (!strcmp(block->event, "hub.bye"))
         on_bye(r, object_string(&object, "code"));
     else if (!strcmp(block->event, "hub.subscribed"))

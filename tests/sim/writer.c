@@ -111,9 +111,12 @@ void writer_fetch(struct writer *writer)
         if (names & 1 << c || (c == NAMES - 1 && fetch->n_channels == 0))
             fetch->channels[fetch->n_channels++].name = slice_of(channel_names[c]);
     fetch->from = chance(sim, 600) ? FETCH_AFTER : (enum fetch_from)one_of(sim, FETCH_ALL, FETCH_LATEST, FETCH_COUNT, FETCH_TIME);
+    fetch->conflates = fetch->from == FETCH_LATEST && chance(sim, 600);
+    for (size_t i = 0; i < fetch->n_channels && fetch->conflates; i++)
+        fetch->channels[i].whole = chance(sim, 300);
     fetch->count = 1 + (uint32_t)dice(sim, 20);
     fetch->time_ms = sim->wall_ms - (int64_t)dice(sim, 400);
-    fetch->whole_after = chance(sim, 500) ? 0 : sim->model.head - dice(sim, sim->model.head < 20 ? sim->model.head + 1 : 20);
+    fetch->whole_after = fetch->conflates || chance(sim, 500) ? 0 : sim->model.head - dice(sim, sim->model.head < 20 ? sim->model.head + 1 : 20);
     uint64_t back = dice(sim, 30), head = hub_head(sim->hub).seq;
     fetch->after = (struct position){ chance(sim, 50) ? 99 : sim->model.epoch, head > back ? head - back : dice(sim, 50) };
     fetch->max_bytes = (size_t)one_of(sim, 1, 300, 2000, 1 << 20);

@@ -52,8 +52,7 @@ static void on_text(struct listener *r, struct object *object)
     else if (!strcmp(type, "welcome"))
         on_welcome(r, position_of(object, "position"));
     else if (!strcmp(type, "gap"))
-        on_gap(r, position_of(object, "position"), !strcmp(object_string(object, "reason"), "epoch"), object_channels(object,
-                                                                                                                      NULL),
+        on_gap(r, position_of(object, "position"), gap_reason_of(object_string(object, "reason")), object_channels(object, NULL),
                object_true(object, "replay"));
     else if (!strcmp(type, "subscribed"))
         on_subscribed(r, ref, channel, position_of(object, "position"), object_true(object, "recovered"), object_true(object,

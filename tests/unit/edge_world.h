@@ -40,6 +40,7 @@ struct channel_model {
 /* What a client may still expect of one channel. */
 struct view {
     bool     subscribed, begun, replaying, gap;
+    bool     conflated;            /* older ones of it were left out, a newer one follows */
     uint64_t have;                 /* everything up to here was delivered, or is not for it */
 };
 
@@ -161,6 +162,33 @@ static int by_seq(const void *a, const void *b)
     return x->seq < y->seq ? -1 : 1;
 }
 
+/* The newest kept message of a channel is given, all before it are left out. */
+static bool is_left_out(const struct fetch_call *call, const struct fetch_channel *asked, const struct channel_model *ch, uint32_t i)
+{
+    return call->from == FETCH_LATEST && !asked->whole && i + 1 < ch->n;
+}
+
+static void mark_left_out(struct fetch_call *call, struct fetch_channel *asked, const struct msg *m)
+{
+    if (!call->conflates || m->seq <= asked->dropped)
+        return;
+    asked->dropped = m->seq;
+    asked->incomplete = true;
+    if (call->gap < GAP_CONFLATED)
+        call->gap = GAP_CONFLATED;
+}
+
+/* History has given up something: of a channel whose newest message follows that is conflation. */
+static void mark_given_up(struct fetch_call *call, struct fetch_channel *asked, const struct channel_model *ch)
+{
+    bool newest_follows = call->from == FETCH_LATEST && !asked->whole && ch->last > ch->dropped && ch->last > call->after.seq;
+    enum gap_reason reason = newest_follows ? GAP_CONFLATED : GAP_HISTORY;
+    asked->dropped = ch->dropped;
+    asked->incomplete = world->resumable && (call->from == FETCH_AFTER || call->conflates) && call->after.seq < ch->dropped;
+    if (asked->incomplete && call->gap < reason)
+        call->gap = reason;
+}
+
 /* What hub/fetch.c promises, by collecting and sorting. */
 static void run_fetch(struct fetch_call *call)
 {
@@ -169,16 +197,17 @@ static void run_fetch(struct fetch_call *call)
     struct msg **all = malloc(sizeof *all * CHANNELS * MESSAGES);
     for (size_t i = 0; i < call->n_channels; i++) {
         struct channel_model *ch = channel(call->channels[i].name);
-        bool incomplete = call->from == FETCH_AFTER && (foreign || call->after.seq < ch->dropped);
-        call->channels[i].resumable = world->resumable;
-        call->channels[i].loses = !world->resumable;
-        call->channels[i].dropped = ch->dropped;
-        call->channels[i].incomplete = incomplete && world->resumable;
-        if (call->channels[i].incomplete)
-            call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
-        uint64_t after = call->from == FETCH_AFTER && !foreign ? call->after.seq : 0;
+        struct fetch_channel *asked = &call->channels[i];
+        uint64_t after = (call->from == FETCH_AFTER && !foreign) || call->from == FETCH_LATEST ? call->after.seq : 0;
+        asked->resumable = world->resumable;
+        asked->loses = !world->resumable;
+        mark_given_up(call, asked, ch);
+        if (foreign && world->resumable)
+            asked->incomplete = true, call->gap = GAP_EPOCH;
         for (uint32_t j = 0; j < ch->n && call->from != FETCH_NOW && world->resumable; j++)
-            if (ch->msgs[j]->seq > after && ch->msgs[j]->seq > ch->dropped)
+            if (ch->msgs[j]->seq > after && is_left_out(call, asked, ch, j))
+                mark_left_out(call, asked, ch->msgs[j]);
+            else if (ch->msgs[j]->seq > after && ch->msgs[j]->seq > ch->dropped)
                 all[n++] = ch->msgs[j];
     }
     qsort(all, n, sizeof *all, by_seq);
@@ -252,7 +281,7 @@ static void check_position(struct client *c)
     for (int i = 0; i < CHANNELS; i++) {
         const struct view *v = &c->views[i];
         struct msg *next = next_after(&world->channels[i], v->have);
-        if (v->subscribed && v->begun && !v->replaying && next && next->seq <= c->position)
+        if (v->subscribed && v->begun && !v->replaying && next && next->seq <= c->position && !(v->conflated && next->seq < world->channels[i].last))
             assert_true(v->gap && next->seq <= world->channels[i].dropped);
     }
 }
@@ -272,7 +301,7 @@ static void got_message(struct client *c, char name, uint64_t seq, bool replay, 
     buf_addf(&c->log, "%c%llu%s ", name, (unsigned long long)seq, replay ? "r" : "");
     assert_true(v->subscribed && v->begun);
     assert_int_equal(v->replaying, replay);
-    while (m && m->seq < seq && v->gap && m->seq <= ch->dropped)
+    while (m && m->seq < seq && (v->conflated || (v->gap && m->seq <= ch->dropped)))
         m = next_after(ch, m->seq);
     assert_non_null(m);
     assert_int_equal(m->seq, seq);
@@ -282,11 +311,19 @@ static void got_message(struct client *c, char name, uint64_t seq, bool replay, 
     assert_memory_equal(frame.at, wanted.at, wanted.len);
     buf_fini(&wanted);
     v->have = seq;
-    v->gap = false;
+    v->gap = v->conflated = false;
     if (replay)
         return;
     assert_true(seq > c->position);
     moved_to(c, seq);
+}
+
+static void got_conflated(struct client *c, const char *channels, uint64_t begin)
+{
+    for (; *channels; channels++)
+        view_of(c, *channels)->conflated = true;
+    if (begin > c->position)
+        moved_to(c, begin);
 }
 
 static void got_gap(struct client *c, char *channels, uint64_t begin, bool marked)
@@ -301,7 +338,7 @@ static void got_gap(struct client *c, char *channels, uint64_t begin, bool marke
         moved_to(c, begin);
 }
 
-/* Control frames are words: "sub[N|A|R]:<channel>:<begin>:<resumable>", "gap:<channels>:<begin>", "rgap:…", "done:<channel>:<upto>",
+/* Control frames are words: "sub[N|A|R]:<channel>:<begin>:<resumable>", "gap:<channels>:<begin>", "rgap:…", "cgap:…", "done:<channel>:<upto>",
  * "pos:<seq>", "never:<channel>" (withdrawn), "bye:<err>:<retry_ms>". */
 static void got_control(struct client *c, const char *text)
 {
@@ -322,6 +359,8 @@ static void got_control(struct client *c, const char *text)
         c->placed = true;
     } else if (sscanf(text, "gap:%8[a-h]:%llu", name, &seq) == 2) {
         got_gap(c, name, seq, false);
+    } else if (sscanf(text, "cgap:%8[a-h]:%llu", name, &seq) == 2) {
+        got_conflated(c, name, seq);
     } else if (sscanf(text, "rgap:%8[a-h]:%llu", name, &seq) == 2) {
         got_gap(c, name, seq, true);
     } else if (sscanf(text, "done:%1[a-h]:%llu", name, &seq) == 2) {
@@ -477,7 +516,7 @@ static void say_gap(struct conn *conn, bool marked, const struct fetch_call *ans
         if (answer->channels[i].incomplete)
             names[n++] = answer->channels[i].name.at[0];
     assert_true(n > 0);
-    say(conn, "%sgap:%s:%llu", marked ? "r" : "", names, (unsigned long long)answer->begin.seq);
+    say(conn, "%sgap:%s:%llu", marked ? "r" : answer->gap == GAP_CONFLATED ? "c" : "", names, (unsigned long long)answer->begin.seq);
 }
 
 static void test_began(struct conn *conn, struct catchup *cu, const struct fetch_call *answer)

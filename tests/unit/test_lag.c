@@ -3,6 +3,13 @@
 
 /* ---- falling behind ---- */
 
+static void lag(enum lag_policy policy, size_t bytes)
+{
+    world->config.lag_policy = policy;
+    world->config.lag_bytes = bytes;
+    config_general_rule(&world->config);
+}
+
 static struct client *stuck_reader(const char *channels, int messages)
 {
     struct client *c = subscriber(&test_ws, channels);
@@ -94,7 +101,7 @@ static void or_it_is_told_a_gap_and_goes_on_when_the_policy_is_skip(void **state
 {
     (void)state;
     world->config.edge_ring_bytes = 16 * 1024;
-    world->config.lag_policy = LAG_SKIP;
+    lag(LAG_SKIP, 0);
     struct client *c = stuck_reader("a", 100);
     forget('a', 10);
     int64_t gaps = metric_sum(METRIC_gaps);
@@ -111,7 +118,7 @@ static void or_it_is_told_a_gap_and_goes_on_when_the_policy_is_skip(void **state
 static void a_reader_that_passes_lag_bytes_is_closed_although_history_could_serve_it(void **state)
 {
     (void)state;
-    world->config.lag_bytes = 8000;
+    lag(LAG_DISCONNECT, 8000);
     struct client *c = stuck_reader("a", 30);
     assert_int_equal(c->conn->conn_state, CONN_CLOSING);
     client_reads(c, SIZE_MAX);
@@ -121,8 +128,7 @@ static void a_reader_that_passes_lag_bytes_is_closed_although_history_could_serv
 static void or_it_skips_to_now_when_the_policy_says_so(void **state)
 {
     (void)state;
-    world->config.lag_bytes = 8000;
-    world->config.lag_policy = LAG_SKIP;
+    lag(LAG_SKIP, 8000);
     struct client *c = stuck_reader("a", 30);
     client_reads(c, SIZE_MAX);
     settle();
@@ -136,7 +142,7 @@ static void lag_bytes_counts_on_when_the_reader_has_fallen_out_of_its_ring(void 
 {
     (void)state;
     world->config.edge_ring_bytes = 16 * 1024;
-    world->config.lag_bytes = 50000;
+    lag(LAG_DISCONNECT, 50000);
     struct client *c = stuck_reader("a", 40);
     edge_tick(world->edge);
     settle();

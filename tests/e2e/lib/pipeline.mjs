@@ -11,7 +11,7 @@ export class Pipeline extends Watched {
     refused = [];                 // answers other than 201
     next = 0;
 
-    // `text(n)` is the payload of number n; it must be different for each.
+    // `text(n)` is the payload of number n; it must be different for each. `channel` may be a function of n too.
     constructor(where, channel, { connections = 1, window = 200, total = Infinity, text = String } = {}) {
         super();
         Object.assign(this, { channel, window, total, text });
@@ -41,7 +41,7 @@ export class Pipeline extends Watched {
         let bytes = '';
         while (line.sent.length - line.seen < this.window && this.next < this.total) {
             line.sent.push(this.next);
-            bytes += publishBytes(this.channel, this.text(this.next));
+            bytes += publishBytes(typeof this.channel === 'function' ? this.channel(this.next) : this.channel, this.text(this.next));
             this.next++;
         }
         if (bytes) line.connection.write(bytes);
