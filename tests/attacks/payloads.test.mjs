@@ -188,6 +188,8 @@ async function beginsWithGap(scope, hub, head) {
 async function isNoBeginning(hub, since) {
     const stream = await request(hub.public, `/sse?channel=kept&since=${percent(since)}`);
     assert.deepEqual([stream.status, stream.json.code], [400, 'bad_field'], stream.text);
+    const poll = await request(hub.public, `/poll?channel=kept&timeout=0&since=${percent(since)}`);
+    assert.deepEqual([poll.status, poll.json.code], [400, 'bad_field'], poll.text);
     await withWs(hub, `/ws?channel=kept&since=${percent(since)}`, async (socket) => {
         await socket.waitFor(() => socket.json.some((f) => f.type === 'error' && f.code === 'bad_field'), 'the error');
         assert.ok(!socket.json.some((f) => f.type === 'subscribed'), socket.state());
@@ -217,6 +219,8 @@ scenario('positions: nonsense is a gap, never an error', async (scope, t) => {
         const position = written.replace(/^E/, id.split('.')[0]);
         await beginsWithGap(scope, hub, `GET /sse?channel=kept HTTP/1.1\r\nLast-Event-ID: ${position}`);
         await beginsWithGap(scope, hub, `GET /sse?channel=kept&last_event_id=${percent(position)} HTTP/1.1`);
+        const poll = await request(hub.public, `/poll?channel=kept&timeout=0&last_event_id=${percent(position)}`);
+        assert.deepEqual([poll.status, poll.json.gap, poll.json.messages.length], [200, { reason: 'epoch' }, 1], poll.text);
         await withWs(hub, `/ws?channel=kept&last_event_id=${percent(position)}`, async (socket) => {
             await socket.waitFor(() => socket.json.some((f) => f.type === 'subscribed'), 'subscribed');
             assert.deepEqual(socket.json.slice(1, 3).map((f) => f.reason ?? f.recovered), ['epoch', false], socket.state());
