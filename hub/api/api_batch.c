@@ -161,7 +161,7 @@ static void run_stream(struct api_request *r, struct slice key)
 
 bool api_feed_has_room(const struct api_request *r)
 {
-    return r->stream.begun && !r->stream.ended && batch_has_room(r->batch) && r->answer.len < STREAM_ANSWER_BYTES;
+    return r->stream.begun && !r->stream.ended && !batch_is_full(r->batch) && r->answer.len < STREAM_ANSWER_BYTES;
 }
 
 static size_t line_max(const struct api_request *r) { return r->api->config->message_most + API_BESIDE_DATA + BATCH_MAX * (CHANNEL_NAME_MAX + 4); }
@@ -175,7 +175,7 @@ size_t api_feed(struct api_request *r, struct slice piece)
         api_feed_end(r, err);
     if (r->stream.ended || !r->stream.begun)
         return r->stream.ended ? piece.len : 0;
-    while (api_feed_has_room(r) && (what = line_reader_next(&r->stream.lines, &left, line_max(r), &line)) != LINE_NONE)
+    while (api_feed_has_room(r) && batch_has_room(r->batch) && (what = line_reader_next(&r->stream.lines, &left, line_max(r), &line)) != LINE_NONE)
         take_line(r, what, line);
     if (batch_tell(r->batch))
         stream_moved(r->batch);

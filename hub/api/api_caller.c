@@ -9,6 +9,7 @@ struct api_caller {
     struct api_caller **table;
     unsigned            refs;
     size_t              bytes;        /* under way */
+    struct link         waiting;      /* for fewer */
     size_t              name_len;
     char                name[];
 };
@@ -21,6 +22,7 @@ static struct api_caller *caller_new(struct api_caller **callers, struct slice n
     memcpy(caller->name, name.at, name.len);
     caller->name_len = name.len;
     caller->table = callers;
+    link_init(&caller->waiting);
     HASH_ADD_KEYPTR(hh, *callers, caller->name, caller->name_len, caller);
     if (caller->hh.tbl)
         return caller;
@@ -53,8 +55,6 @@ void api_caller_unref(struct api_caller *caller)
     free(caller);
 }
 
-const char api_caller_too_much[] = "this caller has too many publishes under way (limits.caller_bytes)";
-
 bool api_caller_has_room(const struct api_caller *caller, size_t bytes, size_t most)
 {
     return caller->bytes == 0 || (caller->bytes < most && bytes <= most - caller->bytes);
@@ -68,4 +68,29 @@ bool api_caller_take(struct api_caller *caller, size_t bytes, size_t most)
     return true;
 }
 
-void api_caller_give_back(struct api_caller *caller, size_t bytes) { caller->bytes -= bytes; }
+bool api_caller_may_take(struct api_caller *caller, size_t bytes, size_t most, struct api_caller_waiter *waiter)
+{
+    if (api_caller_has_room(caller, bytes, most)) {
+        link_remove(&waiter->link);
+        return true;
+    }
+    waiter->bytes = bytes;
+    waiter->most = most;
+    if (link_alone(&waiter->link))
+        list_add_last(&caller->waiting, &waiter->link);
+    return false;
+}
+
+/* Each that is called may take what there is, and wait again, behind the others. */
+void api_caller_give_back(struct api_caller *caller, size_t bytes)
+{
+    struct link *first;
+    caller->bytes -= bytes;
+    while ((first = list_first(&caller->waiting))) {
+        struct api_caller_waiter *waiter = link_of(first, struct api_caller_waiter, link);
+        if (!api_caller_has_room(caller, waiter->bytes, waiter->most))
+            return;
+        link_remove(&waiter->link);
+        waiter->go_on(waiter);
+    }
+}

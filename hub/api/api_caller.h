@@ -6,14 +6,24 @@
  *
  * A caller is a name: that of a key, of a token's user, or what all without one are together (dev, anonymous). One connection alone
  * is slowed down instead (http_conn.h, back-pressure), unless limits.caller_bytes is smaller than what a connection may have under way.
+ * Requests of many messages (batch.h) wait instead, and leave half of it to others.
  *
  * Lifetime   counted: each connection that was last used by the name holds it, and each of its requests; it is freed with the last,
  *            so there are no more of them than that.
  * Threading  the API thread. */
 #pragma once
 #include "hub/base/buf.h"
+#include "hub/base/list.h"
 
 struct api_caller;
+
+/* Whoever would rather wait than be refused, and has nothing under way itself. Embedded; link_init before it is used,
+ * link_remove(&waiter->link) ends the wait. */
+struct api_caller_waiter {
+    struct link link;
+    size_t      bytes, most;           /* of api_caller_may_take */
+    void      (*go_on)(struct api_caller_waiter *waiter);       /* it has been taken off the list; from inside api_caller_give_back */
+};
 
 /* With a reference; NULL: no memory. The table outlives its callers. */
 struct api_caller *api_caller_get(struct api_caller **callers, struct slice name);
@@ -23,7 +33,8 @@ void               api_caller_unref(struct api_caller *caller);      /* NULL is 
 /* Counts a publish of so many bytes as under way; false, and nothing is counted, when that would be more than `most`. One alone
  * is never too much. */
 bool               api_caller_take(struct api_caller *caller, size_t bytes, size_t most);
-extern const char  api_caller_too_much[];      /* what a publish is told that was not taken (ERR_TOO_MANY) */
-/* Would so many bytes more be too much? */
+/* Would so many bytes more not be too much? */
 bool               api_caller_has_room(const struct api_caller *caller, size_t bytes, size_t most);
+/* The same; false: `waiter` is called when there is room, those first who wait longest. True: it does not wait (any more). */
+bool               api_caller_may_take(struct api_caller *caller, size_t bytes, size_t most, struct api_caller_waiter *waiter);
 void               api_caller_give_back(struct api_caller *caller, size_t bytes);

@@ -221,7 +221,7 @@ void api_publish(struct api_request *r)
     }
     if (!api_caller_take(r->caller, msg_size(m), r->api->config->limits_caller_bytes)) {
         msg_unref(m);
-        problem_answer_one(r, NULL, ERR_TOO_MANY, api_caller_too_much);
+        problem_answer_one(r, NULL, ERR_TOO_MANY, "this caller has too many publishes under way (limits.caller_bytes)");
         return;
     }
     r->publish.msg = m;

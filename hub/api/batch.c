@@ -54,6 +54,16 @@ static void answered(struct batch *batch)
         batch->on_moved(batch);
 }
 
+/* Others of the caller have made room. */
+static void go_on(struct api_caller_waiter *waiter)
+{
+    struct batch *batch = link_of(waiter, struct batch, waiter);
+    if (spread_under_way(&batch->spread))
+        answered(batch);
+    else
+        batch->on_moved(batch);
+}
+
 /* ---- an item ---- */
 
 size_t batch_messages(struct slice text)
@@ -141,7 +151,7 @@ static void go(struct batch *batch, const struct batch_target *target, const str
     if (!err)
         err = target->pattern.at ? publish_to_pattern(item, target->pattern, wish) : publish_to_channel(item, target->channel, wish);
     if (err)
-        batch_item_fail(item, err, NULL, err == ERR_TOO_MANY ? api_caller_too_much : NULL);
+        batch_item_fail(item, err, NULL, NULL);
 }
 
 void batch_add(struct batch *batch, struct slice text)
@@ -172,13 +182,19 @@ struct batch *batch_new(struct api_request *request, struct slice key, const cha
     struct batch *batch = calloc(1, sizeof *batch);
     if (!batch)
         return NULL;
-    *batch = (struct batch){ .request = request, .key = key, .after_result = after_result, .on_moved = on_moved, .answered = answered };
+    *batch = (struct batch){ .request = request, .key = key, .after_result = after_result, .on_moved = on_moved, .answered = answered, .waiter.go_on = go_on };
     link_init(&batch->items);
     link_init(&batch->parts);
+    link_init(&batch->waiter.link);
     return batch;
 }
 
-bool batch_has_room(const struct batch *batch) { return !spread_under_way(&batch->spread) && batch_can_send(batch) && batch->n_items < BATCH_ITEMS; }
+bool batch_is_full(const struct batch *batch)
+{
+    return spread_under_way(&batch->spread) || batch->n_items >= BATCH_ITEMS || batch->bytes >= BATCH_BYTES;
+}
+
+bool batch_has_room(struct batch *batch) { return !batch_is_full(batch) && batch_can_send(batch); }
 
 static void free_items(struct link *items)
 {
@@ -191,6 +207,7 @@ void batch_free(struct batch *batch)
 {
     if (!batch)
         return;
+    link_remove(&batch->waiter.link);
     free_items(&batch->items);
     free_items(&batch->parts);
     while (batch->spare) {

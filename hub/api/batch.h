@@ -12,10 +12,11 @@
  *
  * Lifetime   batch_new when the request runs; batch_free with the request, when no call of it is at the hub any more (or the hub is gone).
  * Threading  API thread.
- * Limits     batch_has_room: BATCH_ITEMS and BATCH_BYTES without a result, one spread at a time, and what limits.caller_bytes and
- *            the hub's mailbox leave; the caller adds no item beyond. An item has at most BATCH_MAX channels, a pattern reaches limits.publish_channels. Where
- *            other requests of the same caller fill limits.caller_bytes, publishes are refused (429), as any are. */
+ * Limits     batch_has_room: BATCH_ITEMS and BATCH_BYTES without a result, one spread at a time, what the hub's mailbox has room for,
+ *            and half of limits.caller_bytes for all batches of the caller; beyond it nothing is added, nor refused: it waits. An item
+ *            has at most BATCH_MAX channels, a pattern reaches limits.publish_channels. */
 #pragma once
+#include "hub/api/api_caller.h"
 #include "hub/api/api_request.h"
 #include "hub/api/spread.h"
 #include "hub/base/list.h"
@@ -39,13 +40,15 @@ struct batch {
     struct spread       spread;
     struct batch_item  *spare;
     struct buf          scratch;            /* decoded values of one item */
+    struct api_caller_waiter waiter;        /* while the caller has too much under way elsewhere */
     bool                broken;             /* no memory for a result: the answer cannot be completed */
 };
 
 /* NULL: no memory. */
 struct batch *batch_new(struct api_request *request, struct slice key, const char *after_result, void (*on_moved)(struct batch *batch));
 void          batch_free(struct batch *batch);      /* NULL is fine */
-bool          batch_has_room(const struct batch *batch);
+bool          batch_has_room(struct batch *batch);    /* false: on_moved runs when there is */
+bool          batch_is_full(const struct batch *batch);      /* by what it has itself */
 /* One more item; `text` is not needed afterwards. on_moved does not run in here. */
 void          batch_add(struct batch *batch, struct slice text);
 /* One that could not be read at all. */

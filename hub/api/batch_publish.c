@@ -9,14 +9,19 @@
 
 /* ---- may it go ---- */
 
-/* What is under way of this batch makes room when it comes back: then it waits. What others have under way is refused. */
-bool batch_can_send(const struct batch *batch)
+/* What a message may be beside its payload. */
+enum { BESIDE_PAYLOAD = sizeof(struct msg) + CHANNEL_NAME_MAX + EVENT_NAME_MAX + 2 * CLIENT_ID_MAX };
+
+/* What is under way of this batch makes room when it comes back. With nothing under way it waits for others of the caller. Half of
+ * what a caller may have is left to those who cannot wait. */
+bool batch_can_send(struct batch *batch)
 {
     const struct api_request *r = batch->request;
+    size_t bytes = r->api->config->message_most + BESIDE_PAYLOAD, most = r->api->config->limits_caller_bytes / 2;
     if (batch->n_calls == 0)
-        return true;
+        return api_caller_may_take(r->caller, bytes, most, &batch->waiter);
     return batch->n_items < BATCH_ITEMS && batch->n_calls < BATCH_ITEMS && batch->bytes < BATCH_BYTES && post_has_room(r->api->to_hub) &&
-           api_caller_has_room(r->caller, r->api->config->message_most, r->api->config->limits_caller_bytes);
+           api_caller_has_room(r->caller, bytes, most);
 }
 
 int batch_take_rate(struct batch *batch, uint64_t n, int64_t *ret_retry_s)
@@ -92,10 +97,7 @@ int batch_publish(struct batch_item *item, struct msg *m)
     struct api_request *r = batch->request;
     if (!m)
         return ERR_MEMORY;
-    if (!api_caller_take(r->caller, msg_size(m), r->api->config->limits_caller_bytes)) {
-        msg_unref(m);
-        return ERR_TOO_MANY;
-    }
+    api_caller_take(r->caller, msg_size(m), SIZE_MAX);      /* batch_can_send has asked */
     batch->bytes += msg_size(m);
     item->msg = item->publish.msg = m;
     batch_submit(item, CALL_PUBLISH, msg_size(m), published);

@@ -124,7 +124,7 @@ static void send_named(struct batch *batch, struct slice channel)
         err = send(item, channel);
     if (!err)
         return;
-    batch_item_fail(item, err, NULL, err == ERR_TOO_MANY ? api_caller_too_much : NULL);
+    batch_item_fail(item, err, NULL, NULL);
     item->name = channel.at ? slice_copy(channel) : NULL;
 }
 

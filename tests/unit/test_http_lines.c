@@ -159,14 +159,20 @@ static void a_pattern_stops_at_limits_publish_channels_and_at_a_hub_that_cannot_
     hang_up(&c);
 }
 
+/* Messages of 900 bytes: all streams of a caller together have that many under way, and others as many again. */
+static void room_for_three(struct stage *s)
+{
+    s->config.limits_message = 1000;
+    s->config.limits_caller_bytes = 7000;
+    config_general_rule(&s->config);
+    raise_curtain(s);
+}
+
 static void messages_to_many_channels_wait_for_what_the_caller_may_have_under_way(void **state)
 {
     struct stage *s = *state;
     struct publish_call *calls[7];
-    s->config.limits_message = 1000;
-    s->config.limits_caller_bytes = 3500;
-    config_general_rule(&s->config);
-    raise_curtain(s);
+    room_for_three(s);
     struct client c = connect_client(s);
     char line[1200];
     snprintf(line, sizeof line, "{\"channels\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\"],\"data\":\"%0900d\"}\n", 0);
@@ -184,6 +190,43 @@ static void messages_to_many_channels_wait_for_what_the_caller_may_have_under_wa
         answer_publish(s, calls[i]);
     expect_text(&c, "\"channel\":\"g\"");
     hang_up(&c);
+}
+
+static void streams_of_one_caller_wait_for_each_other_and_leave_room_for_single_publishes(void **state)
+{
+    struct stage *s = *state;
+    struct publish_call *calls[3];
+    char line[1200];
+    room_for_three(s);
+    struct client first = connect_client(s), second = connect_client(s), third = connect_client(s);
+    snprintf(line, sizeof line, "{\"channels\":[\"a\",\"b\",\"c\"],\"data\":\"%0900d\"}\n", 0);
+    say(&first, STREAM);
+    say_line(&first, line);
+    for (int i = 0; i < 3; i++)
+        calls[i] = must_publish(s);
+    say(&second, STREAM);
+    say_line(&second, "{\"channel\":\"second\",\"data\":1}\n");
+    say(&third, STREAM);
+    say_line(&third, "{\"pattern\":\"third\",\"data\":1}\n");
+    expect_text(&second, "HTTP/1.1 200 OK");
+    expect_text(&third, "HTTP/1.1 200 OK");
+    expect_no_call_but_this(s);             /* a single publish is taken meanwhile */
+    answer_publish(s, calls[1]);
+    for (int i = 0; i < 3; i++) {           /* in whatever order they go on: the pattern, its message, that of the second */
+        struct call *call = next_call(s, WAIT_MS);
+        if (call->letter.kind == CALL_MATCH)
+            answer_match(s, (struct match_call *)(void *)call, 0, (const char *const[]){ "third", NULL });
+        else
+            answer_publish(s, (struct publish_call *)(void *)call);
+    }
+    expect_text(&second, "{\"index\":0,\"status\":201,");
+    expect_text(&third, "\"successful\":1,");
+    answer_publish(s, calls[0]);
+    answer_publish(s, calls[2]);
+    expect_text(&first, "\"channel\":\"c\"");
+    hang_up(&first);
+    hang_up(&second);
+    hang_up(&third);
 }
 
 static void what_was_taken_of_a_client_that_leaves_goes_on_and_the_front_does_too(void **state)
@@ -213,6 +256,7 @@ int main(void)
         ON_STAGE(a_pattern_is_asked_for_piece_by_piece_and_the_next_line_waits_until_all_has_gone),
         ON_STAGE(a_pattern_stops_at_limits_publish_channels_and_at_a_hub_that_cannot_look_on),
         ON_STAGE(messages_to_many_channels_wait_for_what_the_caller_may_have_under_way),
+        ON_STAGE(streams_of_one_caller_wait_for_each_other_and_leave_room_for_single_publishes),
         ON_STAGE(what_was_taken_of_a_client_that_leaves_goes_on_and_the_front_does_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
