@@ -199,7 +199,7 @@ bench: deps                                 ## the hub beside raw baselines; mak
 	$(need_node)
 	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/checks $(B)/bench/storm
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
-$(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders sock)
+$(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders members sock)
 $(B)/bench/baseline: $(patsubst %,$(B)/bench/obj/%.o,baseline mimic sock)
 # the hub's own code, as it is built
 $(B)/bench/checks: tests/bench/checks.c $(B)/libcore.a

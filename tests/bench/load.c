@@ -8,6 +8,8 @@
  *                 publishes to one channel per connection, or to C in turn; --subscribed: each channel has a subscriber
  *                 --form FORM: the names of channels, here and in `hold`, with %zu for their number; of `hold` also patterns
  *   load hold     --kind … --n N [--channels C]                 holds N connections until standard input ends; says when all are ready
+ *                 --kind poll: they wait for a minute at most
+ *   load members  --n N --messages M [--conns A] [--users]      N of one channel leave it and come again, beside A who are told
  *   load accept   --kind … --messages N --conns 64 [--token T]  connect, be answered, close
  *   load resume   --kind … --n 10000 --since POSITION --expect 100     all come back at once and read what they missed
  *
@@ -118,17 +120,26 @@ void load_must_pump(struct load *l, const char *what)
         die_saying(what);
 }
 
+/* What polls have begun is told by nobody, so they come no faster than they are let in. */
+enum { POLL_REST_MS = 5 };
+static const char *const paths[] = { [PEER_WS] = "/ws", [PEER_SSE] = "/sse", [PEER_POLL] = "/poll" };
+
 void load_open_subs(struct load *l, const char *channel, size_t at_once)
 {
     l->subs = calloc(l->o.n, sizeof *l->subs);
     for (size_t i = 0; i < l->o.n; i++) {
-        char name[100], path[300];
+        char name[100], path[300], user[40] = "";
         snprintf(name, sizeof name, channel, i);
-        snprintf(path, sizeof path, "%s?channel=%s%s%s", l->o.kind == PEER_WS ? "/ws" : "/sse", name, l->o.since ? "&last_event_id=" : "",
-                 l->o.since ? l->o.since : "");
+        if (l->o.users)
+            snprintf(user, sizeof user, "&user=u%zu", i);
+        snprintf(path, sizeof path, "%s?channel=%s%s%s%s%s", paths[l->o.kind], name, l->o.since ? "&last_event_id=" : "", l->o.since ? l->o.since : "",
+                 user, l->o.kind == PEER_POLL ? "&timeout=60" : "");
         if (peer_open(&l->subs[i], l->o.kind, &l->sub_to, path))
             die("connect");
         load_watch(l, &l->subs[i]);
+        l->subscribed += l->o.kind == PEER_POLL;
+        if (l->o.kind == PEER_POLL && i % at_once == 0)
+            load_pump(l, POLL_REST_MS);
         while (i + 1 - l->subscribed > at_once)
             load_must_pump(l, "a subscriber did not become ready");
     }
@@ -143,7 +154,8 @@ static const struct {
     int       (*run)(struct load *l);
 } modes[] = {
     { "fanout", mode_fanout }, { "latency", mode_latency }, { "publish", mode_publish },
-    { "hold", mode_hold },     { "accept", mode_accept },   { "resume", mode_resume },
+    { "hold", mode_hold },     { "members", mode_members },
+         { "accept", mode_accept },   { "resume", mode_resume },
 };
 
 enum type { NUMBER, TEXT, FLAG };
@@ -157,7 +169,7 @@ static const struct {
     OPTION(by, TEXT),       OPTION(sub, TEXT),      OPTION(pub, TEXT),      OPTION(since, TEXT),    OPTION(token, TEXT),    OPTION(form, TEXT),
     OPTION(pid, NUMBER),
     OPTION(n, NUMBER),      OPTION(conns, NUMBER),  OPTION(window, NUMBER), OPTION(size, NUMBER),   OPTION(expect, NUMBER),
-    OPTION(channels, NUMBER), OPTION(messages, NUMBER), OPTION(rate, NUMBER), OPTION(subscribed, FLAG), OPTION(bursts, FLAG), OPTION(tls, FLAG),
+    OPTION(channels, NUMBER), OPTION(messages, NUMBER), OPTION(rate, NUMBER), OPTION(subscribed, FLAG), OPTION(bursts, FLAG), OPTION(users, FLAG), OPTION(tls, FLAG),
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -183,7 +195,7 @@ static void parse(int argc, char **argv, struct options *o)
             exit(2);
         take_option(o, (size_t)c, optarg);
     }
-    o->kind = strcmp(o->kind_name, "sse") ? PEER_WS : PEER_SSE;
+    o->kind = !strcmp(o->kind_name, "sse") ? PEER_SSE : !strcmp(o->kind_name, "poll") ? PEER_POLL : PEER_WS;
     if (o->subscribed)
         o->n = o->conns;
     if (o->size > SIZE_AT_MOST)

@@ -22,6 +22,7 @@ struct options {
     uint64_t       channels;      /* channels altogether (publish: 0 = one per publisher), channels of each connection (hold) */
     uint64_t       messages, rate;
     bool           subscribed;    /* publish: each channel has a subscriber */
+    bool           users;         /* each subscriber is a user of its own */
     bool           bursts;        /* fanout: o.window messages in one send(), and the next when all have got these */
     bool           tls;
     enum peer_kind kind;          /* of subscribers, from kind_name */
@@ -73,4 +74,5 @@ int mode_fanout(struct load *l);
 int mode_latency(struct load *l);
 int mode_resume(struct load *l);
 int mode_hold(struct load *l);
+int mode_members(struct load *l);      /* members.c */
 int mode_accept(struct load *l);

@@ -26,7 +26,7 @@ static int send_lines_head(struct peer *peer)
 
 int peer_open(struct peer *peer, enum peer_kind kind, const struct sockaddr_in *to, const char *path)
 {
-    *peer = (struct peer){ .kind = kind, .subscribed = kind == PEER_POST };
+    *peer = (struct peer){ .kind = kind, .subscribed = kind == PEER_POST || kind == PEER_POLL };
     if (sock_connect(&peer->sock, to))
         return -1;
     if (kind == PEER_POST || !(kind == PEER_LINES ? send_lines_head(peer) : send_request(peer, path)))
@@ -177,6 +177,8 @@ static size_t take(struct peer *peer, const char *at, size_t len, peer_data_fn *
 {
     if (peer->kind == PEER_POST)
         return take_answer(peer, at, len);
+    if (peer->kind == PEER_POLL)
+        peer->gone = true;
     if (!peer->head_taken) {
         size_t used = take_head(peer, at, len);
         peer->head_taken = used > 0;

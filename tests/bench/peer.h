@@ -10,6 +10,7 @@
 
 enum peer_kind {
     PEER_WS, PEER_SSE,            /* subscribers */
+    PEER_POLL,                    /* a subscriber that waits: an answer is not understood */
     PEER_POST, PEER_WS_PUBLISH, PEER_LINES,   /* publishers: HTTP requests, WebSocket commands, lines of one request */
 };
 
@@ -19,7 +20,7 @@ struct peer {
     bool           gone;          /* the other side closed, or said something that is not understood */
     uint64_t       messages;      /* messages received; of a publisher: publishes that were accepted */
     uint64_t       refused;       /* of a publisher: other answers */
-    uint64_t       subscribed;    /* channels subscribed (WebSocket), 1 when hub.ready was read (SSE), 1 when it may begin (publishers) */
+    uint64_t       subscribed;    /* channels subscribed (WebSocket), 1 when hub.ready was read (SSE), 1 when it may begin (publishers), 1 (polls: nothing tells) */
     uint64_t       next;          /* for the caller */
     /* parser */
     bool           head_taken;    /* the response head has been read */

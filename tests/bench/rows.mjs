@@ -95,6 +95,29 @@ export function allRows(quick) {
       { key: 'peak_mb', unit: 'MB', label: 'most memory' }, { key: 'publish_p50_ms', unit: 'ms', wall: true, label: 'a publish, p50' },
       { key: 'publish_max_ms', unit: 'ms', wall: true, label: 'the slowest publish' }] });
 
+  // Polls are told nothing while they wait, so only the hub knows that all are there.
+  const polls = (n, measure) => async s => {
+    const before = memory(s), held = await hold(s, { kind: 'poll', n });
+    await until(async () => await metric(s, 'carillon_connections{transport="poll"}') === n, 'not all polls wait');
+    try { return await measure(s, n, before); } finally { await held.end(); }
+  };
+  const bytesEach = (s, n, before) => ({ bytes: (memory(s) - before) / n });
+  const tenSeconds = async s => {
+    await wait(2000);
+    const before = cpuMs(s), began = Date.now();
+    await wait(10_000);
+    return { ms_per_s: (cpuMs(s) - before) * 1000 / (Date.now() - began) };
+  };
+
+  const members = (users, askers) => s => load(s, 'members', { n: 64, conns: askers, users, messages: scale(200000) });
+  const membersFigures = [{ key: 'cpu_us', unit: 'µs CPU', label: 'a leave and a join' }, { key: 'per_s', unit: '/s', wall: true, label: 'of them' }];
+  const memberBytes = users => async s => {
+    const n = scale(100), channels = 1000, before = memory(s), held = await hold(s, { kind: 'ws', n, channels, users });
+    const bytes = (memory(s) - before) / (n * channels);
+    await held.end();
+    return { bytes };
+  };
+
   async function keptMessages(s) {
     const channels = scale(100000), messages = channels * 10, before = memory(s);
     await load(s, 'publish', { conns: 8, window: 64, channels, messages });
@@ -174,6 +197,14 @@ export function allRows(quick) {
     { name: 'idle SSE, 2,000', run: idle('sse', 2000), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(1536) }] },
     { name: 'idle WebSocket, 15,000', run: idle('ws', scale(15000)), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(2048) }] },
     { name: 'idle SSE, 15,000', run: idle('sse', scale(15000)), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(1536) }] },
+    { name: 'waiting polls, 10,000', base: { name: 'idle SSE', kind: 'hub', run: idle('sse', scale(10000)) }, options: { flags: quiet }, run: polls(scale(10000), bytesEach),
+      figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(1536) }] },
+    { name: 'waiting polls, 10,000, CPU', base: { name: 'idle SSE', kind: 'hub', run: idleCpu('sse', scale(10000), 10) }, rounds: 2, options: { flags: quiet },
+      run: polls(scale(10000), tenSeconds), figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
+    ...[[0, 'nobody asks'], [100, 'told to 100 who ask']].map(([askers, how]) => ({ name: `presence, 64 users leave and join one channel, ${how}`,
+      base: { name: 'no users', kind: 'hub', run: members(false, askers) }, options: { flags: ['--presence.grace=0', ...inMemory] }, run: members(true, askers), figures: membersFigures })),
+    { name: '100,000 members, each in a channel of its own', base: { name: 'no users', kind: 'hub', run: memberBytes(false) }, rounds: 1,
+      options: { flags: [...inMemory, '--limits.channels=1002'] }, run: memberBytes(true), figures: [{ key: 'bytes', unit: 'bytes', label: 'per subscription' }] },
     { name: '100,000 channels, 10 messages of 128 bytes each, in memory', rounds: 1, options: { flags: [...history, ...inMemory] }, run: keptMessages, figures: keptFigures },
     { name: '100,000 channels, 10 messages of 128 bytes each, with store', rounds: 1, options: { flags: history }, run: keptMessages, figures: keptFigures },
     { name: '100,000 feeds, one subscriber each', rounds: 1, options: { flags: ['--history.size=0', ...inMemory] }, run: feeds,
