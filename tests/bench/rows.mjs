@@ -155,6 +155,24 @@ export function allRows(quick) {
     run: amongPatterns(form), figures: [['10', 'us_10'], ['1,000', 'us_1000'], [scale(100000).toLocaleString('en'), 'us_100000', atMost(1.1)]]
       .map(([n, key, goal]) => ({ key, unit: 'µs CPU', label: `among ${n}`, goal })) });
 
+  // A WebSocket of 1,000 channels that reads nothing, or reads on, while a saturated publisher goes through them; then it reads all there is.
+  const conflation = stuck => async s => {
+    const messages = scale(400000), held = await hold(s, { kind: 'ws', n: 1, channels: 1000 }), before = memory(s);
+    const conflated = () => metric(s, 'carillon_slow_consumers_total{policy="latest"}');
+    if (stuck) held.stop();
+    const { cpu_us } = await load(s, 'publish', { conns: 8, window: 64, channels: 1000, messages, size: 512 });
+    const bytes = memory(s) - before, began = Date.now(), cpu = cpuMs(s);
+    if (stuck) held.go();
+    for (let last = -1, now = 0; now !== last || now === 0; await wait(200)) [last, now] = [now, await held.received()];
+    const received = await held.received(), seconds = (Date.now() - began) / 1000 - 0.4;
+    await post(s, '/v1/channels/b7/messages', 'last');
+    await until(async () => await held.received() === received + 1, 'the reader is not at the head');
+    const it = { cpu_us, read: received / messages, seconds, cpu_ms: cpuMs(s) - cpu, megabytes: bytes / 1e6, conflated: await conflated() };
+    if (stuck && !quick && (it.conflated === 0 || received >= messages)) throw new Error(`nothing was conflated: ${received} of ${messages} were read`);
+    await held.end();
+    return it;
+  };
+  const latest = ['--lag.policy=latest', '--lag.bytes=16KiB', '--limits.channels=2000', '--history.size=100', ...quiet];
   const keptFigures = [{ key: 'channel_bytes', unit: 'bytes', label: 'per channel' }, { key: 'bytes', unit: 'bytes', label: 'per message' }];
 
   return [
@@ -192,6 +210,10 @@ export function allRows(quick) {
       figures: [{ key: 'seconds', wall: true, unit: 's', goal: atMost(3) }, { key: 'cpu_s', unit: 's CPU', label: 'CPU' }] },
 
     stormRow('an administrator', disconnected), stormRow('SIGTERM and a restart', restarted('SIGTERM')), stormRow('kill -9 and a restart', restarted('SIGKILL')),
+
+    { name: 'conflation under a saturated publisher, 1,000 channels', base: { name: 'one that reads', kind: 'hub', run: conflation(false) }, options: { flags: latest }, run: conflation(true),
+      figures: [{ key: 'cpu_us', unit: 'µs CPU', label: 'a publish' }, { key: 'read', unit: '', label: 'messages read, of those published' },
+        { key: 'cpu_ms', unit: 'ms CPU', label: 'until the reader is at the head' }, { key: 'megabytes', unit: 'MB', label: 'memory grown' }] },
 
     { name: 'idle WebSocket, 2,000', run: idle('ws', 2000), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(2048) }] },
     { name: 'idle SSE, 2,000', run: idle('sse', 2000), figures: [{ key: 'bytes', unit: 'bytes', goal: noMore(1536) }] },

@@ -137,7 +137,9 @@ export async function hold(s, options) {
     }
     return sum;
   };
-  return { end, received };
+  const stop = () => holders.forEach(child => child.kill('SIGSTOP'));       // they read nothing until go()
+  const go = () => holders.forEach(child => child.kill('SIGCONT'));
+  return { end, received, stop, go };
 }
 
 // n EventSources that come back after they were cut; say() leads them (storm.c).
