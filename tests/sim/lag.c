@@ -55,10 +55,10 @@ bool lag_leaves_out(const struct model *model, int name, uint64_t after)
     return false;
 }
 
-uint64_t lag_before(const struct model *model, const struct model_msg *m)
+uint64_t lag_before(const struct model *model, const struct model_msg *m, bool kept)
 {
     for (size_t i = (size_t)(m - model->msgs); i-- > 0;)
-        if (model->msgs[i].channel == m->channel && model->msgs[i].fate == DONE)
+        if (model->msgs[i].channel == m->channel && model->msgs[i].fate == DONE && (model->msgs[i].kept || !kept))
             return model->msgs[i].seq;
     return 0;
 }

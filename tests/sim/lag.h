@@ -18,5 +18,6 @@ enum lag_policy lag_policy_of(const struct sim *sim, int name);        /* the st
 bool lag_is_followed(const struct model *model, const struct model_msg *m);
 /* Something of this name above `after` is. */
 bool lag_leaves_out(const struct model *model, int name, uint64_t after);
-/* The number of the message of its channel before this one; 0: none. */
-uint64_t lag_before(const struct model *model, const struct model_msg *m);
+/* The number of the message of its channel before this one, or of the last that history has (`kept`): one that was gone by its own ttl is
+ * missed by nobody, so it may count or not. 0: none. */
+uint64_t lag_before(const struct model *model, const struct model_msg *m, bool kept);
