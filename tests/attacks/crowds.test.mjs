@@ -70,6 +70,35 @@ scenario('3,000 connections that come and go at once, on both ports', async (sco
     await watch.over('connections that come and go', 24, t);
 });
 
+// Above accept.per_second a socket costs an accept and a reset, and the hub gives no more than a part of its time to those.
+scenario('5,000 connections far above accept.per_second are turned away; who is there, and who publishes, is served', async (scope) => {
+    const hub = await scope.hub({ args: ['--accept.per_second=20', '--accept.burst=60'] });
+    const stream = await scope.sse(hub, '/sse?channel=crowd'), socket = await scope.ws(hub, '/ws?channel=crowd');
+    await Promise.all([stream.ready(), socket.get('subscribed')]);
+    let sent = 0, flooding = true;
+    const publishing = (async () => { while (flooding) await publish(hub, 'crowd', `${sent++}`); })();
+    let served = 0, away = 0;
+    for (let round = 0; round < 5; round++) {
+        const peers = await crowd(scope, hub.public, 1000, STREAM);
+        await Promise.all(peers.map((peer) => peer.waitFor(() => peer.ended || peer.received, 'an answer or a reset', 60_000)));
+        served += peers.filter((peer) => peer.received).length;
+        away += peers.filter((peer) => !peer.received).length;
+        dropAll(peers);
+    }
+    flooding = false;
+    await publishing;
+    assert.ok(served >= 50 && away > 1000, `${served} were served, ${away} turned away`);
+    await counted(hub, 'carillon_connections_refused_total', away);
+    await Promise.all([stream.take(sent, 60_000), socket.take(sent, 60_000)]);
+    await eventually(async () => {
+        const late = new RawConnection(hub.public);
+        scope.defer(() => late.close());
+        late.write(STREAM);
+        await late.waitFor(() => late.ended || late.unparsed.length, 'an answer or a reset');
+        return late.unparsed.length > 0;
+    }, 'one who comes later to be let in');
+});
+
 // All at once: heads, handshakes and bodies without an end, streams that are not read or written into, commands without end, a close
 // nobody answers. Each might be waited for.
 scenario('hostile connections do not keep a hub from stopping within drain.timeout', async (scope) => {
