@@ -167,7 +167,7 @@ scenario('who does not read its results is not read: the hub stays small and ser
 });
 
 scenario('who takes no results for limits.request_timeout is cut; who is quiet for as long is told, and a blank line keeps it open', async (scope) => {
-    const hub = await scope.hub({ args: ['--limits.request_timeout=700ms'] });
+    const hub = await scope.hub({ args: ['--limits.request_timeout=1200ms'] });
     const quiet = stream(scope, hub), alive = stream(scope, hub), deaf = stream(scope, hub);
     for (const one of [quiet, alive, deaf]) one.write({ channel: 'a', data: 1 });
     await Promise.all([quiet, alive, deaf].map((one) => one.take(1)));
@@ -208,7 +208,7 @@ scenario('a stream whose key is taken back is told so, and what comes after that
 
 scenario('a stream whose token ends is told so, though blank lines keep it open', async (scope) => {
     const hub = await tokenHub(scope, '[tokens]\nleeway = 0s\n');
-    const lines = stream(scope, hub, { headers: bearer(await sign({ exp: inSeconds(2), carillon: { publish: ['**'] } })) });
+    const lines = stream(scope, hub, { headers: bearer(await sign({ exp: inSeconds(3), carillon: { publish: ['**'] } })) });
     lines.write({ channel: 'a', data: 1 });
     await lines.take(1);
     const blank = setInterval(() => lines.write(''), 50);
