@@ -13,14 +13,17 @@ static void add_body(struct buf *out, const char *type, struct slice body, bool 
         buf_add_slice(out, body);
 }
 
-static const char *extra_head(int err)
+static void extra_head(struct buf *out, int err, int64_t retry_ms)
 {
-    return err == ERR_METHOD_NOT_ALLOWED ? "Allow: GET, OPTIONS\r\n"
-         : err_status(err) == 401        ? "WWW-Authenticate: Bearer\r\n"
-         : err_status(err) == 503 || err_status(err) == 429 ? "Retry-After: 1\r\n" : "";
+    if (err == ERR_METHOD_NOT_ALLOWED)
+        buf_add_str(out, "Allow: GET, OPTIONS\r\n");
+    else if (err_status(err) == 401)
+        buf_add_str(out, "WWW-Authenticate: Bearer\r\n");
+    else if (err_status(err) == 503 || err_status(err) == 429)
+        buf_addf(out, "Retry-After: %lld\r\n", retry_ms > 1000 ? (long long)(retry_ms + 999) / 1000 : 1);
 }
 
-static void add_problem(struct buf *out, int err, const struct rate_verdict *verdict, const struct cors *cors, bool head_only)
+static void add_problem(struct buf *out, int err, const struct rate_verdict *verdict, int64_t retry_ms, const struct cors *cors, bool head_only)
 {
     int status = err_status(err);
     struct buf body = { 0 };
@@ -29,20 +32,23 @@ static void add_problem(struct buf *out, int err, const struct rate_verdict *ver
     if (verdict)
         buf_addf(&body, ",\"limit\":\"%s\",\"retry_after\":%lld", verdict->limit, (long long)verdict->retry_s);
     buf_add_char(&body, '}');
-    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n" CORS_ALWAYS "%s", status, api_reason(status), verdict ? "" : extra_head(err));
+    buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n" CORS_ALWAYS, status, api_reason(status));
     if (verdict)
         rates_add_headers(out, verdict);
+    else
+        extra_head(out, err, retry_ms);
     cors_add(out, cors);
     add_body(out, "application/problem+json", buf_slice(&body), head_only);
     out->failed |= body.failed;
     buf_fini(&body);
 }
 
-void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only) { add_problem(out, err, NULL, cors, head_only); }
+void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only) { add_problem(out, err, NULL, 0, cors, head_only); }
+void answer_later(struct buf *out, int err, int64_t retry_ms, const struct cors *cors)          { add_problem(out, err, NULL, retry_ms, cors, false); }
 
 void answer_rate_limited(struct buf *out, const struct rate_verdict *verdict, const struct cors *cors)
 {
-    add_problem(out, ERR_RATE_LIMITED, verdict, cors, false);
+    add_problem(out, ERR_RATE_LIMITED, verdict, 0, cors, false);
 }
 
 void answer_options(struct buf *out, const struct cors *cors, bool head_too)

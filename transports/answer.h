@@ -8,6 +8,8 @@
 #include "hub/position.h"
 
 void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only);   /* RFC 9457 */
+/* The same for 429 and 503, with the time to stay away. */
+void answer_later(struct buf *out, int err, int64_t retry_ms, const struct cors *cors);
 void answer_page(struct buf *out, struct slice html, bool head_only);
 void answer_options(struct buf *out, const struct cors *cors, bool head_too);         /* what a place takes, also to a browser's preflight */
 /* ERR_RATE_LIMITED, with the limit and when it is over. */

@@ -171,7 +171,7 @@ void control_history(struct buf *out, struct slice ref, const struct fetch_call 
     end(out);
 }
 
-void control_messages(struct buf *out, struct slice messages, struct position position, enum gap_reason gap)
+void control_messages(struct buf *out, struct slice messages, struct position position, enum gap_reason gap, int64_t retry_ms)
 {
     buf_add_str(out, "{\"messages\":[");
     if (messages.len > 0)
@@ -180,6 +180,8 @@ void control_messages(struct buf *out, struct slice messages, struct position po
     position_member(out, "position", position);
     if (gap)
         buf_addf(out, ",\"gap\":{\"reason\":\"%s\"}", gap_name(gap));
+    if (retry_ms > 0)
+        number_member(out, "retry_ms", (uint64_t)retry_ms);
     end(out);
 }
 

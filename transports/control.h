@@ -20,7 +20,8 @@ void control_unsubscribed(struct buf *out, struct slice ref, struct slice channe
 void control_position(struct buf *out, struct slice channel, struct position position);   /* channel empty: the connection's */
 void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer, struct slice client);      /* without what is not for this client */
 /* The body of a poll: `messages` are WIRE_POLL frames, each with a comma before it. */
-void control_messages(struct buf *out, struct slice messages, struct position position, enum gap_reason gap);
+/* retry_ms 0: ask on at once. */
+void control_messages(struct buf *out, struct slice messages, struct position position, enum gap_reason gap, int64_t retry_ms);
 void control_member(struct buf *out, const char *type, struct slice channel, const struct principal *principal);
 void control_members_changed(struct buf *out, struct slice channel);
 void control_presence(struct buf *out, struct slice ref, const struct members_call *answer);

@@ -187,14 +187,13 @@ static int why_not_now(struct newcomer *newcomer)
 static void put_off_for(struct visit *visit, int err, bool is_stream, int64_t least_ms)
 {
     struct newcomer *newcomer = visit->newcomer;
-    if (!is_stream) {
-        refuse(newcomer, err, &visit->cors, false);
-        return;
-    }
     const struct edge *edge = newcomer->reception->edge;
     int64_t retry_ms = least_ms + crowd_put_off_ms(edge->crowd, edge->config, ++newcomer->reception->refused);
     log_debug(newcomer->peer, "told to come back: %s", err_code(err));
-    answer_bye(&newcomer->out, err, retry_ms, &visit->cors);
+    if (is_stream)
+        answer_bye(&newcomer->out, err, retry_ms, &visit->cors);
+    else
+        answer_later(&newcomer->out, err, retry_ms, &visit->cors);
     answer(newcomer);
 }
 

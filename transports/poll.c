@@ -150,29 +150,29 @@ static int poll_due(struct conn *conn)
 
 static void poll_position(struct conn *conn) { conn_close(conn, ERR_NORMAL); }
 
-static void answer_with_messages(struct buf *out, const struct conn *conn, struct poll *poll)
+static void answer_with_messages(struct buf *out, const struct conn *conn, struct poll *poll, int64_t retry_ms)
 {
     struct buf object = { 0 };
     bool nothing = poll->messages.len == 0 && poll->gap == GAP_NONE;
-    if (nothing && poll->same) {
+    if (nothing && poll->same && retry_ms == 0) {
         answer_not_modified(out, slice(poll->bytes + poll->origin_len, poll->etag_len), &poll->cors);
         return;
     }
-    control_messages(&object, buf_slice(&poll->messages), conn->position, (enum gap_reason)poll->gap);
+    control_messages(&object, buf_slice(&poll->messages), conn->position, (enum gap_reason)poll->gap, retry_ms);
     buf_fini(&poll->messages);
     answer_messages(out, &object, conn->position, &poll->cors);
     buf_fini(&object);
 }
 
 /* Whatever ends it, what it has is answered with the position behind it, so the next poll goes on there. But who may not come back
- * as he is, or has not begun, gets the error. */
+ * as he is, or has not begun, gets the error. Who was cut with all others is told when to come back. */
 static void poll_farewell(struct conn *conn, const struct parting *parting)
 {
     struct poll *poll = poll_of_conn(conn);
     struct buf *out = conn_say_begin(conn);
     poll->answering = true;
     if (conn->greeted && (parting->err == ERR_NORMAL || parting_says_bye(parting)))
-        answer_with_messages(out, conn, poll);
+        answer_with_messages(out, conn, poll, parting->err == ERR_NORMAL ? 0 : conn_retry_ms(conn));
     else
         answer_problem(out, err_status(parting->err) >= 400 ? parting->err : ERR_BUSY, &poll->cors, false);
     conn_say_end(conn);

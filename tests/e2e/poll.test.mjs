@@ -140,8 +140,14 @@ scenario('a hub that goes away answers those who wait at once, with a position',
     const answers = Array.from({ length: 20 }, () => poll(hub, `channel=a&since=${id}&timeout=60`));
     await polls(hub, 20);
     const ended = hub.terminate();
-    for (const answer of await Promise.all(answers))
-        assert.deepEqual([answer.status, answer.json], [200, { messages: [], position: id }]);
+    const waits = new Set();
+    for (const answer of await Promise.all(answers)) {
+        const { retry_ms, ...rest } = answer.json;
+        assert.deepEqual([answer.status, rest], [200, { messages: [], position: id }]);
+        assert.ok(retry_ms >= 1000 && retry_ms <= 3000, `${retry_ms} ms around the 2 s of sse.retry`);
+        waits.add(retry_ms);
+    }
+    assert.ok(waits.size > 10, 'spread out');
     await ended;
 });
 
