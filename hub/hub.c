@@ -174,6 +174,17 @@ void hub_turn(struct hub *hub)
     peers_end_turn(hub);
 }
 
+/* When keys are to be forgotten, on the mono clock. Those that end within a second wait for each other; of many that have ended
+ * each tick takes a bounded number. */
+static int64_t keys_end_ms(const struct hub *hub, int64_t now, int64_t wall)
+{
+    int64_t oldest = idempotency_oldest_ms(&hub->idempotency);
+    if (oldest == INT64_MAX)
+        return INT64_MAX;
+    int64_t left = oldest + hub->config->publish_idempotency_ttl_ms - wall;
+    return left < 0 ? now : now + left + 1000;
+}
+
 int64_t hub_due_ms(const struct hub *hub)
 {
     int64_t now = clock_mono_ms(hub->clock), wall = clock_wall_ms(hub->clock);
@@ -186,8 +197,9 @@ int64_t hub_due_ms(const struct hub *hub)
     /* A second later rather than earlier: ages are told in minutes, and a hub at rest should sleep. */
     if (due != INT64_MAX)
         due = due > now ? due + 1000 : now + 1000;
-    int64_t leaves = presence_due_ms(&hub->presence);
-    return leaves < due ? leaves : due;
+    int64_t leaves = presence_due_ms(&hub->presence), keys = keys_end_ms(hub, now, wall);
+    due = leaves < due ? leaves : due;
+    return keys < due ? keys : due;
 }
 
 void hub_tick(struct hub *hub)
@@ -195,6 +207,7 @@ void hub_tick(struct hub *hub)
     look_at_clock(hub);
     history_age(&hub->history, hub_wall_ms(hub), hub_now_ms(hub));
     presence_tick(&hub->presence, hub_now_ms(hub));
+    idempotency_age(&hub->idempotency, publish_keys_since(hub));
     channels_forget_quiet(&hub->channels, hub_now_ms(hub));
     publish_trim(hub);
 }

@@ -181,6 +181,8 @@ void idempotency_take_back(struct idempotency *table, uint64_t epoch, uint64_t a
     }
 }
 
+int64_t idempotency_oldest_ms(const struct idempotency *table) { return table->n > 0 ? record_at(table, table->first)->time_ms : INT64_MAX; }
+
 void idempotency_age(struct idempotency *table, int64_t since_ms)
 {
     for (int i = 0; i < AGE_SLICE && table->n > 0 && record_at(table, table->first)->time_ms < since_ms; i++)

@@ -66,6 +66,8 @@ bool idempotency_room(struct idempotency *table);
 void idempotency_add(struct idempotency *table, struct idempotency_record *record, size_t most);
 /* The newest, of publishes that failed: those after this number of a message. */
 void idempotency_take_back(struct idempotency *table, uint64_t epoch, uint64_t after_seq);
+/* When the oldest was made, wall clock; INT64_MAX: there is none. */
+int64_t idempotency_oldest_ms(const struct idempotency *table);
 /* Forgets what is older, a bounded number of them. */
 void idempotency_age(struct idempotency *table, int64_t since_ms);
 /* One that the store kept, in order of number; those before `since_ms` are for nobody any more. 0 or ERR_MEMORY. */

@@ -6,10 +6,16 @@
 
 #include <stdlib.h>
 
-static int64_t grace_ms(void *self, struct slice channel)
+/* Who is told of members, or leaves them, is subscribed, so the channel is known and has its rule at hand. */
+static const struct channel_rule *rule_of(const struct hub *hub, struct slice channel, uint64_t hash)
 {
-    const struct hub *hub = self;
-    const struct channel_rule *rule = config_channel_rule(hub->config, channel);
+    const struct channel *ch = channel_find(&hub->channels, channel, hash);
+    return ch ? ch->rule : config_channel_rule(hub->config, channel);
+}
+
+static int64_t grace_ms(void *self, struct slice channel, uint64_t hash)
+{
+    const struct channel_rule *rule = rule_of(self, channel, hash);
     return rule->presence ? rule->presence_grace_ms : 0;
 }
 
@@ -18,7 +24,7 @@ static void tell(void *self, uint8_t peer, const struct presence_change *change)
 {
     struct hub *hub = self;
     struct peer *to = &hub->peers[peer];
-    const struct channel_rule *rule = config_channel_rule(hub->config, change->channel);
+    const struct channel_rule *rule = rule_of(hub, change->channel, change->hash);
     if (to->lost || to->left || !rule->presence || !rule->presence_events)
         return;
     struct member_letter *letter = post_has_room(&to->post) ? malloc(sizeof *letter + change->channel.len) : NULL;
@@ -48,6 +54,6 @@ void leave_channel_run(struct hub *hub, struct letter *letter)
 
 void members_run(struct hub *hub, struct members_call *call)
 {
-    int err = config_channel_rule(hub->config, call->channel)->presence ? presence_list(&hub->presence, call) : ERR_PRESENCE_OFF;
+    int err = rule_of(hub, call->channel, call->hash)->presence ? presence_list(&hub->presence, call) : ERR_PRESENCE_OFF;
     hub_answer(hub, &call->call, err);
 }

@@ -252,7 +252,7 @@ static void quit(struct presence *presence, struct attendance *a, int64_t now_ms
         take_newest(member, link_of(member->attendances.prev, struct attendance, link)->principal);
         return;
     }
-    int64_t grace_ms = presence->port->grace_ms(presence->self, hall_name(member->hall));
+    int64_t grace_ms = presence->port->grace_ms(presence->self, hall_name(member->hall), member->hall->hash);
     if (grace_ms <= 0) {
         end(presence, member);
         return;

@@ -65,7 +65,7 @@ struct presence_change {
 /* What presence asks of whoever has it. */
 struct presence_port {
     /* How long a member of this channel stays when its last attendance has gone. */
-    int64_t (*grace_ms)(void *self, struct slice channel);
+    int64_t (*grace_ms)(void *self, struct slice channel, uint64_t hash);
     /* Somebody on the edge `peer` asks and is to be told. */
     void    (*tell)(void *self, uint8_t peer, const struct presence_change *change);
 };

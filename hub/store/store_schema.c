@@ -127,6 +127,7 @@ static int use_wal(sqlite3 *conn, const char *path, struct store_why *why)
 /* Each step with its number in one transaction: a crash between two leaves a store that the next start goes on with. */
 static int migrate(sqlite3 *conn, int64_t version, const char *path, struct store_why *why)
 {
+    int64_t before = version;
     for (; version < SCHEMA; version++) {
         char tail[128];
         snprintf(tail, sizeof tail, "PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT", STORE_APPLICATION_ID,
@@ -137,8 +138,9 @@ static int migrate(sqlite3 *conn, int64_t version, const char *path, struct stor
             store_sql_run(conn, "ROLLBACK");
             return err;
         }
-        log_info("store", "%s: schema %lld", path, (long long)version + 1);
     }
+    if (before > 0 && before < SCHEMA)
+        log_info("store", "%s: schema %lld became %d", path, (long long)before, SCHEMA);
     return 0;
 }
 

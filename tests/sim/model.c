@@ -256,6 +256,7 @@ void model_tick(struct model *model)
 {
     age(model);
     attendance_tick(&model->sim->attendance);
+    retries_after_turn(&model->sim->retries);
     settle(model);
     for (int c = 0; c < CHANNELS; c++) {
         struct model_channel *ch = &model->channels[c];

@@ -43,9 +43,9 @@ static int hall_of(struct slice name)
 
 static int user_of(const struct principal *principal) { return atoi(principal_user(principal).at + 1); }
 
-static int64_t grace_of(void *self, struct slice name)
+static int64_t grace_of(void *self, struct slice name, uint64_t hash)
 {
-    (void)self, (void)name;
+    (void)self, (void)name, (void)hash;
     return grace;
 }
 
