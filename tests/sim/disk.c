@@ -54,6 +54,24 @@ static void image_copy(struct disk_image *to, const struct disk_image *from)
         image_add_key(to, &from->keys[i]);
 }
 
+static void note_trimmed(struct disk *disk, const struct msg *m)
+{
+    int c = channel_by_name(msg_channel(m));
+    if (m->ttl_ms == 0) {
+        disk->trimmed[c] = m->seq;
+    } else if (msg_ends_ms(m) > disk->sim->latest_ms) {
+        disk->mortal[c] = m->seq;
+        disk->mortal_ends_ms[c] = msg_ends_ms(m);
+    }
+}
+
+/* The highest number of which a position must be told that it is gone: what its own ttl has ended is no gap. */
+static uint64_t trimmed_of(const struct disk *disk, int c)
+{
+    bool lives = disk->mortal_ends_ms[c] > disk->sim->latest_ms && disk->mortal[c] > disk->trimmed[c];
+    return lives ? disk->mortal[c] : disk->trimmed[c];
+}
+
 static void trim(struct disk *disk)
 {
     struct disk_image *image = &disk->committed;
@@ -61,8 +79,7 @@ static void trim(struct disk *disk)
     for (size_t i = 0; i < image->n; i++) {
         struct msg *m = image->rows[i];
         if (m->seq < image->trim) {
-            if (msg_ends_ms(m) > disk->sim->latest_ms)
-                disk->trimmed[channel_by_name(msg_channel(m))] = m->seq;
+            note_trimmed(disk, m);
             msg_unref(m);
         } else {
             image->rows[left++] = m;
@@ -100,8 +117,8 @@ static void check_trim(const struct disk *disk, uint64_t old_floor)
               "the stored floor is %lu, but nothing above %lu was dropped",
               image->floor, model_newest_dropped(model));
     for (int c = 0; c < CHANNELS; c++)
-        sim_check(disk->sim, disk->lossy || !(keeping_bits(buf_slice(&image->keeping)) & sim_rule_bit(c)) || image_has(image, c) || image->floor >= disk->trimmed[c],
-                  "the last row of %s is trimmed, its number was %lu, the stored floor is %lu", channel_names[c], disk->trimmed[c],
+        sim_check(disk->sim, disk->lossy || !(keeping_bits(buf_slice(&image->keeping)) & sim_rule_bit(c)) || image_has(image, c) || image->floor >= trimmed_of(disk, c),
+                  "the last row of %s is trimmed, its number was %lu, the stored floor is %lu", channel_names[c], trimmed_of(disk, c),
                   image->floor);
     happened(trims);
     if (image->floor > old_floor)
@@ -273,6 +290,7 @@ bool disk_open(struct disk *disk, bool clean, bool power, struct hub_start *ret_
     if (!same) {
         image->epoch = ++disk->epochs;
         memset(disk->trimmed, 0, sizeof disk->trimmed);
+        memset(disk->mortal, 0, sizeof disk->mortal);
     }
     renew_rows(image);
     if (image->reserved == 0)

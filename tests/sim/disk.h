@@ -38,6 +38,8 @@ struct disk {
     struct post         to_hub;
     bool                broken;          /* transactions fail */
     uint64_t            trimmed[CHANNELS];   /* the highest number of each channel that was trimmed in this epoch */
+    uint64_t            mortal[CHANNELS];    /* likewise, of those with a ttl that had not ended; when it does */
+    int64_t             mortal_ends_ms[CHANNELS];
     bool                lossy_keys;      /* with sync off: a failed group had keys of acknowledged messages */
     bool                lossy;           /* with sync off: acknowledged rows are not here, no stop is clean */
 };
