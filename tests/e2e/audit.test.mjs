@@ -34,7 +34,7 @@ scenario('every administrative action has a line: who, from where, what, on what
     for (let i = 0; i < 5; i++) await request(hub, '/v1/keys', { method: 'POST', headers: bearer('ck_wrong'), body: {} });
     await request(hub.public, '/sse?channel=a', { headers: bearer('ck_wrong') });
     await (await scope.ws(hub, '/ws?token=ck_wrong')).end();
-    const lines = linesOf(file);
+    const lines = linesOf(file).filter((line) => line.action !== 'login');      // those are told once in a while: below
     assert.deepEqual(lines.map(({ action, target, result }) => [action, target, result]), [
         ['POST /v1/keys', id, 'ok'], ['POST /v1/keys', undefined, 'forbidden'], ['POST /v1/keys/{key}/rotate', id, 'ok'],
         ['POST /v1/tokens/revoke', revocation, 'ok'], ['DELETE /v1/tokens/revocations/{revocation}', revocation, 'ok'],
@@ -46,8 +46,10 @@ scenario('every administrative action has a line: who, from where, what, on what
     assert.ok(Math.abs(Date.parse(lines[0].time) - Date.now()) < 60000);
     assert.equal(statSync(file).mode & 0o777, 0o600);
     await hub.terminate();
-    const login = linesOf(file).filter((line) => line.action === 'login');
-    assert.deepEqual(login.map(({ address, result, times }) => [address, result, times]), [['127.0.0.1', 'unauthenticated', 7]], 'told once, at the latest at the end');
+    const logins = linesOf(file).filter((line) => line.action === 'login');
+    assert.ok(logins.every(({ address, result }) => address === '127.0.0.1' && result === 'unauthenticated'));
+    assert.equal(logins.reduce((sum, { times }) => sum + times, 0), 7, 'told together, at the latest at the end');
+    assert.ok(logins.length < 7);
     assert.ok(!readFileSync(file, 'utf8').includes(key.slice(3)) && !readFileSync(file, 'utf8').includes(root.split('.')[2]), 'no secret is in it');
 });
 

@@ -45,18 +45,19 @@ scenario('a channel is shown with its subscribers and what history keeps', async
     const stream = await scope.sse(hub, '/sse?channel=news');
     const socket = await scope.ws(hub, '/ws?channel=news&channel=other');
     await Promise.all([stream.ready(), socket.waitFor(() => socket.of('subscribed').length === 2, 'both')]);
+    const rule = { history: { size: 100, ttl_ms: 300000, bytes: 1048576 }, rule: null };      // of no [channel "…"] section
     const quiet = await request(hub, '/v1/channels/news');
-    assert.deepEqual(quiet.json, { channel: 'news', subscribers: 2, members: 0, messages: 0, bytes: 0, position: null, resumable: true });
+    assert.deepEqual(quiet.json, { channel: 'news', subscribers: 2, members: 0, messages: 0, bytes: 0, position: null, resumable: true, ...rule });
     await publish(hub, 'news', 'hello');
     const one = (await request(hub, '/v1/channels/news')).json.bytes;      // payload, names, and what a message costs in memory
     const { id } = await publish(hub, 'news', 'you');
     const busy = await request(hub, '/v1/channels/news');
-    assert.deepEqual(busy.json, { channel: 'news', subscribers: 2, members: 0, messages: 2, bytes: 2 * one - 2, position: id, resumable: true });
+    assert.deepEqual(busy.json, { channel: 'news', subscribers: 2, members: 0, messages: 2, bytes: 2 * one - 2, position: id, resumable: true, ...rule });
     assert.ok(one > 'newshello'.length && one < 200, `${one} bytes for one small message`);
-    assert.deepEqual(Object.keys(busy.json), ['channel', 'subscribers', 'members', 'messages', 'bytes', 'position', 'resumable']);
+    assert.deepEqual(Object.keys(busy.json), ['channel', 'subscribers', 'members', 'messages', 'bytes', 'position', 'resumable', 'history', 'rule']);
     const listed = (await request(hub, '/v1/channels')).json.data;
     assert.deepEqual(listed.map((c) => [c.channel, c.subscribers]), [['news', 2], ['other', 1]]);
-    assert.deepEqual(listed[0], busy.json);
+    assert.deepEqual({ ...listed[0], ...rule }, busy.json);      // which rules there are is told of one channel
 });
 
 scenario('a channel without history says that it cannot be resumed', async (scope) => {
