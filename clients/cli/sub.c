@@ -87,8 +87,9 @@ static void tell_gap(struct sub *sub, struct slice gap)
     if (channels.at)
         json_array_each(channels, add_name, &names);
     cli_tell(sub->command, "gap (%.*s)%.*s: %s", (int)reason.len, reason.at, names.failed ? 0 : (int)names.len, names.at,
-             slice_is(buf_slice(&reason), SLICE("epoch")) ? "the position is not of this hub's present history, messages may be missing"
-                                                          : "messages were dropped before they could be read");
+             slice_is(buf_slice(&reason), SLICE("epoch"))       ? "the position is not of this hub's present history, messages may be missing"
+             : slice_is(buf_slice(&reason), SLICE("conflated")) ? "this reader is slow, only the newest messages follow"
+                                                                : "messages were dropped before they could be read");
     buf_fini(&reason);
     buf_fini(&names);
 }
@@ -233,10 +234,13 @@ static uint32_t any_number(void)
     return n;
 }
 
+/* What the hub tells it has spread already. */
 static int64_t wait_ms(const struct sub *sub)
 {
     if (sub->bye_ms >= 0)
-        return sub->bye_ms;     /* the hub has spread it already */
+        return sub->bye_ms;
+    if (sub->parser.retry_ms >= 0 && sub->failures <= 1)
+        return sub->parser.retry_ms;
     int64_t base = sub->parser.retry_ms >= 0 ? sub->parser.retry_ms : DEFAULT_RETRY_MS;
     for (unsigned i = 1; i < sub->failures && base < MAX_WAIT_MS; i++)
         base *= 2;
