@@ -9,22 +9,13 @@ struct reading {
     unsigned     ws_keys, ws_versions;
 };
 
-static struct slice trim(struct slice s)
-{
-    while (s.len && (*s.at == ' ' || *s.at == '\t'))
-        s.at++, s.len--;
-    while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 /* Is `word` one of a list parted by commas? */
 static bool lists(struct slice list, struct slice word)
 {
     while (list.len) {
         const char *comma = memchr(list.at, ',', list.len);
         size_t len = comma ? (size_t)(comma - list.at) : list.len;
-        if (slice_is_nocase(trim(slice(list.at, len)), word))
+        if (slice_is_nocase(slice_trim(slice(list.at, len)), word))
             return true;
         list = comma ? slice(comma + 1, list.len - len - 1) : slice(list.at, 0);
     }

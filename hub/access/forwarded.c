@@ -21,15 +21,6 @@ bool proxies_trust(const struct proxies *proxies, struct ip peer)
 
 /* ---- lists, from their end ---- */
 
-static struct slice trim(struct slice s)
-{
-    while (s.len && (*s.at == ' ' || *s.at == '\t'))
-        s = slice(s.at + 1, s.len - 1);
-    while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 static bool is_escaped(struct slice s, size_t at)
 {
     size_t backslashes = 0;
@@ -51,7 +42,7 @@ static struct slice take_last(struct slice *list, char comma)
     }
     struct slice last = slice(list->at + at, list->len - at);
     list->len = at > 0 ? at - 1 : 0;
-    return trim(last);
+    return slice_trim(last);
 }
 
 /* ---- one of the list ---- */

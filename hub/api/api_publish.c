@@ -15,15 +15,6 @@
 
 /* ---- Content-Type ---- */
 
-static struct slice trim(struct slice s)
-{
-    while (s.len > 0 && (*s.at == ' ' || *s.at == '\t'))
-        s = slice(s.at + 1, s.len - 1);
-    while (s.len > 0 && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 static struct slice until(struct slice s, char end)
 {
     const char *at = s.len ? memchr(s.at, end, s.len) : NULL;
@@ -44,8 +35,8 @@ static bool charset_is_utf8(struct slice parameters)
         struct slice one = until(slice(parameters.at + 1, parameters.len - 1), ';');
         parameters = slice(one.at + one.len, parameters.len - one.len - 1);
         struct slice name = until(one, '=');
-        if (slice_is_nocase(trim(name), SLICE("charset")) && name.len < one.len)
-            return is_utf8_name(trim(slice(one.at + name.len + 1, one.len - name.len - 1)));
+        if (slice_is_nocase(slice_trim(name), SLICE("charset")) && name.len < one.len)
+            return is_utf8_name(slice_trim(slice(one.at + name.len + 1, one.len - name.len - 1)));
     }
     return true;
 }
@@ -131,7 +122,7 @@ static void read_raw(struct api_request *r, enum msg_kind kind, struct wish *wis
 
 static void read_body(struct api_request *r, struct wish *wish, struct problem *problem)
 {
-    struct slice header = api_header_find(r, "content-type"), type = trim(until(header, ';'));
+    struct slice header = api_header_find(r, "content-type"), type = slice_trim(until(header, ';'));
     bool is_json = slice_is_nocase(type, SLICE("application/json")), is_form = slice_is_nocase(type, SLICE("application/x-www-form-urlencoded"));
     bool is_text = type.len > 5 && slice_is_nocase(slice(type.at, 5), SLICE("text/"));
     size_t type_end = until(header, ';').len;

@@ -2,6 +2,7 @@
 #include "hub/base/audit.h"
 
 #include "hub/base/clock.h"
+#include "hub/base/instant.h"
 #include "hub/base/json.h"
 #include "hub/base/log.h"
 
@@ -11,7 +12,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const int64_t MINUTE_MS = 60 * 1000;
@@ -38,15 +38,11 @@ int audit_open(const char *path)
 
 /* ---- lines ---- */
 
-static void add_time(struct buf *line)
+static void begin_line(struct buf *line)
 {
-    int64_t now = clock_wall_ms(clock_real());
-    time_t seconds = (time_t)(now / 1000);
-    struct tm tm;
-    char text[32];
-    gmtime_r(&seconds, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    buf_addf(line, "{\"time\":\"%s.%03dZ\"", text, (int)(now % 1000));
+    buf_add_str(line, "{\"time\":\"");
+    buf_add_instant_ms(line, clock_wall_ms(clock_real()));
+    buf_add_char(line, '"');
 }
 
 /* A name in a path may be any bytes. */
@@ -74,7 +70,7 @@ void audit_write(const struct audit_event *event)
     struct buf line = { 0 };
     if (!atomic_load_explicit(&is_on, memory_order_relaxed))
         return;
-    add_time(&line);
+    begin_line(&line);
     add_text(&line, "who", event->who);
     add_text(&line, "address", event->address);
     add_text(&line, "action", event->action);
@@ -113,7 +109,7 @@ void audit_refused_login(struct ip address)
 static void tell_refused(struct slice address, uint64_t times)
 {
     struct buf line = { 0 };
-    add_time(&line);
+    begin_line(&line);
     add_text(&line, "address", address);
     buf_addf(&line, ",\"action\":\"login\",\"result\":\"unauthenticated\",\"times\":%llu", (unsigned long long)times);
     write_line(&line);

@@ -19,6 +19,15 @@ bool slice_same_letters(struct slice a, struct slice b)
     return true;
 }
 
+struct slice slice_trim(struct slice s)
+{
+    while (s.len > 0 && (*s.at == ' ' || *s.at == '\t'))
+        s = slice(s.at + 1, s.len - 1);
+    while (s.len > 0 && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
 bool slice_u64(struct slice s, uint64_t *ret)
 {
     uint64_t n = 0;

@@ -27,6 +27,8 @@ static inline bool slice_is_nocase(struct slice a, struct slice b)   /* ASCII le
 }
 /* Digits only, no sign, no overflow: true and *ret set, else false and *ret untouched. */
 bool slice_u64(struct slice s, uint64_t *ret);
+/* Without the blanks and tabs around it. */
+struct slice slice_trim(struct slice s);
 char *slice_copy(struct slice s);                            /* malloc'ed, NUL-terminated; NULL: no memory */
 int  hex_value(char c);                                      /* 0 … 15, -1: no hexadecimal digit */
 

@@ -76,13 +76,25 @@ bool instant_parse(struct slice text, int64_t *ret_s)
     return true;
 }
 
-void buf_add_instant(struct buf *out, int64_t s)
+static void add_seconds(struct buf *out, int64_t s)
 {
     struct tm tm;
     char text[32];
     time_t seconds = (time_t)s;
-    size_t len = gmtime_r(&seconds, &tm) ? strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) : 0;
+    size_t len = gmtime_r(&seconds, &tm) ? strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) : 0;
     buf_add(out, text, len);
+}
+
+void buf_add_instant(struct buf *out, int64_t s)
+{
+    add_seconds(out, s);
+    buf_add_char(out, 'Z');
+}
+
+void buf_add_instant_ms(struct buf *out, int64_t ms)
+{
+    add_seconds(out, ms / 1000);
+    buf_addf(out, ".%03dZ", (int)(ms % 1000));
 }
 
 void buf_add_instant_member(struct buf *out, const char *name, int64_t s)

@@ -7,5 +7,6 @@
  * False for anything else, also for days that do not exist, and before 1970. */
 bool instant_parse(struct slice text, int64_t *ret_s);
 void buf_add_instant(struct buf *out, int64_t s);      /* in UTC; of the years 1970 … 9999 */
+void buf_add_instant_ms(struct buf *out, int64_t ms);  /* the same with three digits behind the seconds: 2026-11-21T10:08:00.123Z */
 /* As a further member of a JSON object: `,"name":"2026-…"`; INT64_MAX, never, is null. */
 void buf_add_instant_member(struct buf *out, const char *name, int64_t s);

@@ -2,11 +2,11 @@
 
 #include "hub/base/buf.h"
 #include "hub/base/clock.h"
+#include "hub/base/instant.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 2048 };
@@ -22,17 +22,6 @@ void log_setup(enum log_level level, enum log_format format)
 }
 
 int log_enabled(enum log_level level) { return (int)level <= atomic_load_explicit(&max_level, memory_order_relaxed); }
-
-static void add_time(struct buf *line)
-{
-    int64_t now = clock_wall_ms(clock_real());
-    time_t seconds = (time_t)(now / 1000);
-    struct tm tm;
-    char text[32];
-    gmtime_r(&seconds, &tm);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    buf_addf(line, "%s.%03dZ", text, (int)(now % 1000));
-}
 
 /* A line end inside a message would forge a second line. */
 static void flatten(char *text)
@@ -56,14 +45,14 @@ void log_line(enum log_level level, const char *object, const char *format, ...)
     struct buf line = { 0 };
     if (style == LOG_JSON) {
         buf_add_str(&line, "{\"time\":\"");
-        add_time(&line);
+        buf_add_instant_ms(&line, clock_wall_ms(clock_real()));
         buf_addf(&line, "\",\"level\":\"%s\",\"object\":", names[level]);
         buf_add_json(&line, slice_of(object));
         buf_add_str(&line, ",\"message\":");
         buf_add_json(&line, slice_of(text));
         buf_add_str(&line, "}\n");
     } else {
-        add_time(&line);
+        buf_add_instant_ms(&line, clock_wall_ms(clock_real()));
         buf_addf(&line, " %-5s %s: %s\n", names[level], object, text);
     }
     if (!line.failed && write(STDERR_FILENO, line.at, line.len) < 0)

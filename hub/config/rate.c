@@ -7,15 +7,6 @@
 static const char form[] = "is not a rate: write 100/1s, 60/1m burst 200 or off";
 static const int64_t day_ms = 86400000, refill_max_ns = 30 * INT64_C(86400000) * 1000000;
 
-static struct slice trim(struct slice s)
-{
-    while (s.len && (*s.at == ' ' || *s.at == '\t'))
-        s = slice(s.at + 1, s.len - 1);
-    while (s.len && (s.at[s.len - 1] == ' ' || s.at[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
 /* Takes the words before `mark` off the front; {NULL,0}: it is not there. */
 static struct slice before(struct slice *rest, char mark)
 {
@@ -23,8 +14,8 @@ static struct slice before(struct slice *rest, char mark)
     if (!at)
         return slice(NULL, 0);
     struct slice front = slice(rest->at, (size_t)(at - rest->at));
-    *rest = trim(slice(at + 1, rest->len - front.len - 1));
-    return trim(front);
+    *rest = slice_trim(slice(at + 1, rest->len - front.len - 1));
+    return slice_trim(front);
 }
 
 /* 1s, 250ms, and s, m, h, d for one of them. */
@@ -51,7 +42,7 @@ static bool is_off(struct slice text)
 const char *rate_read(struct slice text, struct rate *ret_rate)
 {
     struct rate rate = { 0 };
-    struct slice rest = trim(text);
+    struct slice rest = slice_trim(text);
     if (is_off(rest)) {
         *ret_rate = (struct rate){ .per_ms = 1000, .burst = 1 };
         return NULL;
@@ -64,7 +55,7 @@ const char *rate_read(struct slice text, struct rate *ret_rate)
     if (!read_per(per.at ? per : rest, &rate.per_ms))
         return form;
     rate.burst = rate.amount;
-    if (per.at && !slice_u64(trim(slice(rest.at + 6, rest.len - 6)), &rate.burst))
+    if (per.at && !slice_u64(slice_trim(slice(rest.at + 6, rest.len - 6)), &rate.burst))
         return form;
     if (rate.amount == 0 || rate.burst == 0 || rate.amount > MOST || rate.burst > MOST)
         return "has numbers that are not from 1 to 1000000000; write off for no limit";
