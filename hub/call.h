@@ -32,6 +32,7 @@ enum letter_kind {
     CALL_KEYS,         /* struct call */
     CALL_MEMBERS,      /* struct members_call */
     CALL_MATCH,        /* struct match_call */
+    CALL_PURGE,        /* struct purge_call */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
@@ -40,6 +41,7 @@ enum letter_kind {
     LETTER_SOCKET,     /* struct socket_letter of transports/accept.h */
     LETTER_STOP,       /* struct letter: end the thread now (drain.timeout has passed) */
     LETTER_CONFIG,     /* struct config_letter: to every peer */
+    LETTER_PURGED,     /* struct letter: messages were removed that answers kept for others may have */
     LETTER_MEMBER,     /* struct member_letter: somebody came to a channel, or left it */
     /* edge to hub, no answer */
     LETTER_JOIN,       /* in struct attendance of presence.h */
@@ -170,6 +172,27 @@ struct match_call {
     size_t       limit;               /* about how many to find at most: channels_scan() goes by the handful */
     uint64_t     cursor;              /* 0 at first; answer: 0 when there are no more */
     struct buf   names;               /* answer, the origin's to free: a byte of length and the name, of each */
+};
+
+/* Removes what the channel keeps, for good (purge.c): all that was submitted before, or of that what came before a position. A channel
+ * without any is fine. ERR_BAD_POSITION (of another epoch, or from the future), ERR_STORE_FAILED (nothing is removed), ERR_DRAINING,
+ * ERR_MEMORY. */
+struct store_purge {
+    struct store_purge *next;         /* of the same group */
+    struct slice        channel;
+    uint64_t            upto;         /* the newest that goes */
+};
+struct channel;
+struct purge_call {
+    struct call        call;
+    struct slice       channel;
+    uint64_t           hash;          /* hash_bytes(channel) */
+    struct position    before;        /* epoch 0: all */
+    uint32_t           removed;       /* answer: how many there were */
+    struct position    upto;          /* answer: positions below it are told a gap; seq 0: it has never had any */
+    /* the hub's */
+    struct channel    *found;
+    struct store_purge row;
 };
 
 /* The members of a channel, by user. ERR_PRESENCE_OFF, ERR_MEMORY. */

@@ -111,6 +111,9 @@ void publish_fini(struct hub *hub);
 /* records.c */
 void record_run(struct hub *hub, struct record_call *change);
 void records_stored(struct hub *hub, const struct store_group *group, int err);
+/* purge.c */
+void purge_run(struct hub *hub, struct purge_call *call);
+void purges_stored(struct hub *hub, const struct store_group *group, int err);
 /* fetch.c */
 void fetch_run(struct hub *hub, struct fetch_call *call);
 /* watch.c */

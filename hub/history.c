@@ -145,6 +145,18 @@ void history_give_up(struct history *history, struct channel *ch, uint64_t upto,
     note_drained(history, ch);
 }
 
+uint32_t history_purge(struct history *history, struct channel *ch, uint64_t upto, int64_t now_ms)
+{
+    uint32_t n = 0;
+    for (; ch->n_kept > 0 && channel_kept(ch, 0)->seq <= upto; n++)
+        drop_oldest(history, ch, now_ms);
+    if (ch->dropped < upto)
+        note_dropped(history, ch, upto);
+    if (ch->n_kept == 0)
+        note_drained(history, ch);
+    return n;
+}
+
 static bool is_over(const struct channel *ch)
 {
     return ch->n_kept > 1 && (ch->n_kept > ch->rule->history_size || ch->kept_bytes > ch->rule->history_bytes);

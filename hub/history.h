@@ -48,6 +48,8 @@ void history_keep(struct history *history, struct channel *ch, struct msg *m, in
 bool history_would_grow(const struct history *history, const struct channel *ch, const struct msg *m);
 /* Gives up all that is kept of a channel, and whatever else it may have had up to this number. */
 void history_give_up(struct history *history, struct channel *ch, uint64_t upto, int64_t now_ms);
+/* Gives up what is kept of a channel up to this number; how many that were. */
+uint32_t history_purge(struct history *history, struct channel *ch, uint64_t upto, int64_t now_ms);
 /* Takes out what has ended by its own ttl, gives up what is older than its channel's history.ttl. Wall clock and mono clock. */
 void history_age(struct history *history, int64_t wall_ms, int64_t now_ms);
 /* Wall clock time, or a little before it, at which the next message ends or is too old; INT64_MAX: nothing is kept. */

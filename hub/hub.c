@@ -20,6 +20,7 @@ static void run_errand(struct hub *hub, void *call)    { errand_run(hub, call); 
 static void run_leave(struct hub *hub, void *call)     { leave_run(hub, call); }
 static void run_members(struct hub *hub, void *call)  { members_run(hub, call); }
 static void run_match(struct hub *hub, void *call)    { match_run(hub, call); }
+static void run_purge(struct hub *hub, void *call)     { purge_run(hub, call); }
 static void run_head(struct hub *hub, void *call)
 {
     struct head_call *head = call;
@@ -39,6 +40,7 @@ static run_fn *const calls[CALL_KINDS] = {
     [CALL_UNWATCH] = run_unwatch, [CALL_HEAD] = run_head,       [CALL_LOSS_SEEN] = run_loss_seen,
     [CALL_RECORD] = run_record,
     [CALL_ERRAND] = run_errand,   [CALL_LEAVE] = run_leave,
+    [CALL_PURGE] = run_purge,
     [CALL_KEYS] = run_keys,       [CALL_MEMBERS] = run_members, [CALL_MATCH] = run_match,
 };
 

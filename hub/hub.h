@@ -40,6 +40,9 @@ int  hub_restore_key(struct hub *hub, const struct idempotency_record *record);
  * fetches come in pieces there too. */
 void hub_look_at(struct hub *hub, size_t entries);
 
+/* A purge that the store remembers, before the first turn and after the messages. */
+int  hub_restore_purge(struct hub *hub, struct slice channel, uint64_t upto);
+
 struct mailbox *hub_mailbox(struct hub *hub);
 /* A thread that will send calls: its mailbox gets the answers. Returns its number for call.from (0 …). Edges also get
  * messages, at most mail_bytes of them under way. */

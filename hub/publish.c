@@ -355,6 +355,7 @@ static void fail_all(struct hub *hub, int err)
     if (!dropped)
         return;
     records_stored(hub, &dropped->store, err);
+    purges_stored(hub, &dropped->store, err);
     group_free(hub, dropped);
 }
 
@@ -382,6 +383,7 @@ void publish_stored(struct hub *hub, struct store_group *answer)
         }
     }
     records_stored(hub, answer, answer->err);
+    purges_stored(hub, answer, answer->err);
     group_free(hub, group);
 }
 

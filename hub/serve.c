@@ -326,6 +326,8 @@ static int restore_row(void *arg, struct msg *m)
     return hub_restore(arg, m);
 }
 
+static int restore_purge(void *arg, struct slice channel, uint64_t upto) { return hub_restore_purge(arg, channel, upto); }
+
 static int restore_key(void *arg, const struct idempotency_record *record)
 {
     return hub_restore_key(arg, record);
@@ -362,6 +364,8 @@ static int open_hub(struct serve *s)
     if (!s->store)
         return 0;
     err = store_load(s->store, restore_row, s->serving.hub);
+    if (!err)
+        err = store_load_purges(s->store, restore_purge, s->serving.hub);
     if (!err)
         err = store_load_keys(s->store, restore_key, s->serving.hub);
     if (!err)

@@ -8,7 +8,7 @@
  * the answer says which generation comes next.
  *
  * What "committed" means is store.sync: off and batch commit (WAL, NORMAL: in the kernel, so kill -9 loses nothing, on disk
- * within a second); each syncs before it answers. With off the hub does not wait for the answer. A group with records
+ * within a second); each syncs before it answers. With off the hub does not wait for the answer. A group with purges or with records
  * (administrative changes: a key was made, a token revoked) is synced before its answer in every mode.
  *
  * Lifetime   store_open at start, before the hub; store_close after the hub's last group was answered.
@@ -42,7 +42,8 @@ struct store_group {
     struct idempotency_record *keys;   /* of msgs, and of messages that no history keeps; in the same commit */
     size_t        n_keys, cap_keys;
     uint64_t      keys_trim;     /* idempotency records below this number are not needed any more; 0: no change */
-    struct store_record *records;/* with any, the group is on disk before it is answered, whatever store.sync says */
+    struct store_purge  *purges; /* of call.h: no message of the channel up to its number is there any more */
+    struct store_record *records;/* with any, or with purges, the group is on disk before it is answered, whatever store.sync says */
     /* answer */
     int           err;           /* 0 or ERR_STORE_FAILED */
     uint64_t      next_generation;
@@ -65,6 +66,8 @@ typedef int store_record_fn(void *arg, struct slice kind, struct slice key, stru
 int  store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *arg);
 /* Every idempotency record in order of number; some may be among them that were trimmed. Likewise. */
 int  store_load_keys(struct store *store, int (*key)(void *arg, const struct idempotency_record *record), void *arg);
+/* Every purge whose rows may still be there; those rows store_load does not give. Likewise. */
+int  store_load_purges(struct store *store, int (*purge)(void *arg, struct slice channel, uint64_t upto), void *arg);
 /* Every record, by kind and key; what the slices point to is valid during the callback. Likewise. */
 int  store_load_records(struct store *store, store_record_fn *record, void *arg);
 /* Starts the thread; answers go to this mailbox. */

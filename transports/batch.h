@@ -73,4 +73,4 @@ void batch_leave(struct catchup *cu);
 void batches_tear(struct edge *edge);
 void batches_forget(struct feed *feed);             /* kept ones of this feed go */
 void batches_tick(struct edge *edge, int64_t now_ms);
-void batches_drop_kept(struct edge *edge);          /* what they have may be nobody's any more: other rules, the end */
+void batches_drop_kept(struct edge *edge);          /* what they have may be nobody's any more: other rules, a purge, the end */

@@ -225,6 +225,10 @@ static bool receive(struct edge *edge, struct letter *letter)
         feeds_reconfigure(edge);
         attend_all_again(edge);
         break;
+    case LETTER_PURGED:
+        free(letter);
+        batches_drop_kept(edge);
+        break;
     case LETTER_MEMBER:
         attend_tell(edge, (struct member_letter *)letter);
         principal_unref(((struct member_letter *)letter)->principal);

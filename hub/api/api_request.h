@@ -90,6 +90,7 @@ struct api_request {
         struct channels_call channels;
         struct errand_call   errand;
         struct members_call  members;
+        struct purge_call    purge;
         struct {
             struct record_call record;
             union {

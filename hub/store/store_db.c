@@ -2,6 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/log.h"
+#include "hub/base/name.h"
 #include "hub/store/store_block.h"
 #include "hub/store/store_meta.h"
 #include "hub/store/store_schema.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <uthash.h>
 
 enum {
     BUSY_MS = 1000,        /* how long a commit waits for another program that writes to the file */
@@ -20,7 +22,7 @@ enum {
     TRIM_SLICE = 64,       /* rows deleted with a transaction, or twice what it adds when that is more */
 };
 
-enum statement { BEGIN, COMMIT, ADD, NUMBERS, KEEPING, TRIM, PUT, REMOVE, ADD_KEYS, TRIM_KEYS, PROBE, STATEMENTS };
+enum statement { BEGIN, COMMIT, ADD, NUMBERS, KEEPING, PURGE, FORGET_PURGES, TRIM, PUT, REMOVE, ADD_KEYS, TRIM_KEYS, PROBE, STATEMENTS };
 
 static const char *const sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
@@ -28,6 +30,8 @@ static const char *const sql[STATEMENTS] = {
     [ADD] = "INSERT INTO log VALUES (?1, ?2)",
     [NUMBERS] = "UPDATE meta SET reserved = ?1, floor = ?2, trim = ?3",
     [KEEPING] = "UPDATE meta SET keeping = ?1",
+    [PURGE] = "INSERT INTO purges VALUES (?1, ?2) ON CONFLICT DO UPDATE SET upto = max(upto, ?2)",
+    [FORGET_PURGES] = "DELETE FROM purges WHERE upto < ?1",      /* their rows do not exist any more */
     [TRIM] = "DELETE FROM log WHERE last < min(?1, coalesce((SELECT last FROM log ORDER BY last LIMIT 1 OFFSET ?2), ?1))",
     [PUT] = "INSERT INTO records VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET value = ?3",
     [REMOVE] = "DELETE FROM records WHERE kind = ?1 AND key = ?2",
@@ -177,8 +181,45 @@ void store_db_close(struct store_db *db, bool clean)
 
 typedef int row_fn(void *arg, struct msg *m);
 
-/* One row. What is trimmed does not exist, also when its row still does because of a later message in it. */
-static int load_block(const struct store_db *db, sqlite3_stmt *stmt, uint64_t *highest, row_fn *row, void *arg)
+/* What has been purged, by channel, while rows are loaded. */
+struct purged {
+    UT_hash_handle hh;
+    uint64_t       upto;
+    size_t         len;
+    char           channel[];
+};
+
+static int add_purged(void *table, struct slice channel, uint64_t upto)
+{
+    struct purged **first = table, *one = calloc(1, sizeof *one + channel.len);
+    if (!one)
+        return ERR_MEMORY;
+    one->upto = upto;
+    one->len = channel.len;
+    memcpy(one->channel, channel.at, channel.len);
+    HASH_ADD_KEYPTR(hh, *first, one->channel, one->len, one);
+    return 0;
+}
+
+static void free_purged(struct purged *table)
+{
+    struct purged *one, *next;
+    HASH_ITER(hh, table, one, next) {
+        HASH_DELETE(hh, table, one);
+        free(one);
+    }
+}
+
+static bool is_purged(const struct purged *table, const struct msg *m)
+{
+    struct purged *one = NULL;
+    if (table)
+        HASH_FIND(hh, table, m->bytes, (size_t)m->channel_len, one);
+    return one && m->seq <= one->upto;
+}
+
+/* One row. What is trimmed or purged does not exist, also when its row still does because of another message in it. */
+static int load_block(const struct store_db *db, sqlite3_stmt *stmt, const struct purged *purged, uint64_t *highest, row_fn *row, void *arg)
 {
     uint64_t last = (uint64_t)sqlite3_column_int64(stmt, 0);
     struct slice block = store_sql_blob(stmt, 1);
@@ -190,7 +231,7 @@ static int load_block(const struct store_db *db, sqlite3_stmt *stmt, uint64_t *h
             return err;
         if (m->seq <= *highest || m->seq > last)
             err = ERR_STORE_OPEN;
-        else if (m->seq >= db->now.trim)
+        else if (m->seq >= db->now.trim && !is_purged(purged, m))
             err = row(arg, m);
         *highest = m->seq;
         msg_unref(m);
@@ -201,17 +242,36 @@ static int load_block(const struct store_db *db, sqlite3_stmt *stmt, uint64_t *h
 int store_db_load(struct store_db *db, row_fn *row, void *arg)
 {
     sqlite3_stmt *stmt = NULL;
+    struct purged *purged = NULL;
     uint64_t highest = 0;
-    int err = 0, rc = sqlite3_prepare_v2(db->writer, "SELECT last, messages FROM log WHERE last >= ?1 ORDER BY last", -1, &stmt, NULL);
+    int err = store_db_load_purges(db, add_purged, &purged);
+    int rc = sqlite3_prepare_v2(db->writer, "SELECT last, messages FROM log WHERE last >= ?1 ORDER BY last", -1, &stmt, NULL);
     if (rc != SQLITE_OK || !store_sql_bind_u64(stmt, 1, db->now.trim))
         err = ERR_STORE_OPEN;
     while (!err && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
-        err = load_block(db, stmt, &highest, row, arg);
+        err = load_block(db, stmt, purged, &highest, row, arg);
     if (!err && rc != SQLITE_DONE)
         err = ERR_STORE_OPEN;
     if (err == ERR_STORE_OPEN)
         log_error("store", "%s: row %lld cannot be read: %s", db->dir.db_path, (long long)sqlite3_column_int64(stmt, 0),
                   rc == SQLITE_ROW ? "not messages" : sqlite3_errmsg(db->writer));
+    sqlite3_finalize(stmt);
+    free_purged(purged);
+    return err;
+}
+
+int store_db_load_purges(struct store_db *db, int (*purge)(void *arg, struct slice channel, uint64_t upto), void *arg)
+{
+    sqlite3_stmt *stmt = NULL;
+    int err = 0, rc = sqlite3_prepare_v2(db->writer, "SELECT channel, upto FROM purges ORDER BY channel", -1, &stmt, NULL);
+    if (rc != SQLITE_OK)
+        err = ERR_STORE_OPEN;
+    while (!err && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
+        err = channel_name_check(store_sql_text(stmt, 0)) ? ERR_STORE_OPEN : purge(arg, store_sql_text(stmt, 0), (uint64_t)sqlite3_column_int64(stmt, 1));
+    if (!err && rc != SQLITE_DONE)
+        err = ERR_STORE_OPEN;
+    if (err == ERR_STORE_OPEN)
+        log_error("store", "%s: purges cannot be read: %s", db->dir.db_path, rc == SQLITE_ROW ? "not a channel" : sqlite3_errmsg(db->writer));
     sqlite3_finalize(stmt);
     return err;
 }
@@ -358,9 +418,18 @@ static bool add_keys(struct store_db *db, const struct store_group *group)
     return done;
 }
 
+static bool add_purges(struct store_db *db, const struct store_group *group)
+{
+    sqlite3_stmt *stmt = db->statements[PURGE];
+    for (const struct store_purge *purge = group->purges; purge; purge = purge->next)
+        if (!store_sql_bind_text(stmt, 1, purge->channel) || !store_sql_bind_u64(stmt, 2, purge->upto) || !run(db, PURGE))
+            return false;
+    return true;
+}
+
 int store_db_add(struct store_db *db, const struct store_group *group)
 {
-    if (!add_keys(db, group))
+    if (!add_keys(db, group) || !add_purges(db, group))
         return undo(db);
     for (size_t i = 0; i < group->n; i++)
         if (!add_message(db, group->msgs[i]))
@@ -382,6 +451,9 @@ static bool write_numbers(struct store_db *db)
     sqlite3_stmt *stmt = db->statements[NUMBERS];
     if (db->then.reserved == db->now.reserved && db->then.trim == db->now.trim && db->then.floor == db->now.floor)
         return true;
+    sqlite3_stmt *forget = db->statements[FORGET_PURGES];
+    if (db->then.trim != db->now.trim && !(store_sql_bind_u64(forget, 1, db->then.trim) && run(db, FORGET_PURGES)))
+        return false;
     return store_sql_bind_u64(stmt, 1, db->then.reserved) && store_sql_bind_u64(stmt, 2, db->then.floor) &&
            store_sql_bind_u64(stmt, 3, db->then.trim) && run(db, NUMBERS);
 }

@@ -31,6 +31,8 @@ int  store_db_load(struct store_db *db, int (*row)(void *arg, struct msg *m), vo
 typedef int store_key_fn(void *arg, const struct idempotency_record *record);
 /* As store_load_keys() of store.h. */
 int  store_db_load_keys(struct store_db *db, store_key_fn *key, void *arg);
+/* As store_load_purges() of store.h. */
+int  store_db_load_purges(struct store_db *db, int (*purge)(void *arg, struct slice channel, uint64_t upto), void *arg);
 /* As store_load_records() of store.h. */
 int  store_db_load_records(struct store_db *db, store_record_fn *record, void *arg);
 

@@ -104,17 +104,17 @@ static int settle(struct disk_store *s, int err)
     return err;
 }
 
-static bool with_records(const struct disk_store *s, const struct store_group *first)
+static bool on_disk(const struct disk_store *s, const struct store_group *first)
 {
     for (const struct store_group *group = first; group; group = next_group(group))
-        if (is_fresh(s, group) && group->records)
+        if (is_fresh(s, group) && (group->records || group->purges))
             return true;
     return false;
 }
 
 static int commit_fresh(struct disk_store *s, const struct store_group *first)
 {
-    int err = store_db_begin(s->db, with_records(s, first));
+    int err = store_db_begin(s->db, on_disk(s, first));
     for (const struct store_group *group = first; group && !err; group = next_group(group))
         if (is_fresh(s, group))
             err = store_db_add(s->db, group);
@@ -246,6 +246,11 @@ int store_load(struct store *store, int (*row)(void *arg, struct msg *m), void *
 int store_load_keys(struct store *store, int (*key)(void *arg, const struct idempotency_record *record), void *arg)
 {
     return store_db_load_keys(disk(store)->db, key, arg);
+}
+
+int store_load_purges(struct store *store, int (*purge)(void *arg, struct slice channel, uint64_t upto), void *arg)
+{
+    return store_db_load_purges(disk(store)->db, purge, arg);
 }
 
 int store_load_records(struct store *store, store_record_fn *record, void *arg)

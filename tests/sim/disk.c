@@ -48,6 +48,7 @@ static void image_copy(struct disk_image *to, const struct disk_image *from)
     to->floor = from->floor;
     to->trim = from->trim;
     buf_add_slice(&to->keeping, buf_slice(&from->keeping));
+    memcpy(to->purged, from->purged, sizeof to->purged);
     memcpy(to->records, from->records, sizeof to->records);
     to->n_records = from->n_records;
     for (size_t i = 0; i < from->n_keys; i++)
@@ -94,6 +95,16 @@ static bool image_has(const struct disk_image *image, int channel)
         if (channel_by_name(msg_channel(image->rows[i])) == channel)
             return true;
     return false;
+}
+
+/* All rows that it is about are gone. */
+static void forget_purge(struct disk *disk, int c)
+{
+    uint64_t *upto = &disk->committed.purged[c];
+    if (*upto == 0 || *upto >= disk->committed.trim)
+        return;
+    disk->trimmed[c] = *upto > disk->trimmed[c] ? *upto : disk->trimmed[c];
+    *upto = 0;
 }
 
 /* ---- transactions ---- */
@@ -181,6 +192,10 @@ static void commit(struct disk *disk, const struct store_group *group)
     for (const struct store_record *record = group->records; record; record = record->next)
         commit_record(disk, record);
     commit_keys(disk, group);
+    for (const struct store_purge *purge = group->purges; purge; purge = purge->next) {
+        uint64_t *upto = &image->purged[channel_by_name(purge->channel)];
+        *upto = purge->upto > *upto ? purge->upto : *upto;
+    }
     image->reserved = group->reserve > image->reserved ? group->reserve : image->reserved;
     image->floor = group->floor > floor ? group->floor : floor;
     if (group->keeping.at) {
@@ -191,6 +206,8 @@ static void commit(struct disk *disk, const struct store_group *group)
     if (group->trim > image->trim) {
         image->trim = group->trim;
         trim(disk);
+        for (int c = 0; c < CHANNELS; c++)
+            forget_purge(disk, c);
         if (!disk->sim->dead)
             check_trim(disk, floor);
     }
@@ -204,7 +221,7 @@ static void commit_all(struct disk *disk)
     for (size_t i = 0; i < disk->n_queue; i++)
         if (is_fresh(disk, disk->queue[i])) {
             commit(disk, disk->queue[i]);
-            syncs |= disk->queue[i]->records != NULL;
+            syncs |= disk->queue[i]->records != NULL || disk->queue[i]->purges != NULL;
         }
     if (syncs)
         disk_sync(disk);
@@ -263,6 +280,18 @@ void disk_crash(struct disk *disk, bool power)
         image_copy(&disk->synced, &disk->committed);
 }
 
+static void drop_purged(struct disk_image *image)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < image->n; i++) {
+        if (image->rows[i]->seq <= image->purged[channel_by_name(msg_channel(image->rows[i]))])
+            msg_unref(image->rows[i]);
+        else
+            image->rows[left++] = image->rows[i];
+    }
+    image->n = left;
+}
+
 /* Rows begin a new life in the epoch of the disk, as store_load gives them. */
 static void renew_rows(struct disk_image *image)
 {
@@ -292,6 +321,7 @@ bool disk_open(struct disk *disk, bool clean, bool power, struct hub_start *ret_
         memset(disk->trimmed, 0, sizeof disk->trimmed);
         memset(disk->mortal, 0, sizeof disk->mortal);
     }
+    drop_purged(image);
     renew_rows(image);
     if (image->reserved == 0)
         image->reserved = 1;

@@ -21,6 +21,7 @@ struct disk_image {
     uint64_t     epoch, reserved, floor, trim;
     struct disk_record { char kind[16], key[8], value[24]; } records[DISK_RECORDS];
     size_t       n_records;
+    uint64_t     purged[CHANNELS];       /* no row of the channel up to this number is given any more; 0: none */
     struct buf   keeping;                /* hub/keeping.h */
     struct idempotency_record *keys;     /* in order of number */
     size_t       n_keys, cap_keys;

@@ -244,11 +244,14 @@ static void settle(struct model *model)
     }
 }
 
+/* What a channel that is born now may have given up. */
+static uint64_t born_at(const struct model *model, int c) { return model_keeps(model, c) ? model->floor : larger(model->floor, model->unkept); }
+
 static void be_born(struct model *model, int c)
 {
     struct model_channel *ch = &model->channels[c];
     if (!ch->known)
-        ch->born = model_keeps(model, c) ? model->floor : larger(model->floor, model->unkept);
+        ch->born = born_at(model, c);
     ch->known = true;
 }
 
@@ -467,6 +470,77 @@ static void on_stored(struct model *model, const struct seen_letter *seen)
     }
 }
 
+/* ---- purges: EXACT.md 5, 8 ---- */
+
+static void take_effect(struct model *model, const struct model_purge *purge)
+{
+    uint32_t removed = 0;
+    for (size_t i = 0; i < model->n && model->msgs[i].seq <= purge->upto; i++)
+        if (model->msgs[i].channel == purge->channel && model->msgs[i].kept) {
+            drop(model, &model->msgs[i]);
+            removed++;
+        }
+    sim_check(model->sim, purge->call->call.err == 0 && purge->call->removed == removed && purge->call->upto.seq >= purge->upto,
+              "a purge of %s up to %lu was answered %d: %u removed, not %u", channel_names[purge->channel], purge->upto, purge->call->call.err,
+              purge->call->removed, removed);
+    struct model_channel *ch = &model->channels[purge->channel];
+    ch->open--;
+    ch->born = larger(ch->born, purge->call->upto.seq);
+}
+
+/* What was submitted before goes, if only what came before a position: the newest that the hub has of that. */
+static uint64_t purge_upto(const struct model *model, const struct purge_call *call, int c)
+{
+    uint64_t upto = 0;
+    for (size_t i = 0; i < model->n; i++) {
+        const struct model_msg *m = &model->msgs[i];
+        bool goes = call->before.epoch == 0 ? m->fate != FAILED : m->kept && m->seq < call->before.seq;
+        if (m->channel == c && goes)
+            upto = m->seq;
+    }
+    return upto;
+}
+
+static void on_purge(struct model *model, const struct purge_call *call)
+{
+    int c = channel_by_name(call->channel), err = call->call.err;
+    bool bad = call->before.epoch && (call->before.epoch != model->epoch || call->before.seq > model->head);
+    if (err == ERR_BAD_POSITION || err == ERR_DRAINING) {
+        sim_check(model->sim, err == ERR_DRAINING ? model->sim->draining : bad, "a purge was answered %d", err);
+        return;
+    }
+    sim_check(model->sim, !bad && !model->sim->draining, "a purge of nonsense is done");
+    be_born(model, c);
+    model->channels[c].open++;
+    model->channels[c].quiet = false;
+    struct model_purge purge = { .call = call, .channel = c, .upto = purge_upto(model, call, c) };
+    if (!model->sim->config.store_dir[0])
+        take_effect(model, &purge);
+    else if (model->n_purges < PURGES_MAX)
+        model->purges[model->n_purges++] = purge;
+    else
+        sim_fail(model->sim, "more purges than the simulation has room for");
+}
+
+/* Those of this group; or all, when it failed and took everything with it. */
+static void purges_stored(struct model *model, const struct seen_letter *seen)
+{
+    size_t left = 0, n = model->n_purges;
+    model->n_purges = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct model_purge purge = model->purges[i];
+        bool failed = seen->err && purge.call->call.err == ERR_STORE_FAILED;
+        if (failed)
+            model->channels[purge.channel].open--;
+        else if (purge.group == seen->letter && !seen->err)
+            take_effect(model, &purge);
+        else
+            model->purges[left++] = purge;
+        sim_check(model->sim, failed || !seen->err || purge.group != seen->letter, "a purge of a failed group was answered %d", purge.call->call.err);
+    }
+    model->n_purges = left;
+}
+
 /* ---- fetches: EXACT.md 3, 5, 6, 9, 13 ---- */
 
 /* Nothing above it may be missing without a gap. False: anything may. */
@@ -675,7 +749,7 @@ static void see(struct model *model, struct letter *letter)
     sim_check(model->sim, model->n_letters < LETTERS_MAX, "more letters than the simulation has room for");
     struct seen_letter *seen = &model->letters[model->n_letters++];
     *seen = (struct seen_letter){ .letter = letter, .kind = letter->kind, .keeping = KEEPING_SAME };
-    if (letter->kind == CALL_PUBLISH)
+    if (letter->kind == CALL_PUBLISH || letter->kind == CALL_PURGE)
         ((struct call *)letter)->err = UNANSWERED;
     if (letter->kind == LETTER_JOIN || letter->kind == LETTER_LEAVE) {
         seen->attending = calloc(1, sizeof *seen->attending);
@@ -718,6 +792,9 @@ static void on_letter(struct model *model, const struct seen_letter *seen)
     case CALL_PUBLISH:
         on_publish(model, (struct publish_call *)seen->letter);
         break;
+    case CALL_PURGE:
+        on_purge(model, (struct purge_call *)seen->letter);
+        break;
     case CALL_FETCH:
         check_fetch(model, (struct fetch_call *)seen->letter);
         break;
@@ -733,6 +810,7 @@ static void on_letter(struct model *model, const struct seen_letter *seen)
         break;
     case LETTER_STORED:
         on_stored(model, seen);
+        purges_stored(model, seen);
         break;
     case LETTER_JOIN:
     case LETTER_LEAVE:
@@ -756,6 +834,9 @@ static void see_group(struct model *model)
     for (size_t i = 0; i < model->n; i++)
         if (model->msgs[i].fate == UNDER_WAY && !model->msgs[i].group)
             model->msgs[i].group = &disk->queue[disk->n_queue - 1]->letter;
+    for (size_t i = 0; i < model->n_purges; i++)
+        if (!model->purges[i].group)
+            model->purges[i].group = &disk->queue[disk->n_queue - 1]->letter;
 }
 
 static void check_under_way(const struct model *model)
@@ -794,7 +875,8 @@ static void compare_rows(struct model *model, struct msg *const *rows, size_t n)
         while (row < n && rows[row]->seq < m->seq)
             row++;
         bool stored = row < n && rows[row]->seq == m->seq;
-        sim_check(model->sim, stored || m->fate != DONE || !m->kept, "message %lu was acknowledged and is not in the store",
+        bool purged = m->seq <= model->sim->disk.committed.purged[m->channel];      /* committed, and perhaps unsaid */
+        sim_check(model->sim, stored || purged || m->fate != DONE || !m->kept, "message %lu was acknowledged and is not in the store",
                   m->seq);
         sim_check(model->sim, !stored || m->fate != FAILED, "message %lu failed and is in the store", m->seq);
         if (m->fate == UNDER_WAY && stored)
@@ -831,15 +913,16 @@ static void begin_channels(struct model *model, struct msg *const *rows, size_t 
         for (size_t i = n; i-- > 0;)
             if (channel_by_name(msg_channel(rows[i])) == c && goes_on(model, rows[i]))
                 oldest = rows[i];
-        ch->known = oldest != NULL;
-        ch->born = oldest ? dropped_before(model, oldest) : 0;
+        uint64_t purged = model->sim->disk.committed.purged[c];
+        ch->known = oldest || purged;
+        ch->born = larger(purged, oldest ? dropped_before(model, oldest) : purged ? born_at(model, c) : 0);
         for (size_t i = 0; i < model->n; i++)
             if (model->msgs[i].channel == c && model->msgs[i].fate == DONE) {
                 ch->last = oldest ? model->msgs[i].seq : 0;
                 if ((!oldest || model->msgs[i].seq < oldest->seq) && model->msgs[i].ends_ms > model->sim->latest_ms)
                     ch->dropped = model->msgs[i].seq;
             }
-        sim_check(model->sim, oldest || !model_keeps(model, c) || model->floor >= ch->dropped,
+        sim_check(model->sim, oldest || !model_keeps(model, c) || larger(model->floor, purged) >= ch->dropped,
                   "nothing of %s is in the store, its last message was %lu, the floor is %lu", channel_names[c], ch->dropped, model->floor);
         sim_check(model->sim, !oldest || oldest->prev >= ch->dropped,
                   "the oldest row of %s has prev %lu, but there was %lu before it",
@@ -856,7 +939,7 @@ static void restore_row(struct model *model, const struct msg *row, uint64_t *be
     model->newest_ms = row->time_ms > model->newest_ms ? row->time_ms : model->newest_ms;
     if (!goes_on(model, row))
         return;
-    if (before[m->channel] > 0 && row->prev != before[m->channel]) {
+    if (before[m->channel] > 0 && row->prev > before[m->channel]) {
         for (size_t i = model->unkept_before; i < model->n; i++)
             if (model->msgs[i].kept && model->msgs[i].channel == m->channel)
                 drop(model, &model->msgs[i]);
@@ -882,6 +965,7 @@ void model_restart(struct model *model, const struct hub_start *start, struct ms
               model->next - 1);
     retries_restart(&model->sim->retries, &model->sim->disk.committed, same_epoch);
     model->under_way = 0;
+    model->n_purges = 0;
     if (same_epoch)
         compare_rows(model, rows, n);
     else

@@ -69,6 +69,16 @@ struct seen_letter {
     uint8_t        keeping;                       /* and which rules keep, as it told the store; KEEPING_SAME: nothing */
 };
 
+/* A purge that waits for the store. */
+struct model_purge {
+    const struct purge_call *call;
+    int                  channel;
+    uint64_t             upto;
+    const struct letter *group;                   /* as of a message */
+};
+
+enum { PURGES_MAX = 64 };
+
 struct model {
     struct sim          *sim;
     uint64_t             epoch, next, head;
@@ -82,6 +92,8 @@ struct model {
     size_t               n, cap;
     size_t               unkept_before;           /* none before this index is kept */
     struct model_channel channels[CHANNELS];
+    struct model_purge   purges[PURGES_MAX];
+    size_t               n_purges;
     struct seen_letter   letters[LETTERS_MAX];
     size_t               n_letters;
     size_t               under_way;

@@ -124,6 +124,8 @@ static void step_writer(struct sim *sim)
         writer_fetch(&sim->writer);
     if (chance(sim, 20))
         writer_list(&sim->writer);
+    if (chance(sim, 15))
+        writer_purge(&sim->writer);
     if (chance(sim, 60))
         writer_members(&sim->writer, (int)dice(sim, CHANNELS));
 }

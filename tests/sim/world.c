@@ -38,12 +38,15 @@ static void open_as(struct sim *sim, bool clean, bool power)
     bool first = sim->model.epoch == 0, same = begin_with(sim, clean, power, &start);
     const struct disk_image *image = &sim->disk.committed;
     sim->draining = sim->dead = false;
-    sim_trace(sim, "a hub begins: epoch %lu, next %lu, floor %lu, %zu rows", start.epoch, start.next, start.floor, image->n);
+    sim_trace(sim, "a hub begins: epoch %lu, next %lu, floor %lu, %zu rows, rules %x; before: %.*s", start.epoch, start.next, start.floor, image->n, sim_keeping(sim),
+              (int)start.keeping.len, start.keeping.at);
     sim->hub = hub_new(settings, &sim->clock, has_store(sim) ? &sim->disk.port : NULL, start);
     sim_check(sim, sim->hub, "no hub");
     hub_look_at(sim->hub, sim->look_at);
     for (size_t i = 0; i < image->n; i++)
         sim_check(sim, hub_restore(sim->hub, image->rows[i]) == 0, "a row cannot be restored");
+    for (int c = 0; c < CHANNELS; c++)
+        sim_check(sim, !image->purged[c] || hub_restore_purge(sim->hub, slice_of(channel_names[c]), image->purged[c]) == 0, "a purge cannot be restored");
     for (size_t i = 0; i < image->n_keys; i++)
         sim_check(sim, hub_restore_key(sim->hub, &image->keys[i]) == 0, "a key cannot be restored");
     attendance_restart(&sim->attendance);

@@ -124,6 +124,32 @@ void writer_fetch(struct writer *writer)
     send_call(writer, &fetch->call, CALL_FETCH, fetch_answered);
 }
 
+static void purge_answered(struct call *call)
+{
+    struct purge_call *purge = (struct purge_call *)call;
+    struct sim *sim = ((struct writer *)call->owner)->sim;
+    sim_trace(sim, "writer: purge of %.*s answered %d: %u up to %lu", (int)purge->channel.len, purge->channel.at, call->err, purge->removed, purge->upto.seq);
+    if (!sim->dead && call->err == 0 && purge->removed > 0)
+        happened(purged);
+    if (call->err == ERR_STORE_FAILED)
+        happened(purge_failed);
+    free(purge);
+}
+
+/* All of a channel, or what came before some position. */
+void writer_purge(struct writer *writer)
+{
+    struct sim *sim = writer->sim;
+    struct purge_call *purge = calloc(1, sizeof *purge);
+    uint64_t head = hub_head(sim->hub).seq, back = dice(sim, 30);
+    purge->channel = slice_of(channel_names[chance(sim, 400) ? 0 : dice(sim, CHANNELS)]);
+    purge->hash = hash_bytes(purge->channel);
+    if (chance(sim, 400) && head > back)
+        purge->before = (struct position){ chance(sim, 50) ? 99 : sim->model.epoch, chance(sim, 50) ? head + 1 : head - back };
+    sim_trace(sim, "writer: purge %.*s before %lu.%lu", (int)purge->channel.len, purge->channel.at, purge->before.epoch, purge->before.seq);
+    send_call(writer, &purge->call, CALL_PURGE, purge_answered);
+}
+
 static void list_answered(struct call *call)
 {
     struct channels_call *list = (struct channels_call *)call;

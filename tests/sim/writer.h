@@ -17,6 +17,7 @@ struct writer {
 void writer_open(struct writer *writer);       /* to a new hub */
 void writer_publish(struct writer *writer);
 void writer_fetch(struct writer *writer);
+void writer_purge(struct writer *writer);
 void writer_list(struct writer *writer);
 void writer_members(struct writer *writer, int channel);
 void writer_flush(struct writer *writer);

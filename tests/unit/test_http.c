@@ -111,11 +111,11 @@ static void head_options_and_unknown_methods_are_answered_as_they_should(void **
     assert_non_null(strstr(a.head, "\r\nContent-Length: 15\r\n"));
     answer_free(&a);
     static const struct { const char *line; int status; const char *allow; } cases[] = {
-        { "OPTIONS /v1/channels/a/messages", 204, "\r\nAllow: POST, GET, HEAD, OPTIONS\r\n" },
+        { "OPTIONS /v1/channels/a/messages", 204, "\r\nAllow: POST, GET, HEAD, DELETE, OPTIONS\r\n" },
         { "OPTIONS *", 204, "\r\nAllow: " },
         { "OPTIONS /nothing", 404, NULL },
         { "DELETE /v1/channels", 405, "\r\nAllow: GET, HEAD, OPTIONS\r\n" },
-        { "PUT /v1/channels/a/messages", 405, "\r\nAllow: POST, GET, HEAD, OPTIONS\r\n" },
+        { "PUT /v1/channels/a/messages", 405, "\r\nAllow: POST, GET, HEAD, DELETE, OPTIONS\r\n" },
         { "GET http://elsewhere/health/live", 200, NULL },
         { "GET /v1/channels/", 404, NULL },
         { "GET /v1/channels//messages", 404, NULL },
