@@ -96,6 +96,7 @@ enum gap_reason {
 struct fetch_channel {
     struct slice name;            /* a valid channel name or pattern */
     bool         whole;           /* of a call that conflates: all its messages are asked for, as AFTER */
+    bool         from_now;        /* of LATEST: nothing of it but what is above whole_after */
     bool         incomplete;      /* answer: the gap concerns this channel */
     bool         resumable;       /* answer: it has history; a pattern: a channel that matches may have */
     bool         loses;           /* answer: it, or a channel that matches, may have none */
@@ -115,6 +116,7 @@ struct fetch_call {
     uint32_t              count;
     int64_t               time_ms;
     uint64_t              whole_after;
+    bool                  by_rule;    /* its `from_now` come from rules: the origin's */
     bool                  conflates;  /* LATEST for a reader that is behind: what is left out is a gap (GAP_CONFLATED); no whole_after */
     size_t                max_bytes;  /* the answer is cut (more = true) before the sum of msg_size passes this; at least one message */
     size_t                max_count;  /* likewise; 0: no limit */
@@ -135,6 +137,7 @@ static inline void fetch_begin(struct fetch_call *fetch, const struct since *sin
     fetch->count = since->count;
     fetch->time_ms = since->time_ms;
     fetch->whole_after = since->whole_after;
+    fetch->by_rule = since->by_rule;
 }
 
 struct channel_info {

@@ -55,6 +55,7 @@ struct channel {
     uint64_t       gave_up_at;    /* history->dropped when it last did; `dropped` is at most that */
     uint64_t       fetch;         /* scratch of fetch.c: the fetch that has looked at it */
     bool           fetched;       /* and wants it, */
+    bool           fetched_newest;/* at least its newest message, also one from before now, */
     bool           fetched_whole; /* all of it, */
     bool           left_out;      /* and has told that some of it was left out */
     uint8_t        name_len;

@@ -117,6 +117,8 @@ static uint32_t first_wanted(const struct fetch_call *call, const struct fetch_c
     case FETCH_TIME:
         return channel_first_from(ch, call->time_ms);
     case FETCH_LATEST:
+        if (asked->from_now)
+            return call->whole_after ? channel_first_after(ch, call->whole_after > start ? call->whole_after : start) : ch->n_kept;
         return asked->whole ? channel_first_after(ch, start) : first_of_latest(call, ch, start);
     default:
         return channel_first_after(ch, start);
@@ -332,8 +334,10 @@ static void mark_left_out(const struct wanted *wanted)
 static void on_wanted(void *arg, void *value)
 {
     struct wanted *wanted = arg;
+    const struct fetch_channel *asked = value;
     wanted->giver->fetched = true;
-    wanted->giver->fetched_whole |= !wants_newest(wanted->call, value);
+    wanted->giver->fetched_newest |= !asked->from_now;
+    wanted->giver->fetched_whole |= !asked->from_now && !wants_newest(wanted->call, asked);
 }
 
 /* Is it wanted by any of them? Each channel is looked up once per call. */
@@ -341,7 +345,7 @@ static bool is_wanted(struct wanted *wanted, struct channel *ch)
 {
     if (ch->fetch != wanted->hub->fetches) {
         ch->fetch = wanted->hub->fetches;
-        ch->fetched = ch->fetched_whole = ch->left_out = false;
+        ch->fetched = ch->fetched_newest = ch->fetched_whole = ch->left_out = false;
         wanted->giver = ch;
         trie_match(&wanted->trie, channel_name(ch), on_wanted, wanted);
     }
@@ -379,6 +383,8 @@ static bool is_given(struct wanted *wanted, const struct log_entry *entry)
         return false;
     if (ch->fetched_whole || (call->whole_after && entry->seq > call->whole_after))
         return true;
+    if (!ch->fetched_newest)
+        return false;
     if (entry->seq == channel_kept(ch, newest_of(call, ch))->seq)
         return true;
     leave_out(wanted, ch);

@@ -29,6 +29,7 @@ struct since {
     struct position after;
     uint32_t        count;        /* 1 … SINCE_COUNT_MAX */
     int64_t         time_ms;      /* wall clock; in whole seconds, so that those who come together ask for the same */
+    bool            by_rule;      /* LATEST: only of channels whose rule says `last`; of others what comes from now on */
     uint64_t        whole_after;  /* of LATEST, by who asks on behind a cut answer: what is above this number it wants all of; 0: the newest alone */
 };
 

@@ -235,7 +235,7 @@ static uint8_t format_of(const struct catchup *cu)
 
 static bool asks_the_same(const struct fetch_call *fetch, const struct since *since)
 {
-    if (fetch->from != since->from)
+    if (fetch->from != since->from || fetch->by_rule != since->by_rule)
         return false;
     switch (since->from) {
     case FETCH_AFTER:  return same_position(fetch->after, since->after);
@@ -281,6 +281,7 @@ static struct batch *batch_new(struct catchup *cu, size_t n, const struct since 
         struct feed *feed = link_of(l, struct sub, catchup_link)->feed;
         size_t i = b->fetch.n_channels++;
         channels[i].name = feed_name(feed);
+        channels[i].from_now = since->by_rule && since->from == FETCH_LATEST && (feed->is_pattern || !feed->rule->last);
         channels[i].whole = b->fetch.conflates && feed->rule->lag_policy != LAG_LATEST;
         b->feeds[i] = feed;
         b->overlaps |= feed->is_pattern;

@@ -314,8 +314,21 @@ static int begin_subs(struct conn *conn, const struct slice *names, size_t n, st
     return 0;
 }
 
+/* Does the rule of one of them have it begin with the newest message? Patterns begin now. */
+static bool any_begins_with_last(const struct conn *conn, const struct slice *names, size_t n)
+{
+    const struct config *config = conn->edge->config;
+    for (size_t i = 0; i < n && config->last_any; i++)
+        if (!name_is_pattern(names[i]) && config_channel_rule(config, names[i])->last)
+            return true;
+    return false;
+}
+
 int conn_subscribe(struct conn *conn, const struct slice *names, size_t n, const struct since *since, bool marked, void *tag)
 {
+    static const struct since newest = { .from = FETCH_LATEST, .by_rule = true };
+    if (since->from == FETCH_NOW && any_begins_with_last(conn, names, n))
+        since = &newest;
     enum catchup_kind kind = since->from == FETCH_NOW ? CATCHUP_NOW : marked ? CATCHUP_REPLAY : CATCHUP_RESUME;
     if (conn->conn_state != CONN_OPEN)
         return ERR_GONE;

@@ -176,7 +176,7 @@ void        conn_say_end(struct conn *conn);
 int subscriptions_check(const struct config *config, const struct slice *names, size_t n, const struct sub_set *subs);
 
 /* Subscribes to all of `names`, channels and patterns, or to none. Later protocol->began is called once, with `tag` in the catch-up.
- *   FETCH_NOW                          from now
+ *   FETCH_NOW                          from now, but with the newest message of each channel whose rule says `last`: then like any other
  *   any other                          unmarked: only for the first subscription of a connection that has no position yet
  *   the same with `marked`             replay:true until complete, then live (EXACT.md 16)
  * `tag` (may be NULL) is malloc'ed and belongs to the catch-up from success on: it frees it.

@@ -156,7 +156,7 @@ static int run_subscribe(struct command *command)
     if (!err)
         err = take(command, RATE_SUBSCRIPTIONS, names.n);
     if (!err)
-        err = conn_subscribe(command->conn, names.slices, names.n, &since, since.from != FETCH_NOW, tag);
+        err = conn_subscribe(command->conn, names.slices, names.n, &since, true, tag);
     if (err)
         free(tag);
     else if (asks && conn_ask(command->conn, names.slices, names.n))

@@ -35,7 +35,7 @@ struct channel_rule {
     size_t          message;            /* bytes of one payload */
     bool            publish;            /* clients may, where their grants allow it; API keys on the API always may */
     bool            anonymous;          /* clients without credentials may, where [access] allows it */
-    bool            last;               /* a new subscriber first gets the newest message */
+    bool            last;               /* who subscribes by name and without a position first gets the newest message */
 };
 
 /* It keeps messages: its channels can be resumed. */

@@ -123,6 +123,7 @@ struct config {
     size_t                     rule_count;
     struct channel_rule        general_rule;   /* of channels that none of them matches */
     size_t                     message_most;   /* the largest limits.message of all rules */
+    bool                 last_any;        /* some rule says `last` */
     struct ssl_ctx_st         *tls;       /* of tls.cert and tls.key (OpenSSL's SSL_CTX; any thread may make connections of it); NULL: no TLS */
 };
 

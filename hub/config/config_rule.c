@@ -45,9 +45,12 @@ static size_t size_of(enum config_type type)
 static void find_most(struct config *config)
 {
     config->message_most = config->general_rule.message;
-    for (size_t i = 0; i < config->rule_count; i++)
+    config->last_any = config->general_rule.last;
+    for (size_t i = 0; i < config->rule_count; i++) {
+        config->last_any |= config->rules[i].last;
         if (config->message_most < config->rules[i].message)
             config->message_most = config->rules[i].message;
+    }
 }
 
 void config_general_rule(struct config *config)
