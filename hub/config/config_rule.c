@@ -8,17 +8,13 @@
 #include "hub/config/config_value.h"
 
 #define GENERAL(key)  .general = &config_keys[CONFIG_KEY_##key]
-#define AHEAD(key)    GENERAL(key), .ahead = true
 #define OWN(text)     .general = NULL, .value = text
-#define OWN_AHEAD(text) OWN(text), .ahead = true
 const struct rule_key rule_keys[RULE_KEYS] = {
 #define RULE(member, key, from, w) { .name = key, .what = w, .offset = offsetof(struct channel_rule, member), from },
 #include "hub/config/rules.def"
 #undef RULE
 };
 #undef GENERAL
-#undef AHEAD
-#undef OWN_AHEAD
 #undef OWN
 
 static const struct config_key own_key = { .type = CONFIG_BOOL };     /* how OWN keys are read and printed */
@@ -137,8 +133,6 @@ static void read_line(struct config_loader *loader, const struct config_entry *e
     else if (rule && config_value_read_into(loader->snapshot, type_of(key), entry->value, (char *)rule + key->offset, &why))
         loader_error(loader, entry->where, "channel \"%s\": %s: \"%.100s\" %.*s", entry->title, key->name, entry->value, (int)why.len,
                      buf_slice(&why).at);
-    if (key && key->ahead)
-        buf_addf(&loader->report->notes, "%s: %s has no effect in [channel] sections yet\n", entry->where, key->name);
     buf_fini(&why);
 }
 

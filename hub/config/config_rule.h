@@ -8,7 +8,6 @@ struct rule_key {
     const char              *name, *what;
     size_t                   offset;      /* of its member in struct channel_rule */
     const struct config_key *general;     /* what gives it type, range and default; NULL: yes or no, with a default of its own */
-    bool                     ahead;       /* the hub does not look at it yet */
     const char              *value;       /* that default, when general is NULL */
 };
 
