@@ -27,7 +27,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20, MEMORY_CHECK_S = 1, SWEEP_S = 10 };
+enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20, MEMORY_CHECK_S = 1, SWEEP_S = 10, FINISH_MS = 5000 };
 
 struct serve {
     struct serving             serving;        /* first */
@@ -427,8 +427,21 @@ static void finish_groups(struct serve *s)
 {
     struct pollfd mail = { hub_mailbox(s->serving.hub)->fd, POLLIN, 0 };
     hub_turn(s->serving.hub);
-    while (!hub_idle(s->serving.hub) && poll(&mail, 1, 5000) > 0)
+    while (!hub_idle(s->serving.hub) && poll(&mail, 1, FINISH_MS) > 0)
         hub_turn(s->serving.hub);
+    if (!hub_idle(s->serving.hub))
+        log_warn("store", "the disk has not answered for %d s: publishes under way end without an answer", FINISH_MS / 1000);
+}
+
+/* A process that cannot end would be killed by somebody sooner or later, with the same outcome and without a word. */
+static void close_store(struct serve *s)
+{
+    if (store_close_within(s->store, STORE_PATIENCE_MS))
+        return;
+    log_error("store", "the disk has not answered for %d s: what was acknowledged is with the kernel, not all of it on the disk; this stop is not clean",
+              STORE_PATIENCE_MS / 1000);
+    audit_tick(0, true);
+    _exit(EXIT_FAILURE);
 }
 
 static void close_all(struct serve *s)
@@ -438,7 +451,7 @@ static void close_all(struct serve *s)
         s->spokes[i]->stop(s->selves[i]);
     if (s->serving.hub && s->mail)
         finish_groups(s);
-    store_close(s->store);
+    close_store(s);
     for (size_t i = s->n_open; i-- > 0;)
         s->spokes[i]->free(s->selves[i]);
     struct event *events[] = { s->mail, s->due, s->keys, s->drain_poll, s->memory };

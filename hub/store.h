@@ -75,3 +75,7 @@ int  store_start(struct store *store, struct mailbox *hub);
 /* Ends the thread when all that was submitted is answered, marks the stop as clean, closes. NULL is fine. With `off` a run in
  * which a group failed does not stop cleanly: its messages had been acknowledged, and the next run has a new epoch. */
 void store_close(struct store *store);
+/* The same, but for a disk that does not answer: false after `patience_ms`, and then the process has to end without freeing what the store
+ * may still use. All that was committed is in the kernel, as after kill -9; the stop is not marked as clean. */
+enum { STORE_PATIENCE_MS = 30 * 1000 };
+bool store_close_within(struct store *store, int64_t patience_ms);

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE     /* pthread_clockjoin_np */
 /* store_thread.c — the thread behind store.h.
  *
  *   wait ─> everything in the mailbox: one transaction ─> answers in one batch ─> if the keeper has copied: WAL from its front
@@ -22,6 +23,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { IDLE_MS = 1000, RETRY_MS = 1000 };
 
@@ -271,11 +273,8 @@ int store_start(struct store *store, struct mailbox *hub)
     return 0;
 }
 
-void store_close(struct store *store)
+static void close_now(struct disk_store *s)
 {
-    if (!store)
-        return;
-    struct disk_store *s = disk(store);
     if (s->running) {
         s->stop.kind = LETTER_STOP;
         post_put(&s->from_closer, &s->stop, sizeof s->stop);
@@ -286,4 +285,38 @@ void store_close(struct store *store)
     store_db_close(s->db, !s->lossy);
     mailbox_fini(&s->box);
     free(s);
+}
+
+void store_close(struct store *store)
+{
+    if (store)
+        close_now(disk(store));
+}
+
+static void *close_thread(void *arg)
+{
+    close_now(arg);
+    return NULL;
+}
+
+/* Whatever waits for the disk does so in a thread of its own, which may stay behind. Without one, all wait. */
+bool store_close_within(struct store *store, int64_t patience_ms)
+{
+    pthread_t thread;
+    struct timespec until;
+    if (!store)
+        return true;
+    if (thread_start(&thread, "store-close", close_thread, disk(store))) {
+        close_now(disk(store));
+        return true;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += patience_ms / 1000;
+    until.tv_nsec += patience_ms % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        return true;
+    pthread_detach(thread);
+    return false;
 }
