@@ -404,7 +404,7 @@ static void what_a_pattern_wants_still_comes_when_its_channel_is_unsubscribed_in
     buf_add_char(&c->log, '\0');
     const char *at = c->log.at;
     for (int i = 1; i <= 6; i++) {
-        char word[16];
+        char word[32];
         snprintf(word, sizeof word, "o.%c=%d ", i % 2 ? 'a' : 'b', i);
         const char *found = strstr(at, word);
         assert_non_null(found);
@@ -471,7 +471,7 @@ static void since_last_stays_the_newest_of_each_when_it_comes_in_pieces(void **s
 {
     (void)state;
     struct buf wanted = { 0 };
-    char name[16];
+    char name[32];
     hub_look_at(world->hub, 10);
     for (int i = 0; i < 60; i++) {
         snprintf(name, sizeof name, "o.%02d", i % 20);
