@@ -74,7 +74,7 @@ static void keep(struct batch *b)
 static bool may_keep(const struct batch *b)
 {
     const struct fetch_call *fetch = &b->fetch;
-    bool future = fetch->gap == GAP_EPOCH && fetch->after.epoch == fetch->upto.epoch;
+    bool future = fetch->from == FETCH_AFTER && fetch->after.epoch == fetch->upto.epoch && fetch->after.seq > fetch->upto.seq;
     return b->feed && !b->torn && !fetch->call.err && !future;
 }
 

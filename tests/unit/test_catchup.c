@@ -198,6 +198,36 @@ static void an_answer_that_was_under_way_when_mail_was_lost_is_not_the_last(void
     check_complete(n);
 }
 
+/* Without history such a position is told no gap; what was answered to it must not be answered again when the hub has got there. */
+static void an_answer_to_a_position_from_the_future_is_not_kept(void **state)
+{
+    (void)state;
+    world->resumable = false;
+    world->config.edge_ring_bytes = 16 * 1024;
+    world->config.lag_policy = LAG_SKIP;
+    config_general_rule(&world->config);
+    for (int i = 0; i < 5; i++)
+        publish('a');
+    struct client *c = resumer(&test_ws, "a", 7);
+    c->position = 0;           /* it is of a time that is gone */
+    view_of(c, 'a')->have = 5;
+    settle();
+    publish('a');
+    publish('a');
+    settle();
+    expect_log(c, "subA:a:5:0 a6 a7 ");
+    c->budget = 0;
+    for (int i = 0; i < 40; i++) {      /* it falls out of its ring, and asks for what came after 7 */
+        publish_len('a', 1000, true);
+        settle();
+    }
+    client_reads(c, SIZE_MAX);
+    settle();
+    publish('a');
+    settle();
+    expect_log(c, "gap:a:47 a48 ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +242,7 @@ int main(void)
         IN_WORLD(a_message_missed_is_noticed_by_prev_and_fetched),
         IN_WORLD(after_a_loss_it_says_so_before_it_fetches_and_everyone_misses_nothing),
         IN_WORLD(an_answer_that_was_under_way_when_mail_was_lost_is_not_the_last),
+        IN_WORLD(an_answer_to_a_position_from_the_future_is_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
