@@ -347,6 +347,7 @@ static void read_some(struct poller *p, size_t most)
         if (n > 0) {
             buf_advance(&p->in, (size_t)n);
             most -= (size_t)n;
+            *buf_room(&p->in, 1) = '\0';      /* its head is read as text */
         }
     }
     if (take_answer(p))

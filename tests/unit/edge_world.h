@@ -338,6 +338,13 @@ static void got_gap(struct client *c, char *channels, uint64_t begin, bool marke
         moved_to(c, begin);
 }
 
+/* All that it was told so far, terminated; valid until it is told more. */
+static inline const char *told(struct client *c)
+{
+    *buf_room(&c->log, 1) = '\0';
+    return c->log.at;
+}
+
 /* Control frames are words: "sub[N|A|R]:<channel>:<begin>:<resumable>", "gap:<channels>:<begin>", "rgap:…", "cgap:…", "done:<channel>:<upto>",
  * "pos:<seq>", "never:<channel>" (withdrawn), "bye:<err>:<retry_ms>". */
 static void got_control(struct client *c, const char *text)

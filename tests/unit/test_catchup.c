@@ -148,7 +148,7 @@ static void a_message_missed_is_noticed_by_prev_and_fetched(void **state)
     settle();
     check_complete(c);
     check_complete(b);
-    assert_non_null(strstr(c->log.at, "a1 a2 b3 a4 "));
+    assert_non_null(strstr(told(c), "a1 a2 b3 a4 "));
 }
 
 static void after_a_loss_it_says_so_before_it_fetches_and_everyone_misses_nothing(void **state)

@@ -33,7 +33,7 @@ static void a_reader_that_fell_out_of_its_ring_catches_up_from_history(void **st
     check_complete(c);
     check_complete(good);
     assert_int_equal(c->position, 200);
-    assert_null(strstr(c->log.at, "gap"));
+    assert_null(strstr(told(c), "gap"));
 }
 
 static void a_reader_that_history_cannot_serve_is_closed_as_slow(void **state)
@@ -110,7 +110,7 @@ static void or_it_is_told_a_gap_and_goes_on_when_the_policy_is_skip(void **state
     publish('a');
     settle();
     assert_int_equal(c->bye, 0);
-    assert_non_null(strstr(c->log.at, "gap:a:90 a91 a92"));
+    assert_non_null(strstr(told(c), "gap:a:90 a91 a92"));
     assert_int_equal(metric_sum(METRIC_gaps), gaps + 1);
     check_complete(c);
 }
@@ -134,7 +134,7 @@ static void or_it_skips_to_now_when_the_policy_says_so(void **state)
     settle();
     publish('a');
     settle();
-    assert_non_null(strstr(c->log.at, "gap:a:30 a31 "));
+    assert_non_null(strstr(told(c), "gap:a:30 a31 "));
     check_complete(c);
 }
 
