@@ -411,7 +411,7 @@ static void what_a_pattern_wants_still_comes_when_its_channel_is_unsubscribed_in
         assert_null(strstr(found + 1, word));
         at = found;
     }
-    assert_non_null(strstr(told(c), "unsubscribed:o.a@"));
+    assert_non_null(strstr(c->log.at, "unsubscribed:o.a@"));
 }
 
 static void a_marked_replay_is_whole_whatever_came_by_other_subscriptions(void **state)
