@@ -47,6 +47,18 @@ export function allRows(quick) {
     return load(s, 'resume', { kind: 'ws', n: scale(10000), since: id, expect: 100 });
   }
 
+  // A long history: what a resumed message costs, and what memory it takes beside the history itself.
+  const resumeLong = (n, expect) => async s => {
+    const { id } = await post(s, '/v1/channels/bench/messages', 'before');
+    for (let at = 0; at < expect; at += 1000) {
+      const items = Array.from({ length: Math.min(1000, expect - at) }, (_, i) => ({ channel: 'bench', data: `N=${at + i + 1};`.padEnd(128, 'x') }));
+      await post(s, '/v1/messages', JSON.stringify(items), 'application/json');
+    }
+    const before = memory(s), { seconds, cpu_s, messages } = await load(s, 'resume', { kind: 'ws', n, since: id, expect });
+    return { us: cpu_s * 1e6 / messages, seconds, grown_mb: (memoryPeak(s) - before) / 1e6, history_mb: await metric(s, 'carillon_history_bytes') / 1e6 };
+  };
+  const longHistory = ['--history.size=200000', '--history.ttl=1h', '--history.bytes=1GiB', '--history.max_bytes=2GiB'];
+
   const idle = (kind, n) => async s => {
     const before = memory(s), held = await hold(s, { kind, n });
     const bytes = (memory(s) - before) / n;
@@ -208,6 +220,10 @@ export function allRows(quick) {
     ]),
     { name: '10,000 resume 100 messages each', base: 'coalescing', run: resume,
       figures: [{ key: 'seconds', wall: true, unit: 's', goal: atMost(3) }, { key: 'cpu_s', unit: 's CPU', label: 'CPU' }] },
+
+    { name: `${scale(1000).toLocaleString('en')} resume a history of ${scale(100000).toLocaleString('en')} messages`, rounds: 1, options: { flags: longHistory }, run: resumeLong(scale(1000), scale(100000)),
+      figures: [{ key: 'us', unit: 'µs CPU', label: 'a message' }, { key: 'seconds', unit: 's', wall: true, label: 'that is' }, { key: 'grown_mb', unit: 'MB', label: 'most memory, above' },
+        { key: 'history_mb', unit: 'MB', label: 'the history' }] },
 
     stormRow('an administrator', disconnected), stormRow('SIGTERM and a restart', restarted('SIGTERM')), stormRow('kill -9 and a restart', restarted('SIGKILL')),
 

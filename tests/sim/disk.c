@@ -73,6 +73,21 @@ static uint64_t trimmed_of(const struct disk *disk, int c)
     return lives ? disk->mortal[c] : disk->trimmed[c];
 }
 
+/* Its rows are gone, and what the channel had is in the floor, if any of it was given up before its own time. */
+static void forget_purge(struct disk *disk, int c)
+{
+    uint64_t *upto = &disk->committed.purged[c];
+    *upto = *upto < disk->committed.trim ? 0 : *upto;
+}
+
+/* The row of a message that had not ended by its own ttl is no more. */
+static void note_gone(struct disk *disk, const struct msg *m)
+{
+    uint64_t *trimmed = &disk->trimmed[channel_by_name(msg_channel(m))];
+    if (msg_ends_ms(m) > disk->sim->latest_ms && *trimmed < m->seq)
+        *trimmed = m->seq;
+}
+
 static void trim(struct disk *disk)
 {
     struct disk_image *image = &disk->committed;
@@ -97,16 +112,6 @@ static bool image_has(const struct disk_image *image, int channel)
     return false;
 }
 
-/* All rows that it is about are gone. */
-static void forget_purge(struct disk *disk, int c)
-{
-    uint64_t *upto = &disk->committed.purged[c];
-    if (*upto == 0 || *upto >= disk->committed.trim)
-        return;
-    disk->trimmed[c] = *upto > disk->trimmed[c] ? *upto : disk->trimmed[c];
-    *upto = 0;
-}
-
 /* ---- transactions ---- */
 
 static void submit(struct store *store, struct store_group *group)
@@ -128,7 +133,7 @@ static void check_trim(const struct disk *disk, uint64_t old_floor)
               "the stored floor is %lu, but nothing above %lu was dropped",
               image->floor, model_newest_dropped(model));
     for (int c = 0; c < CHANNELS; c++)
-        sim_check(disk->sim, disk->lossy || !(keeping_bits(buf_slice(&image->keeping)) & sim_rule_bit(c)) || image_has(image, c) || image->floor >= trimmed_of(disk, c),
+        sim_check(disk->sim, disk->lossy || image->purged[c] || !(keeping_bits(buf_slice(&image->keeping)) & sim_rule_bit(c)) || image_has(image, c) || image->floor >= trimmed_of(disk, c),
                   "the last row of %s is trimmed, its number was %lu, the stored floor is %lu", channel_names[c], trimmed_of(disk, c),
                   image->floor);
     happened(trims);
@@ -280,14 +285,16 @@ void disk_crash(struct disk *disk, bool power)
         image_copy(&disk->synced, &disk->committed);
 }
 
-static void drop_purged(struct disk_image *image)
+static void drop_purged(struct disk *disk, struct disk_image *image)
 {
     size_t left = 0;
     for (size_t i = 0; i < image->n; i++) {
-        if (image->rows[i]->seq <= image->purged[channel_by_name(msg_channel(image->rows[i]))])
-            msg_unref(image->rows[i]);
-        else
+        if (image->rows[i]->seq > image->purged[channel_by_name(msg_channel(image->rows[i]))]) {
             image->rows[left++] = image->rows[i];
+            continue;
+        }
+        note_gone(disk, image->rows[i]);
+        msg_unref(image->rows[i]);
     }
     image->n = left;
 }
@@ -321,7 +328,7 @@ bool disk_open(struct disk *disk, bool clean, bool power, struct hub_start *ret_
         memset(disk->trimmed, 0, sizeof disk->trimmed);
         memset(disk->mortal, 0, sizeof disk->mortal);
     }
-    drop_purged(image);
+    drop_purged(disk, image);
     renew_rows(image);
     if (image->reserved == 0)
         image->reserved = 1;

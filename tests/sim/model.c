@@ -494,7 +494,7 @@ static uint64_t purge_upto(const struct model *model, const struct purge_call *c
     uint64_t upto = 0;
     for (size_t i = 0; i < model->n; i++) {
         const struct model_msg *m = &model->msgs[i];
-        bool goes = call->before.epoch == 0 ? m->fate != FAILED : m->kept && m->seq < call->before.seq;
+        bool goes = call->before.epoch == 0 ? m->kept || m->fate == UNDER_WAY : m->kept && m->seq < call->before.seq;
         if (m->channel == c && goes)
             upto = m->seq;
     }

@@ -206,6 +206,7 @@ void world_settle(struct sim *sim, int rounds)
 /* The calls that are under way come home, then hub and edges are freed. Lines must be gone or go by themselves. */
 void world_take_apart(struct sim *sim)
 {
+    turn_all(sim);      /* what a reload has left to tell the store */
     for (int i = 0; i < PATIENCE && !(world_idle(sim) && edges_are_idle(sim)); i++)
         turn_all(sim);
     world_turn_hub(sim);
