@@ -83,10 +83,34 @@ static void a_name_that_no_message_can_have_is_refused(void **state)
     buf_fini(&block);
 }
 
+static void what_a_message_follows_and_its_ttl_come_out_and_must_make_sense(void **state)
+{
+    struct buf block = { 0 };
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = SLICE("a"), .exclude = SLICE("me"), .data = SLICE("1"), .ttl_ms = 7 }), *out = NULL;
+    (void)state;
+    m->seq = 50;
+    m->prev = 40;
+    m->passing = 39;
+    m->passed_s = UINT32_MAX;
+    store_block_add(&block, m);
+    struct slice rest = buf_slice(&block);
+    assert_int_equal(store_block_take(&rest, EPOCH, &out), 0);
+    assert_same_msg(out, m);
+    msg_unref(out);
+    m->passing = 41;      /* more than there are before it */
+    buf_reset(&block);
+    store_block_add(&block, m);
+    rest = buf_slice(&block);
+    assert_int_equal(store_block_take(&rest, EPOCH, &out), ERR_STORE_OPEN);
+    msg_unref(m);
+    buf_fini(&block);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_comes_out_in_order),
+        cmocka_unit_test(what_a_message_follows_and_its_ttl_come_out_and_must_make_sense),
         cmocka_unit_test(a_message_that_is_cut_anywhere_is_none),
         cmocka_unit_test(lengths_that_reach_beyond_the_block_are_refused),
         cmocka_unit_test(a_name_that_no_message_can_have_is_refused),
