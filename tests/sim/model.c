@@ -488,7 +488,8 @@ static void take_effect(struct model *model, const struct model_purge *purge)
     ch->born = larger(ch->born, purge->call->upto.seq);
 }
 
-/* What was submitted before goes, if only what came before a position: the newest that the hub has of that. */
+/* What was submitted before goes, or of that what came before a position: the newest that the hub has. What is gone already has been
+ * told as dropped, or was no loss. */
 static uint64_t purge_upto(const struct model *model, const struct purge_call *call, int c)
 {
     uint64_t upto = 0;
