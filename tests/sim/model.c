@@ -197,10 +197,19 @@ static void take_out(struct model *model, struct model_msg *m)
     happened(ended);
 }
 
+/* A message that is not kept takes what was kept before it with it: whoever comes from before it is told a gap in any case. */
+static void leave_out(struct model *model, struct model_msg *m)
+{
+    for (size_t i = (size_t)(m - model->msgs); i-- > model->unkept_before;)
+        if (model->msgs[i].kept && model->msgs[i].channel == m->channel)
+            drop(model, &model->msgs[i]);
+    drop(model, m);
+}
+
 static void keep(struct model *model, struct model_msg *m)
 {
     if (!model_keeps(model, m->channel) || (model->sim->config.store_dir[0] && !m->row)) {
-        drop(model, m);
+        leave_out(model, m);
         return;
     }
     if (m->ends_ms <= model->sim->wall_ms)
