@@ -94,8 +94,13 @@ static void ws_tell(struct conn *conn, const char *type, struct buf *object)
     ws_say(conn, object);
 }
 
+/* The hub itself does not read what it says, while its commands are under way: a pong may wait there. */
+static bool is_unheard(const struct conn *conn) { return conn->paused && !conn->choked; }
+
 static int ws_due(struct conn *conn)
 {
+    if (is_unheard(conn))
+        conn->missed = 0;
     if (conn->missed >= PINGS_MISSED_MAX) {
         conn_close(conn, ERR_SILENT);
         return 0;

@@ -110,6 +110,18 @@ scenario('a connection is renewed with a token of a key made a moment ago, by it
     assert.equal(stranger.code, 'bad_token');
 });
 
+scenario('whose pongs the hub does not read, because his token waits for its key, is not taken for dead', async (scope) => {
+    const idp = await Idp.start(scope);
+    const hub = await hubOf(scope, idp.url, '', ['--ws.ping=1s']);
+    await ready(hub);
+    const socket = await scope.ws(hub, `/ws?token=${await idp.token({ sub: 'ann' })}`);
+    await socket.get('welcome');
+    await idp.rotate();
+    Object.assign(idp, { mode: 'slow', slowMs: 4500 });
+    assert.equal((await socket.ask({ type: 'auth', token: await idp.token({ sub: 'ann' }) })).user, 'ann');
+    assert.equal(socket.closed, null);
+});
+
 scenario('a key that nobody serves any more is not accepted after the next fetch', async (scope) => {
     const idp = await Idp.start(scope);
     const hub = await hubOf(scope, idp.url, 'refetch = 100ms');
