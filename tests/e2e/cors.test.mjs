@@ -56,7 +56,7 @@ scenario('a preflight is told the methods and headers of its path, and for how l
     const hub = await scope.hub(listing('--api.cors_max_age=90s', '--public.cors_max_age=0'));
     const post = await preflight(hub, messagesPath('a'), 'POST', APP);
     assert.equal(post.status, 204);
-    assert.deepEqual(words(post.headers['access-control-allow-methods']).sort(), ['GET', 'HEAD', 'OPTIONS', 'POST']);
+    assert.deepEqual(words(post.headers['access-control-allow-methods']).sort(), ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST']);
     for (const name of ['Authorization', 'Content-Type', 'X-API-Key']) assert.ok(words(post.headers['access-control-allow-headers']).includes(name), name);
     assert.equal(post.headers['access-control-max-age'], '90');
     assert.match(post.headers.vary, /\bOrigin\b/);
