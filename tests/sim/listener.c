@@ -25,7 +25,6 @@ static _Noreturn void listener_fail(const struct listener *r, const char *format
 }
 
 static const struct model *model_of(const struct listener *r) { return &r->sim->model; }
-static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 /* ---- the truth ---- */
 

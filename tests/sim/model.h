@@ -23,6 +23,8 @@ enum { UNANSWERED = 1 << 20 };                    /* what call->err is until the
 
 extern const char *const client_names[CLIENTS + 1];   /* chosen client ids; 0: none was chosen */
 
+static inline uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
 enum fate { UNDER_WAY, DONE, FAILED };
 
 struct model_msg {
@@ -111,7 +113,10 @@ void model_reload(struct model *model);
 /* Beside hub_tick. */
 void model_tick(struct model *model);
 
-/* NULL: no message of this epoch has the number. */
+/* model_fetch.c: fails the seed when the answer is not what the rules allow. */
+void model_check_fetch(const struct model *model, const struct fetch_call *fetch);
+
+/* model_answers.c. NULL: no message of this epoch has the number. */
 const struct model_msg *model_find(const struct model *model, uint64_t seq);
 /* The first DONE message that this name stands for, that is for this client and has not ended by its own ttl, with a number above `after`
  * and at most `upto`, or NULL. */
