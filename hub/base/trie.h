@@ -10,7 +10,7 @@
  * So a lookup costs by the segments of the name and the beginnings of patterns that match its own beginning, not by how many
  * patterns there are. Whoever may make patterns can still make some that all begin as a name does (a.*.z, *.a.z, *.*.z): each
  * of those is a walk of its own, which is why their number is limited per connection (limits.patterns). As bad as can be, a name of 18
- * segments and patterns of all the ways to put stars into it, costs about 100 ns for each; patterns that differ in an early segment, or
+ * segments and patterns of all the ways to put stars into it, costs 100 to 300 ns for each; patterns that differ in an early segment, or
  * in the last, cost nothing however many they are.
  *
  * All nodes are in one hash table, by parent and segment: a node has no table of its own, and one with a single child is cheap.
