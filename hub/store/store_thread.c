@@ -293,30 +293,75 @@ void store_close(struct store *store)
         close_now(disk(store));
 }
 
+/* Of store_close_within and its thread. */
+struct closing {
+    struct store   *store;
+    pthread_mutex_t lock;
+    pthread_cond_t  changed;
+    bool            done;
+};
+
 static void *close_thread(void *arg)
 {
-    close_now(arg);
+    struct closing *closing = arg;
+    close_now(disk(closing->store));
+    pthread_mutex_lock(&closing->lock);
+    closing->done = true;
+    pthread_cond_signal(&closing->changed);
+    pthread_mutex_unlock(&closing->lock);
     return NULL;
 }
 
-/* Whatever waits for the disk does so in a thread of its own, which may stay behind. Without one, all wait. */
-bool store_close_within(struct store *store, int64_t patience_ms)
+static struct closing *closing_new(struct store *store)
 {
-    pthread_t thread;
+    struct closing *closing = calloc(1, sizeof *closing);
+    pthread_condattr_t monotonic;
+    if (!closing)
+        return NULL;
+    closing->store = store;
+    pthread_mutex_init(&closing->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&closing->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return closing;
+}
+
+static bool is_done_within(struct closing *closing, int64_t patience_ms)
+{
     struct timespec until;
-    if (!store)
-        return true;
-    if (thread_start(&thread, "store-close", close_thread, disk(store))) {
-        close_now(disk(store));
-        return true;
-    }
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += patience_ms / 1000;
     until.tv_nsec += patience_ms % 1000 * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+    pthread_mutex_lock(&closing->lock);
+    for (int err = 0; !closing->done && !err; )
+        err = pthread_cond_timedwait(&closing->changed, &closing->lock, &until);
+    bool done = closing->done;
+    pthread_mutex_unlock(&closing->lock);
+    return done;
+}
+
+/* Whatever waits for the disk does so in a thread of its own, which may stay behind with what it looks at. Without one, all wait. */
+bool store_close_within(struct store *store, int64_t patience_ms)
+{
+    pthread_t thread;
+    if (!store)
         return true;
-    pthread_detach(thread);
-    return false;
+    struct closing *closing = closing_new(store);
+    if (!closing || thread_start(&thread, "store-close", close_thread, closing)) {
+        free(closing);
+        close_now(disk(store));
+        return true;
+    }
+    if (!is_done_within(closing, patience_ms)) {
+        pthread_detach(thread);
+        return false;
+    }
+    pthread_join(thread, NULL);
+    pthread_cond_destroy(&closing->changed);
+    pthread_mutex_destroy(&closing->lock);
+    free(closing);
+    return true;
 }
