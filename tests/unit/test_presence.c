@@ -41,7 +41,13 @@ static int hall_of(struct slice name)
     return 0;
 }
 
-static int user_of(const struct principal *principal) { return atoi(principal_user(principal).at + 1); }
+static int user_of(const struct principal *principal)
+{
+    struct slice user = principal_user(principal);
+    uint64_t number = 0;
+    assert_true(slice_u64(slice(user.at + 1, user.len - 1), &number));
+    return (int)number;
+}
 
 static int64_t grace_of(void *self, struct slice name, uint64_t hash)
 {
