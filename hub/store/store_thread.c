@@ -293,13 +293,21 @@ void store_close(struct store *store)
         close_now(disk(store));
 }
 
-/* Of store_close_within and its thread. */
+/* Of store_close_within and its thread: who is the last of them frees it. */
 struct closing {
     struct store   *store;
     pthread_mutex_t lock;
     pthread_cond_t  changed;
     bool            done;
+    bool            left;        /* nobody waits any more */
 };
+
+static void closing_free(struct closing *closing)
+{
+    pthread_cond_destroy(&closing->changed);
+    pthread_mutex_destroy(&closing->lock);
+    free(closing);
+}
 
 static void *close_thread(void *arg)
 {
@@ -307,8 +315,11 @@ static void *close_thread(void *arg)
     close_now(disk(closing->store));
     pthread_mutex_lock(&closing->lock);
     closing->done = true;
+    bool left = closing->left;
     pthread_cond_signal(&closing->changed);
     pthread_mutex_unlock(&closing->lock);
+    if (left)
+        closing_free(closing);
     return NULL;
 }
 
@@ -339,6 +350,7 @@ static bool is_done_within(struct closing *closing, int64_t patience_ms)
     for (int err = 0; !closing->done && !err; )
         err = pthread_cond_timedwait(&closing->changed, &closing->lock, &until);
     bool done = closing->done;
+    closing->left = !done;
     pthread_mutex_unlock(&closing->lock);
     return done;
 }
@@ -355,13 +367,11 @@ bool store_close_within(struct store *store, int64_t patience_ms)
         close_now(disk(store));
         return true;
     }
-    if (!is_done_within(closing, patience_ms)) {
+    if (!is_done_within(closing, patience_ms)) {      /* `closing` is the thread's from here on */
         pthread_detach(thread);
         return false;
     }
     pthread_join(thread, NULL);
-    pthread_cond_destroy(&closing->changed);
-    pthread_mutex_destroy(&closing->lock);
-    free(closing);
+    closing_free(closing);
     return true;
 }
