@@ -38,8 +38,9 @@ export class Peer extends Watched {
     end(ms) { return this.waitFor(() => this.ended, 'the hub to close', ms); }
     has(text, ms) {
         return this.waitFor(() => {
+            if (this.head.includes(text) || this.tail.includes(text)) return true;
             if (this.ended) throw new Error(`ended without ${text}: ${this.state()}`);
-            return this.head.includes(text) || this.tail.includes(text);
+            return false;
         }, text, ms);
     }
     drop() { this.socket.destroy(); this.socket.tcp?.destroy(); }
