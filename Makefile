@@ -8,8 +8,8 @@ NODE ?= node
 
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
-              libcurl4-openssl-dev libssl-dev libsqlite3-dev libinih-dev libjansson-dev uthash-dev
-DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest
+              libcurl4-openssl-dev libssl-dev libsqlite3-dev libhiredis-dev libinih-dev libjansson-dev uthash-dev
+DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel
 DEPS_BENCH := openssl
 DEPS_FUZZ  := clang libclang-rt-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -42,7 +42,7 @@ LDFLAGS ?=
 ALL_CFLAGS  = -std=gnu11 -g $(OPT) $(WARN) $(HARD) -fPIE -pthread -I. -MMD -MP $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 # libevent before libev: libev has functions of the same names (an emulation of libevent), and the first one is taken.
-LIBS := -levent_core -levent_pthreads -levent_extra -lwebsockets -lev -lhttp_parser -lcurl -lssl -lcrypto -lsqlite3 -linih -ljansson -lm
+LIBS := -levent_core -levent_pthreads -levent_extra -levent_openssl -lwebsockets -lev -lhttp_parser -lcurl -lssl -lcrypto -lsqlite3 -lhiredis -linih -ljansson -lm
 
 SRC  := $(sort $(wildcard hub/*.c hub/*/*.c transports/*.c transports/*/*.c webhooks/*.c signaling/*.c redis/*.c clients/cli/*.c))
 CORE := $(filter-out hub/main.c,$(SRC))

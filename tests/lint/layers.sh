@@ -22,7 +22,7 @@ while read -r header where; do
 done <<'T'
 libwebsockets.h  transports/lws
 ev.h             transports/
-openssl/ssl.h    hub/config/|transports/socket
+openssl/ssl.h    hub/config/|transports/socket|redis/
 http_parser.h    transports/http
 curl/            webhooks/|clients/
 hiredis          redis/

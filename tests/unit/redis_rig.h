@@ -1,0 +1,112 @@
+/* redis_rig.h — a real redis-server of a test's own, and a loop to wait in.
+ *
+ * Each server has its own folder below TMPDIR; it listens on a unix socket and, with `tcp`, on a free port of loopback. It ends with
+ * redis_end, and with the test process (PR_SET_PDEATHSIG). Threading: the test's thread. */
+#pragma once
+#include "hub/base/clock.h"
+
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REDIS_PATH_MAX = 80, REDIS_WAIT_MS = 20 * 1000 };
+
+struct redis_server {
+    char     dir[REDIS_PATH_MAX], socket[REDIS_PATH_MAX + 8];
+    uint16_t port;        /* 0: none */
+    pid_t    pid;
+};
+
+static inline uint16_t free_port(void)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    close(fd);
+    return ntohs(at.sin_port);
+}
+
+static inline bool redis_accepts(const struct redis_server *server)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(to.sun_path, sizeof to.sun_path, "%s", server->socket);
+    bool yes = connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
+    close(fd);
+    return yes;
+}
+
+/* `more`: further arguments for redis-server, parted by spaces. */
+static inline void redis_run(struct redis_server *server, const char *more)
+{
+    char text[1024], *argv[64] = { (char *)"redis-server" };
+    int n = 1;
+    snprintf(text, sizeof text, "--unixsocket %s --port %u --bind 127.0.0.1 --dir %s --save --appendonly no --logfile log --daemonize no %s", server->socket,
+             server->port, server->dir, more);
+    for (char *at = text, *word; (word = strsep(&at, " ")); )
+        if (*word)
+            argv[n++] = word;
+    server->pid = fork();
+    if (server->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execvp(argv[0], argv);
+        _exit(127);
+    }
+    for (int i = 0; !redis_accepts(server); i++) {
+        assert_true(i < REDIS_WAIT_MS / 10);
+        usleep(10 * 1000);
+    }
+}
+
+static inline void redis_stop(struct redis_server *server)      /* as by kill -9 */
+{
+    if (server->pid <= 0)
+        return;
+    kill(server->pid, SIGKILL);
+    waitpid(server->pid, NULL, 0);
+    server->pid = 0;
+    unlink(server->socket);
+}
+
+static inline void redis_begin(struct redis_server *server, bool tcp, const char *more)
+{
+    const char *tmp = getenv("TMPDIR");
+    *server = (struct redis_server){ .port = tcp ? free_port() : 0 };
+    snprintf(server->dir, sizeof server->dir, "%s/carillon-redis-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
+    assert_non_null(mkdtemp(server->dir));
+    snprintf(server->socket, sizeof server->socket, "%s/r", server->dir);
+    redis_run(server, more);
+}
+
+static inline void redis_end(struct redis_server *server)
+{
+    char command[REDIS_PATH_MAX + 16];
+    redis_stop(server);
+    snprintf(command, sizeof command, "rm -rf %s", server->dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* Runs the loop until `*what` is at least `least`. */
+static inline void loop_until(struct event_base *base, const unsigned *what, unsigned least)
+{
+    int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS;
+    while (*what < least) {
+        struct timeval soon = { 0, 50 * 1000 };
+        assert_true(clock_mono_ms(clock_real()) < end);
+        event_base_loopexit(base, &soon);
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+}
