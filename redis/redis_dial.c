@@ -88,8 +88,9 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct redis_dial *dial = arg;
-    if (!dial->why[0])
-        snprintf(dial->why, sizeof dial->why, "%s", dial->asked ? "the name server does not answer" : "no answer to the connection");
+    snprintf(dial->why, sizeof dial->why, "%s", dial->asked        ? "the name server does not answer"
+                                              : dial->address->tls ? "no answer to the connection, or none to its TLS handshake"
+                                                                   : "no answer to the connection");
     finish(dial, false);
 }
 

@@ -4,6 +4,7 @@
  * redis_end, and with the test process (PR_SET_PDEATHSIG). Threading: the test's thread. */
 #pragma once
 #include "hub/base/clock.h"
+#include "tests/unit/own_dir.h"
 
 #include <event2/event.h>
 #include <netinet/in.h>
@@ -20,10 +21,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REDIS_PATH_MAX = 80, REDIS_WAIT_MS = 20 * 1000 };
+enum { REDIS_WAIT_MS = 20 * 1000 };
 
 struct redis_server {
-    char     dir[REDIS_PATH_MAX], socket[REDIS_PATH_MAX + 8];
+    struct own_dir dir;
+    char     socket[OWN_DIR_MAX + 8];
+    bool     sentinel;    /* with a file `conf` in its folder */
     uint16_t port;        /* 0: none */
     pid_t    pid;
 };
@@ -54,8 +57,9 @@ static inline void redis_run(struct redis_server *server, const char *more)
 {
     char text[1024], *argv[64] = { (char *)"redis-server" };
     int n = 1;
-    snprintf(text, sizeof text, "--unixsocket %s --port %u --bind 127.0.0.1 --dir %s --save --appendonly no --logfile log --daemonize no %s", server->socket,
-             server->port, server->dir, more);
+    snprintf(text, sizeof text, "%s%s %s --unixsocket %s --port %u --bind 127.0.0.1 --dir %s --logfile log --daemonize no %s",
+             server->sentinel ? server->dir.path : "", server->sentinel ? "/conf --sentinel" : "", server->sentinel ? "" : "--save --appendonly no",
+             server->socket, server->port, server->dir.path, more);
     for (char *at = text, *word; (word = strsep(&at, " ")); )
         if (*word)
             argv[n++] = word;
@@ -83,20 +87,16 @@ static inline void redis_stop(struct redis_server *server)      /* as by kill -9
 
 static inline void redis_begin(struct redis_server *server, bool tcp, const char *more)
 {
-    const char *tmp = getenv("TMPDIR");
     *server = (struct redis_server){ .port = tcp ? free_port() : 0 };
-    snprintf(server->dir, sizeof server->dir, "%s/carillon-redis-XXXXXX", tmp && strlen(tmp) < 40 ? tmp : "/tmp");
-    assert_non_null(mkdtemp(server->dir));
-    snprintf(server->socket, sizeof server->socket, "%s/r", server->dir);
+    assert_int_equal(own_dir_make(&server->dir), 0);
+    snprintf(server->socket, sizeof server->socket, "%s/r", server->dir.path);
     redis_run(server, more);
 }
 
 static inline void redis_end(struct redis_server *server)
 {
-    char command[REDIS_PATH_MAX + 16];
     redis_stop(server);
-    snprintf(command, sizeof command, "rm -rf %s", server->dir);
-    assert_int_equal(system(command), 0);
+    own_dir_remove(&server->dir);
 }
 
 /* Runs the loop until `*what` is at least `least`. */

@@ -1,4 +1,5 @@
 /* The link to a real redis-server: what happens to it, and what those are told who use it. */
+#define _GNU_SOURCE     /* own_dir.h */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -51,7 +52,7 @@ static void open_link(struct world *world, const char *url, const struct redis_l
 {
     assert_null(redis_url_read(slice_of(url), &world->url));
     world->link = redis_link_new(&(struct redis_link_setup){ .base = world->base, .url = &world->url, .tls = tls, .client_name = "carillon:test",
-                                 .connect_ms = 3000, .command_ms = 400, .ops = kind, .owner = world });
+                                 .connect_ms = 1000, .command_ms = 400, .ops = kind, .owner = world });
     assert_non_null(world->link);
     redis_link_open(world->link);
 }
@@ -188,14 +189,15 @@ static void a_replica_a_wrong_password_and_a_wrong_database_are_no_server(void *
 {
     struct world *world = *state;
     const struct { const char *url, *says; } cases[] = {
+        { "redis://127.0.0.1:PORT", "NOAUTH" },
         { "redis://:wrong@127.0.0.1:PORT", "WRONGPASS" },
-        { "redis://127.0.0.1:PORT/99", "out of range" },
+        { "redis://:right@127.0.0.1:PORT/99", "out of range" },
         { "redis://127.0.0.1:PORT", "it is a replica, not a master" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (i == 2) {
+        if (i == 0 || i == 3) {
             redis_stop(&world->server);
-            redis_run(&world->server, "--replicaof 127.0.0.1 1");
+            redis_run(&world->server, i == 0 ? "--requirepass right" : "--replicaof 127.0.0.1 1");
         }
         world->fails = 0;
         open_link(world, tcp_url(cases[i].url, world), &ops, NULL);
@@ -229,6 +231,102 @@ static void a_name_that_nobody_knows_and_a_port_where_nobody_listens_are_told(vo
     assert_non_null(strstr(world->why, "name"));
 }
 
+/* ---- TLS ---- */
+
+static void make_certificate(const struct world *world)
+{
+    char command[600];
+    snprintf(command, sizeof command, "cd %s && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key -out cert -days 2 "
+             "-subj /CN=test -addext subjectAltName=DNS:localhost >/dev/null 2>&1", world->server.dir.path);
+    assert_int_equal(system(command), 0);
+}
+
+static void over_tls_the_server_must_be_who_it_says(void **state)
+{
+    struct world *world = *state;
+    char options[200], file[100];
+    make_certificate(world);
+    redis_stop(&world->server);
+    uint16_t plain = world->server.port, secure = free_port();
+    snprintf(options, sizeof options, "--tls-port %u --tls-cert-file cert --tls-key-file key --tls-ca-cert-file cert --tls-auth-clients no", secure);
+    redis_run(&world->server, options);
+    snprintf(file, sizeof file, "%s/cert", world->server.dir.path);
+    SSL_CTX *trusts = SSL_CTX_new(TLS_client_method()), *knows_nobody = SSL_CTX_new(TLS_client_method());
+    assert_int_equal(SSL_CTX_load_verify_locations(trusts, file, NULL), 1);
+
+    const struct { const char *host; SSL_CTX *tls; const char *says; uint16_t port; } cases[] = {
+        { "localhost", trusts, NULL, secure },
+        { "localhost", knows_nobody, "its certificate is not trusted: self-signed", secure },
+        { "127.0.0.1", trusts, "its certificate is not trusted: IP address mismatch", secure },
+        { "127.0.0.1", trusts, "TLS handshake", plain },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char url[100];
+        snprintf(url, sizeof url, "rediss://%s:%u", cases[i].host, cases[i].port);
+        world->ups = world->fails = world->replies = 0;
+        open_link(world, url, &ops, cases[i].tls);
+        loop_until(world->base, cases[i].says ? &world->fails : &world->ups, 1);
+        if (cases[i].says && !strstr(world->why, cases[i].says))
+            fail_msg("%s: %s", url, world->why);
+        for (unsigned k = 0; k < 500 && !cases[i].says; k++)
+            send_words(world, "ECHO", "over TLS", NULL);
+        loop_until(world->base, &world->replies, cases[i].says ? 0 : 500);
+        close_link(world);
+    }
+    SSL_CTX_free(trusts);
+    SSL_CTX_free(knows_nobody);
+}
+
+/* ---- Sentinels ---- */
+
+static void sentinel_begin(struct redis_server *sentinel, const struct redis_server *master)
+{
+    char path[OWN_DIR_MAX + 16];
+    *sentinel = (struct redis_server){ .port = free_port(), .sentinel = true };
+    assert_int_equal(own_dir_make(&sentinel->dir), 0);
+    snprintf(sentinel->socket, sizeof sentinel->socket, "%s/r", sentinel->dir.path);
+    snprintf(path, sizeof path, "%s/conf", sentinel->dir.path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "sentinel monitor mymaster 127.0.0.1 %u 1\nsentinel down-after-milliseconds mymaster 300\nsentinel failover-timeout mymaster 1000\n",
+            master->port);
+    fclose(file);
+    redis_run(sentinel, "");
+}
+
+static void wait_for_replica(const struct redis_server *sentinel)
+{
+    char ask[200];
+    snprintf(ask, sizeof ask, "redis-cli -s %s sentinel replicas mymaster | grep -A1 master-link-status | grep -q ok", sentinel->socket);
+    for (int i = 0; system(ask); i++) {
+        assert_true(i < REDIS_WAIT_MS / 100);
+        usleep(100 * 1000);
+    }
+}
+
+static void after_a_failover_the_link_is_at_the_new_master(void **state)
+{
+    struct world *world = *state;
+    struct redis_server replica, sentinel;
+    char options[100], url[200];
+    snprintf(options, sizeof options, "--replicaof 127.0.0.1 %u", world->server.port);
+    redis_begin(&replica, true, options);
+    sentinel_begin(&sentinel, &world->server);
+    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%u,127.0.0.1:%u/mymaster", free_port(), sentinel.port);
+    open_link(world, url, &ops, NULL);
+    loop_until(world->base, &world->ups, 1);      /* the first Sentinel is not there: the second is asked */
+    send_words(world, "CONFIG", "GET", "port");
+    loop_until(world->base, &world->replies, 1);
+    wait_for_replica(&sentinel);
+    redis_stop(&world->server);
+    loop_until(world->base, &world->ups, 2);
+    send_words(world, "SET", "a", "written to the new one");
+    loop_until(world->base, &world->replies, 2);
+    assert_string_equal(world->last, "OK");
+    redis_end(&sentinel);
+    redis_end(&replica);
+}
+
 /* Freed in every state it can be in. */
 static void a_link_may_end_at_any_time(void **state)
 {
@@ -254,6 +352,8 @@ int main(void)
         IN_WORLD(a_replica_a_wrong_password_and_a_wrong_database_are_no_server),
         IN_WORLD(a_user_of_an_acl_comes_in_with_his_password),
         IN_WORLD(a_name_that_nobody_knows_and_a_port_where_nobody_listens_are_told),
+        IN_WORLD(over_tls_the_server_must_be_who_it_says),
+        IN_WORLD(after_a_failover_the_link_is_at_the_new_master),
         IN_WORLD(a_link_may_end_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
