@@ -59,6 +59,8 @@ static int64_t with_jitter(int64_t ms)
 static void fall_back(struct redis_link *link, const char *why)
 {
     bool was_up = link->state == REDIS_UP;
+    if (link->master && (link->state == REDIS_DIALING || link->state == REDIS_GREETING))
+        redis_master_doubt(link->master);
     snprintf(link->why, sizeof link->why, "%s", why);
     redis_wire_free(link->wire);
     link->wire = NULL;

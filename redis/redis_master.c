@@ -117,6 +117,8 @@ void redis_master_find(struct redis_master *master)
     ask_next(master);
 }
 
+void redis_master_doubt(struct redis_master *master) { master->at = (master->at + 1) % master->setup.url->n_hosts; }
+
 struct redis_master *redis_master_new(const struct redis_master_setup *setup, redis_found_fn *done, void *arg)
 {
     struct redis_master *master = calloc(1, sizeof *master);

@@ -1,7 +1,8 @@
 /* redis_master.h — asks Sentinels where the master is.
  *
  * One after the other, beginning with the one that knew it last; the first that names an address wins. Whether that server is a
- * master indeed its own greeting tells (redis_link.h): a Sentinel may be the one that was cut off.
+ * master indeed its own greeting tells (redis_link.h): a Sentinel may be the one that was cut off. Who finds that it is none says
+ * so with redis_master_doubt, and the next Sentinel is asked first.
  *
  *   redis_master_find ~~~ done(address) or done(NULL, why)      exactly once, never from inside redis_master_find
  *
@@ -27,3 +28,4 @@ typedef void redis_found_fn(void *arg, const struct redis_host *master, const ch
 struct redis_master *redis_master_new(const struct redis_master_setup *setup, redis_found_fn *done, void *arg);   /* NULL: no memory */
 void redis_master_free(struct redis_master *master);      /* NULL is fine */
 void redis_master_find(struct redis_master *master);      /* not while it is finding */
+void redis_master_doubt(struct redis_master *master);     /* what was found last was none; likewise */

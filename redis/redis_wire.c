@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { KEPT_BYTES = 1 << 20 };      /* replies come without end: the reader keeps its buffer, unless one was larger than this */
+
 struct waiting {
     redis_reply_fn *on_reply;
     void           *arg;
@@ -178,6 +180,8 @@ int redis_wire_send(struct redis_wire *wire, const struct slice *args, size_t n,
     size_t lens[REDIS_ARGS_MAX];
     char *command = NULL;
     assert(n >= 1 && n <= REDIS_ARGS_MAX && (on_reply || wire->ops->push));
+    if (!wire->bev)
+        return ERR_REDIS_AWAY;
     for (size_t i = 0; i < n; i++) {
         argv[i] = args[i].at;
         lens[i] = args[i].len;
@@ -223,7 +227,7 @@ struct redis_wire *redis_wire_new(struct event_base *base, struct bufferevent *b
         destroy(wire);
         return NULL;
     }
-    wire->reader->maxbuf = 0;      /* keeps its buffer: replies come without end */
+    wire->reader->maxbuf = KEPT_BYTES;
     bufferevent_setcb(bev, on_readable, NULL, on_event, wire);
     bufferevent_enable(bev, EV_READ | EV_WRITE);
     return wire;

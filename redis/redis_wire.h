@@ -34,7 +34,7 @@ enum { REDIS_ARGS_MAX = 64 };
 /* Takes over `bev` at once, also when it returns NULL: no memory. */
 struct redis_wire *redis_wire_new(struct event_base *base, struct bufferevent *bev, int64_t timeout_ms, const struct redis_wire_ops *ops, void *owner);
 void   redis_wire_free(struct redis_wire *wire);      /* no callback comes any more, not even for commands under way; NULL is fine */
-/* 0; ERR_MEMORY: nothing was sent. n is 1 … REDIS_ARGS_MAX. Not on a wire that is broken. */
+/* 0; ERR_MEMORY, or ERR_REDIS_AWAY on a wire that is broken (inside the last callbacks): nothing was sent. n is 1 … REDIS_ARGS_MAX. */
 int    redis_wire_send(struct redis_wire *wire, const struct slice *args, size_t n, redis_reply_fn *on_reply, void *arg);
 void   redis_wire_break(struct redis_wire *wire, const char *why);
 size_t redis_wire_queued(const struct redis_wire *wire);       /* bytes */

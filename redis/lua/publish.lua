@@ -1,87 +1,76 @@
--- publish.lua: one message gets its number, is kept, and goes out to the nodes; all of it or nothing (EXACT.md 1, 2, 5, 18–20).
+-- publish.lua: one message gets its number, is kept, and goes out to the nodes; all of it or nothing (EXACT.md 1, 2, 5, 18, 20).
 --
--- KEYS  1 head   hash: epoch, seq (newest number), time (of it, ms), proof (of it), marked (time of the newest mark)
---       2 index  stream <seq>-0 {c: channel, p: proof, k: "1" if its message is kept}: which channel a number was for
---       3 marks  sorted set: number by the time at which it was the newest; what is known of the past of forgotten channels
---       4 last   string, of the channel: number of its newest message, bytes of all its messages so far, bytes when last trimmed
---       5 kept   stream <seq>-0 {m: message, b: bytes of all messages so far}, of the channel
---       6 replay string, of the idempotency key: content, epoch, seq, time; the key "" when there is none
--- ARGV  1 subject of the channel (PUBLISH)   2 channel
---       3 the message as store_block.h has it, without seq, prev and time
---       4 history: messages, 5 ms, 6 bytes; 0 messages: nothing is kept
---       7 length of the index   8 ms for which a channel's newest number is known   9 epoch, should there be none
---       10 condition: "" none; "none" the channel has no message; "EPOCH SEQ" its newest is this one
---       11 content of the request, for its idempotency key   12 ms for which that is known   13 proof: random bytes
--- -> {"ok", epoch, seq, time, nodes} · {"replay", epoch, seq, time} · {"reused"} · {"changed", epoch, seq; 0: no message}
-local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'time', 'marked')
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local epoch, seq, newest = head[1] or ARGV[9], tonumber(head[2] or 0), tonumber(head[3] or 0)
-if now < newest then now = newest end
+-- ARGV  1 channel   2 the message as store_block.h has it, without seq, prev and time   3 proof: 8 random bytes
+--       4 messages, 5 ms, 6 bytes that the channel may keep; 0 messages: none is kept
+--       7 META: ms for which a channel's newest number is known   8 length of the index
+--       9 condition: "" none; "none" the channel has no message; "EPOCH SEQ" its newest is this one
+--       10 digest of the idempotency key, "" none   11 of the content   12 ms for which that is known   13 subscribers, for a replay
+-- -> {"ok", epoch, seq, time} · {"replay", epoch, seq, time, subscribers} · {"reused"} · {"changed", epoch, seq; 0: no message} · {"none"}
+--    PUBLISH P"m:"channel: epoch 8 · proof 8 · seq 8 · prev 8 · time 8 · message. prev is 0 when nothing was known of the channel: its
+--    floor, which is what the kept message has, is nothing that a listener could have missed.
+local channel, message, proof, size, ttl, most, meta = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local head = read_head()
+if not head then return { 'none' } end
 
-if KEYS[6] ~= '' then
-    local first = redis.call('GET', KEYS[6])
+local done = ARGV[10] ~= '' and P .. 'done:' .. ARGV[10]
+if done then
+    local first = redis.call('GET', done)
     if first then
-        local content, e, s, t = string.match(first, '^(%S+) (%S+) (%S+) (%S+)$')
-        if content ~= ARGV[11] then return {'reused'} end
-        return {'replay', e, s, t}
+        local content, epoch, seq, time, subscribers = string.match(first, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+        if content ~= ARGV[11] then return { 'reused' } end
+        return { 'replay', epoch, seq, time, subscribers }
     end
 end
 
-local last, bytes, trimmed = 0, 0, 0
-local known = redis.call('GET', KEYS[4])
-if known then
-    local l, b, t = string.match(known, '^(%S+) (%S+) (%S+)$')
-    last, bytes, trimmed = tonumber(l), tonumber(b), tonumber(t)
-end
-if ARGV[10] ~= '' then
-    local met = ARGV[10] == 'none' and not known or known and ARGV[10] == epoch .. ' ' .. string.format('%.0f', last)
-    if not met then return {'changed', epoch, string.format('%.0f', last)} end
+local last, bytes, trimmed, had = 0, 0, 0, 0
+local known = redis.call('GET', P .. 'last:' .. channel)
+if known then last, bytes, trimmed, had = struct.unpack('<dddd', known) end
+if ARGV[9] ~= '' then
+    local met = ARGV[9] == 'none' and not known or known and ARGV[9] == head.epoch .. ' ' .. text(last)
+    if not met then return { 'changed', head.epoch, text(last) } end
 end
 
-local prev = last
-if not known then
-    -- Whatever was forgotten of it came before the first mark that is young enough.
-    local mark = redis.call('ZRANGE', KEYS[3], now - ARGV[8], '+inf', 'BYSCORE', 'LIMIT', 0, 1)
-    prev = tonumber(mark[1] or seq)
-end
-seq = seq + 1
-local number = string.format('%.0f', seq)
+local now = clock()
+local time, seq = math.max(now, head.time), head.seq + 1
+local prev = known and last or floor_of(head, now, meta)
+local number = text(seq)
 local id = number .. '-0'
-redis.call('HSET', KEYS[1], 'epoch', epoch, 'seq', number, 'time', now, 'proof', ARGV[13])
-if now - tonumber(head[4] or 0) >= 1000 then
-    redis.call('HSET', KEYS[1], 'marked', now)
-    redis.call('ZADD', KEYS[3], now, number)
-    local old = redis.call('ZRANGE', KEYS[3], '-inf', now - ARGV[8], 'BYSCORE', 'LIMIT', 0, 100)
-    if #old > 1 then redis.call('ZREM', KEYS[3], unpack(old, 1, #old - 1)) end
+local low, opened = math.min(head.low or now, now), head.low and head.opened or now
+if now < opened or now - opened >= meta / 1024 then
+    redis.call('ZADD', P .. 'marks', head.low, text(head.seq))
+    low, opened, head.low = now, now, nil
+    sweep_marks(head, now, meta)
 end
+redis.call('HSET', P .. 'head', 'seq', number, 'time', time, 'proof', proof, 'low', low, 'opened', opened)
 
-local message = struct.pack('<I8I8I8', seq, prev, now) .. ARGV[3]
-local size, ttl, most = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local numbers = struct.pack('<I8I8I8', seq, prev, time)
 if size > 0 then
+    message = numbers .. message
     bytes = bytes + #message
-    redis.call('XADD', KEYS[5], 'MAXLEN', size, id, 'm', message, 'b', bytes)
-    redis.call('PEXPIRE', KEYS[5], ttl)
-    -- Bytes and ages are looked at when a quarter of what may be kept has come since: a look costs as much as a publish.
+    local kept = P .. 'kept:' .. channel
+    redis.call('XADD', kept, 'MAXLEN', size, id, 'm', message, 'b', text(bytes))
+    redis.call('PEXPIRE', kept, ttl)
+    -- Bytes are looked at when a quarter of what may be kept has come since: a look costs as much as a publish.
     while bytes - trimmed > most / 4 do
-        local oldest = redis.call('XRANGE', KEYS[5], '-', '+', 'COUNT', 100)
-        local cut
+        local oldest, cut = redis.call('XRANGE', kept, '-', '+', 'COUNT', 100), nil
         for _, entry in ipairs(oldest) do
-            local time = struct.unpack('<I8', entry[2][2], 17)
-            if bytes - tonumber(entry[2][4]) + #entry[2][2] <= most and now - time < ttl then break end
+            if bytes - tonumber(entry[2][4]) + #entry[2][2] <= most then break end
             cut = entry[1]
         end
-        if not cut or cut == id then trimmed = bytes break end
-        redis.call('XTRIM', KEYS[5], 'MINID', string.match(cut, '^%d+') + 1)
-        if cut ~= oldest[#oldest][1] then trimmed = bytes end
+        if cut == id then cut = oldest[#oldest - 1] and oldest[#oldest - 1][1] end      -- the newest stays, however large
+        if cut then redis.call('XTRIM', kept, 'MINID', text(string.match(cut, '^%d+') + 1)) end
+        if not cut or #oldest < 100 or cut ~= oldest[#oldest][1] then trimmed = bytes end
     end
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], id, 'c', ARGV[2], 'p', ARGV[13], 'k', 1)
+    redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[8], id, 'c', channel, 'p', proof, 't', time, 'k', 1)
 else
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[7], id, 'c', ARGV[2], 'p', ARGV[13])
+    if had > 0 then redis.call('UNLINK', P .. 'kept:' .. channel) end      -- what went before must not look complete
+    message, ttl = numbers .. message, 0
+    redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[8], id, 'c', channel, 'p', proof, 't', time)
 end
-redis.call('SET', KEYS[4], number .. ' ' .. bytes .. ' ' .. trimmed, 'PX', ARGV[8])
-if KEYS[6] ~= '' then
-    redis.call('SET', KEYS[6], ARGV[11] .. ' ' .. epoch .. ' ' .. number .. ' ' .. now, 'PX', ARGV[12])
+redis.call('SET', P .. 'last:' .. channel, struct.pack('<ddddd', seq, bytes, trimmed, ttl, most), 'PX', math.max(meta, 2 * ttl) + 2000)
+if done then
+    redis.call('SET', done, ARGV[11] .. ' ' .. head.epoch .. ' ' .. number .. ' ' .. text(time) .. ' ' .. ARGV[13], 'PX', ARGV[12])
 end
-local nodes = redis.call('PUBLISH', ARGV[1], struct.pack('<I8', tonumber(epoch)) .. message)
-return {'ok', epoch, number, tostring(now), nodes}
+if not known then message = struct.pack('<I8I8I8', seq, 0, time) .. string.sub(message, 25) end
+redis.call('PUBLISH', P .. 'm:' .. channel, struct.pack('<I8c8', tonumber(head.epoch), proof) .. message)
+return { 'ok', head.epoch, number, text(time) }

@@ -1,0 +1,53 @@
+-- proof.lua: is this the data that the node knows? If not: a new epoch, with numbers above any that it has seen (EXACT.md 17).
+--
+-- ARGV  1 epoch, 2 number, 3 proof of the newest message that the node has seen; number 0: none
+--       4 random number, for a new epoch   5 proof of that: 8 random bytes   6 subject for all nodes   7 length of the index
+-- -> {epoch, seq, 1 if the epoch is new, else 0, proof}
+--
+-- The nodes vouch for the data. A server that has been started since they did (its run id is another) may have read an old file: its
+-- data counts when one of them finds its newest message there. A node that has seen nothing cannot know, so it takes a new epoch then;
+-- positions of the old one are not resumed from as if nothing were missing.
+local head = read_head()
+local mine, seen = ARGV[1], tonumber(ARGV[2])
+local info = redis.pcall('INFO', 'server')      -- may be forbidden: then restarts are found by the nodes that stayed
+local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+
+local function holds()
+    if seen == 0 or not head or head.epoch ~= mine or head.seq < seen then return false end
+    local entry = redis.call('XRANGE', P .. 'index', ARGV[2], ARGV[2])[1]
+    if not entry then return false end
+    for i = 1, #entry[2], 2 do
+        if entry[2][i] == 'p' then return entry[2][i + 1] == ARGV[3] end
+    end
+end
+
+local function is_good()
+    if not head then return false end
+    if holds() then return true end
+    local run_before = redis.call('HGET', P .. 'head', 'run')
+    return head.epoch ~= mine and run_before == run      -- others have vouched for it
+end
+
+-- A number that is no message's: it is there to be proved, and all that come are above it.
+local function begin(epoch, seq)
+    local at = clock()
+    local fresh = { epoch = epoch, seq = seq, proof = ARGV[5] }
+    redis.call('HSET', P .. 'head', 'epoch', epoch, 'seq', text(seq), 'time', math.max(at, head and head.time or 0), 'proof', fresh.proof, 'run', run)
+    if not head then redis.call('HSET', P .. 'head', 'floor', text(seq)) end
+    redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[7], text(seq) .. '-0', 'c', '', 'p', fresh.proof, 't', at)
+    echo(ARGV[6], fresh, '')
+    return fresh
+end
+
+local is_new = false
+if not is_good() then
+    local at = redis.call('TIME')
+    -- No random number is good for two epochs.
+    local epoch = text((tonumber(ARGV[4]) + at[1] * 1000000 + at[2]) % (2 ^ 40 - 1) + 1)
+    head, is_new = begin(epoch, math.max(head and head.seq or 0, seen) + 1), true
+elseif head.seq < seen then
+    head = begin(head.epoch, seen + 1)      -- seen in an older epoch: no number comes again
+else
+    redis.call('HSET', P .. 'head', 'run', run)
+end
+return { head.epoch, text(head.seq), is_new and 1 or 0, head.proof }
