@@ -76,6 +76,8 @@ $(B)/obj/%.o: %.c Makefile
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 # the page of --dev is compiled in
 $(B)/obj/transports/page.o: transports/page/index.html
+# so are the scripts for Redis
+$(B)/obj/redis/redis_scripts.o: $(wildcard redis/lua/*.lua)
 $(B)/tests/%: tests/unit/%.c $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)

@@ -99,14 +99,20 @@ static inline void redis_end(struct redis_server *server)
     own_dir_remove(&server->dir);
 }
 
+/* What is ready, or comes within a moment. */
+static inline void loop_once(struct event_base *base)
+{
+    struct timeval soon = { 0, 20 * 1000 };
+    event_base_loopexit(base, &soon);
+    event_base_loop(base, EVLOOP_ONCE);
+}
+
 /* Runs the loop until `*what` is at least `least`. */
 static inline void loop_until(struct event_base *base, const unsigned *what, unsigned least)
 {
     int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS;
     while (*what < least) {
-        struct timeval soon = { 0, 50 * 1000 };
         assert_true(clock_mono_ms(clock_real()) < end);
-        event_base_loopexit(base, &soon);
-        event_base_loop(base, EVLOOP_ONCE);
+        loop_once(base);
     }
 }

@@ -1,0 +1,607 @@
+/* redis_bus.c — the states of the bus, echoes, and what the subscriber link brings.
+ *
+ * Two links: the engine's, for commands, and the listener. When both are up the node proves (EXACT.md 17), subscribes, fills, is live.
+ * Whatever does not fit (a number that went back, another epoch, no data) leads back to PROVING, which settles it: the same way is
+ * taken for a restart, a failover and FLUSHALL, and it is the only one that changes the epoch. */
+#include "redis/redis_bus_core.h"
+
+#include "hub/base/clock.h"
+#include "hub/base/err.h"
+#include "hub/base/log.h"
+#include "hub/position.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CONTROLS = 2 };
+
+#define BIT(state) (1u << (state))
+static const uint8_t may_follow[REDIS_BUS_STATES] = {
+    [REDIS_BUS_AWAY]        = BIT(REDIS_BUS_PROVING),
+    [REDIS_BUS_PROVING]     = BIT(REDIS_BUS_SUBSCRIBING) | BIT(REDIS_BUS_AWAY),
+    [REDIS_BUS_SUBSCRIBING] = BIT(REDIS_BUS_FILLING) | BIT(REDIS_BUS_PROVING) | BIT(REDIS_BUS_AWAY),
+    [REDIS_BUS_FILLING]     = BIT(REDIS_BUS_LIVE) | BIT(REDIS_BUS_PROVING) | BIT(REDIS_BUS_AWAY),
+    [REDIS_BUS_LIVE]        = BIT(REDIS_BUS_PROVING) | BIT(REDIS_BUS_AWAY),
+};
+
+static int64_t now_ms(void) { return clock_mono_ms(clock_real()); }
+
+static void move(struct redis_bus *bus, enum redis_bus_state to)
+{
+    assert(may_follow[bus->state] & BIT(to));
+    bus->state = to;
+}
+
+/* ---- away ---- */
+
+static void chain_back(struct redis_bus *bus, struct call **chain)
+{
+    for (struct call *call = *chain, *next; call; call = next) {
+        next = (struct call *)call->letter.next;
+        struct redis_sub *sub = redis_subs_find(&bus->subs, ((struct watch_call *)call)->channel);
+        call->letter.next = (struct letter *)sub->waiters;
+        sub->waiters = call;
+    }
+    *chain = NULL;
+}
+
+/* Whoever waits for an echo waits from the beginning. */
+static void leave_live(struct redis_bus *bus, const char *why)
+{
+    snprintf(bus->why, sizeof bus->why, "%s", why);
+    redis_fill_stop(bus);
+    bus->echo_token = 0;
+    chain_back(bus, &bus->watches_now);
+    chain_back(bus, &bus->watches_next);
+    redis_fetches_lost(bus);
+    if (!bus->told_live)
+        return;
+    bus->told_live = false;
+    log_warn("redis", "away: %s", bus->why);
+    bus->setup.ops->away(bus->setup.owner, bus->why);
+}
+
+static void go_away(struct redis_bus *bus, const char *why)
+{
+    if (bus->state != REDIS_BUS_AWAY)
+        move(bus, REDIS_BUS_AWAY);
+    leave_live(bus, why);
+}
+
+/* ---- proving ---- */
+
+/* A request of the bus's own. */
+struct errand {
+    struct redis_request request;
+    struct redis_bus    *bus;
+    bool                 is_beat;
+    uint64_t             token;
+    char                 proof[REDIS_PROOF_BYTES];      /* of a new epoch */
+};
+
+static int run_errand(struct redis_bus *bus, const struct errand *errand)
+{
+    struct errand *mine = malloc(sizeof *mine);
+    if (!mine)
+        return ERR_MEMORY;
+    *mine = *errand;
+    mine->bus = bus;
+    int err = redis_engine_run(bus->engine, &mine->request);
+    if (err)
+        free(mine);
+    return err;
+}
+
+static void proof_args(struct redis_request *request, struct redis_args *args)
+{
+    struct errand *errand = (struct errand *)request;
+    struct redis_bus *bus = errand->bus;
+    evutil_secure_rng_get_bytes(errand->proof, sizeof errand->proof);
+    redis_args_add(args, slice_of(bus->prefix));
+    redis_args_add_u64(args, bus->seen.epoch);
+    redis_args_add_u64(args, bus->seen.seq);
+    redis_args_add(args, slice(bus->seen.proof, sizeof bus->seen.proof));
+    redis_args_add_u64(args, epoch_new());
+    redis_args_add(args, slice(errand->proof, sizeof errand->proof));
+    redis_args_add(args, slice_of(bus->all));
+    redis_args_add_u64(args, bus->setup.index_length);
+}
+
+static void subscribe_all(struct redis_bus *bus);
+
+static void adopt(struct redis_bus *bus, const struct redis_sight *sight, bool is_new)
+{
+    if (bus->epoch != sight->epoch) {
+        bus->is_behind = bus->epoch != 0;
+        bus->head = sight->seq > bus->head ? sight->seq : bus->head;
+        bus->epoch = sight->epoch;
+        redis_fill_drop(bus);
+        if (bus->is_behind)
+            log_warn("redis", "%s", is_new ? "the data is not what this node knows: a new epoch" : "another node has begun a new epoch");
+    }
+    bus->seen = *sight;
+    move(bus, REDIS_BUS_SUBSCRIBING);
+    bus->heard_ms = now_ms();
+    subscribe_all(bus);
+}
+
+static void on_proof(struct redis_request *request, int err, const struct redisReply *reply)
+{
+    struct redis_bus *bus = ((struct errand *)request)->bus;
+    free(request);
+    if (bus->freed || bus->state != REDIS_BUS_PROVING)
+        return;
+    struct slice proof = err ? slice("", 0) : redis_reply_word(reply, 3);
+    if (err || proof.len != REDIS_PROOF_BYTES) {
+        go_away(bus, bus->refused[0] ? bus->refused : "Redis does not say what it holds");      /* the tick tries again */
+        return;
+    }
+    struct redis_sight sight = { redis_reply_number(reply, 0), redis_reply_number(reply, 1), { 0 } };
+    memcpy(sight.proof, proof.at, sizeof sight.proof);
+    adopt(bus, &sight, redis_reply_number(reply, 2));
+}
+
+static void prove(struct redis_bus *bus)
+{
+    move(bus, REDIS_BUS_PROVING);
+    if (run_errand(bus, &(struct errand){ .request = { .script = REDIS_PROOF, .args = proof_args, .answered = on_proof } }))
+        go_away(bus, "Redis could not be asked what it holds");
+}
+
+void redis_bus_prove(struct redis_bus *bus, const char *why)
+{
+    if (bus->state < REDIS_BUS_SUBSCRIBING)
+        return;
+    leave_live(bus, why);
+    prove(bus);
+}
+
+void redis_bus_saw(struct redis_bus *bus, const struct redis_sight *sight)
+{
+    if (sight->epoch == bus->seen.epoch && sight->seq > bus->seen.seq)
+        bus->seen = *sight;
+    else if (sight->epoch != bus->seen.epoch)
+        redis_bus_prove(bus, "another epoch has begun");
+}
+
+static void try_to_begin(struct redis_bus *bus)
+{
+    if (bus->state == REDIS_BUS_AWAY && redis_engine_ready(bus->engine) && bus->controls == CONTROLS)
+        prove(bus);
+}
+
+/* ---- subscribing ---- */
+
+static void on_sub_on(void *arg, struct redis_sub *sub)
+{
+    struct redis_bus *bus = arg;
+    while (sub->waiters) {
+        struct call *call = sub->waiters;
+        sub->waiters = (struct call *)call->letter.next;
+        call->letter.next = (struct letter *)bus->watches_next;
+        bus->watches_next = call;
+    }
+    if (bus->state == REDIS_BUS_LIVE)
+        redis_bus_want_echo(bus);
+}
+
+static void when_all_on(struct redis_bus *bus)
+{
+    if (bus->state != REDIS_BUS_SUBSCRIBING || !redis_subs_all_on(&bus->subs))
+        return;
+    move(bus, REDIS_BUS_FILLING);
+    redis_fill_begin(bus);
+}
+
+static void subscribe_all(struct redis_bus *bus)
+{
+    if (redis_subs_send(&bus->subs, on_sub_on, bus)) {
+        redis_link_again(bus->listener, "no room for its subscriptions");
+        return;
+    }
+    list_each(item, next, &bus->subs.lists[REDIS_SUB_ON])      /* those that wait and were never unsubscribed */
+        on_sub_on(bus, link_of(item, struct redis_sub, link));
+    when_all_on(bus);
+}
+
+static void on_soon(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct redis_bus *bus = arg;
+    if (bus->state >= REDIS_BUS_SUBSCRIBING && redis_subs_send(&bus->subs, on_sub_on, bus))
+        redis_link_again(bus->listener, "no room for its subscriptions");
+}
+
+void redis_bus_subscribe(struct redis_bus *bus, struct watch_call *call)
+{
+    struct redis_sub *sub = redis_subs_take(&bus->subs, call->channel);
+    if (!sub) {
+        redis_bus_answer(bus, &call->call, ERR_MEMORY);
+        return;
+    }
+    if (bus->state == REDIS_BUS_LIVE && sub->state == REDIS_SUB_ON && sub->last > 0) {
+        call->head = redis_bus_head(bus);
+        redis_bus_answer(bus, &call->call, 0);
+        return;
+    }
+    redis_subs_take(&bus->subs, call->channel);      /* the waiter's own */
+    call->call.letter.next = (struct letter *)sub->waiters;
+    sub->waiters = &call->call;
+    if (sub->state == REDIS_SUB_ON)
+        on_sub_on(bus, sub);
+    else
+        event_active(bus->soon, EV_TIMEOUT, 0);
+}
+
+void redis_bus_unsubscribe(struct redis_bus *bus, struct slice name)
+{
+    redis_subs_release(&bus->subs, redis_subs_find(&bus->subs, name), now_ms());
+}
+
+static void answer_watches(struct redis_bus *bus, struct call *chain, int err)
+{
+    for (struct call *call = chain, *next; call; call = next) {
+        next = (struct call *)call->letter.next;
+        struct watch_call *watch = (struct watch_call *)call;
+        struct redis_sub *sub = redis_subs_find(&bus->subs, watch->channel);
+        if (!err && sub->last < bus->head)
+            sub->last = bus->head;
+        redis_subs_release(&bus->subs, sub, now_ms());
+        if (err)
+            redis_subs_release(&bus->subs, sub, now_ms());
+        watch->head = redis_bus_head(bus);
+        redis_bus_answer(bus, call, err);
+    }
+}
+
+/* ---- echoes ---- */
+
+static void echo_args(struct redis_request *request, struct redis_args *args)
+{
+    struct errand *errand = (struct errand *)request;
+    struct redis_bus *bus = errand->bus;
+    redis_args_add(args, slice_of(bus->prefix));
+    redis_args_add(args, slice_of(bus->own));
+    redis_args_add_u64(args, errand->token);
+    if (errand->is_beat)
+        redis_args_add_u64(args, (uint64_t)bus->setup.meta_ms);
+    else
+        redis_args_add(args, SLICE(""));
+}
+
+static void tell_refused(struct redis_bus *bus, const char *why)
+{
+    if (!strcmp(bus->refused, why ? why : ""))
+        return;
+    snprintf(bus->refused, sizeof bus->refused, "%s", why ? why : "");
+    if (why)
+        log_warn("redis", "refuses: %s", why);
+    bus->setup.ops->refused(bus->setup.owner, why ? bus->refused : NULL);
+}
+
+static void on_echo_reply(struct redis_request *request, int err, const struct redisReply *reply)
+{
+    struct errand *errand = (struct errand *)request;
+    struct redis_bus *bus = errand->bus;
+    bool is_beat = errand->is_beat;
+    free(errand);
+    if (err || bus->freed)
+        return;
+    if (reply->elements < 2) {
+        redis_bus_prove(bus, "Redis has lost its data");
+    } else if (is_beat) {
+        struct slice refused = redis_reply_word(reply, 2);
+        tell_refused(bus, refused.len > 0 ? refused.at : NULL);
+        if (refused.len > 0 && redis_error_kind(refused) == ERR_REDIS_AWAY)
+            redis_engine_again(bus->engine, refused.at);
+    }
+}
+
+static uint64_t send_echo(struct redis_bus *bus, bool is_beat)
+{
+    struct errand errand = { .request = { .script = REDIS_ECHO, .args = echo_args, .answered = on_echo_reply }, .is_beat = is_beat,
+                             .token = ++bus->token };
+    return run_errand(bus, &errand) ? 0 : errand.token;
+}
+
+uint64_t redis_bus_echo(struct redis_bus *bus)
+{
+    uint64_t token = send_echo(bus, false);
+    if (token == 0 && redis_engine_ready(bus->engine))
+        redis_engine_again(bus->engine, "no room for an echo");
+    return token;
+}
+
+void redis_bus_want_echo(struct redis_bus *bus)
+{
+    if (bus->state != REDIS_BUS_LIVE || bus->echo_token > bus->echoed || (link_alone(&bus->fetches_next) && !bus->watches_next))
+        return;
+    list_move_all(&bus->fetches_now, &bus->fetches_next);
+    bus->watches_now = bus->watches_next;
+    bus->watches_next = NULL;
+    bus->echo_token = redis_bus_echo(bus);
+}
+
+/* Those who waited for one. */
+static void end_echo(struct redis_bus *bus)
+{
+    struct call *watches = bus->watches_now;
+    bus->watches_now = NULL;
+    answer_watches(bus, watches, 0);
+    for (struct link *first; (first = list_first(&bus->fetches_now)); ) {
+        link_remove(first);
+        redis_fetch_now(link_of(first, struct redis_fetch, request.link));
+    }
+    redis_bus_want_echo(bus);
+}
+
+static void on_echo(struct redis_bus *bus, const struct redis_sight *sight, uint64_t token)
+{
+    if (token > bus->echoed) {
+        bus->echoed = token;
+        bus->heard_ms = now_ms();
+    }
+    redis_bus_saw(bus, sight);
+    if (bus->state == REDIS_BUS_FILLING && bus->fill.token > 0 && token >= bus->fill.token) {
+        redis_fill_echoed(bus, sight->seq);
+        return;
+    }
+    if (bus->state != REDIS_BUS_LIVE)
+        return;
+    if (sight->seq < bus->head) {
+        redis_bus_prove(bus, "numbers went back");
+        return;
+    }
+    bus->head = sight->seq;
+    redis_fetches_echoed(bus);
+    if (bus->echo_token > 0 && bus->echo_token <= bus->echoed)
+        end_echo(bus);
+}
+
+/* ---- messages ---- */
+
+void redis_bus_deliver(struct redis_bus *bus, struct msg *m)
+{
+    struct redis_sub *sub = redis_subs_find(&bus->subs, msg_channel(m));
+    bus->head = m->seq;
+    if (sub)
+        sub->last = m->seq;
+    if ((sub && sub->refs > 0) || bus->subs.n_patterns > 0)
+        bus->setup.ops->message(bus->setup.owner, m);
+    else
+        msg_unref(m);
+}
+
+static bool was_missed(const struct redis_bus *bus, const struct msg *m)
+{
+    const struct redis_sub *sub = redis_subs_find(&bus->subs, msg_channel(m));
+    return sub && sub->last > 0 && m->prev > sub->last;
+}
+
+/* Of its channel something was missed. Above the head it can be fetched before anything else goes out; below it others have gone out
+ * with higher numbers, so its readers have to be told. The link brings everything in order: neither should ever happen. */
+static void on_missed(struct redis_bus *bus, struct msg *m)
+{
+    log_warn("redis", "message %llu was missed before %llu", (unsigned long long)m->prev, (unsigned long long)m->seq);
+    if (m->prev > bus->head) {
+        redis_fill_keep(bus, m);
+        redis_bus_prove(bus, "a message was missed");
+    } else {
+        bus->setup.ops->behind(bus->setup.owner, msg_channel(m));
+        redis_bus_deliver(bus, m);
+    }
+}
+
+static void on_message(struct redis_bus *bus, struct slice frame)
+{
+    struct redis_sight sight;
+    struct msg *m;
+    int err = redis_frame_message(frame, &sight, &m);
+    if (err) {
+        log_warn("redis", "%s", err_text(err));
+        if (err == ERR_MEMORY)
+            redis_link_again(bus->listener, "no memory for a message");      /* which fetches it */
+        return;
+    }
+    redis_bus_saw(bus, &sight);
+    bool is_copy = bus->state == REDIS_BUS_LIVE && m->seq == bus->head;
+    if (is_copy) {      /* by the channel and by the firehose */
+        msg_unref(m);
+    } else if (bus->state == REDIS_BUS_LIVE && m->seq < bus->head) {
+        msg_unref(m);
+        redis_bus_prove(bus, "numbers went back");
+    } else if (bus->state != REDIS_BUS_LIVE) {
+        redis_fill_keep(bus, m);
+    } else if (was_missed(bus, m)) {
+        on_missed(bus, m);
+    } else {
+        redis_bus_deliver(bus, m);
+    }
+}
+
+/* ---- the listener ---- */
+
+static void on_published(struct redis_bus *bus, struct slice subject, struct slice payload)
+{
+    struct redis_sight sight;
+    uint64_t token;
+    bool own = slice_is(subject, slice_of(bus->own));
+    if (!own && !slice_is(subject, slice_of(bus->all)))
+        on_message(bus, payload);
+    else if (redis_frame_echo(payload, &sight, &token))
+        on_echo(bus, &sight, own ? token : 0);
+}
+
+static void on_push(void *owner, const struct redisReply *reply)
+{
+    struct redis_bus *bus = owner;
+    struct slice kind = redis_reply_word(reply, 0), subject = redis_reply_word(reply, 1);
+    if (redis_reply_failed(reply)) {
+        redis_link_again(bus->listener, reply->str);
+    } else if (slice_is(kind, SLICE("message"))) {
+        on_published(bus, subject, redis_reply_word(reply, 2));
+    } else if (slice_is(kind, SLICE("pmessage"))) {
+        on_published(bus, redis_reply_word(reply, 2), redis_reply_word(reply, 3));
+    } else if (bus->controls < CONTROLS) {
+        bus->controls++;
+        try_to_begin(bus);
+    } else {
+        redis_subs_confirmed(&bus->subs, kind, subject, on_sub_on, bus);
+        when_all_on(bus);
+    }
+}
+
+static void on_listener_up(void *owner)
+{
+    struct redis_bus *bus = owner;
+    struct slice subscribe[] = { SLICE("SUBSCRIBE"), slice_of(bus->own), slice_of(bus->all) };
+    if (redis_link_send(bus->listener, subscribe, 3, NULL, NULL))
+        redis_link_again(bus->listener, "no memory to subscribe");
+}
+
+static void on_listener_down(void *owner, const char *why)
+{
+    struct redis_bus *bus = owner;
+    bus->controls = 0;
+    go_away(bus, why);
+    redis_fill_drop(bus);
+    redis_subs_lost(&bus->subs);
+}
+
+static const struct redis_link_ops listener_ops = { .up = on_listener_up, .down = on_listener_down, .failed = on_listener_down, .push = on_push };
+
+static void on_engine_ready(void *owner)                   { try_to_begin(owner); }
+static void on_engine_down(void *owner, const char *why)   { go_away(owner, why); }
+static void on_refused(void *owner, const char *why)       { tell_refused(owner, why); }
+static const struct redis_engine_ops engine_ops = { .ready = on_engine_ready, .down = on_engine_down, .refused = on_refused };
+
+/* ---- live ---- */
+
+void redis_bus_filled(struct redis_bus *bus, uint64_t head)
+{
+    bus->head = head > bus->head ? head : bus->head;
+    bus->is_behind = false;
+    move(bus, REDIS_BUS_LIVE);
+    bus->told_live = true;
+    bus->why[0] = '\0';
+    log_info("redis", "live");
+    bus->setup.ops->live(bus->setup.owner, redis_bus_head(bus));
+    redis_fetches_again(bus);
+    redis_bus_want_echo(bus);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct redis_bus *bus = arg;
+    try_to_begin(bus);
+    if (bus->state < REDIS_BUS_SUBSCRIBING)
+        return;
+    if (now_ms() - bus->heard_ms > REDIS_DEAF_MS) {
+        redis_link_again(bus->listener, "it is deaf: no word has come round");
+        return;
+    }
+    send_echo(bus, true);      /* if it cannot be sent, it is missed */
+    if (bus->state == REDIS_BUS_LIVE)
+        redis_subs_forget_idle(&bus->subs, now_ms());
+}
+
+static void end_held(struct redis_bus *bus, int err)
+{
+    struct link held;
+    link_init(&held);
+    list_move_all(&held, &bus->held);
+    for (struct link *first; (first = list_first(&held)); ) {
+        struct redis_fetch *fetch = link_of(first, struct redis_fetch, request.link);
+        link_remove(first);
+        fetch->done(fetch, err);
+    }
+}
+
+void redis_bus_give_up(struct redis_bus *bus, int err)
+{
+    struct redis_sub *sub, *next;
+    end_held(bus, err);
+    HASH_ITER (hh, bus->subs.table, sub, next) {
+        struct call *waiters = sub->waiters;
+        sub->waiters = NULL;
+        answer_watches(bus, waiters, err);
+    }
+}
+
+/* ---- the owner's ---- */
+
+static void name_subjects(struct redis_bus *bus, const struct redis_bus_setup *setup)
+{
+    uint64_t node = epoch_new();
+    snprintf(bus->prefix, sizeof bus->prefix, "%.*s:{0}:", REDIS_PREFIX_MAX, setup->prefix);
+    snprintf(bus->own, sizeof bus->own, "%secho:%llx", bus->prefix, (unsigned long long)node);
+    snprintf(bus->all, sizeof bus->all, "%sall", bus->prefix);
+}
+
+static bool open_parts(struct redis_bus *bus)
+{
+    struct redis_link_setup link = bus->setup.link;
+    struct timeval every = { REDIS_BEAT_MS / 1000, REDIS_BEAT_MS % 1000 * 1000 };
+    link.client_name = "carillon:commands";
+    bus->engine = redis_engine_new(&link, &engine_ops, bus);
+    link.client_name = "carillon:listener";
+    link.ops = &listener_ops;
+    link.owner = bus;
+    bus->listener = redis_link_new(&link);
+    bus->tick = event_new(link.base, -1, EV_PERSIST, on_tick, bus);
+    bus->soon = evtimer_new(link.base, on_soon, bus);
+    redis_subs_init(&bus->subs, bus->listener, bus->prefix);
+    return bus->engine && bus->listener && bus->tick && bus->soon && !evtimer_add(bus->tick, &every);
+}
+
+struct redis_bus *redis_bus_new(const struct redis_bus_setup *setup)
+{
+    struct redis_bus *bus = calloc(1, sizeof *bus);
+    if (!bus)
+        return NULL;
+    bus->setup = *setup;
+    link_init(&bus->fetches_now);
+    link_init(&bus->fetches_next);
+    link_init(&bus->replied);
+    link_init(&bus->held);
+    name_subjects(bus, setup);
+    if (open_parts(bus))
+        return bus;
+    redis_bus_free(bus);
+    return NULL;
+}
+
+void redis_bus_free(struct redis_bus *bus)
+{
+    if (!bus)
+        return;
+    bus->freed = true;
+    redis_engine_free(bus->engine);
+    redis_link_free(bus->listener);
+    redis_fetches_lost(bus);
+    end_held(bus, ERR_DRAINING);
+    redis_fill_drop(bus);
+    redis_subs_fini(&bus->subs);
+    buf_fini(&bus->body);
+    if (bus->tick)
+        event_free(bus->tick);
+    if (bus->soon)
+        event_free(bus->soon);
+    free(bus);
+}
+
+void redis_bus_open(struct redis_bus *bus)
+{
+    redis_engine_open(bus->engine);
+    redis_link_open(bus->listener);
+}
+
+enum redis_bus_state redis_bus_state(const struct redis_bus *bus) { return bus->state; }
+struct position redis_bus_head(const struct redis_bus *bus)       { return (struct position){ bus->epoch, bus->head }; }
+const char *redis_bus_why(const struct redis_bus *bus)            { return bus->state == REDIS_BUS_LIVE ? bus->refused : bus->why; }

@@ -1,0 +1,84 @@
+/* redis_bus.h — many hubs behave as one: what call.h asks of the core is answered by scripts in Redis, and what any node publishes
+ * comes to every node that wants it, in order of number.
+ *
+ *   AWAY ──both links up──> PROVING ──the data is the one we know, or a new epoch──> SUBSCRIBING ──all confirmed──> FILLING ──> LIVE
+ *     ^                        ^                                                                                        │
+ *     └──────── a link lost ───┴─────────── numbers went back, another epoch, the data is gone ─────────────────────────┘
+ *
+ * The owner (the hub's core) sees one stream of messages, whose numbers always grow. What was missed while a link was away is fetched
+ * and delivered before live() (EXACT.md 19), so readers notice nothing but a pause; what cannot be is told with behind(): the readers of
+ * that channel then fetch, each from its own position, and are told the gap there.
+ *
+ * Answers come in order with messages (call.h): when fetch, subscribe or head say "complete up to H", every message up to H that the
+ * subscriber link was to bring has been delivered before. That is what an echo is for: a word to oneself, sent by the script, that
+ * comes back behind them.
+ *
+ * Never deaf: each second a word goes the whole way round. Missed for REDIS_DEAF_MS, the subscriber link is given up and taken anew.
+ *
+ * Lifetime   redis_bus_new … redis_bus_free; what is under way then is answered to nobody. What setup points to outlives it. Callbacks
+ *            may ask it anything, but not free it.
+ * Threading  the thread of its loop (the hub's).
+ * Limits     redis_link.h for what is sent; REDIS_FILL_BYTES for what is collected before live(); calls that wait for Redis to come
+ *            back are the callers', one for each reader that catches up. A subscription costs about 120 bytes and its name. */
+#pragma once
+#include "hub/call.h"
+#include "hub/history.h"
+#include "redis/redis_link.h"
+
+enum {
+    REDIS_BEAT_MS = 1000,
+    REDIS_DEAF_MS = 3000,
+    REDIS_IDLE_MS = 5000,             /* after its last reader a channel stays subscribed so long */
+    REDIS_FILL_BYTES = 32 << 20,
+    REDIS_INDEX_LENGTH = 1 << 20,     /* a good default: 45 MB when channels have names of 12 letters */
+};
+
+enum redis_bus_state { REDIS_BUS_AWAY, REDIS_BUS_PROVING, REDIS_BUS_SUBSCRIBING, REDIS_BUS_FILLING, REDIS_BUS_LIVE, REDIS_BUS_STATES };
+
+struct redis_bus;
+
+struct redis_bus_ops {
+    /* From now on all works. `head`: everything up to here has been delivered, or told as behind. With another epoch than before,
+     * behind() has been told for all channels: positions of the old one are for nothing (EXACT.md 17). */
+    void (*live)(void *owner, struct position head);
+    void (*away)(void *owner, const char *why);                  /* was live; one sentence without its end */
+    void (*refused)(void *owner, const char *why);               /* publishes are refused, for this reason; NULL: no more */
+    void (*message)(void *owner, struct msg *m);                 /* of a channel or pattern that is subscribed to; takes the reference */
+    void (*behind)(void *owner, struct slice channel);           /* readers of it (empty: all) may miss something: they are to fetch */
+    void (*answer)(void *owner, struct call *call, int err);
+    struct history_limits (*limits)(void *owner, struct slice channel);      /* what a channel may keep; a size of 0: nothing */
+};
+
+struct redis_bus_setup {
+    struct redis_link_setup     link;            /* ops, owner and client_name are the bus's own */
+    const char                 *prefix;          /* of all keys, without its hash tag; at most REDIS_PREFIX_MAX bytes */
+    int64_t                     meta_ms;         /* how long a channel's newest number is known; more than any history.ttl */
+    int64_t                     idempotency_ttl_ms;
+    uint64_t                    index_length;    /* numbers that patterns can be resumed over, and data proved by */
+    const struct redis_bus_ops *ops;
+    void                       *owner;
+};
+enum { REDIS_PREFIX_MAX = 64 };
+
+struct redis_bus *redis_bus_new(const struct redis_bus_setup *setup);      /* NULL: no memory */
+void redis_bus_free(struct redis_bus *bus);                                /* NULL is fine */
+void redis_bus_open(struct redis_bus *bus);
+
+/* As CALL_PUBLISH says, and ERR_REDIS_AWAY, ERR_REDIS_REFUSED (nothing was published), ERR_OUTCOME_UNKNOWN. `subscribers` is for the
+ * caller to count, before: a replay is answered what the first was. Answered perhaps before its message comes, perhaps after. */
+void redis_bus_publish(struct redis_bus *bus, struct publish_call *call);
+/* As CALL_FETCH says. While Redis is away a patient one waits, and is answered when it is back; another: ERR_REDIS_AWAY. */
+void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call, bool patient);
+/* As CALL_WATCH says, of a channel or a pattern; answered when it is so, however long that takes. Counted: once more than
+ * unsubscribed, it is subscribed to. */
+void redis_bus_subscribe(struct redis_bus *bus, struct watch_call *call);
+void redis_bus_unsubscribe(struct redis_bus *bus, struct slice name);
+/* Gives up all that is kept of a channel. 0: done() will be called; ERR_REDIS_AWAY, ERR_BUSY, ERR_MEMORY. */
+typedef void redis_purged_fn(void *arg, int err, uint64_t messages);
+int  redis_bus_purge(struct redis_bus *bus, struct slice channel, redis_purged_fn *done, void *arg);
+/* Whoever waits for Redis to come back is answered with this error now (the hub ends). */
+void redis_bus_give_up(struct redis_bus *bus, int err);
+
+enum redis_bus_state redis_bus_state(const struct redis_bus *bus);
+struct position redis_bus_head(const struct redis_bus *bus);
+const char     *redis_bus_why(const struct redis_bus *bus);                /* why it is not live, or refuses; "": it is, and does not */

@@ -1,0 +1,108 @@
+/* redis_bus_core.h — the inside of struct redis_bus, for the modules that make it up: redis_bus.c (states, echoes, what comes in),
+ * redis_publish.c, redis_fetch.c, redis_fill.c (what was missed). Nobody else includes this. */
+#pragma once
+#include "redis/redis_bus.h"
+#include "redis/redis_engine.h"
+#include "redis/redis_frame.h"
+#include "redis/redis_subs.h"
+
+enum { REDIS_WHY = 200, REDIS_SUBJECT = REDIS_PREFIX_MAX + 48 };
+
+/* A question to history, of the owner's or of the fill's. Freed by what answers it. */
+struct redis_fetch {
+    struct redis_request request;
+    struct redis_bus    *bus;
+    struct fetch_call   *call;
+    void               (*done)(struct redis_fetch *fetch, int err);      /* frees it */
+    void                *arg;
+    bool                 patient;      /* is asked again when Redis is back */
+    uint64_t             token;        /* of its echo */
+};
+
+/* What was missed while it was not live (redis_fill.c). */
+struct redis_fill {
+    struct msg       **msgs;           /* live ones that came meanwhile, and fetched ones; in no order */
+    size_t             n, cap, bytes;
+    bool               overflow;       /* too much, or no memory: everybody is behind */
+    struct redis_sub **subs;           /* to be fetched */
+    size_t             n_subs, next;   /* those before are asked for */
+    unsigned           under_way;      /* questions */
+    uint64_t           generation;     /* of those that count */
+    struct buf         behind;         /* a byte of length and the name of each channel that has given something up */
+    uint64_t           token;          /* of the echo that ends it; 0: not sent yet */
+};
+
+struct redis_bus {
+    struct redis_bus_setup setup;
+    struct redis_engine   *engine;
+    struct redis_link     *listener;
+    enum redis_bus_state   state;
+    bool                   told_live;          /* live() was said, and away() not since */
+    bool                   freed;
+    char                   prefix[REDIS_PREFIX_MAX + 8];                      /* P */
+    char                   own[REDIS_SUBJECT], all[REDIS_SUBJECT];            /* subjects of this node and of all */
+    unsigned               controls;           /* of those two, confirmed */
+    struct redis_subs      subs;
+    struct event          *tick;               /* REDIS_BEAT_MS */
+    struct event          *soon;               /* at the end of this turn of the loop: what is subscribed to is sent */
+
+    struct redis_sight     seen;               /* newest message or beginning that is known, and its proof */
+    uint64_t               epoch, head;        /* what live() said, and what was delivered since */
+    bool                   is_behind;          /* a new epoch: everybody is, and nothing is filled */
+
+    uint64_t               token, echoed;      /* last one given; last one that came back */
+    int64_t                heard_ms;           /* when one did */
+    uint64_t               echo_token;         /* of the echo for those in `now` */
+    struct link            fetches_now, fetches_next;      /* FETCH_NOW: until the echo that is under way, or the next one, is back */
+    struct call           *watches_now, *watches_next;     /* confirmed ones, likewise; chained by letter.next */
+    struct link            replied;            /* fetches that have their reply, until their echo */
+    struct link            held;               /* patient fetches while it is not live */
+
+    struct redis_fill      fill;
+    struct buf             body;               /* scratch: of a message that is sent */
+    char                   why[REDIS_WHY], refused[REDIS_WHY];
+};
+
+/* redis_bus.c */
+void redis_bus_want_echo(struct redis_bus *bus);                   /* for what is in the lists of the next one */
+void redis_bus_prove(struct redis_bus *bus, const char *why);      /* what is there may not be what we know */
+void redis_bus_saw(struct redis_bus *bus, const struct redis_sight *sight);
+void redis_bus_deliver(struct redis_bus *bus, struct msg *m);      /* takes the reference */
+void redis_bus_filled(struct redis_bus *bus, uint64_t head);       /* everything is delivered, or told as behind, up to here: live */
+uint64_t redis_bus_echo(struct redis_bus *bus);                    /* sends one: its token; 0: it could not, and the link is lost for it */
+static inline void redis_bus_answer(struct redis_bus *bus, struct call *call, int err)
+{
+    if (!bus->freed)
+        bus->setup.ops->answer(bus->setup.owner, call, err);
+}
+
+/* redis_fetch.c */
+void redis_fetch_run(struct redis_fetch *fetch);                   /* now, or when it is live; ends with done() */
+int  redis_fetch_send(struct redis_fetch *fetch);
+void redis_fetch_now(struct redis_fetch *fetch);                   /* a FETCH_NOW whose echo is back */
+void redis_fetch_wait(struct redis_fetch *fetch, int err);         /* Redis is away: it waits, or ends with this error */
+void redis_fetches_echoed(struct redis_bus *bus);
+void redis_fetches_again(struct redis_bus *bus);                   /* live again */
+void redis_fetches_lost(struct redis_bus *bus);                    /* those that wait for an echo that will not come */
+
+/* redis_fill.c */
+void redis_fill_begin(struct redis_bus *bus);                      /* what came after bus->head */
+void redis_fill_keep(struct redis_bus *bus, struct msg *m);        /* a live one, while it is not live; takes the reference */
+void redis_fill_echoed(struct redis_bus *bus, uint64_t seq);
+void redis_fill_stop(struct redis_bus *bus);                       /* no more questions; what has come stays */
+void redis_fill_drop(struct redis_bus *bus);                       /* and that goes: the listener is lost, or another epoch has begun */
+
+static inline uint64_t redis_reply_number(const struct redisReply *reply, size_t i)      /* 0: there is none */
+{
+    uint64_t n = 0;
+    if (reply->type != REDIS_REPLY_ARRAY || i >= reply->elements)
+        return 0;
+    if (reply->element[i]->type == REDIS_REPLY_INTEGER)
+        return (uint64_t)reply->element[i]->integer;
+    slice_u64(redis_reply_text(reply->element[i]), &n);
+    return n;
+}
+static inline struct slice redis_reply_word(const struct redisReply *reply, size_t i)
+{
+    return reply->type == REDIS_REPLY_ARRAY && i < reply->elements ? redis_reply_text(reply->element[i]) : slice("", 0);
+}

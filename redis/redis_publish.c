@@ -1,0 +1,170 @@
+/* redis_publish.c — a publish and a purge: arguments of the script, and what its answer means. */
+#include "hub/base/err.h"
+#include "hub/store/store_block.h"
+#include "redis/redis_bus_core.h"
+
+#include <event2/util.h>
+#include <stdlib.h>
+
+enum { BEFORE_BODY = 24 };      /* seq, prev, time of store_block.h: the script gives those */
+
+struct publish {
+    struct redis_request request;
+    struct redis_bus    *bus;
+    struct publish_call *call;
+    char                 proof[REDIS_PROOF_BYTES];
+};
+
+static void add_condition(struct redis_args *args, const struct publish_call *call)
+{
+    if (call->if_position == IF_NEWEST)
+        redis_args_addf(args, "%llu %llu", (unsigned long long)call->position.epoch, (unsigned long long)call->position.seq);
+    else
+        redis_args_add(args, call->if_position == IF_NONE ? SLICE("none") : SLICE(""));
+}
+
+static void add_key(struct redis_args *args, const struct publish_call *call, int64_t ttl_ms)
+{
+    const struct idempotency_key *key = &call->key;
+    if (idempotency_wanted(key)) {
+        redis_args_addf(args, "%016llx%016llx", (unsigned long long)key->id[0], (unsigned long long)key->id[1]);
+        redis_args_addf(args, "%016llx%016llx", (unsigned long long)key->content[0], (unsigned long long)key->content[1]);
+    } else {
+        redis_args_add(args, SLICE(""));
+        redis_args_add(args, SLICE(""));
+    }
+    redis_args_add_u64(args, (uint64_t)ttl_ms);
+    redis_args_add_u64(args, call->subscribers);
+}
+
+static void publish_args(struct redis_request *request, struct redis_args *args)
+{
+    struct publish *publish = (struct publish *)request;
+    const struct redis_bus_setup *setup = &publish->bus->setup;
+    const struct msg *m = publish->call->msg;
+    struct history_limits limits = setup->ops->limits(setup->owner, msg_channel(m));
+    bool on = limits.size > 0 && limits.bytes > 0 && limits.ttl_ms > 0;
+    struct buf *body = &publish->bus->body;
+    buf_reset(body);
+    store_block_add(body, m);
+    evutil_secure_rng_get_bytes(publish->proof, sizeof publish->proof);
+    redis_args_add(args, slice_of(publish->bus->prefix));
+    redis_args_add(args, msg_channel(m));
+    redis_args_add(args, body->failed ? slice("", 0) : slice(body->at + BEFORE_BODY, body->len - BEFORE_BODY));
+    redis_args_add(args, slice(publish->proof, sizeof publish->proof));
+    redis_args_add_u64(args, on ? limits.size : 0);
+    redis_args_add_u64(args, on ? (uint64_t)limits.ttl_ms : 0);
+    redis_args_add_u64(args, on ? limits.bytes : 0);
+    redis_args_add_u64(args, (uint64_t)setup->meta_ms);
+    redis_args_add_u64(args, setup->index_length);
+    add_condition(args, publish->call);
+    add_key(args, publish->call, setup->idempotency_ttl_ms);
+}
+
+static void set_position(struct msg *m, const struct redisReply *reply)
+{
+    m->epoch = redis_reply_number(reply, 1);
+    m->seq = redis_reply_number(reply, 2);
+    m->time_ms = (int64_t)redis_reply_number(reply, 3);
+}
+
+/* 0 or ERR_…, by the first word of the script's answer. */
+static int published(struct publish *publish, const struct redisReply *reply)
+{
+    struct slice word = redis_reply_word(reply, 0);
+    struct publish_call *call = publish->call;
+    if (slice_is(word, SLICE("ok"))) {
+        set_position(call->msg, reply);
+        struct redis_sight sight = { call->msg->epoch, call->msg->seq, { 0 } };
+        memcpy(sight.proof, publish->proof, sizeof sight.proof);
+        redis_bus_saw(publish->bus, &sight);
+        return 0;
+    }
+    if (slice_is(word, SLICE("replay"))) {
+        set_position(call->msg, reply);
+        call->subscribers = (uint32_t)redis_reply_number(reply, 4);
+        call->replayed = true;
+        return 0;
+    }
+    if (slice_is(word, SLICE("reused")))
+        return ERR_KEY_REUSED;
+    if (slice_is(word, SLICE("changed"))) {
+        call->position = (struct position){ redis_reply_number(reply, 1), redis_reply_number(reply, 2) };
+        return ERR_POSITION_CHANGED;
+    }
+    redis_bus_prove(publish->bus, "Redis has lost its data");
+    return ERR_REDIS_AWAY;
+}
+
+static void publish_answered(struct redis_request *request, int err, const struct redisReply *reply)
+{
+    struct publish *publish = (struct publish *)request;
+    struct redis_bus *bus = publish->bus;
+    struct call *call = &publish->call->call;
+    if (!err && !bus->freed)
+        err = published(publish, reply);
+    free(publish);
+    redis_bus_answer(bus, call, err);
+}
+
+void redis_bus_publish(struct redis_bus *bus, struct publish_call *call)
+{
+    struct publish *publish = bus->state >= REDIS_BUS_SUBSCRIBING ? calloc(1, sizeof *publish) : NULL;
+    int err = bus->state >= REDIS_BUS_SUBSCRIBING ? ERR_MEMORY : ERR_REDIS_AWAY;
+    if (publish) {
+        publish->request = (struct redis_request){ .script = REDIS_PUBLISH, .args = publish_args, .answered = publish_answered };
+        publish->bus = bus;
+        publish->call = call;
+        err = redis_engine_run(bus->engine, &publish->request);
+    }
+    if (!err)
+        return;
+    free(publish);
+    redis_bus_answer(bus, &call->call, err);
+}
+
+/* ---- purge ---- */
+
+struct purge {
+    struct redis_request request;
+    struct redis_bus    *bus;
+    redis_purged_fn     *done;
+    void                *arg;
+    uint8_t              len;
+    char                 channel[];
+};
+
+static void purge_args(struct redis_request *request, struct redis_args *args)
+{
+    struct purge *purge = (struct purge *)request;
+    redis_args_add(args, slice_of(purge->bus->prefix));
+    redis_args_add(args, slice(purge->channel, purge->len));
+}
+
+static void purge_answered(struct redis_request *request, int err, const struct redisReply *reply)
+{
+    struct purge *purge = (struct purge *)request;
+    bool none = !err && reply->elements < 3;
+    if (none && !purge->bus->freed)
+        redis_bus_prove(purge->bus, "Redis has lost its data");
+    if (!purge->bus->freed)
+        purge->done(purge->arg, none ? ERR_REDIS_AWAY : err, err || none ? 0 : redis_reply_number(reply, 2));
+    free(purge);
+}
+
+int redis_bus_purge(struct redis_bus *bus, struct slice channel, redis_purged_fn *done, void *arg)
+{
+    struct purge *purge = bus->state >= REDIS_BUS_SUBSCRIBING ? calloc(1, sizeof *purge + channel.len) : NULL;
+    if (!purge)
+        return bus->state >= REDIS_BUS_SUBSCRIBING ? ERR_MEMORY : ERR_REDIS_AWAY;
+    purge->request = (struct redis_request){ .script = REDIS_PURGE, .args = purge_args, .answered = purge_answered };
+    purge->bus = bus;
+    purge->done = done;
+    purge->arg = arg;
+    purge->len = (uint8_t)channel.len;
+    memcpy(purge->channel, channel.at, channel.len);
+    int err = redis_engine_run(bus->engine, &purge->request);
+    if (err)
+        free(purge);
+    return err;
+}

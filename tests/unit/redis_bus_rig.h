@@ -1,0 +1,203 @@
+/* redis_bus_rig.h — nodes: buses on a real redis-server, and what each has been told. Threading: the test's thread. */
+#pragma once
+#include "hub/base/err.h"
+#include "hub/base/hash.h"
+#include "redis/redis_bus.h"
+#include "tests/unit/redis_rig.h"
+
+enum { NODES = 3, CAME = 4096, UNANSWERED = 100000 };
+
+struct node {
+    struct redis_bus *bus;
+    struct msg       *came[CAME];
+    unsigned          n_came, lives, aways, behinds, behind_all, answers, refusals, accepts;
+    struct position   live_head;
+    char              why[200], behind[200];
+};
+
+struct world {
+    struct redis_server   server;
+    struct event_base    *base;
+    struct redis_url      url;
+    struct node           nodes[NODES];
+    struct history_limits limits;
+    int64_t               meta_ms;
+    uint64_t              index_length;
+    char                  url_text[300];
+};
+
+static struct world *the_world;      /* for the limits, which are all nodes' */
+
+static inline void node_live(void *owner, struct position head)
+{
+    struct node *node = owner;
+    node->lives++;
+    node->live_head = head;
+}
+static inline void node_away(void *owner, const char *why)
+{
+    struct node *node = owner;
+    node->aways++;
+    snprintf(node->why, sizeof node->why, "%s", why);
+}
+static inline void node_refused(void *owner, const char *why)
+{
+    struct node *node = owner;
+    node->refusals += why != NULL;
+    node->accepts += why == NULL;
+}
+static inline void node_message(void *owner, struct msg *m)
+{
+    struct node *node = owner;
+    assert_true(node->n_came < CAME);
+    if (node->n_came > 0)
+        assert_true(m->seq > node->came[node->n_came - 1]->seq);      /* always, over epochs too */
+    node->came[node->n_came++] = m;
+}
+static inline void node_behind(void *owner, struct slice channel)
+{
+    struct node *node = owner;
+    node->behinds++;
+    node->behind_all += channel.len == 0;
+    snprintf(node->behind, sizeof node->behind, "%.*s", (int)channel.len, channel.at);
+}
+static inline void node_answer(void *owner, struct call *call, int err)
+{
+    call->err = err;
+    ((struct node *)owner)->answers++;
+}
+/* Channels below `off.` have no history. */
+static inline struct history_limits node_limits(void *owner, struct slice channel)
+{
+    (void)owner;
+    return slice_begins(channel, SLICE("off.")) ? (struct history_limits){ 0 } : the_world->limits;
+}
+static const struct redis_bus_ops node_ops = {
+    .live = node_live, .away = node_away, .refused = node_refused, .message = node_message, .behind = node_behind, .answer = node_answer,
+    .limits = node_limits,
+};
+
+static inline void node_open(struct world *world, struct node *node)
+{
+    node->bus = redis_bus_new(&(struct redis_bus_setup){
+        .link = { .base = world->base, .url = &world->url, .connect_ms = 1000, .command_ms = 1000 }, .prefix = "t", .meta_ms = world->meta_ms,
+        .idempotency_ttl_ms = 60000, .index_length = world->index_length, .ops = &node_ops, .owner = node });
+    assert_non_null(node->bus);
+    redis_bus_open(node->bus);
+}
+
+static inline void node_close(struct node *node)
+{
+    redis_bus_free(node->bus);
+    for (unsigned i = 0; i < node->n_came; i++)
+        msg_unref(node->came[i]);
+    *node = (struct node){ .bus = NULL };
+}
+
+/* All nodes that are open. */
+static inline void wait_live(struct world *world)
+{
+    for (unsigned i = 0; i < NODES; i++)
+        for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; world->nodes[i].bus && redis_bus_state(world->nodes[i].bus) != REDIS_BUS_LIVE; ) {
+            if (clock_mono_ms(clock_real()) > end)
+                fail_msg("node %u is not live: state %d, %s", i, redis_bus_state(world->nodes[i].bus), redis_bus_why(world->nodes[i].bus));
+            loop_once(world->base);
+        }
+}
+
+static inline struct publish_call publish_call(const char *channel, const char *data)
+{
+    return (struct publish_call){ .call.err = UNANSWERED,
+        .msg = msg_new(&(struct msg_parts){ .channel = slice_of(channel), .kind = MSG_TEXT, .data = slice_of(data) }) };
+}
+
+static inline void publish_await(struct world *world, struct node *node, struct publish_call *call)
+{
+    unsigned answers = node->answers;
+    redis_bus_publish(node->bus, call);
+    loop_until(world->base, &node->answers, answers + 1);
+}
+
+/* The number it got; 0: refused. */
+static inline uint64_t publish(struct world *world, struct node *node, const char *channel, const char *data)
+{
+    struct publish_call call = publish_call(channel, data);
+    publish_await(world, node, &call);
+    uint64_t seq = call.call.err ? 0 : call.msg->seq;
+    msg_unref(call.msg);
+    return seq;
+}
+
+static inline void watch(struct world *world, struct node *node, const char *channel)
+{
+    struct watch_call call = { .call.err = UNANSWERED, .channel = slice_of(channel), .hash = hash_bytes(slice_of(channel)) };
+    unsigned answers = node->answers;
+    redis_bus_subscribe(node->bus, &call);
+    loop_until(world->base, &node->answers, answers + 1);
+    assert_int_equal(call.call.err, 0);
+}
+
+/* `names` ends with NULL. To be given back with fetch_answer_fini. */
+static inline void fetch(struct world *world, struct node *node, struct fetch_call *call, struct fetch_channel *channels, const char *const *names)
+{
+    unsigned answers = node->answers;
+    call->channels = channels;
+    call->call.err = UNANSWERED;
+    call->n_channels = 0;
+    if (!call->max_bytes)
+        call->max_bytes = SIZE_MAX;
+    for (; names[call->n_channels]; call->n_channels++)
+        channels[call->n_channels] = (struct fetch_channel){ .name = slice_of(names[call->n_channels]) };
+    redis_bus_fetch(node->bus, call, true);
+    if (node->answers == answers)
+        loop_until(world->base, &node->answers, answers + 1);
+    assert_int_equal(call->call.err, 0);
+}
+
+#define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+static inline int bus_set_up(void **state)
+{
+    struct world *world = the_world = calloc(1, sizeof *world);
+    signal(SIGPIPE, SIG_IGN);      /* as the hub does */
+    world->base = event_base_new();
+    redis_begin(&world->server, false, "");
+    snprintf(world->url_text, sizeof world->url_text, "unix:%s", world->server.socket);
+    assert_null(redis_url_read(slice_of(world->url_text), &world->url));
+    world->limits = (struct history_limits){ .size = 100, .bytes = 1 << 20, .ttl_ms = 60000 };
+    world->meta_ms = 600 * 1000;
+    world->index_length = 100000;
+    *state = world;
+    return 0;
+}
+
+static inline int bus_tear_down(void **state)
+{
+    struct world *world = *state;
+    for (unsigned i = 0; i < NODES; i++)
+        node_close(&world->nodes[i]);
+    redis_url_fini(&world->url);
+    redis_end(&world->server);
+    event_base_loop(world->base, EVLOOP_NONBLOCK);
+    event_base_free(world->base);
+    free(world);
+    return 0;
+}
+
+/* The first `n` nodes, live. */
+static inline void open_nodes(struct world *world, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        node_open(world, &world->nodes[i]);
+    wait_live(world);
+}
+
+/* What redis-cli says to these words, which a shell reads. */
+static inline void redis_say(const struct redis_server *server, const char *words)
+{
+    char command[400];
+    snprintf(command, sizeof command, "redis-cli -s %s %s >/dev/null", server->socket, words);
+    assert_int_equal(system(command), 0);
+}
+
+#define ON_BUS(test) cmocka_unit_test_setup_teardown(test, bus_set_up, bus_tear_down)

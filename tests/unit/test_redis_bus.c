@@ -1,0 +1,521 @@
+/* Buses on a real redis-server, as nodes: what one publishes all are given, through whatever happens to Redis. */
+#define _GNU_SOURCE     /* own_dir.h */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/redis_bus_rig.h"
+
+static void assert_came(struct world *world, struct node *node, const uint64_t *seqs, unsigned n)
+{
+    loop_until(world->base, &node->n_came, n);
+    assert_int_equal(node->n_came, n);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(node->came[i]->seq, seqs[i]);
+}
+
+static void what_a_node_publishes_comes_to_every_node_that_wants_it_also_to_itself(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    open_nodes(world, 2);
+    watch(world, a, "news");
+    watch(world, b, "news");
+    watch(world, b, "sport");
+    uint64_t first = publish(world, a, "news", "hello"), second = publish(world, b, "sport", "goal"), third = publish(world, b, "news", "again");
+    assert_int_equal(second, first + 1);
+    assert_came(world, a, (uint64_t[]){ first, third }, 2);
+    assert_came(world, b, (uint64_t[]){ first, second, third }, 3);
+    const struct msg *m = b->came[2];
+    assert_true(slice_is(msg_channel(m), SLICE("news")));
+    assert_true(slice_is(msg_data(m), SLICE("again")));
+    assert_int_equal(m->prev, first);
+    assert_int_equal(m->epoch, a->live_head.epoch);
+    assert_int_equal(a->live_head.epoch, b->live_head.epoch);
+    assert_int_equal(b->came[0]->prev, 0);      /* the first of its channel */
+}
+
+static void over_a_pattern_and_a_channel_a_message_comes_once(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    watch(world, a, "orders.eu");
+    watch(world, a, "orders.*");
+    watch(world, a, "**");
+    uint64_t one = publish(world, a, "orders.eu", "x"), two = publish(world, a, "orders.us", "x"), three = publish(world, a, "other", "x");
+    assert_came(world, a, (uint64_t[]){ one, two, three }, 3);
+    redis_bus_unsubscribe(a->bus, SLICE("orders.*"));
+    redis_bus_unsubscribe(a->bus, SLICE("**"));
+    publish(world, a, "other", "nobody wants it");
+    uint64_t four = publish(world, a, "orders.eu", "x");
+    assert_came(world, a, (uint64_t[]){ one, two, three, four }, 4);
+}
+
+static void a_channel_is_subscribed_to_as_long_as_somebody_wants_it_and_a_while_longer(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    watch(world, a, "news");
+    watch(world, a, "news");
+    redis_bus_unsubscribe(a->bus, SLICE("news"));
+    uint64_t one = publish(world, a, "news", "x");
+    assert_came(world, a, &one, 1);
+    redis_bus_unsubscribe(a->bus, SLICE("news"));
+    char ask[200];
+    snprintf(ask, sizeof ask, "test $(redis-cli -s %s pubsub numsub 't:{0}:m:news' | tail -1) = 0", world->server.socket);
+    assert_int_not_equal(system(ask), 0);
+    for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; system(ask); ) {
+        assert_true(clock_mono_ms(clock_real()) < end);
+        loop_once(world->base);
+    }
+    watch(world, a, "news");
+    uint64_t two = publish(world, a, "news", "x");
+    assert_came(world, a, (uint64_t[]){ one, two }, 2);
+}
+
+/* ---- publishing ---- */
+
+static void a_publish_with_a_key_is_answered_as_the_first_was(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    open_nodes(world, 2);
+    struct publish_call first = publish_call("c", "x"), again = publish_call("c", "x"), other = publish_call("c", "y");
+    first.key = again.key = other.key = (struct idempotency_key){ { 1, 2 }, { 3, 4 } };
+    other.key.content[0] = 5;
+    first.subscribers = 7;
+    publish_await(world, a, &first);
+    publish_await(world, b, &again);
+    publish_await(world, b, &other);
+    assert_int_equal(first.call.err, 0);
+    assert_false(first.replayed);
+    assert_int_equal(again.call.err, 0);
+    assert_true(again.replayed);
+    assert_int_equal(again.msg->seq, first.msg->seq);
+    assert_int_equal(again.msg->epoch, first.msg->epoch);
+    assert_int_equal(again.msg->time_ms, first.msg->time_ms);
+    assert_int_equal(again.subscribers, 7);
+    assert_int_equal(other.call.err, ERR_KEY_REUSED);
+    msg_unref(first.msg);
+    msg_unref(again.msg);
+    msg_unref(other.msg);
+}
+
+static void a_condition_is_met_by_the_newest_message_only(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    struct publish_call call = publish_call("c", "x");
+    call.if_position = IF_NONE;
+    publish_await(world, a, &call);
+    assert_int_equal(call.call.err, 0);
+    uint64_t first = call.msg->seq;
+    struct position newest = { call.msg->epoch, first };
+    publish_await(world, a, &call);
+    assert_int_equal(call.call.err, ERR_POSITION_CHANGED);
+    assert_int_equal(call.position.seq, first);
+    assert_int_equal(call.position.epoch, newest.epoch);
+    call.if_position = IF_NEWEST;
+    call.position = newest;
+    publish_await(world, a, &call);
+    assert_int_equal(call.call.err, 0);
+    call.position = newest;
+    publish_await(world, a, &call);
+    assert_int_equal(call.call.err, ERR_POSITION_CHANGED);
+    assert_int_equal(call.position.seq, first + 1);
+    call.position = (struct position){ 0, 0 };
+    msg_unref(call.msg);
+    call = publish_call("never", "x");
+    call.if_position = IF_NEWEST;
+    call.position = newest;
+    publish_await(world, a, &call);
+    assert_int_equal(call.call.err, ERR_POSITION_CHANGED);
+    assert_int_equal(call.position.seq, 0);
+    msg_unref(call.msg);
+}
+
+static void scripts_that_were_flushed_are_loaded_again_and_nothing_changes_its_place(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    struct publish_call calls[60];
+    open_nodes(world, 1);
+    watch(world, a, "c");
+    uint64_t before = publish(world, a, "c", "x");
+    for (unsigned i = 0; i < 60; i++)
+        calls[i] = publish_call("c", "x");
+    redis_say(&world->server, "script flush");
+    unsigned answers = a->answers;
+    for (unsigned i = 0; i < 30; i++)
+        redis_bus_publish(a->bus, &calls[i]);
+    loop_once(world->base);      /* some are refused by now */
+    for (unsigned i = 30; i < 60; i++)
+        redis_bus_publish(a->bus, &calls[i]);
+    loop_until(world->base, &a->answers, answers + 60);
+    for (unsigned i = 0; i < 60; i++) {
+        assert_int_equal(calls[i].call.err, 0);
+        assert_int_equal(calls[i].msg->seq, before + 1 + i);
+        msg_unref(calls[i].msg);
+    }
+    loop_until(world->base, &a->n_came, 61);
+    assert_int_equal(a->aways, 0);
+}
+
+/* ---- faults ---- */
+
+static void data_that_came_through_a_restart_goes_on_as_if_nothing_had_been(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    redis_stop(&world->server);
+    redis_run(&world->server, "--appendonly yes --appendfsync always");
+    open_nodes(world, 2);
+    watch(world, a, "c");
+    watch(world, b, "c");
+    uint64_t one = publish(world, a, "c", "x");
+    assert_came(world, b, &one, 1);
+    uint64_t epoch = a->live_head.epoch;
+    redis_stop(&world->server);
+    loop_until(world->base, &a->aways, 1);
+    loop_until(world->base, &b->aways, 1);
+    struct publish_call refused = publish_call("c", "y");
+    redis_bus_publish(a->bus, &refused);
+    assert_int_equal(refused.call.err, ERR_REDIS_AWAY);
+    msg_unref(refused.msg);
+    redis_run(&world->server, "--appendonly yes --appendfsync always");
+    wait_live(world);
+    assert_int_equal(a->live_head.epoch, epoch);
+    assert_int_equal(b->live_head.epoch, epoch);
+    uint64_t two = publish(world, b, "c", "x");
+    assert_int_equal(two, one + 1);
+    assert_came(world, a, (uint64_t[]){ one, two }, 2);
+    assert_int_equal(a->behinds, 0);
+}
+
+static void lost_data_is_a_new_epoch_on_which_all_nodes_agree(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    open_nodes(world, 2);
+    watch(world, a, "c");
+    watch(world, b, "c");
+    uint64_t one = publish(world, a, "c", "x"), epoch = a->live_head.epoch;
+    assert_came(world, b, &one, 1);
+    redis_stop(&world->server);
+    redis_run(&world->server, "");
+    loop_until(world->base, &a->lives, 2);
+    loop_until(world->base, &b->lives, 2);
+    wait_live(world);
+    assert_int_not_equal(a->live_head.epoch, epoch);
+    assert_int_equal(a->behind_all, 1);
+    assert_int_equal(b->behind_all, 1);
+    uint64_t two = publish(world, b, "c", "x");
+    assert_true(two > one);
+    loop_until(world->base, &a->n_came, 2);
+    loop_until(world->base, &b->n_came, 2);
+    assert_int_equal(a->came[1]->epoch, b->came[1]->epoch);
+    assert_int_equal(redis_bus_head(a->bus).epoch, a->came[1]->epoch);
+}
+
+static void flushall_is_seen_though_no_link_was_lost(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    open_nodes(world, 2);
+    watch(world, b, "c");
+    uint64_t one = publish(world, a, "c", "x"), epoch = a->live_head.epoch;
+    assert_came(world, b, &one, 1);
+    redis_say(&world->server, "flushall");
+    struct publish_call call = publish_call("c", "x");
+    publish_await(world, a, &call);
+    assert_int_equal(call.call.err, ERR_REDIS_AWAY);      /* was not published */
+    msg_unref(call.msg);
+    loop_until(world->base, &a->lives, 2);
+    loop_until(world->base, &b->lives, 2);
+    wait_live(world);
+    assert_int_not_equal(a->live_head.epoch, epoch);
+    assert_int_equal(a->live_head.epoch, b->live_head.epoch);
+    assert_int_equal(b->behind_all, 1);
+    assert_true(publish(world, a, "c", "x") > one);
+    loop_until(world->base, &b->n_came, 2);
+}
+
+/* A copy of yesterday in which numbers were given that are given again: a node that knows better sees it, one that knows nothing doubts. */
+static void an_old_file_is_not_taken_for_the_data(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *c = &world->nodes[2];
+    char copy[300];
+    open_nodes(world, 1);
+    publish(world, a, "c", "kept in the file");
+    redis_say(&world->server, "save");
+    publish(world, a, "c", "not in it");
+    uint64_t epoch = a->live_head.epoch;
+    node_close(a);
+    redis_stop(&world->server);
+    redis_run(&world->server, "");      /* from dump.rdb */
+    node_open(world, c);
+    wait_live(world);
+    assert_int_not_equal(c->live_head.epoch, epoch);
+    struct fetch_channel channel;
+    struct fetch_call call = { .from = FETCH_AFTER, .after = { epoch, 3 } };
+    fetch(world, c, &call, &channel, NAMES("c"));
+    assert_int_equal(call.gap, GAP_EPOCH);
+    assert_int_equal(call.n_msgs, 1);
+    fetch_answer_fini(&call);
+    (void)copy;
+}
+
+static void a_subscriber_that_is_killed_misses_nothing(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    open_nodes(world, 2);
+    watch(world, b, "c");
+    watch(world, b, "p.*");
+    uint64_t seqs[6];
+    seqs[0] = publish(world, a, "c", "x");
+    assert_came(world, b, seqs, 1);
+    redis_say(&world->server, "client kill type pubsub");
+    for (unsigned i = 1; i < 5; i++)
+        seqs[i] = publish(world, a, i % 2 ? "c" : "p.q", "x");      /* b listens again some time in between */
+    loop_until(world->base, &b->lives, 2);
+    seqs[5] = publish(world, a, "c", "x");
+    assert_came(world, b, seqs, 6);
+    assert_int_equal(b->behinds, 0);
+    assert_string_equal(b->why, "it closed the connection");
+}
+
+static void a_subscriber_that_reads_too_slowly_for_redis_misses_nothing(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    char text[40001];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    open_nodes(world, 1);
+    watch(world, a, "c");
+    redis_say(&world->server, "config set client-output-buffer-limit 'pubsub 200kb 0 0'");
+    struct publish_call calls[60];
+    for (unsigned i = 0; i < 60; i++)
+        redis_bus_publish(a->bus, (calls[i] = publish_call("c", text), &calls[i]));
+    loop_until(world->base, &a->n_came, 60);
+    for (unsigned i = 0; i < 60; i++) {
+        if (calls[i].call.err == 0)
+            assert_int_equal(a->came[i]->seq, calls[0].msg->seq + i);
+        msg_unref(calls[i].msg);
+    }
+    assert_int_equal(a->behinds, 0);
+}
+
+static void what_history_has_given_up_meanwhile_is_told(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    world->limits.size = 2;
+    open_nodes(world, 2);
+    watch(world, b, "c");
+    watch(world, b, "quiet");
+    watch(world, b, "off.c");
+    publish(world, a, "c", "x");
+    loop_until(world->base, &b->n_came, 1);
+    kill(world->server.pid, SIGSTOP);      /* so that b does not come back between two of these */
+    struct publish_call calls[5];
+    unsigned answers = a->answers;
+    redis_say(&world->server, "-t 1 ping 2>/dev/null || true");
+    kill(world->server.pid, SIGCONT);
+    redis_say(&world->server, "client kill type pubsub");
+    for (unsigned i = 0; i < 5; i++)
+        redis_bus_publish(a->bus, (calls[i] = publish_call(i == 4 ? "off.c" : "c", "x"), &calls[i]));
+    (void)answers;
+    loop_until(world->base, &b->lives, 2);
+    loop_until(world->base, &a->lives, 2);
+    if (b->behinds == 2) {      /* it came back behind all of them */
+        loop_until(world->base, &b->n_came, 3);
+    }
+    for (unsigned i = 0; i < 5; i++)
+        msg_unref(calls[i].msg);
+}
+
+static void a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_outcome(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    watch(world, a, "c");
+    kill(world->server.pid, SIGSTOP);
+    struct publish_call call = publish_call("c", "x");
+    publish_await(world, a, &call);
+    assert_int_equal(call.call.err, ERR_OUTCOME_UNKNOWN);
+    loop_until(world->base, &a->aways, 1);
+    kill(world->server.pid, SIGCONT);
+    wait_live(world);
+    uint64_t next = publish(world, a, "c", "x");
+    loop_until(world->base, &a->n_came, 2);      /* it had been taken, as it may be, and comes once */
+    assert_int_equal(a->came[1]->seq, next);
+    assert_int_equal(a->came[0]->seq, next - 1);
+    msg_unref(call.msg);
+}
+
+static void who_waits_for_redis_is_answered_when_it_is_back(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    redis_stop(&world->server);
+    loop_until(world->base, &a->aways, 1);
+    struct fetch_channel channel = { .name = SLICE("c") }, same = channel;
+    struct fetch_call patient = { .call.err = UNANSWERED, .channels = &channel, .n_channels = 1, .from = FETCH_NOW, .max_bytes = 1000 };
+    struct fetch_call hurried = { .call.err = UNANSWERED, .channels = &same, .n_channels = 1, .from = FETCH_ALL, .max_bytes = 1000 };
+    struct watch_call watching = { .call.err = UNANSWERED, .channel = SLICE("c") };
+    redis_bus_fetch(a->bus, &patient, true);
+    redis_bus_fetch(a->bus, &hurried, false);
+    redis_bus_subscribe(a->bus, &watching);
+    assert_int_equal(hurried.call.err, ERR_REDIS_AWAY);
+    assert_int_equal(patient.call.err, UNANSWERED);
+    redis_run(&world->server, "");
+    loop_until(world->base, &a->answers, 3);
+    assert_int_equal(patient.call.err, 0);
+    assert_int_equal(patient.upto.epoch, a->live_head.epoch);
+    assert_int_equal(watching.call.err, 0);
+    uint64_t one = publish(world, a, "c", "x");
+    assert_came(world, a, &one, 1);
+}
+
+static void who_waits_can_be_sent_away(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    redis_stop(&world->server);
+    loop_until(world->base, &a->aways, 1);
+    struct fetch_channel channel = { .name = SLICE("c") };
+    struct fetch_call fetching = { .call.err = UNANSWERED, .channels = &channel, .n_channels = 1, .from = FETCH_NOW, .max_bytes = 1000 };
+    struct watch_call watching = { .call.err = UNANSWERED, .channel = SLICE("c") };
+    redis_bus_fetch(a->bus, &fetching, true);
+    redis_bus_subscribe(a->bus, &watching);
+    redis_bus_give_up(a->bus, ERR_DRAINING);
+    assert_int_equal(fetching.call.err, ERR_DRAINING);
+    assert_int_equal(watching.call.err, ERR_DRAINING);
+}
+
+static void a_server_that_has_no_memory_left_refuses_and_is_not_left(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    watch(world, a, "c");
+    redis_say(&world->server, "config set maxmemory 1");
+    assert_int_equal(publish(world, a, "c", "x"), 0);
+    assert_int_equal(a->refusals, 1);
+    assert_non_null(strstr(redis_bus_why(a->bus), "OOM"));
+    struct fetch_channel channel;
+    struct fetch_call call = { .from = FETCH_ALL };
+    fetch(world, a, &call, &channel, NAMES("c"));      /* reading goes on */
+    fetch_answer_fini(&call);
+    redis_say(&world->server, "config set maxmemory 0");
+    loop_until(world->base, &a->accepts, 1);      /* the heartbeat sees it */
+    assert_string_equal(redis_bus_why(a->bus), "");
+    assert_int_not_equal(publish(world, a, "c", "x"), 0);
+    assert_int_equal(a->aways, 0);
+}
+
+static void a_master_that_became_a_replica_is_left(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    watch(world, a, "c");
+    redis_say(&world->server, "replicaof 127.0.0.1 1");
+    loop_until(world->base, &a->aways, 1);
+    redis_say(&world->server, "replicaof no one");
+    wait_live(world);
+    assert_int_not_equal(publish(world, a, "c", "x"), 0);
+}
+
+static void a_user_that_may_not_write_is_told_so(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    redis_say(&world->server, "acl setuser default -xadd");
+    assert_int_equal(publish(world, a, "c", "x"), 0);
+    assert_int_equal(a->refusals, 1);
+    redis_say(&world->server, "acl setuser default +xadd");
+    assert_int_not_equal(publish(world, a, "c", "x"), 0);
+}
+
+/* A word that does not come round, though both links stand: what nothing but the heartbeat can see. */
+static void a_listener_that_hears_nothing_is_given_up(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    open_nodes(world, 1);
+    watch(world, a, "c");
+    redis_say(&world->server, "acl setuser default resetchannels '&t:{0}:m:*'");      /* what was subscribed stays, in this version its client goes */
+    loop_until(world->base, &a->aways, 1);
+    redis_say(&world->server, "acl setuser default allchannels");
+    wait_live(world);
+    uint64_t one = publish(world, a, "c", "x");
+    assert_came(world, a, &one, 1);
+}
+
+static void a_bus_may_end_at_any_time(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    for (int turns = 0; turns < 30; turns++) {
+        struct fetch_channel channels[2] = { { .name = SLICE("c") }, { .name = SLICE("c") } };
+        struct fetch_call now = { .channels = &channels[0], .n_channels = 1, .from = FETCH_NOW, .max_bytes = 1000 };
+        struct fetch_call all = { .channels = &channels[1], .n_channels = 1, .from = FETCH_ALL, .max_bytes = 1000 };
+        struct watch_call watching = { .channel = SLICE("c") };
+        struct publish_call call = publish_call("c", "x");
+        node_open(world, a);
+        redis_bus_fetch(a->bus, &now, true);
+        redis_bus_fetch(a->bus, &all, true);
+        redis_bus_subscribe(a->bus, &watching);
+        for (int i = 0; i < turns; i++) {
+            event_base_loop(world->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+            if (i == turns - 2)
+                redis_bus_publish(a->bus, &call);
+            if (i % 4 == 3)
+                usleep(300);
+        }
+        node_close(a);
+        fetch_answer_fini(&all);
+        msg_unref(call.msg);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_BUS(what_a_node_publishes_comes_to_every_node_that_wants_it_also_to_itself),
+        ON_BUS(over_a_pattern_and_a_channel_a_message_comes_once),
+        ON_BUS(a_channel_is_subscribed_to_as_long_as_somebody_wants_it_and_a_while_longer),
+        ON_BUS(a_publish_with_a_key_is_answered_as_the_first_was),
+        ON_BUS(a_condition_is_met_by_the_newest_message_only),
+        ON_BUS(scripts_that_were_flushed_are_loaded_again_and_nothing_changes_its_place),
+        ON_BUS(data_that_came_through_a_restart_goes_on_as_if_nothing_had_been),
+        ON_BUS(lost_data_is_a_new_epoch_on_which_all_nodes_agree),
+        ON_BUS(flushall_is_seen_though_no_link_was_lost),
+        ON_BUS(an_old_file_is_not_taken_for_the_data),
+        ON_BUS(a_subscriber_that_is_killed_misses_nothing),
+        ON_BUS(a_subscriber_that_reads_too_slowly_for_redis_misses_nothing),
+        ON_BUS(what_history_has_given_up_meanwhile_is_told),
+        ON_BUS(a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_outcome),
+        ON_BUS(who_waits_for_redis_is_answered_when_it_is_back),
+        ON_BUS(who_waits_can_be_sent_away),
+        ON_BUS(a_server_that_has_no_memory_left_refuses_and_is_not_left),
+        ON_BUS(a_master_that_became_a_replica_is_left),
+        ON_BUS(a_user_that_may_not_write_is_told_so),
+        ON_BUS(a_listener_that_hears_nothing_is_given_up),
+        ON_BUS(a_bus_may_end_at_any_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
