@@ -123,6 +123,7 @@ static void adopt(struct redis_bus *bus, const struct redis_sight *sight, bool i
             log_warn("redis", "%s", is_new ? "the data is not what this node knows: a new epoch" : "another node has begun a new epoch");
     }
     bus->seen = *sight;
+    bus->proven = true;
     move(bus, REDIS_BUS_SUBSCRIBING);
     bus->heard_ms = now_ms();
     subscribe_all(bus);
@@ -153,6 +154,7 @@ static void prove(struct redis_bus *bus)
 
 void redis_bus_prove(struct redis_bus *bus, const char *why)
 {
+    bus->proven = false;
     if (bus->state < REDIS_BUS_SUBSCRIBING)
         return;
     leave_live(bus, why);
@@ -475,7 +477,12 @@ static void on_listener_down(void *owner, const char *why)
 static const struct redis_link_ops listener_ops = { .up = on_listener_up, .down = on_listener_down, .failed = on_listener_down, .push = on_push };
 
 static void on_engine_ready(void *owner)                   { try_to_begin(owner); }
-static void on_engine_down(void *owner, const char *why)   { go_away(owner, why); }
+static void on_engine_down(void *owner, const char *why)
+{
+    struct redis_bus *bus = owner;
+    bus->proven = false;
+    go_away(bus, why);
+}
 static void on_refused(void *owner, const char *why)       { tell_refused(owner, why); }
 static const struct redis_engine_ops engine_ops = { .ready = on_engine_ready, .down = on_engine_down, .refused = on_refused };
 

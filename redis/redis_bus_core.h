@@ -39,6 +39,7 @@ struct redis_bus {
     enum redis_bus_state   state;
     bool                   told_live;          /* live() was said, and away() not since */
     bool                   freed;
+    bool                   proven;             /* the data behind the engine: publishes are taken, also while the listener is lost */
     char                   prefix[REDIS_PREFIX_MAX + 8];                      /* P */
     char                   own[REDIS_SUBJECT], all[REDIS_SUBJECT];            /* subjects of this node and of all */
     unsigned               controls;           /* of those two, confirmed */

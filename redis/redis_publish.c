@@ -109,8 +109,8 @@ static void publish_answered(struct redis_request *request, int err, const struc
 
 void redis_bus_publish(struct redis_bus *bus, struct publish_call *call)
 {
-    struct publish *publish = bus->state >= REDIS_BUS_SUBSCRIBING ? calloc(1, sizeof *publish) : NULL;
-    int err = bus->state >= REDIS_BUS_SUBSCRIBING ? ERR_MEMORY : ERR_REDIS_AWAY;
+    struct publish *publish = bus->proven ? calloc(1, sizeof *publish) : NULL;
+    int err = bus->proven ? ERR_MEMORY : ERR_REDIS_AWAY;
     if (publish) {
         publish->request = (struct redis_request){ .script = REDIS_PUBLISH, .args = publish_args, .answered = publish_answered };
         publish->bus = bus;
@@ -154,9 +154,9 @@ static void purge_answered(struct redis_request *request, int err, const struct 
 
 int redis_bus_purge(struct redis_bus *bus, struct slice channel, redis_purged_fn *done, void *arg)
 {
-    struct purge *purge = bus->state >= REDIS_BUS_SUBSCRIBING ? calloc(1, sizeof *purge + channel.len) : NULL;
+    struct purge *purge = bus->proven ? calloc(1, sizeof *purge + channel.len) : NULL;
     if (!purge)
-        return bus->state >= REDIS_BUS_SUBSCRIBING ? ERR_MEMORY : ERR_REDIS_AWAY;
+        return bus->proven ? ERR_MEMORY : ERR_REDIS_AWAY;
     purge->request = (struct redis_request){ .script = REDIS_PURGE, .args = purge_args, .answered = purge_answered };
     purge->bus = bus;
     purge->done = done;

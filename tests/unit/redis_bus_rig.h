@@ -1,4 +1,7 @@
-/* redis_bus_rig.h — nodes: buses on a real redis-server, and what each has been told. Threading: the test's thread. */
+/* redis_bus_rig.h — nodes: buses on a real redis-server, and what each has been told.
+ *
+ * Each node has a loop of its own, so a test can let one go on while another sees nothing of the world yet: publish, watch and fetch
+ * turn the node's loop only, all else those of all nodes. Threading: the test's thread. */
 #pragma once
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
@@ -8,6 +11,7 @@
 enum { NODES = 3, CAME = 4096, UNANSWERED = 100000 };
 
 struct node {
+    struct event_base *base;
     struct redis_bus *bus;
     struct msg       *came[CAME];
     unsigned          n_came, lives, aways, behinds, behind_all, answers, refusals, accepts;
@@ -17,7 +21,6 @@ struct node {
 
 struct world {
     struct redis_server   server;
-    struct event_base    *base;
     struct redis_url      url;
     struct node           nodes[NODES];
     struct history_limits limits;
@@ -79,8 +82,9 @@ static const struct redis_bus_ops node_ops = {
 
 static inline void node_open(struct world *world, struct node *node)
 {
+    node->base = event_base_new();
     node->bus = redis_bus_new(&(struct redis_bus_setup){
-        .link = { .base = world->base, .url = &world->url, .connect_ms = 1000, .command_ms = 1000 }, .prefix = "t", .meta_ms = world->meta_ms,
+        .link = { .base = node->base, .url = &world->url, .connect_ms = 1000, .command_ms = 1000 }, .prefix = "t", .meta_ms = world->meta_ms,
         .idempotency_ttl_ms = 60000, .index_length = world->index_length, .ops = &node_ops, .owner = node });
     assert_non_null(node->bus);
     redis_bus_open(node->bus);
@@ -89,20 +93,39 @@ static inline void node_open(struct world *world, struct node *node)
 static inline void node_close(struct node *node)
 {
     redis_bus_free(node->bus);
+    if (node->base) {
+        event_base_loop(node->base, EVLOOP_NONBLOCK);      /* what libevent frees later */
+        event_base_free(node->base);
+    }
     for (unsigned i = 0; i < node->n_came; i++)
         msg_unref(node->came[i]);
     *node = (struct node){ .bus = NULL };
+}
+
+/* Some turns of all loops. */
+static inline void world_turn(struct world *world)
+{
+    for (unsigned i = 0; i < NODES; i++)
+        if (world->nodes[i].base)
+            event_base_loop(world->nodes[i].base, EVLOOP_NONBLOCK);
+    usleep(500);
+}
+
+/* Turns until `*what` is at least `least`. */
+static inline void world_until(struct world *world, const unsigned *what, unsigned least)
+{
+    for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; *what < least; world_turn(world))
+        assert_true(clock_mono_ms(clock_real()) < end);
 }
 
 /* All nodes that are open. */
 static inline void wait_live(struct world *world)
 {
     for (unsigned i = 0; i < NODES; i++)
-        for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; world->nodes[i].bus && redis_bus_state(world->nodes[i].bus) != REDIS_BUS_LIVE; ) {
+        for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; world->nodes[i].bus && redis_bus_state(world->nodes[i].bus) != REDIS_BUS_LIVE;
+             world_turn(world))
             if (clock_mono_ms(clock_real()) > end)
                 fail_msg("node %u is not live: state %d, %s", i, redis_bus_state(world->nodes[i].bus), redis_bus_why(world->nodes[i].bus));
-            loop_once(world->base);
-        }
 }
 
 static inline struct publish_call publish_call(const char *channel, const char *data)
@@ -111,34 +134,35 @@ static inline struct publish_call publish_call(const char *channel, const char *
         .msg = msg_new(&(struct msg_parts){ .channel = slice_of(channel), .kind = MSG_TEXT, .data = slice_of(data) }) };
 }
 
-static inline void publish_await(struct world *world, struct node *node, struct publish_call *call)
+static inline void publish_await(struct node *node, struct publish_call *call)
 {
     unsigned answers = node->answers;
     redis_bus_publish(node->bus, call);
-    loop_until(world->base, &node->answers, answers + 1);
+    if (node->answers == answers)
+        loop_until(node->base, &node->answers, answers + 1);
 }
 
 /* The number it got; 0: refused. */
-static inline uint64_t publish(struct world *world, struct node *node, const char *channel, const char *data)
+static inline uint64_t publish(struct node *node, const char *channel, const char *data)
 {
     struct publish_call call = publish_call(channel, data);
-    publish_await(world, node, &call);
+    publish_await(node, &call);
     uint64_t seq = call.call.err ? 0 : call.msg->seq;
     msg_unref(call.msg);
     return seq;
 }
 
-static inline void watch(struct world *world, struct node *node, const char *channel)
+static inline void watch(struct node *node, const char *channel)
 {
     struct watch_call call = { .call.err = UNANSWERED, .channel = slice_of(channel), .hash = hash_bytes(slice_of(channel)) };
     unsigned answers = node->answers;
     redis_bus_subscribe(node->bus, &call);
-    loop_until(world->base, &node->answers, answers + 1);
+    loop_until(node->base, &node->answers, answers + 1);
     assert_int_equal(call.call.err, 0);
 }
 
 /* `names` ends with NULL. To be given back with fetch_answer_fini. */
-static inline void fetch(struct world *world, struct node *node, struct fetch_call *call, struct fetch_channel *channels, const char *const *names)
+static inline void fetch(struct node *node, struct fetch_call *call, struct fetch_channel *channels, const char *const *names)
 {
     unsigned answers = node->answers;
     call->channels = channels;
@@ -150,7 +174,7 @@ static inline void fetch(struct world *world, struct node *node, struct fetch_ca
         channels[call->n_channels] = (struct fetch_channel){ .name = slice_of(names[call->n_channels]) };
     redis_bus_fetch(node->bus, call, true);
     if (node->answers == answers)
-        loop_until(world->base, &node->answers, answers + 1);
+        loop_until(node->base, &node->answers, answers + 1);
     assert_int_equal(call->call.err, 0);
 }
 
@@ -160,7 +184,6 @@ static inline int bus_set_up(void **state)
 {
     struct world *world = the_world = calloc(1, sizeof *world);
     signal(SIGPIPE, SIG_IGN);      /* as the hub does */
-    world->base = event_base_new();
     redis_begin(&world->server, false, "");
     snprintf(world->url_text, sizeof world->url_text, "unix:%s", world->server.socket);
     assert_null(redis_url_read(slice_of(world->url_text), &world->url));
@@ -178,8 +201,6 @@ static inline int bus_tear_down(void **state)
         node_close(&world->nodes[i]);
     redis_url_fini(&world->url);
     redis_end(&world->server);
-    event_base_loop(world->base, EVLOOP_NONBLOCK);
-    event_base_free(world->base);
     free(world);
     return 0;
 }

@@ -10,7 +10,7 @@
 
 static void assert_came(struct world *world, struct node *node, const uint64_t *seqs, unsigned n)
 {
-    loop_until(world->base, &node->n_came, n);
+    world_until(world, &node->n_came, n);
     assert_int_equal(node->n_came, n);
     for (unsigned i = 0; i < n; i++)
         assert_int_equal(node->came[i]->seq, seqs[i]);
@@ -21,10 +21,10 @@ static void what_a_node_publishes_comes_to_every_node_that_wants_it_also_to_itse
     struct world *world = *state;
     struct node *a = &world->nodes[0], *b = &world->nodes[1];
     open_nodes(world, 2);
-    watch(world, a, "news");
-    watch(world, b, "news");
-    watch(world, b, "sport");
-    uint64_t first = publish(world, a, "news", "hello"), second = publish(world, b, "sport", "goal"), third = publish(world, b, "news", "again");
+    watch(a, "news");
+    watch(b, "news");
+    watch(b, "sport");
+    uint64_t first = publish(a, "news", "hello"), second = publish(b, "sport", "goal"), third = publish(b, "news", "again");
     assert_int_equal(second, first + 1);
     assert_came(world, a, (uint64_t[]){ first, third }, 2);
     assert_came(world, b, (uint64_t[]){ first, second, third }, 3);
@@ -42,15 +42,15 @@ static void over_a_pattern_and_a_channel_a_message_comes_once(void **state)
     struct world *world = *state;
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
-    watch(world, a, "orders.eu");
-    watch(world, a, "orders.*");
-    watch(world, a, "**");
-    uint64_t one = publish(world, a, "orders.eu", "x"), two = publish(world, a, "orders.us", "x"), three = publish(world, a, "other", "x");
+    watch(a, "orders.eu");
+    watch(a, "orders.*");
+    watch(a, "**");
+    uint64_t one = publish(a, "orders.eu", "x"), two = publish(a, "orders.us", "x"), three = publish(a, "other", "x");
     assert_came(world, a, (uint64_t[]){ one, two, three }, 3);
     redis_bus_unsubscribe(a->bus, SLICE("orders.*"));
     redis_bus_unsubscribe(a->bus, SLICE("**"));
-    publish(world, a, "other", "nobody wants it");
-    uint64_t four = publish(world, a, "orders.eu", "x");
+    publish(a, "other", "nobody wants it");
+    uint64_t four = publish(a, "orders.eu", "x");
     assert_came(world, a, (uint64_t[]){ one, two, three, four }, 4);
 }
 
@@ -59,10 +59,10 @@ static void a_channel_is_subscribed_to_as_long_as_somebody_wants_it_and_a_while_
     struct world *world = *state;
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
-    watch(world, a, "news");
-    watch(world, a, "news");
+    watch(a, "news");
+    watch(a, "news");
     redis_bus_unsubscribe(a->bus, SLICE("news"));
-    uint64_t one = publish(world, a, "news", "x");
+    uint64_t one = publish(a, "news", "x");
     assert_came(world, a, &one, 1);
     redis_bus_unsubscribe(a->bus, SLICE("news"));
     char ask[200];
@@ -70,10 +70,10 @@ static void a_channel_is_subscribed_to_as_long_as_somebody_wants_it_and_a_while_
     assert_int_not_equal(system(ask), 0);
     for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; system(ask); ) {
         assert_true(clock_mono_ms(clock_real()) < end);
-        loop_once(world->base);
+        world_turn(world);
     }
-    watch(world, a, "news");
-    uint64_t two = publish(world, a, "news", "x");
+    watch(a, "news");
+    uint64_t two = publish(a, "news", "x");
     assert_came(world, a, (uint64_t[]){ one, two }, 2);
 }
 
@@ -88,9 +88,9 @@ static void a_publish_with_a_key_is_answered_as_the_first_was(void **state)
     first.key = again.key = other.key = (struct idempotency_key){ { 1, 2 }, { 3, 4 } };
     other.key.content[0] = 5;
     first.subscribers = 7;
-    publish_await(world, a, &first);
-    publish_await(world, b, &again);
-    publish_await(world, b, &other);
+    publish_await(a, &first);
+    publish_await(b, &again);
+    publish_await(b, &other);
     assert_int_equal(first.call.err, 0);
     assert_false(first.replayed);
     assert_int_equal(again.call.err, 0);
@@ -112,20 +112,20 @@ static void a_condition_is_met_by_the_newest_message_only(void **state)
     open_nodes(world, 1);
     struct publish_call call = publish_call("c", "x");
     call.if_position = IF_NONE;
-    publish_await(world, a, &call);
+    publish_await(a, &call);
     assert_int_equal(call.call.err, 0);
     uint64_t first = call.msg->seq;
     struct position newest = { call.msg->epoch, first };
-    publish_await(world, a, &call);
+    publish_await(a, &call);
     assert_int_equal(call.call.err, ERR_POSITION_CHANGED);
     assert_int_equal(call.position.seq, first);
     assert_int_equal(call.position.epoch, newest.epoch);
     call.if_position = IF_NEWEST;
     call.position = newest;
-    publish_await(world, a, &call);
+    publish_await(a, &call);
     assert_int_equal(call.call.err, 0);
     call.position = newest;
-    publish_await(world, a, &call);
+    publish_await(a, &call);
     assert_int_equal(call.call.err, ERR_POSITION_CHANGED);
     assert_int_equal(call.position.seq, first + 1);
     call.position = (struct position){ 0, 0 };
@@ -133,7 +133,7 @@ static void a_condition_is_met_by_the_newest_message_only(void **state)
     call = publish_call("never", "x");
     call.if_position = IF_NEWEST;
     call.position = newest;
-    publish_await(world, a, &call);
+    publish_await(a, &call);
     assert_int_equal(call.call.err, ERR_POSITION_CHANGED);
     assert_int_equal(call.position.seq, 0);
     msg_unref(call.msg);
@@ -145,24 +145,24 @@ static void scripts_that_were_flushed_are_loaded_again_and_nothing_changes_its_p
     struct node *a = &world->nodes[0];
     struct publish_call calls[60];
     open_nodes(world, 1);
-    watch(world, a, "c");
-    uint64_t before = publish(world, a, "c", "x");
+    watch(a, "c");
+    uint64_t before = publish(a, "c", "x");
     for (unsigned i = 0; i < 60; i++)
         calls[i] = publish_call("c", "x");
     redis_say(&world->server, "script flush");
     unsigned answers = a->answers;
     for (unsigned i = 0; i < 30; i++)
         redis_bus_publish(a->bus, &calls[i]);
-    loop_once(world->base);      /* some are refused by now */
+    world_turn(world);      /* some are refused by now */
     for (unsigned i = 30; i < 60; i++)
         redis_bus_publish(a->bus, &calls[i]);
-    loop_until(world->base, &a->answers, answers + 60);
+    world_until(world, &a->answers, answers + 60);
     for (unsigned i = 0; i < 60; i++) {
         assert_int_equal(calls[i].call.err, 0);
         assert_int_equal(calls[i].msg->seq, before + 1 + i);
         msg_unref(calls[i].msg);
     }
-    loop_until(world->base, &a->n_came, 61);
+    world_until(world, &a->n_came, 61);
     assert_int_equal(a->aways, 0);
 }
 
@@ -175,14 +175,14 @@ static void data_that_came_through_a_restart_goes_on_as_if_nothing_had_been(void
     redis_stop(&world->server);
     redis_run(&world->server, "--appendonly yes --appendfsync always");
     open_nodes(world, 2);
-    watch(world, a, "c");
-    watch(world, b, "c");
-    uint64_t one = publish(world, a, "c", "x");
+    watch(a, "c");
+    watch(b, "c");
+    uint64_t one = publish(a, "c", "x");
     assert_came(world, b, &one, 1);
     uint64_t epoch = a->live_head.epoch;
     redis_stop(&world->server);
-    loop_until(world->base, &a->aways, 1);
-    loop_until(world->base, &b->aways, 1);
+    world_until(world, &a->aways, 1);
+    world_until(world, &b->aways, 1);
     struct publish_call refused = publish_call("c", "y");
     redis_bus_publish(a->bus, &refused);
     assert_int_equal(refused.call.err, ERR_REDIS_AWAY);
@@ -191,7 +191,7 @@ static void data_that_came_through_a_restart_goes_on_as_if_nothing_had_been(void
     wait_live(world);
     assert_int_equal(a->live_head.epoch, epoch);
     assert_int_equal(b->live_head.epoch, epoch);
-    uint64_t two = publish(world, b, "c", "x");
+    uint64_t two = publish(b, "c", "x");
     assert_int_equal(two, one + 1);
     assert_came(world, a, (uint64_t[]){ one, two }, 2);
     assert_int_equal(a->behinds, 0);
@@ -202,22 +202,22 @@ static void lost_data_is_a_new_epoch_on_which_all_nodes_agree(void **state)
     struct world *world = *state;
     struct node *a = &world->nodes[0], *b = &world->nodes[1];
     open_nodes(world, 2);
-    watch(world, a, "c");
-    watch(world, b, "c");
-    uint64_t one = publish(world, a, "c", "x"), epoch = a->live_head.epoch;
+    watch(a, "c");
+    watch(b, "c");
+    uint64_t one = publish(a, "c", "x"), epoch = a->live_head.epoch;
     assert_came(world, b, &one, 1);
     redis_stop(&world->server);
     redis_run(&world->server, "");
-    loop_until(world->base, &a->lives, 2);
-    loop_until(world->base, &b->lives, 2);
+    world_until(world, &a->lives, 2);
+    world_until(world, &b->lives, 2);
     wait_live(world);
     assert_int_not_equal(a->live_head.epoch, epoch);
     assert_int_equal(a->behind_all, 1);
     assert_int_equal(b->behind_all, 1);
-    uint64_t two = publish(world, b, "c", "x");
+    uint64_t two = publish(b, "c", "x");
     assert_true(two > one);
-    loop_until(world->base, &a->n_came, 2);
-    loop_until(world->base, &b->n_came, 2);
+    world_until(world, &a->n_came, 2);
+    world_until(world, &b->n_came, 2);
     assert_int_equal(a->came[1]->epoch, b->came[1]->epoch);
     assert_int_equal(redis_bus_head(a->bus).epoch, a->came[1]->epoch);
 }
@@ -227,22 +227,22 @@ static void flushall_is_seen_though_no_link_was_lost(void **state)
     struct world *world = *state;
     struct node *a = &world->nodes[0], *b = &world->nodes[1];
     open_nodes(world, 2);
-    watch(world, b, "c");
-    uint64_t one = publish(world, a, "c", "x"), epoch = a->live_head.epoch;
+    watch(b, "c");
+    uint64_t one = publish(a, "c", "x"), epoch = a->live_head.epoch;
     assert_came(world, b, &one, 1);
     redis_say(&world->server, "flushall");
     struct publish_call call = publish_call("c", "x");
-    publish_await(world, a, &call);
+    publish_await(a, &call);
     assert_int_equal(call.call.err, ERR_REDIS_AWAY);      /* was not published */
     msg_unref(call.msg);
-    loop_until(world->base, &a->lives, 2);
-    loop_until(world->base, &b->lives, 2);
+    world_until(world, &a->lives, 2);
+    world_until(world, &b->lives, 2);
     wait_live(world);
     assert_int_not_equal(a->live_head.epoch, epoch);
     assert_int_equal(a->live_head.epoch, b->live_head.epoch);
     assert_int_equal(b->behind_all, 1);
-    assert_true(publish(world, a, "c", "x") > one);
-    loop_until(world->base, &b->n_came, 2);
+    assert_true(publish(a, "c", "x") > one);
+    world_until(world, &b->n_came, 2);
 }
 
 /* A copy of yesterday in which numbers were given that are given again: a node that knows better sees it, one that knows nothing doubts. */
@@ -250,11 +250,10 @@ static void an_old_file_is_not_taken_for_the_data(void **state)
 {
     struct world *world = *state;
     struct node *a = &world->nodes[0], *c = &world->nodes[2];
-    char copy[300];
     open_nodes(world, 1);
-    publish(world, a, "c", "kept in the file");
+    publish(a, "c", "kept in the file");
     redis_say(&world->server, "save");
-    publish(world, a, "c", "not in it");
+    publish(a, "c", "not in it");
     uint64_t epoch = a->live_head.epoch;
     node_close(a);
     redis_stop(&world->server);
@@ -264,28 +263,31 @@ static void an_old_file_is_not_taken_for_the_data(void **state)
     assert_int_not_equal(c->live_head.epoch, epoch);
     struct fetch_channel channel;
     struct fetch_call call = { .from = FETCH_AFTER, .after = { epoch, 3 } };
-    fetch(world, c, &call, &channel, NAMES("c"));
+    fetch(c, &call, &channel, NAMES("c"));
     assert_int_equal(call.gap, GAP_EPOCH);
     assert_int_equal(call.n_msgs, 1);
     fetch_answer_fini(&call);
-    (void)copy;
 }
+
+static void kill_listeners(struct world *world) { redis_say(&world->server, "client kill type pubsub"); }
 
 static void a_subscriber_that_is_killed_misses_nothing(void **state)
 {
     struct world *world = *state;
     struct node *a = &world->nodes[0], *b = &world->nodes[1];
-    open_nodes(world, 2);
-    watch(world, b, "c");
-    watch(world, b, "p.*");
     uint64_t seqs[6];
-    seqs[0] = publish(world, a, "c", "x");
+    open_nodes(world, 2);
+    watch(b, "c");
+    watch(b, "p.*");
+    seqs[0] = publish(a, "c", "x");
     assert_came(world, b, seqs, 1);
-    redis_say(&world->server, "client kill type pubsub");
+    kill_listeners(world);
     for (unsigned i = 1; i < 5; i++)
-        seqs[i] = publish(world, a, i % 2 ? "c" : "p.q", "x");      /* b listens again some time in between */
-    loop_until(world->base, &b->lives, 2);
-    seqs[5] = publish(world, a, "c", "x");
+        seqs[i] = publish(a, i % 2 ? "c" : "p.q", "x");      /* also by a node whose own listener is gone */
+    world_until(world, &b->lives, 2);
+    assert_came(world, b, seqs, 5);      /* before live() */
+    wait_live(world);
+    seqs[5] = publish(a, "c", "x");
     assert_came(world, b, seqs, 6);
     assert_int_equal(b->behinds, 0);
     assert_string_equal(b->why, "it closed the connection");
@@ -294,23 +296,21 @@ static void a_subscriber_that_is_killed_misses_nothing(void **state)
 static void a_subscriber_that_reads_too_slowly_for_redis_misses_nothing(void **state)
 {
     struct world *world = *state;
-    struct node *a = &world->nodes[0];
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    uint64_t seqs[60];
     char text[40001];
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    open_nodes(world, 1);
-    watch(world, a, "c");
+    open_nodes(world, 2);
+    watch(b, "c");
+    world->limits.bytes = 1 << 30;
     redis_say(&world->server, "config set client-output-buffer-limit 'pubsub 200kb 0 0'");
-    struct publish_call calls[60];
     for (unsigned i = 0; i < 60; i++)
-        redis_bus_publish(a->bus, (calls[i] = publish_call("c", text), &calls[i]));
-    loop_until(world->base, &a->n_came, 60);
-    for (unsigned i = 0; i < 60; i++) {
-        if (calls[i].call.err == 0)
-            assert_int_equal(a->came[i]->seq, calls[0].msg->seq + i);
-        msg_unref(calls[i].msg);
-    }
-    assert_int_equal(a->behinds, 0);
+        seqs[i] = publish(a, "c", text);      /* b reads nothing meanwhile, and is thrown out */
+    world_until(world, &b->n_came, 60);
+    assert_came(world, b, seqs, 60);
+    assert_int_equal(b->behinds, 0);
+    assert_true(b->lives > 1);
 }
 
 static void what_history_has_given_up_meanwhile_is_told(void **state)
@@ -319,27 +319,65 @@ static void what_history_has_given_up_meanwhile_is_told(void **state)
     struct node *a = &world->nodes[0], *b = &world->nodes[1];
     world->limits.size = 2;
     open_nodes(world, 2);
-    watch(world, b, "c");
-    watch(world, b, "quiet");
-    watch(world, b, "off.c");
-    publish(world, a, "c", "x");
-    loop_until(world->base, &b->n_came, 1);
-    kill(world->server.pid, SIGSTOP);      /* so that b does not come back between two of these */
-    struct publish_call calls[5];
-    unsigned answers = a->answers;
-    redis_say(&world->server, "-t 1 ping 2>/dev/null || true");
-    kill(world->server.pid, SIGCONT);
-    redis_say(&world->server, "client kill type pubsub");
-    for (unsigned i = 0; i < 5; i++)
-        redis_bus_publish(a->bus, (calls[i] = publish_call(i == 4 ? "off.c" : "c", "x"), &calls[i]));
-    (void)answers;
-    loop_until(world->base, &b->lives, 2);
-    loop_until(world->base, &a->lives, 2);
-    if (b->behinds == 2) {      /* it came back behind all of them */
-        loop_until(world->base, &b->n_came, 3);
+    const char *channels[] = { "c", "enough", "off.c", "off.quiet" };
+    for (unsigned i = 0; i < 4; i++) {
+        watch(b, channels[i]);
+        publish(a, channels[i], "x");
     }
-    for (unsigned i = 0; i < 5; i++)
-        msg_unref(calls[i].msg);
+    world_until(world, &b->n_came, 4);
+    kill_listeners(world);
+    uint64_t seqs[4] = { publish(a, "c", "given up"), publish(a, "c", "x"), publish(a, "c", "x"), publish(a, "enough", "x") };
+    publish(a, "off.c", "not kept");
+    world_until(world, &b->lives, 2);
+    assert_int_equal(b->n_came, 7);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(b->came[4 + i]->seq, seqs[1 + i]);
+    assert_int_equal(b->behinds, 2);
+    assert_int_equal(b->behind_all, 0);
+    assert_string_equal(b->behind, "off.c");
+    assert_int_equal(redis_bus_head(b->bus).seq, seqs[3] + 1);
+}
+
+static void over_a_pattern_too_it_is_told_what_was_given_up(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    world->limits.size = 2;
+    open_nodes(world, 2);
+    watch(b, "p.*");
+    watch(b, "q.*");
+    kill_listeners(world);
+    for (unsigned i = 0; i < 3; i++)
+        publish(a, "p.new", "x");
+    publish(a, "q.new", "x");
+    world_until(world, &b->lives, 2);
+    assert_int_equal(b->n_came, 3);
+    assert_int_equal(b->behinds, 1);
+    assert_string_equal(b->behind, "p.*");
+}
+
+static void more_than_can_be_collected_is_left_to_each_reader(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    enum { EACH = 512 * 1024, TIMES = REDIS_FILL_BYTES / EACH + 1 };
+    char *text = calloc(1, EACH + 1);
+    memset(text, 'x', EACH);
+    world->limits.bytes = 1 << 30;
+    open_nodes(world, 2);
+    watch(b, "c");
+    kill_listeners(world);
+    uint64_t last = 0;
+    for (unsigned i = 0; i < TIMES; i++)
+        last = publish(a, "c", text);
+    world_until(world, &b->lives, 2);
+    assert_int_equal(b->behind_all, 1);
+    assert_int_equal(b->n_came, 0);
+    assert_int_equal(redis_bus_head(b->bus).seq, last);
+    wait_live(world);
+    publish(a, "c", "x");
+    world_until(world, &b->n_came, 1);
+    free(text);
 }
 
 static void a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_outcome(void **state)
@@ -347,16 +385,16 @@ static void a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_o
     struct world *world = *state;
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
-    watch(world, a, "c");
+    watch(a, "c");
     kill(world->server.pid, SIGSTOP);
     struct publish_call call = publish_call("c", "x");
-    publish_await(world, a, &call);
+    publish_await(a, &call);
     assert_int_equal(call.call.err, ERR_OUTCOME_UNKNOWN);
-    loop_until(world->base, &a->aways, 1);
+    world_until(world, &a->aways, 1);
     kill(world->server.pid, SIGCONT);
     wait_live(world);
-    uint64_t next = publish(world, a, "c", "x");
-    loop_until(world->base, &a->n_came, 2);      /* it had been taken, as it may be, and comes once */
+    uint64_t next = publish(a, "c", "x");
+    world_until(world, &a->n_came, 2);      /* it had been taken, as it may be, and comes once */
     assert_int_equal(a->came[1]->seq, next);
     assert_int_equal(a->came[0]->seq, next - 1);
     msg_unref(call.msg);
@@ -368,7 +406,7 @@ static void who_waits_for_redis_is_answered_when_it_is_back(void **state)
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
     redis_stop(&world->server);
-    loop_until(world->base, &a->aways, 1);
+    world_until(world, &a->aways, 1);
     struct fetch_channel channel = { .name = SLICE("c") }, same = channel;
     struct fetch_call patient = { .call.err = UNANSWERED, .channels = &channel, .n_channels = 1, .from = FETCH_NOW, .max_bytes = 1000 };
     struct fetch_call hurried = { .call.err = UNANSWERED, .channels = &same, .n_channels = 1, .from = FETCH_ALL, .max_bytes = 1000 };
@@ -379,11 +417,11 @@ static void who_waits_for_redis_is_answered_when_it_is_back(void **state)
     assert_int_equal(hurried.call.err, ERR_REDIS_AWAY);
     assert_int_equal(patient.call.err, UNANSWERED);
     redis_run(&world->server, "");
-    loop_until(world->base, &a->answers, 3);
+    world_until(world, &a->answers, 3);
     assert_int_equal(patient.call.err, 0);
     assert_int_equal(patient.upto.epoch, a->live_head.epoch);
     assert_int_equal(watching.call.err, 0);
-    uint64_t one = publish(world, a, "c", "x");
+    uint64_t one = publish(a, "c", "x");
     assert_came(world, a, &one, 1);
 }
 
@@ -393,7 +431,7 @@ static void who_waits_can_be_sent_away(void **state)
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
     redis_stop(&world->server);
-    loop_until(world->base, &a->aways, 1);
+    world_until(world, &a->aways, 1);
     struct fetch_channel channel = { .name = SLICE("c") };
     struct fetch_call fetching = { .call.err = UNANSWERED, .channels = &channel, .n_channels = 1, .from = FETCH_NOW, .max_bytes = 1000 };
     struct watch_call watching = { .call.err = UNANSWERED, .channel = SLICE("c") };
@@ -409,19 +447,19 @@ static void a_server_that_has_no_memory_left_refuses_and_is_not_left(void **stat
     struct world *world = *state;
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
-    watch(world, a, "c");
+    watch(a, "c");
     redis_say(&world->server, "config set maxmemory 1");
-    assert_int_equal(publish(world, a, "c", "x"), 0);
+    assert_int_equal(publish(a, "c", "x"), 0);
     assert_int_equal(a->refusals, 1);
     assert_non_null(strstr(redis_bus_why(a->bus), "OOM"));
     struct fetch_channel channel;
     struct fetch_call call = { .from = FETCH_ALL };
-    fetch(world, a, &call, &channel, NAMES("c"));      /* reading goes on */
+    fetch(a, &call, &channel, NAMES("c"));      /* reading goes on */
     fetch_answer_fini(&call);
     redis_say(&world->server, "config set maxmemory 0");
-    loop_until(world->base, &a->accepts, 1);      /* the heartbeat sees it */
+    world_until(world, &a->accepts, 1);      /* the heartbeat sees it */
     assert_string_equal(redis_bus_why(a->bus), "");
-    assert_int_not_equal(publish(world, a, "c", "x"), 0);
+    assert_int_not_equal(publish(a, "c", "x"), 0);
     assert_int_equal(a->aways, 0);
 }
 
@@ -430,12 +468,12 @@ static void a_master_that_became_a_replica_is_left(void **state)
     struct world *world = *state;
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
-    watch(world, a, "c");
+    watch(a, "c");
     redis_say(&world->server, "replicaof 127.0.0.1 1");
-    loop_until(world->base, &a->aways, 1);
+    world_until(world, &a->aways, 1);
     redis_say(&world->server, "replicaof no one");
     wait_live(world);
-    assert_int_not_equal(publish(world, a, "c", "x"), 0);
+    assert_int_not_equal(publish(a, "c", "x"), 0);
 }
 
 static void a_user_that_may_not_write_is_told_so(void **state)
@@ -444,10 +482,10 @@ static void a_user_that_may_not_write_is_told_so(void **state)
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
     redis_say(&world->server, "acl setuser default -xadd");
-    assert_int_equal(publish(world, a, "c", "x"), 0);
+    assert_int_equal(publish(a, "c", "x"), 0);
     assert_int_equal(a->refusals, 1);
     redis_say(&world->server, "acl setuser default +xadd");
-    assert_int_not_equal(publish(world, a, "c", "x"), 0);
+    assert_int_not_equal(publish(a, "c", "x"), 0);
 }
 
 /* A word that does not come round, though both links stand: what nothing but the heartbeat can see. */
@@ -456,12 +494,12 @@ static void a_listener_that_hears_nothing_is_given_up(void **state)
     struct world *world = *state;
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
-    watch(world, a, "c");
+    watch(a, "c");
     redis_say(&world->server, "acl setuser default resetchannels '&t:{0}:m:*'");      /* what was subscribed stays, in this version its client goes */
-    loop_until(world->base, &a->aways, 1);
+    world_until(world, &a->aways, 1);
     redis_say(&world->server, "acl setuser default allchannels");
     wait_live(world);
-    uint64_t one = publish(world, a, "c", "x");
+    uint64_t one = publish(a, "c", "x");
     assert_came(world, a, &one, 1);
 }
 
@@ -480,7 +518,7 @@ static void a_bus_may_end_at_any_time(void **state)
         redis_bus_fetch(a->bus, &all, true);
         redis_bus_subscribe(a->bus, &watching);
         for (int i = 0; i < turns; i++) {
-            event_base_loop(world->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+            event_base_loop(a->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
             if (i == turns - 2)
                 redis_bus_publish(a->bus, &call);
             if (i % 4 == 3)
@@ -508,6 +546,8 @@ int main(void)
         ON_BUS(a_subscriber_that_is_killed_misses_nothing),
         ON_BUS(a_subscriber_that_reads_too_slowly_for_redis_misses_nothing),
         ON_BUS(what_history_has_given_up_meanwhile_is_told),
+        ON_BUS(over_a_pattern_too_it_is_told_what_was_given_up),
+        ON_BUS(more_than_can_be_collected_is_left_to_each_reader),
         ON_BUS(a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_outcome),
         ON_BUS(who_waits_for_redis_is_answered_when_it_is_back),
         ON_BUS(who_waits_can_be_sent_away),
