@@ -609,6 +609,8 @@ void redis_bus_open(struct redis_bus *bus)
     redis_link_open(bus->listener);
 }
 
+void redis_bus_reconfigure(struct redis_bus *bus, const struct config *config) { bus->setup.config = config; }
+
 enum redis_bus_state redis_bus_state(const struct redis_bus *bus) { return bus->state; }
 struct position redis_bus_head(const struct redis_bus *bus)       { return (struct position){ bus->epoch, bus->head }; }
 const char *redis_bus_why(const struct redis_bus *bus)            { return bus->state == REDIS_BUS_LIVE ? bus->refused : bus->why; }

@@ -22,7 +22,6 @@
  *            back are the callers', one for each reader that catches up. A subscription costs about 120 bytes and its name. */
 #pragma once
 #include "hub/call.h"
-#include "hub/history.h"
 #include "redis/redis_link.h"
 
 enum {
@@ -35,6 +34,8 @@ enum {
 
 enum redis_bus_state { REDIS_BUS_AWAY, REDIS_BUS_PROVING, REDIS_BUS_SUBSCRIBING, REDIS_BUS_FILLING, REDIS_BUS_LIVE, REDIS_BUS_STATES };
 
+struct channel_rule;
+struct config;
 struct redis_bus;
 
 struct redis_bus_ops {
@@ -46,14 +47,13 @@ struct redis_bus_ops {
     void (*message)(void *owner, struct msg *m);                 /* of a channel or pattern that is subscribed to; takes the reference */
     void (*behind)(void *owner, struct slice channel);           /* readers of it (empty: all) may miss something: they are to fetch */
     void (*answer)(void *owner, struct call *call, int err);
-    struct history_limits (*limits)(void *owner, struct slice channel);      /* what a channel may keep; a size of 0: nothing */
 };
 
 struct redis_bus_setup {
     struct redis_link_setup     link;            /* ops, owner and client_name are the bus's own */
+    const struct config        *config;          /* rules, publish.idempotency_ttl */
     const char                 *prefix;          /* of all keys, without its hash tag; at most REDIS_PREFIX_MAX bytes */
     int64_t                     meta_ms;         /* how long a channel's newest number is known; more than any history.ttl */
-    int64_t                     idempotency_ttl_ms;
     uint64_t                    index_length;    /* numbers that patterns can be resumed over, and data proved by */
     const struct redis_bus_ops *ops;
     void                       *owner;
@@ -63,10 +63,12 @@ enum { REDIS_PREFIX_MAX = 64 };
 struct redis_bus *redis_bus_new(const struct redis_bus_setup *setup);      /* NULL: no memory */
 void redis_bus_free(struct redis_bus *bus);                                /* NULL is fine */
 void redis_bus_open(struct redis_bus *bus);
+void redis_bus_reconfigure(struct redis_bus *bus, const struct config *config);
 
 /* As CALL_PUBLISH says, and ERR_REDIS_AWAY, ERR_REDIS_REFUSED (nothing was published), ERR_OUTCOME_UNKNOWN. `subscribers` is for the
- * caller to count, before: a replay is answered what the first was. Answered perhaps before its message comes, perhaps after. */
-void redis_bus_publish(struct redis_bus *bus, struct publish_call *call);
+ * caller to count, before: a replay is answered what the first was. Answered perhaps before its message comes, perhaps after. `rule`
+ * is the channel's, and lives until the answer. */
+void redis_bus_publish(struct redis_bus *bus, struct publish_call *call, const struct channel_rule *rule);
 /* As CALL_FETCH says. While Redis is away a patient one waits, and is answered when it is back; another: ERR_REDIS_AWAY. */
 void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call, bool patient);
 /* As CALL_WATCH says, of a channel or a pattern; answered when it is so, however long that takes. Counted: once more than

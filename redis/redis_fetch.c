@@ -6,7 +6,7 @@
  * A FETCH_NOW asks nothing but where now is: an echo tells that, and one does for all who ask meanwhile.
  * What is patient and loses Redis on its way begins anew when it is back: a question may be asked twice. */
 #include "hub/base/err.h"
-#include "hub/base/name.h"
+#include "hub/config/channel_rule.h"
 #include "hub/store/store_block.h"
 #include "redis/redis_bus_core.h"
 
@@ -45,15 +45,24 @@ static void fetch_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, slice_of(bus->own));
     fetch->token = ++bus->token;
     redis_args_add_u64(args, fetch->token);
+    redis_args_add_u64(args, call->from == FETCH_LATEST ? call->whole_after : 0);
     add_names(args, call, &bus->body);
 }
 
 /* ---- the answer ---- */
 
-static bool has_history(const struct redis_bus *bus, struct slice name)
+/* What hub/fetch.c calls so: nothing above it may be missing without a gap. */
+static uint64_t promised_after(const struct fetch_call *call)
 {
-    struct history_limits limits = bus->setup.ops->limits(bus->setup.owner, name);
-    return limits.size > 0 && limits.bytes > 0 && limits.ttl_ms > 0;
+    if (call->from == FETCH_AFTER)
+        return call->after.seq;
+    return call->from == FETCH_LATEST && call->whole_after ? call->whole_after : UINT64_MAX;
+}
+
+static void mark_rule(const struct redis_bus *bus, struct fetch_channel *asked)
+{
+    asked->resumable = config_pattern_keeps(bus->setup.config, asked->name);
+    asked->loses = config_pattern_loses(bus->setup.config, asked->name);
 }
 
 /* `dropped` of each, and whether the gap concerns it. */
@@ -66,10 +75,10 @@ static void mark(const struct redis_bus *bus, struct fetch_call *call, bool fore
         dropped = space ? slice(space + 1, dropped.len - number.len - 1) : slice("", 0);
         asked->dropped = 0;
         slice_u64(number, &asked->dropped);
-        asked->resumable = has_history(bus, asked->name);
-        asked->incomplete = call->from == FETCH_AFTER && asked->resumable && (foreign || call->after.seq < asked->dropped);
+        mark_rule(bus, asked);
+        asked->incomplete = asked->resumable && ((call->from == FETCH_AFTER && foreign) || promised_after(call) < asked->dropped);
         if (asked->incomplete)
-            call->gap = foreign ? GAP_EPOCH : GAP_HISTORY;
+            call->gap = foreign && call->from == FETCH_AFTER ? GAP_EPOCH : GAP_HISTORY;
     }
 }
 
@@ -139,7 +148,8 @@ void redis_fetch_now(struct redis_fetch *fetch)
     clear(call);
     for (size_t i = 0; i < call->n_channels; i++) {
         struct fetch_channel *asked = &call->channels[i];
-        *asked = (struct fetch_channel){ .name = asked->name, .resumable = has_history(bus, asked->name) };
+        *asked = (struct fetch_channel){ .name = asked->name };
+        mark_rule(bus, asked);
     }
     call->begin = call->upto = redis_bus_head(bus);
     fetch->done(fetch, 0);

@@ -1,5 +1,6 @@
 /* redis_publish.c — a publish and a purge: arguments of the script, and what its answer means. */
 #include "hub/base/err.h"
+#include "hub/config/config.h"
 #include "hub/store/store_block.h"
 #include "redis/redis_bus_core.h"
 
@@ -12,6 +13,7 @@ struct publish {
     struct redis_request request;
     struct redis_bus    *bus;
     struct publish_call *call;
+    const struct channel_rule *rule;
     char                 proof[REDIS_PROOF_BYTES];
 };
 
@@ -42,8 +44,8 @@ static void publish_args(struct redis_request *request, struct redis_args *args)
     struct publish *publish = (struct publish *)request;
     const struct redis_bus_setup *setup = &publish->bus->setup;
     const struct msg *m = publish->call->msg;
-    struct history_limits limits = setup->ops->limits(setup->owner, msg_channel(m));
-    bool on = limits.size > 0 && limits.bytes > 0 && limits.ttl_ms > 0;
+    const struct channel_rule *rule = publish->rule;
+    bool on = rule_keeps(rule);
     struct buf *body = &publish->bus->body;
     buf_reset(body);
     store_block_add(body, m);
@@ -52,13 +54,13 @@ static void publish_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, msg_channel(m));
     redis_args_add(args, body->failed ? slice("", 0) : slice(body->at + BEFORE_BODY, body->len - BEFORE_BODY));
     redis_args_add(args, slice(publish->proof, sizeof publish->proof));
-    redis_args_add_u64(args, on ? limits.size : 0);
-    redis_args_add_u64(args, on ? (uint64_t)limits.ttl_ms : 0);
-    redis_args_add_u64(args, on ? limits.bytes : 0);
+    redis_args_add_u64(args, on ? rule->history_size : 0);
+    redis_args_add_u64(args, on ? (uint64_t)rule->history_ttl_ms : 0);
+    redis_args_add_u64(args, on ? rule->history_bytes : 0);
     redis_args_add_u64(args, (uint64_t)setup->meta_ms);
     redis_args_add_u64(args, setup->index_length);
     add_condition(args, publish->call);
-    add_key(args, publish->call, setup->idempotency_ttl_ms);
+    add_key(args, publish->call, setup->config->publish_idempotency_ttl_ms);
 }
 
 static void set_position(struct msg *m, const struct redisReply *reply)
@@ -107,7 +109,7 @@ static void publish_answered(struct redis_request *request, int err, const struc
     redis_bus_answer(bus, call, err);
 }
 
-void redis_bus_publish(struct redis_bus *bus, struct publish_call *call)
+void redis_bus_publish(struct redis_bus *bus, struct publish_call *call, const struct channel_rule *rule)
 {
     struct publish *publish = bus->proven ? calloc(1, sizeof *publish) : NULL;
     int err = bus->proven ? ERR_MEMORY : ERR_REDIS_AWAY;
@@ -115,6 +117,7 @@ void redis_bus_publish(struct redis_bus *bus, struct publish_call *call)
         publish->request = (struct redis_request){ .script = REDIS_PUBLISH, .args = publish_args, .answered = publish_answered };
         publish->bus = bus;
         publish->call = call;
+        publish->rule = rule;
         err = redis_engine_run(bus->engine, &publish->request);
     }
     if (!err)

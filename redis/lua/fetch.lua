@@ -2,7 +2,8 @@
 --
 -- ARGV  1 from: after · all · latest · count · time   2 epoch, 3 number of the position   4 how many, or since when (ms)
 --       5 bytes, 6 messages of an answer, at least one message; 0 messages: any   7 META   8 entries of the index to look at
---       9 subject, 10 token of the echo   11 names and patterns, a line each
+--       9 subject, 10 token of the echo   11 of latest: all that comes after this number too; 0: the newest alone
+--       12 names and patterns, a line each
 -- -> {epoch, seq, 1 if there is more else 0, how far it looked, `dropped` of each name, parted by spaces, messages…} · {"none"}
 --
 -- Exact names: each channel's stream is read from its place, and what is found is cut to the bounds now and then, so that never more
@@ -16,6 +17,7 @@ local wall = clock()
 local now = math.max(wall, head.time)
 local is_foreign = wanted_epoch ~= head.epoch or wanted_seq > head.seq
 local start = (is_foreign or from == 'all' or from == 'count' or from == 'time') and 0 or wanted_seq      -- wanted is what comes after it
+local whole = tonumber(ARGV[11])
 local CHUNK = 64
 
 local function number_of(id) return tonumber(string.match(id, '^%d+')) end
@@ -30,12 +32,12 @@ local function get_floor()
     return floor
 end
 
--- What a channel has: last, dropped.
+-- What a channel has: last, dropped; keeps: it had history when it was last published to.
 local function look_at(name)
     local known = redis.call('GET', P .. 'last:' .. name)
     if not known then return { last = 0, dropped = get_floor() } end
     local last, bytes, _, ttl, most = struct.unpack('<ddddd', known)
-    local channel, kept, step, cut = { last = last, dropped = last }, P .. 'kept:' .. name, 1, nil
+    local channel, kept, step, cut = { last = last, dropped = last, keeps = ttl > 0 }, P .. 'kept:' .. name, 1, nil
     while ttl > 0 do
         local oldest = redis.call('XRANGE', kept, cut and '(' .. cut or '-', '+', 'COUNT', step)
         for _, entry in ipairs(oldest) do
@@ -88,13 +90,20 @@ end
 
 -- ---- exact names ----
 
+-- The number of the newest message of a channel; of those up to `whole`, if that is given.
 local function newest_of(name, channel)
-    local newest = redis.call('XREVRANGE', P .. 'kept:' .. name, '+', text(math.max(start, channel.dropped) + 1), 'COUNT', 1)[1]
-    if newest and not is_over(newest[2][2]) then add(number_of(newest[1]), newest[2][2]) end
+    if whole == 0 then return channel.last end
+    if not channel.newest then
+        local newest = redis.call('XREVRANGE', P .. 'kept:' .. name, text(whole), '-', 'COUNT', 1)[1]
+        channel.newest = newest and number_of(newest[1]) or 0
+    end
+    return channel.newest
 end
 
 local function read_channel(name, channel)
-    local cursor = text(math.max(start, channel.dropped) + 1)
+    local first = start
+    if from == 'latest' then first = math.max(start, newest_of(name, channel) - 1) end
+    local cursor = text(math.max(first, channel.dropped) + 1)
     repeat
         local chunk = redis.call('XRANGE', P .. 'kept:' .. name, cursor, bound and text(bound) or '+', 'COUNT', CHUNK)
         for _, entry in ipairs(chunk) do
@@ -128,7 +137,7 @@ local function fetch_channels(names)
     for i, name in ipairs(names) do dropped[i] = channel_of(name).dropped end
     if from == 'count' then start = count_back(names) end
     for _, name in ipairs(names) do
-        if from == 'latest' then newest_of(name, channel_of(name)) else read_channel(name, channel_of(name)) end
+        read_channel(name, channel_of(name))
     end
     cut_to_bounds()
     return dropped, #found > 0 and found[#found][1] or start
@@ -163,7 +172,10 @@ local function walk_index(names)
         end
         seen[name] = (#who > 0 or wanted[name]) and name ~= '' and who
         if seen[name] then
-            for _, i in ipairs(who) do dropped[i] = math.max(dropped[i], channel_of(name).dropped) end
+            local channel = channel_of(name)
+            for _, i in ipairs(who) do
+                if channel.keeps ~= false then dropped[i] = math.max(dropped[i], channel.dropped) end      -- what has no history tells no gap
+            end
         end
         return seen[name]
     end
@@ -179,7 +191,8 @@ local function walk_index(names)
         local who = who_wants(fields.c)
         if not who then return nil end
         local channel = channel_of(fields.c)
-        if not fields.k or number <= channel.dropped or (from == 'latest' and number ~= channel.last) then return nil end
+        if not fields.k or number <= channel.dropped then return nil end
+        if from == 'latest' and number ~= newest_of(fields.c, channel) and (whole == 0 or number < whole + 1) then return nil end
         local entry = redis.call('XRANGE', P .. 'kept:' .. fields.c, text(number), text(number))[1]
         if entry then return not is_over(entry[2][2]) and entry[2][2] or nil end
         for _, i in ipairs(who) do dropped[i] = math.max(dropped[i], number) end
@@ -234,8 +247,8 @@ local function walk_index(names)
     end
 end
 
-local names, is_walk = {}, string.find(ARGV[11], '*', 1, true)
-for name in string.gmatch(ARGV[11], '[^\n]+') do names[#names + 1] = name end
+local names, is_walk = {}, string.find(ARGV[12], '*', 1, true)
+for name in string.gmatch(ARGV[12], '[^\n]+') do names[#names + 1] = name end
 local dropped, cut
 if is_walk then dropped, cut = walk_index(names) else dropped, cut = fetch_channels(names) end
 for i, number in ipairs(dropped) do dropped[i] = text(number) end

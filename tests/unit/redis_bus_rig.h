@@ -5,6 +5,7 @@
 #pragma once
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
+#include "hub/config/config.h"
 #include "redis/redis_bus.h"
 #include "tests/unit/redis_rig.h"
 
@@ -15,7 +16,8 @@ struct node {
     struct redis_bus *bus;
     struct msg       *came[CAME];
     unsigned          n_came, lives, aways, behinds, behind_all, answers, refusals, accepts;
-    struct position   live_head;
+    struct position   live_head, whole_after;      /* when it was live last; when it was after everybody had been told to be behind */
+    bool              is_behind;
     char              why[200], behind[200];
 };
 
@@ -23,19 +25,23 @@ struct world {
     struct redis_server   server;
     struct redis_url      url;
     struct node           nodes[NODES];
-    struct history_limits limits;
+    struct config         config;
+    struct channel_rule   off;           /* of channels below `off.`: no history */
     int64_t               meta_ms;
     uint64_t              index_length;
     char                  url_text[300];
 };
 
-static struct world *the_world;      /* for the limits, which are all nodes' */
+static const struct config *the_config;      /* all nodes' */
 
 static inline void node_live(void *owner, struct position head)
 {
     struct node *node = owner;
     node->lives++;
     node->live_head = head;
+    if (node->is_behind)
+        node->whole_after = head;
+    node->is_behind = false;
 }
 static inline void node_away(void *owner, const char *why)
 {
@@ -62,6 +68,7 @@ static inline void node_behind(void *owner, struct slice channel)
     struct node *node = owner;
     node->behinds++;
     node->behind_all += channel.len == 0;
+    node->is_behind |= channel.len == 0;
     snprintf(node->behind, sizeof node->behind, "%.*s", (int)channel.len, channel.at);
 }
 static inline void node_answer(void *owner, struct call *call, int err)
@@ -69,15 +76,8 @@ static inline void node_answer(void *owner, struct call *call, int err)
     call->err = err;
     ((struct node *)owner)->answers++;
 }
-/* Channels below `off.` have no history. */
-static inline struct history_limits node_limits(void *owner, struct slice channel)
-{
-    (void)owner;
-    return slice_begins(channel, SLICE("off.")) ? (struct history_limits){ 0 } : the_world->limits;
-}
 static const struct redis_bus_ops node_ops = {
     .live = node_live, .away = node_away, .refused = node_refused, .message = node_message, .behind = node_behind, .answer = node_answer,
-    .limits = node_limits,
 };
 
 static inline void node_open(struct world *world, struct node *node)
@@ -85,7 +85,7 @@ static inline void node_open(struct world *world, struct node *node)
     node->base = event_base_new();
     node->bus = redis_bus_new(&(struct redis_bus_setup){
         .link = { .base = node->base, .url = &world->url, .connect_ms = 1000, .command_ms = 1000 }, .prefix = "t", .meta_ms = world->meta_ms,
-        .idempotency_ttl_ms = 60000, .index_length = world->index_length, .ops = &node_ops, .owner = node });
+        .config = &world->config, .index_length = world->index_length, .ops = &node_ops, .owner = node });
     assert_non_null(node->bus);
     redis_bus_open(node->bus);
 }
@@ -134,10 +134,15 @@ static inline struct publish_call publish_call(const char *channel, const char *
         .msg = msg_new(&(struct msg_parts){ .channel = slice_of(channel), .kind = MSG_TEXT, .data = slice_of(data) }) };
 }
 
+static inline void publish_soon(struct node *node, struct publish_call *call)
+{
+    redis_bus_publish(node->bus, call, config_channel_rule(the_config, msg_channel(call->msg)));
+}
+
 static inline void publish_await(struct node *node, struct publish_call *call)
 {
     unsigned answers = node->answers;
-    redis_bus_publish(node->bus, call);
+    publish_soon(node, call);
     if (node->answers == answers)
         loop_until(node->base, &node->answers, answers + 1);
 }
@@ -182,12 +187,15 @@ static inline void fetch(struct node *node, struct fetch_call *call, struct fetc
 
 static inline int bus_set_up(void **state)
 {
-    struct world *world = the_world = calloc(1, sizeof *world);
+    struct world *world = calloc(1, sizeof *world);
     signal(SIGPIPE, SIG_IGN);      /* as the hub does */
     redis_begin(&world->server, false, "");
     snprintf(world->url_text, sizeof world->url_text, "unix:%s", world->server.socket);
     assert_null(redis_url_read(slice_of(world->url_text), &world->url));
-    world->limits = (struct history_limits){ .size = 100, .bytes = 1 << 20, .ttl_ms = 60000 };
+    world->off = (struct channel_rule){ .pattern = "off.**" };
+    world->config = (struct config){ .rules = &world->off, .rule_count = 1, .publish_idempotency_ttl_ms = 60000,
+                                     .general_rule = { .pattern = "", .history_size = 100, .history_bytes = 1 << 20, .history_ttl_ms = 60000 } };
+    the_config = &world->config;
     world->meta_ms = 600 * 1000;
     world->index_length = 100000;
     *state = world;

@@ -152,10 +152,10 @@ static void scripts_that_were_flushed_are_loaded_again_and_nothing_changes_its_p
     redis_say(&world->server, "script flush");
     unsigned answers = a->answers;
     for (unsigned i = 0; i < 30; i++)
-        redis_bus_publish(a->bus, &calls[i]);
+        publish_soon(a, &calls[i]);
     world_turn(world);      /* some are refused by now */
     for (unsigned i = 30; i < 60; i++)
-        redis_bus_publish(a->bus, &calls[i]);
+        publish_soon(a, &calls[i]);
     world_until(world, &a->answers, answers + 60);
     for (unsigned i = 0; i < 60; i++) {
         assert_int_equal(calls[i].call.err, 0);
@@ -184,7 +184,7 @@ static void data_that_came_through_a_restart_goes_on_as_if_nothing_had_been(void
     world_until(world, &a->aways, 1);
     world_until(world, &b->aways, 1);
     struct publish_call refused = publish_call("c", "y");
-    redis_bus_publish(a->bus, &refused);
+    publish_soon(a, &refused);
     assert_int_equal(refused.call.err, ERR_REDIS_AWAY);
     msg_unref(refused.msg);
     redis_run(&world->server, "--appendonly yes --appendfsync always");
@@ -303,7 +303,7 @@ static void a_subscriber_that_reads_too_slowly_for_redis_misses_nothing(void **s
     text[sizeof text - 1] = '\0';
     open_nodes(world, 2);
     watch(b, "c");
-    world->limits.bytes = 1 << 30;
+    world->config.general_rule.history_bytes = 1 << 30;
     redis_say(&world->server, "config set client-output-buffer-limit 'pubsub 200kb 0 0'");
     for (unsigned i = 0; i < 60; i++)
         seqs[i] = publish(a, "c", text);      /* b reads nothing meanwhile, and is thrown out */
@@ -317,7 +317,7 @@ static void what_history_has_given_up_meanwhile_is_told(void **state)
 {
     struct world *world = *state;
     struct node *a = &world->nodes[0], *b = &world->nodes[1];
-    world->limits.size = 2;
+    world->config.general_rule.history_size = 2;
     open_nodes(world, 2);
     const char *channels[] = { "c", "enough", "off.c", "off.quiet" };
     for (unsigned i = 0; i < 4; i++) {
@@ -342,7 +342,7 @@ static void over_a_pattern_too_it_is_told_what_was_given_up(void **state)
 {
     struct world *world = *state;
     struct node *a = &world->nodes[0], *b = &world->nodes[1];
-    world->limits.size = 2;
+    world->config.general_rule.history_size = 2;
     open_nodes(world, 2);
     watch(b, "p.*");
     watch(b, "q.*");
@@ -363,7 +363,7 @@ static void more_than_can_be_collected_is_left_to_each_reader(void **state)
     enum { EACH = 512 * 1024, TIMES = REDIS_FILL_BYTES / EACH + 1 };
     char *text = calloc(1, EACH + 1);
     memset(text, 'x', EACH);
-    world->limits.bytes = 1 << 30;
+    world->config.general_rule.history_bytes = 1 << 30;
     open_nodes(world, 2);
     watch(b, "c");
     kill_listeners(world);
@@ -520,7 +520,7 @@ static void a_bus_may_end_at_any_time(void **state)
         for (int i = 0; i < turns; i++) {
             event_base_loop(a->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
             if (i == turns - 2)
-                redis_bus_publish(a->bus, &call);
+                publish_soon(a, &call);
             if (i % 4 == 3)
                 usleep(300);
         }

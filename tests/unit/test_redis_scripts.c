@@ -49,7 +49,7 @@ static void a_position_is_complete_if_it_is_not_below_what_its_channel_has_dropp
 {
     struct world *world = *state;
     struct fetch_channel channels[2];
-    world->limits.size = 2;
+    world->config.general_rule.history_size = 2;
     struct node *a = open_one(world);
     for (int i = 0; i < 3; i++) {
         publish(a, "a", "x");      /* 2 4 6: 2 goes */
@@ -146,11 +146,11 @@ static void history_that_is_turned_off_gives_up_what_there_was(void **state)
 {
     struct world *world = *state;
     struct node *a = open_one(world);
-    struct history_limits on = world->limits;
+    size_t on = world->config.general_rule.history_size;
     publish(a, "c", "x");      /* 2 */
-    world->limits.size = 0;
+    world->config.general_rule.history_size = 0;
     publish(a, "c", "x");      /* 3 */
-    world->limits = on;
+    world->config.general_rule.history_size = on;
     assert_fetch(a, NAMES("c"), AFTER(2), GAP_HISTORY, 3, 3, SEQS(), NULL);
     publish(a, "c", "x");      /* 4 */
     assert_fetch(a, NAMES("c"), AFTER(2), GAP_HISTORY, 3, 4, SEQS(4), NULL);
@@ -200,18 +200,19 @@ static void bytes_and_ages_bound_what_counts(void **state)
     struct fetch_channel channel;
     struct node *a = open_one(world);
     memset(text, 'x', 1000);
-    world->limits.bytes = 5000;
+    world->config.general_rule.history_bytes = 5000;
     for (unsigned i = 0; i < 30; i++)
         publish(a, "c", text);      /* 2 … 31, each of 1,033 bytes */
     assert_fetch(a, NAMES("c"), AFTER(1), GAP_HISTORY, 27, 31, SEQS(28, 29, 30, 31), &channel);
     assert_int_equal(channel.dropped, 27);
     assert_fetch(a, NAMES("c"), AFTER(27), GAP_NONE, 27, 31, SEQS(28, 29, 30, 31), NULL);
-    world->limits.bytes = 100;
+    world->config.general_rule.history_bytes = 100;
     publish(a, "c", text);      /* the newest is kept, however large */
     assert_fetch(a, NAMES("c"), AFTER(31), GAP_NONE, 31, 32, SEQS(32), &channel);
     assert_int_equal(channel.dropped, 31);
 
-    world->limits = (struct history_limits){ .size = 100, .bytes = 1 << 20, .ttl_ms = 150 };
+    world->config.general_rule.history_bytes = 1 << 20;
+    world->config.general_rule.history_ttl_ms = 150;
     publish(a, "t", "old");      /* 33 */
     usleep(100 * 1000);
     publish(a, "t", "young");      /* 34 */
@@ -276,7 +277,7 @@ static void of_a_channel_that_was_forgotten_the_floor_speaks(void **state)
     struct world *world = *state;
     struct fetch_channel channel;
     world->meta_ms = 200;
-    world->limits.ttl_ms = 50;
+    world->config.general_rule.history_ttl_ms = 50;
     struct node *a = open_one(world);
     publish(a, "c", "x");      /* 2 */
     publish(a, "d", "x");      /* 3 */
@@ -347,7 +348,9 @@ static void a_long_index_is_walked_in_pieces(void **state)
     static struct publish_call calls[MANY];
     unsigned answers = a->answers;
     for (unsigned i = 0; i < MANY; i++)
-        redis_bus_publish(a->bus, (calls[i] = publish_call(i == MANY - 1 ? "wanted" : "other.x", "x"), &calls[i]));
+        calls[i] = publish_call(i == MANY - 1 ? "wanted" : "other.x", "x");
+    for (unsigned i = 0; i < MANY; i++)
+        publish_soon(a, &calls[i]);
     loop_until(a->base, &a->answers, answers + MANY);
     for (unsigned i = 0; i < MANY; i++)
         msg_unref(calls[i].msg);
