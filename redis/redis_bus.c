@@ -381,7 +381,7 @@ void redis_bus_deliver(struct redis_bus *bus, struct msg *m)
 static bool was_missed(const struct redis_bus *bus, const struct msg *m)
 {
     const struct redis_sub *sub = redis_subs_find(&bus->subs, msg_channel(m));
-    return sub && sub->last > 0 && m->prev > sub->last;
+    return sub && sub->last > 0 && m->prev > sub->last && m->prev > bus->live_at;
 }
 
 /* Of its channel something was missed. Above the head it can be fetched before anything else goes out; below it others have gone out
@@ -491,6 +491,7 @@ static const struct redis_engine_ops engine_ops = { .ready = on_engine_ready, .d
 void redis_bus_filled(struct redis_bus *bus, uint64_t head)
 {
     bus->head = head > bus->head ? head : bus->head;
+    bus->live_at = bus->head;
     bus->is_behind = false;
     move(bus, REDIS_BUS_LIVE);
     bus->told_live = true;

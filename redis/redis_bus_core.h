@@ -49,6 +49,7 @@ struct redis_bus {
 
     struct redis_sight     seen;               /* newest message or beginning that is known, and its proof */
     uint64_t               epoch, head;        /* what live() said, and what was delivered since */
+    uint64_t               live_at;            /* the head when it was live last */
     bool                   is_behind;          /* a new epoch: everybody is, and nothing is filled */
 
     uint64_t               token, echoed;      /* last one given; last one that came back */

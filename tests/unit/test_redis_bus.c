@@ -476,6 +476,123 @@ static void a_master_that_became_a_replica_is_left(void **state)
     assert_int_not_equal(publish(a, "c", "x"), 0);
 }
 
+static void a_server_that_is_still_loading_is_waited_for(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    redis_stop(&world->server);
+    redis_run(&world->server, "--appendonly yes --appendfsync always --aof-use-rdb-preamble no");
+    open_nodes(world, 1);
+    watch(a, "c");
+    uint64_t one = publish(a, "c", "x"), epoch = a->live_head.epoch;
+    assert_came(world, a, &one, 1);
+    redis_stop(&world->server);
+    redis_run(&world->server, "--appendonly yes --appendfsync always --aof-use-rdb-preamble no --key-load-delay 20000");
+    world_until(world, &a->lives, 2);
+    assert_int_equal(a->live_head.epoch, epoch);
+    assert_int_equal(publish(a, "c", "x"), one + 1);
+}
+
+/* ---- failover to a replica that lagged (EXACT.md 17) ---- */
+
+static void wait_for(const struct redis_server *server, const char *words)
+{
+    char ask[600];
+    snprintf(ask, sizeof ask, "redis-cli -s %s %s >/dev/null", server->socket, words);
+    for (int i = 0; system(ask); i++) {
+        assert_true(i < REDIS_WAIT_MS / 20);
+        usleep(20 * 1000);
+    }
+}
+
+/* The nodes' URL is that of a link, which leads to another server from now on. */
+static void lead_to(struct world *world, const struct redis_server *server)
+{
+    unlink(world->url.unix_path);
+    assert_int_equal(symlink(server->socket, world->url.unix_path), 0);
+}
+
+struct pair { struct redis_server replica; char link[OWN_DIR_MAX + 16]; };
+
+static void pair_begin(struct world *world, struct pair *pair)
+{
+    char options[200];
+    redis_stop(&world->server);
+    world->server.port = free_port();
+    redis_run(&world->server, "");
+    snprintf(options, sizeof options, "--replicaof 127.0.0.1 %u", world->server.port);
+    redis_begin(&pair->replica, false, options);
+    snprintf(pair->link, sizeof pair->link, "%s/link", world->server.dir.path);
+    redis_url_fini(&world->url);
+    char url[OWN_DIR_MAX + 32];
+    snprintf(url, sizeof url, "unix:%s", pair->link);
+    assert_null(redis_url_read(slice_of(url), &world->url));
+    lead_to(world, &world->server);
+    wait_for(&pair->replica, "info replication | grep -q master_link_status:up");
+}
+
+static void detach(struct world *world, struct pair *pair)
+{
+    char same[300];
+    snprintf(same, sizeof same, "info replication | grep -q \"$(redis-cli -s %s info replication | grep master_repl_offset)\"", world->server.socket);
+    wait_for(&pair->replica, same);
+    redis_say(&pair->replica, "replicaof no one");
+}
+
+static void a_replica_that_has_everything_is_taken_for_the_master(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    struct pair pair;
+    pair_begin(world, &pair);
+    open_nodes(world, 2);
+    watch(b, "c");
+    uint64_t one = publish(a, "c", "x"), epoch = a->live_head.epoch;
+    detach(world, &pair);
+    lead_to(world, &pair.replica);
+    redis_stop(&world->server);
+    world_until(world, &a->lives, 2);
+    world_until(world, &b->lives, 2);
+    assert_int_equal(a->live_head.epoch, epoch);
+    assert_int_equal(b->live_head.epoch, epoch);
+    uint64_t two = publish(a, "c", "x");
+    assert_came(world, b, (uint64_t[]){ one, two }, 2);
+    assert_int_equal(b->behinds, 0);
+    redis_end(&pair.replica);
+}
+
+/* Numbers that a has seen are given again, to other messages, before it comes back: they look right, and only their proof tells. */
+static void numbers_that_were_given_twice_are_told_by_their_proof(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    struct pair pair;
+    pair_begin(world, &pair);
+    open_nodes(world, 2);
+    publish(b, "c", "both have it");
+    watch(a, "c");
+    detach(world, &pair);
+    uint64_t lost = publish(a, "c", "the replica never gets it");
+    loop_until(a->base, &a->n_came, 1);
+    uint64_t epoch = a->live_head.epoch;
+    lead_to(world, &pair.replica);
+    redis_stop(&world->server);
+    loop_until(b->base, &b->lives, 2);      /* a has not looked yet */
+    assert_int_equal(b->live_head.epoch, epoch);
+    assert_int_equal(publish(b, "c", "another message"), lost);
+    assert_int_equal(publish(b, "c", "one more"), lost + 1);
+    world_until(world, &a->lives, 2);
+    assert_int_not_equal(a->live_head.epoch, epoch);
+    assert_int_equal(a->behind_all, 1);
+    world_until(world, &b->lives, 3);
+    assert_int_equal(b->live_head.epoch, a->live_head.epoch);
+    assert_int_equal(b->behind_all, 1);
+    assert_true(publish(b, "c", "x") > lost + 1);
+    world_until(world, &a->n_came, 2);
+    assert_int_equal(a->behinds, 1);
+    redis_end(&pair.replica);
+}
+
 static void a_user_that_may_not_write_is_told_so(void **state)
 {
     struct world *world = *state;
@@ -553,6 +670,9 @@ int main(void)
         ON_BUS(who_waits_can_be_sent_away),
         ON_BUS(a_server_that_has_no_memory_left_refuses_and_is_not_left),
         ON_BUS(a_master_that_became_a_replica_is_left),
+        ON_BUS(a_server_that_is_still_loading_is_waited_for),
+        ON_BUS(a_replica_that_has_everything_is_taken_for_the_master),
+        ON_BUS(numbers_that_were_given_twice_are_told_by_their_proof),
         ON_BUS(a_user_that_may_not_write_is_told_so),
         ON_BUS(a_listener_that_hears_nothing_is_given_up),
         ON_BUS(a_bus_may_end_at_any_time),
