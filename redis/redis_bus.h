@@ -27,7 +27,7 @@
 enum {
     REDIS_BEAT_MS = 1000,
     REDIS_DEAF_MS = 3000,
-    REDIS_IDLE_MS = 5000,             /* after its last reader a channel stays subscribed so long */
+    REDIS_IDLE_MS = 2000,             /* after its last reader a channel stays subscribed so long */
     REDIS_FILL_BYTES = 32 << 20,
     REDIS_INDEX_LENGTH = 1 << 20,     /* a good default: 45 MB when channels have names of 12 letters */
 };

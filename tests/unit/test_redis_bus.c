@@ -519,7 +519,7 @@ static void pair_begin(struct world *world, struct pair *pair)
     char options[200];
     redis_stop(&world->server);
     world->server.port = free_port();
-    redis_run(&world->server, "");
+    redis_run(&world->server, "--repl-diskless-sync-delay 0");
     snprintf(options, sizeof options, "--replicaof 127.0.0.1 %u", world->server.port);
     redis_begin(&pair->replica, false, options);
     snprintf(pair->link, sizeof pair->link, "%s/link", world->server.dir.path);
