@@ -204,7 +204,7 @@ bench: deps                                 ## the hub beside raw baselines; mak
 $(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders members sock)
 $(B)/bench/baseline: $(patsubst %,$(B)/bench/obj/%.o,baseline mimic sock)
 # the hub's own code, as it is built
-$(B)/bench/checks: tests/bench/checks.c $(B)/libcore.a
+$(B)/bench/checks $(B)/bench/redis: $(B)/bench/%: tests/bench/%.c $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,BENCH,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)

@@ -1,11 +1,12 @@
 -- common.lua: stands before each of the other scripts; what they all know of the keys.
 --
 -- KEYS[1] is P, the prefix with its hash tag ("carillon:{0}:"): all keys of a partition begin with it, and so lie in one slot.
---   head     hash: epoch · seq, time, proof of the newest message · low, opened of the open interval · floor · run, of the server
+--   head     string: epoch 8 · proof 8 · then doubles: seq, time of the newest message · low, opened of the open interval (0: none is) · floor
+--   run      string: run id of the server whose data the nodes vouch for (proof.lua)
 --   index    stream <seq>-0 {c: channel, p: proof, t: time, k: "1" if its message was kept}: which channel each number was for
 --   marks    sorted set: the last number of an interval, by the lowest time in it
---   last:C   string, what is known of channel C: number of its newest message, bytes of all its messages so far, bytes when it was
---            trimmed last, ttl in ms and bytes that it may keep; forgotten META ms after its newest message
+--   last:C   string, what is known of channel C, doubles: number of its newest message, bytes of all its messages so far, bytes when it
+--            was trimmed last, ttl in ms and bytes that it may keep, when kept:C expires; forgotten META ms after its newest message
 --   kept:C   stream <seq>-0 {m: message, b: bytes of all messages so far}
 --   done:H   string, of an idempotency key: content, epoch, seq, time, subscribers
 --
@@ -19,12 +20,15 @@ local function clock()
     return at[1] * 1000 + math.floor(at[2] / 1000)
 end
 
--- nil when there is no epoch: the data is gone, or was never there (proof.lua makes one).
-local function read_head()
-    local h = redis.call('HMGET', P .. 'head', 'epoch', 'seq', 'time', 'proof', 'low', 'opened', 'floor')
-    if not h[1] then return nil end
-    return { epoch = h[1], seq = tonumber(h[2]), time = tonumber(h[3]), proof = h[4], low = tonumber(h[5] or nil), opened = tonumber(h[6] or nil),
-             floor = tonumber(h[7] or 0) }
+local function read_head()      -- nil: the data is gone, or was never there (proof.lua makes an epoch)
+    local packed = redis.call('GET', P .. 'head')
+    if not packed then return nil end
+    local epoch, proof, seq, time, low, opened, floor = struct.unpack('<I8c8ddddd', packed)
+    return { epoch = epoch, proof = proof, seq = seq, time = time, low = low, opened = opened, floor = floor }
+end
+
+local function write_head(h)
+    redis.call('SET', P .. 'head', struct.pack('<I8c8ddddd', h.epoch, h.proof, h.seq, h.time, h.low, h.opened, h.floor))
 end
 
 -- The floor (EXACT.md 6): whatever channel is not known any more had its newest message at or below it. Such a message is older than
@@ -35,20 +39,21 @@ local function floor_of(head, now, meta)
     for _, number in ipairs(redis.call('ZRANGE', P .. 'marks', '-inf', now - meta, 'BYSCORE')) do
         floor = math.max(floor, tonumber(number))
     end
-    if head.low and head.low <= now - meta then floor = math.max(floor, head.seq) end
+    if head.low > 0 and head.low <= now - meta then floor = math.max(floor, head.seq) end
     return floor
 end
 
--- Which is what need not be kept as marks any more.
+-- Marks of which the floor knows. The head is for the caller to write.
 local function sweep_marks(head, now, meta)
     local floor = floor_of(head, now, meta)
-    if floor == head.floor then return end
-    redis.call('HSET', P .. 'head', 'floor', text(floor))
+    if floor == head.floor then return false end
+    head.floor = floor
     redis.call('ZREMRANGEBYSCORE', P .. 'marks', '-inf', now - meta)
+    return true
 end
 
 -- Everything the subscriber of `subject` was to be sent before this has been sent; it stands at this number.
 local function echo(subject, head, token)
-    redis.call('PUBLISH', subject, struct.pack('<I8c8I8', tonumber(head.epoch), head.proof, head.seq) .. token)
+    redis.call('PUBLISH', subject, struct.pack('<I8c8I8', head.epoch, head.proof, head.seq) .. token)
 end
 

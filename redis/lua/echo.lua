@@ -1,15 +1,14 @@
 -- echo.lua: the way round, from the commands to the subscriber link, and the heartbeat.
 --
--- ARGV  1 subject   2 token, at most 8 bytes   3 META, of a heartbeat: it writes something, to know whether that can be done; "" no heartbeat
+-- ARGV  1 subject   2 token   3 META, of a heartbeat: it writes something, to know whether that can be done; "" no heartbeat
 -- -> {epoch, seq} or {epoch, seq, why nothing can be written} · {"none"}
 local head = read_head()
 if not head then return { 'none' } end
 local refused
 if ARGV[3] ~= '' then
-    local now = clock()
-    local written = redis.pcall('HSET', P .. 'head', 'beat', now)
+    local written = redis.pcall('SET', P .. 'beat', clock())
     refused = type(written) == 'table' and written.err or nil
-    if not refused then sweep_marks(head, now, tonumber(ARGV[3])) end
+    if not refused and sweep_marks(head, clock(), tonumber(ARGV[3])) then write_head(head) end
 end
 echo(ARGV[1], head, ARGV[2])
-return { head.epoch, text(head.seq), refused }
+return { text(head.epoch), text(head.seq), refused }

@@ -9,7 +9,7 @@
 -- Exact names: each channel's stream is read from its place, and what is found is cut to the bounds now and then, so that never more
 -- than about twice an answer is held. With a pattern among them: the index is walked, at most so many entries in a call.
 -- What is too old or too much for its channel does not count, and is trimmed when it is met.
-local from, wanted_epoch, wanted_seq, amount = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local from, wanted_epoch, wanted_seq, amount = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_bytes, max_count, meta, looks = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local head = read_head()
 if not head then return { 'none' } end
@@ -252,7 +252,7 @@ for name in string.gmatch(ARGV[12], '[^\n]+') do names[#names + 1] = name end
 local dropped, cut
 if is_walk then dropped, cut = walk_index(names) else dropped, cut = fetch_channels(names) end
 for i, number in ipairs(dropped) do dropped[i] = text(number) end
-local answer = { head.epoch, text(head.seq), more and 1 or 0, text(cut), table.concat(dropped, ' ') }
+local answer = { text(head.epoch), text(head.seq), more and 1 or 0, text(cut), table.concat(dropped, ' ') }
 for i, one in ipairs(found) do answer[5 + i] = one[2] end
 echo(ARGV[9], head, ARGV[10])
 return answer

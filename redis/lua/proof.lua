@@ -8,7 +8,7 @@
 -- data counts when one of them finds its newest message there. A node that has seen nothing cannot know, so it takes a new epoch then;
 -- positions of the old one are not resumed from as if nothing were missing.
 local head = read_head()
-local mine, seen = ARGV[1], tonumber(ARGV[2])
+local mine, seen = tonumber(ARGV[1]), tonumber(ARGV[2])
 local info = redis.pcall('INFO', 'server')      -- may be forbidden: then restarts are found by the nodes that stayed
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 
@@ -24,16 +24,17 @@ end
 local function is_good()
     if not head then return false end
     if holds() then return true end
-    local run_before = redis.call('HGET', P .. 'head', 'run')
+    local run_before = redis.call('GET', P .. 'run')
     return head.epoch ~= mine and run_before == run      -- others have vouched for it
 end
 
 -- A number that is no message's: it is there to be proved, and all that come are above it.
 local function begin(epoch, seq)
     local at = clock()
-    local fresh = { epoch = epoch, seq = seq, proof = ARGV[5] }
-    redis.call('HSET', P .. 'head', 'epoch', epoch, 'seq', text(seq), 'time', math.max(at, head and head.time or 0), 'proof', fresh.proof, 'run', run)
-    if not head then redis.call('HSET', P .. 'head', 'floor', text(seq)) end
+    local fresh = { epoch = epoch, seq = seq, proof = ARGV[5], time = math.max(at, head and head.time or 0), low = head and head.low or 0,
+                    opened = head and head.opened or 0, floor = head and head.floor or seq }
+    write_head(fresh)
+    redis.call('SET', P .. 'run', run)
     redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[7], text(seq) .. '-0', 'c', '', 'p', fresh.proof, 't', at)
     echo(ARGV[6], fresh, '')
     return fresh
@@ -43,11 +44,11 @@ local is_new = false
 if not is_good() then
     local at = redis.call('TIME')
     -- No random number is good for two epochs.
-    local epoch = text((tonumber(ARGV[4]) + at[1] * 1000000 + at[2]) % (2 ^ 40 - 1) + 1)
+    local epoch = (tonumber(ARGV[4]) + at[1] * 1000000 + at[2]) % (2 ^ 40 - 1) + 1
     head, is_new = begin(epoch, math.max(head and head.seq or 0, seen) + 1), true
 elseif head.seq < seen then
     head = begin(head.epoch, seen + 1)      -- seen in an older epoch: no number comes again
-else
-    redis.call('HSET', P .. 'head', 'run', run)
+elseif redis.call('GET', P .. 'run') ~= run then
+    redis.call('SET', P .. 'run', run)      -- vouched for
 end
-return { head.epoch, text(head.seq), is_new and 1 or 0, head.proof }
+return { text(head.epoch), text(head.seq), is_new and 1 or 0, head.proof }

@@ -22,12 +22,15 @@ if done then
     end
 end
 
-local last, bytes, trimmed, had = 0, 0, 0, 0
+local last, bytes, trimmed, had, expires = 0, 0, 0, 0, 0
 local known = redis.call('GET', P .. 'last:' .. channel)
-if known then last, bytes, trimmed, had = struct.unpack('<dddd', known) end
+if known then
+    local _
+    last, bytes, trimmed, had, _, expires = struct.unpack('<dddddd', known)
+end
 if ARGV[9] ~= '' then
-    local met = ARGV[9] == 'none' and not known or known and ARGV[9] == head.epoch .. ' ' .. text(last)
-    if not met then return { 'changed', head.epoch, text(last) } end
+    local met = ARGV[9] == 'none' and not known or known and ARGV[9] == text(head.epoch) .. ' ' .. text(last)
+    if not met then return { 'changed', text(head.epoch), text(last) } end
 end
 
 local now = clock()
@@ -35,13 +38,17 @@ local time, seq = math.max(now, head.time), head.seq + 1
 local prev = known and last or floor_of(head, now, meta)
 local number = text(seq)
 local id = number .. '-0'
-local low, opened = math.min(head.low or now, now), head.low and head.opened or now
-if now < opened or now - opened >= meta / 1024 then
+if head.low == 0 then
+    head.low, head.opened = now, now
+elseif now < head.opened or now - head.opened >= meta / 1024 then
     redis.call('ZADD', P .. 'marks', head.low, text(head.seq))
-    low, opened, head.low = now, now, nil
+    head.low, head.opened = now, now
     sweep_marks(head, now, meta)
+elseif now < head.low then
+    head.low = now
 end
-redis.call('HSET', P .. 'head', 'seq', number, 'time', time, 'proof', proof, 'low', low, 'opened', opened)
+head.seq, head.time, head.proof = seq, time, proof
+write_head(head)
 
 local numbers = struct.pack('<I8I8I8', seq, prev, time)
 if size > 0 then
@@ -49,7 +56,11 @@ if size > 0 then
     bytes = bytes + #message
     local kept = P .. 'kept:' .. channel
     redis.call('XADD', kept, 'MAXLEN', size, id, 'm', message, 'b', text(bytes))
-    redis.call('PEXPIRE', kept, ttl)
+    -- Longer than need be, so that not every message has to put it off: what is too old does not count anyway (fetch.lua).
+    if now + ttl > expires or expires > now + 2 * ttl then
+        expires = now + ttl + math.floor(ttl / 4)
+        redis.call('PEXPIREAT', kept, expires)
+    end
     -- Bytes are looked at when a quarter of what may be kept has come since: a look costs as much as a publish.
     while bytes - trimmed > most / 4 do
         local oldest, cut = redis.call('XRANGE', kept, '-', '+', 'COUNT', 100), nil
@@ -64,13 +75,13 @@ if size > 0 then
     redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[8], id, 'c', channel, 'p', proof, 't', time, 'k', 1)
 else
     if had > 0 then redis.call('UNLINK', P .. 'kept:' .. channel) end      -- what went before must not look complete
-    message, ttl = numbers .. message, 0
+    message, ttl, expires = numbers .. message, 0, 0
     redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[8], id, 'c', channel, 'p', proof, 't', time)
 end
-redis.call('SET', P .. 'last:' .. channel, struct.pack('<ddddd', seq, bytes, trimmed, ttl, most), 'PX', math.max(meta, 2 * ttl) + 2000)
+redis.call('SET', P .. 'last:' .. channel, struct.pack('<dddddd', seq, bytes, trimmed, ttl, most, expires), 'PX', math.max(meta, 2 * ttl) + 2000)
 if done then
-    redis.call('SET', done, ARGV[11] .. ' ' .. head.epoch .. ' ' .. number .. ' ' .. text(time) .. ' ' .. ARGV[13], 'PX', ARGV[12])
+    redis.call('SET', done, ARGV[11] .. ' ' .. text(head.epoch) .. ' ' .. number .. ' ' .. text(time) .. ' ' .. ARGV[13], 'PX', ARGV[12])
 end
 if not known then message = struct.pack('<I8I8I8', seq, 0, time) .. string.sub(message, 25) end
-redis.call('PUBLISH', P .. 'm:' .. channel, struct.pack('<I8c8', tonumber(head.epoch), proof) .. message)
-return { 'ok', head.epoch, number, text(time) }
+redis.call('PUBLISH', P .. 'm:' .. channel, struct.pack('<I8c8', head.epoch, proof) .. message)
+return { 'ok', text(head.epoch), number, text(time) }

@@ -4,4 +4,4 @@ local head = read_head()
 if not head then return { 'none' } end
 local n = redis.call('XLEN', P .. 'kept:' .. ARGV[1])
 redis.call('UNLINK', P .. 'kept:' .. ARGV[1])
-return { head.epoch, text(head.seq), n }
+return { text(head.epoch), text(head.seq), n }
