@@ -402,6 +402,8 @@ static void on_message(struct redis_bus *bus, struct slice frame)
 {
     struct redis_sight sight;
     struct msg *m;
+    if (frame.len == 0)
+        return;      /* somebody's rights were tried (proof.lua) */
     int err = redis_frame_message(frame, &sight, &m);
     if (err) {
         log_warn("redis", "%s", err_text(err));

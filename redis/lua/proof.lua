@@ -12,6 +12,23 @@ local mine, seen = tonumber(ARGV[1]), tonumber(ARGV[2])
 local info = redis.pcall('INFO', 'server')      -- may be forbidden: then restarts are found by the nodes that stayed
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 
+-- A script whose rights end in its middle has done half of its work: better not to begin. What the others call, each on keys of its kind.
+local function missing_right()
+    local probe = P .. 'probe:'
+    for _, call in ipairs({
+        { 'SET', probe .. 's', 1, 'PX', 1000 }, { 'GET', probe .. 's' }, { 'UNLINK', probe .. 's' },
+        { 'XADD', probe .. 'x', 'MAXLEN', '~', 1, '*', 'p', 1 }, { 'PEXPIREAT', probe .. 'x', 1 }, { 'XRANGE', probe .. 'x', '-', '+', 'COUNT', 1 },
+        { 'XREVRANGE', probe .. 'x', '+', '-', 'COUNT', 1 }, { 'XTRIM', probe .. 'x', 'MAXLEN', 1 }, { 'XLEN', probe .. 'x' },
+        { 'ZADD', probe .. 'z', 1, 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
+        { 'PUBLISH', P .. 'm:', '' }, { 'PUBLISH', ARGV[6], '' },
+    }) do
+        local done = redis.pcall(unpack(call))
+        if type(done) == 'table' and done.err and (string.find(done.err, '^NOPERM') or string.find(done.err, 'user executing the script', 1, true)) then
+            return call[1] .. ': ' .. done.err
+        end
+    end
+end
+
 local function holds()
     if seen == 0 or not head or head.epoch ~= mine or head.seq < seen then return false end
     local entry = redis.call('XRANGE', P .. 'index', ARGV[2], ARGV[2])[1]
@@ -39,6 +56,9 @@ local function begin(epoch, seq)
     echo(ARGV[6], fresh, '')
     return fresh
 end
+
+local missing = missing_right()
+if missing then return redis.error_reply('NOPERM ' .. missing) end
 
 local is_new = false
 if not is_good() then

@@ -23,7 +23,7 @@ struct node {
 
 struct world {
     struct redis_server   server;
-    struct redis_url      url;
+    struct redis_url      url, proxied;  /* nodes that are opened take the second one, when there is one */
     struct node           nodes[NODES];
     struct config         config;
     struct channel_rule   off;           /* of channels below `off.`: no history */
@@ -82,9 +82,10 @@ static const struct redis_bus_ops node_ops = {
 
 static inline void node_open(struct world *world, struct node *node)
 {
-    node->base = event_base_new();
+    if (!node->base)
+        node->base = event_base_new();
     node->bus = redis_bus_new(&(struct redis_bus_setup){
-        .link = { .base = node->base, .url = &world->url, .connect_ms = 1000, .command_ms = 1000 }, .prefix = "t", .meta_ms = world->meta_ms,
+        .link = { .base = node->base, .url = world->proxied.unix_path ? &world->proxied : &world->url, .connect_ms = 1000, .command_ms = 1000 }, .prefix = "t", .meta_ms = world->meta_ms,
         .config = &world->config, .index_length = world->index_length, .ops = &node_ops, .owner = node });
     assert_non_null(node->bus);
     redis_bus_open(node->bus);

@@ -8,6 +8,10 @@
 
 #include "tests/unit/redis_bus_rig.h"
 
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+
 static void assert_came(struct world *world, struct node *node, const uint64_t *seqs, unsigned n)
 {
     world_until(world, &node->n_came, n);
@@ -493,6 +497,92 @@ static void a_server_that_is_still_loading_is_waited_for(void **state)
     assert_int_equal(publish(a, "c", "x"), one + 1);
 }
 
+/* ---- a proxy that drops what the server says to who listens ---- */
+
+struct proxy_pair { struct proxy *proxy; struct bufferevent *client, *server; bool listens, was_muted; };
+
+struct proxy {
+    struct event_base     *base;
+    struct evconnlistener *listener;
+    struct world          *world;
+    char                   server[OWN_DIR_MAX + 8], path[OWN_DIR_MAX + 16];
+    struct proxy_pair      pairs[64];
+    unsigned               n;
+    bool                   mute;
+};
+
+static void from_client(struct bufferevent *bev, void *arg)
+{
+    struct proxy_pair *pair = arg;
+    struct evbuffer *in = bufferevent_get_input(bev);
+    pair->listens |= evbuffer_search(in, "SUBSCRIBE", 9, NULL).pos >= 0;
+    evbuffer_add_buffer(bufferevent_get_output(pair->server), in);
+}
+
+static void from_server(struct bufferevent *bev, void *arg)
+{
+    struct proxy_pair *pair = arg;
+    struct evbuffer *in = bufferevent_get_input(bev);
+    pair->was_muted |= pair->listens && pair->proxy->mute;
+    if (pair->was_muted)
+        evbuffer_drain(in, evbuffer_get_length(in));
+    else
+        evbuffer_add_buffer(bufferevent_get_output(pair->client), in);
+    if (pair->was_muted)
+        pair->proxy->mute = false;
+}
+
+static void pair_ended(struct bufferevent *bev, short events, void *arg)
+{
+    struct proxy_pair *pair = arg;
+    (void)bev;
+    if (!(events & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) || !pair->client)
+        return;
+    bufferevent_free(pair->client);
+    bufferevent_free(pair->server);
+    pair->client = pair->server = NULL;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len, void *arg)
+{
+    struct proxy *proxy = arg;
+    struct proxy_pair *pair = &proxy->pairs[proxy->n++];
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    (void)listener, (void)from, (void)len;
+    assert_true(proxy->n <= 64);
+    snprintf(to.sun_path, sizeof to.sun_path, "%s", proxy->server);
+    *pair = (struct proxy_pair){ proxy, bufferevent_socket_new(proxy->base, fd, BEV_OPT_CLOSE_ON_FREE),
+                                 bufferevent_socket_new(proxy->base, -1, BEV_OPT_CLOSE_ON_FREE), false, false };
+    bufferevent_setcb(pair->client, from_client, NULL, pair_ended, pair);
+    bufferevent_setcb(pair->server, from_server, NULL, pair_ended, pair);
+    assert_int_equal(bufferevent_socket_connect(pair->server, (struct sockaddr *)&to, sizeof to), 0);
+    bufferevent_enable(pair->client, EV_READ | EV_WRITE);
+    bufferevent_enable(pair->server, EV_READ | EV_WRITE);
+}
+
+/* Nodes opened from now on go through it. It lives in the loop of this one, which is opened next. */
+static void proxy_begin(struct proxy *proxy, struct world *world, struct node *node)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    node->base = event_base_new();
+    *proxy = (struct proxy){ .base = node->base, .world = world };
+    snprintf(proxy->server, sizeof proxy->server, "%s", world->server.socket);
+    snprintf(proxy->path, sizeof proxy->path, "%s/proxy", world->server.dir.path);
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", proxy->path);
+    proxy->listener = evconnlistener_new_bind(proxy->base, on_accept, proxy, LEV_OPT_CLOSE_ON_FREE, -1, (struct sockaddr *)&at, sizeof at);
+    assert_non_null(proxy->listener);
+    world->proxied = (struct redis_url){ .unix_path = proxy->path };
+}
+
+static void proxy_end(struct proxy *proxy)
+{
+    for (unsigned i = 0; i < proxy->n; i++)
+        if (proxy->pairs[i].client)
+            pair_ended(NULL, BEV_EVENT_EOF, &proxy->pairs[i]);
+    evconnlistener_free(proxy->listener);
+    proxy->world->proxied = (struct redis_url){ .unix_path = NULL };
+}
+
 /* ---- failover to a replica that lagged (EXACT.md 17) ---- */
 
 static void wait_for(const struct redis_server *server, const char *words)
@@ -593,6 +683,38 @@ static void numbers_that_were_given_twice_are_told_by_their_proof(void **state)
     redis_end(&pair.replica);
 }
 
+static void sentinels_lead_to_the_new_master_and_nothing_is_missed(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    struct redis_server replica, sentinel;
+    char options[100], url[100];
+    redis_stop(&world->server);
+    world->server.port = free_port();
+    redis_run(&world->server, "--repl-diskless-sync-delay 0");
+    snprintf(options, sizeof options, "--replicaof 127.0.0.1 %u", world->server.port);
+    redis_begin(&replica, true, options);
+    sentinel_begin(&sentinel, &world->server);
+    redis_url_fini(&world->url);
+    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%u/mymaster", sentinel.port);
+    assert_null(redis_url_read(slice_of(url), &world->url));
+    wait_for(&sentinel, "sentinel replicas mymaster | grep -A1 master-link-status | grep -q ok");
+    open_nodes(world, 2);
+    watch(b, "c");
+    uint64_t one = publish(a, "c", "x"), epoch = a->live_head.epoch;
+    char same[300];
+    snprintf(same, sizeof same, "info replication | grep -q \"$(redis-cli -s %s info replication | grep master_repl_offset)\"", world->server.socket);
+    wait_for(&replica, same);
+    redis_stop(&world->server);
+    world_until(world, &a->lives, 2);
+    world_until(world, &b->lives, 2);
+    uint64_t two = publish(a, "c", "x");
+    assert_came(world, b, (uint64_t[]){ one, two }, 2);
+    assert_int_equal(b->live_head.epoch, epoch);
+    redis_end(&sentinel);
+    redis_end(&replica);
+}
+
 static void a_user_that_may_not_write_is_told_so(void **state)
 {
     struct world *world = *state;
@@ -601,23 +723,54 @@ static void a_user_that_may_not_write_is_told_so(void **state)
     redis_say(&world->server, "acl setuser default -xadd");
     assert_int_equal(publish(a, "c", "x"), 0);
     assert_int_equal(a->refusals, 1);
-    redis_say(&world->server, "acl setuser default +xadd");
+    redis_say(&world->server, "acl setuser default +xadd -pexpireat");
+    redis_say(&world->server, "client kill type normal");
+    world_until(world, &a->aways, 1);
+    assert_int_equal(a->lives, 1);
+    for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; !strstr(redis_bus_why(a->bus), "PEXPIREAT"); world_turn(world))
+        assert_true(clock_mono_ms(clock_real()) < end);
+    redis_say(&world->server, "acl setuser default +pexpireat");
+    wait_live(world);
     assert_int_not_equal(publish(a, "c", "x"), 0);
 }
 
-/* A word that does not come round, though both links stand: what nothing but the heartbeat can see. */
-static void a_listener_that_hears_nothing_is_given_up(void **state)
+static void a_user_that_may_not_listen_is_told_so(void **state)
 {
     struct world *world = *state;
     struct node *a = &world->nodes[0];
     open_nodes(world, 1);
-    watch(a, "c");
-    redis_say(&world->server, "acl setuser default resetchannels '&t:{0}:m:*'");      /* what was subscribed stays, in this version its client goes */
+    redis_say(&world->server, "acl setuser default resetchannels '&t:{0}:m:*'");
     world_until(world, &a->aways, 1);
+    for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; !strstr(redis_bus_why(a->bus), "NOPERM"); world_turn(world))
+        assert_true(clock_mono_ms(clock_real()) < end);
     redis_say(&world->server, "acl setuser default allchannels");
     wait_live(world);
-    uint64_t one = publish(a, "c", "x");
-    assert_came(world, a, &one, 1);
+}
+
+/* Both connections stand, and what Redis says to the listener comes nowhere: nothing but the heartbeat can see it. */
+static void a_listener_that_hears_nothing_is_given_up(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    struct proxy proxy;
+    node_open(world, b);
+    proxy_begin(&proxy, world, a);
+    node_open(world, a);
+    wait_live(world);
+    watch(a, "c");
+    uint64_t seqs[3] = { publish(b, "c", "x") };
+    assert_came(world, a, seqs, 1);
+    proxy.mute = true;      /* what listens now; what comes later is heard */
+    seqs[1] = publish(b, "c", "into the void");
+    world_until(world, &a->aways, 1);
+    assert_non_null(strstr(a->why, "deaf"));
+    world_until(world, &a->lives, 2);
+    wait_live(world);
+    seqs[2] = publish(b, "c", "x");
+    assert_came(world, a, seqs, 3);
+    assert_int_equal(b->aways, 0);
+    proxy_end(&proxy);
+    node_close(a);
 }
 
 static void a_bus_may_end_at_any_time(void **state)
@@ -673,7 +826,9 @@ int main(void)
         ON_BUS(a_server_that_is_still_loading_is_waited_for),
         ON_BUS(a_replica_that_has_everything_is_taken_for_the_master),
         ON_BUS(numbers_that_were_given_twice_are_told_by_their_proof),
+        ON_BUS(sentinels_lead_to_the_new_master_and_nothing_is_missed),
         ON_BUS(a_user_that_may_not_write_is_told_so),
+        ON_BUS(a_user_that_may_not_listen_is_told_so),
         ON_BUS(a_listener_that_hears_nothing_is_given_up),
         ON_BUS(a_bus_may_end_at_any_time),
     };

@@ -279,21 +279,6 @@ static void over_tls_the_server_must_be_who_it_says(void **state)
 
 /* ---- Sentinels ---- */
 
-static void sentinel_begin(struct redis_server *sentinel, const struct redis_server *master)
-{
-    char path[OWN_DIR_MAX + 16];
-    *sentinel = (struct redis_server){ .port = free_port(), .sentinel = true };
-    assert_int_equal(own_dir_make(&sentinel->dir), 0);
-    snprintf(sentinel->socket, sizeof sentinel->socket, "%s/r", sentinel->dir.path);
-    snprintf(path, sizeof path, "%s/conf", sentinel->dir.path);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    fprintf(file, "sentinel monitor mymaster 127.0.0.1 %u 1\nsentinel down-after-milliseconds mymaster 300\nsentinel failover-timeout mymaster 1000\n",
-            master->port);
-    fclose(file);
-    redis_run(sentinel, "");
-}
-
 static void wait_for_replica(const struct redis_server *sentinel)
 {
     char ask[200];
