@@ -82,9 +82,13 @@ local function cut_to_bounds()
     more, bytes, bound = true, sum, found[n][1]
 end
 
-local function add(number, message)
+local function add_one(number, message)
     found[#found + 1] = { number, message }
     bytes = bytes + cost(message)
+end
+
+local function add(number, message)
+    add_one(number, message)
     if bytes > 2 * max_bytes or (max_count > 0 and #found > 2 * max_count) then cut_to_bounds() end
 end
 
@@ -224,27 +228,29 @@ local function walk_index(names)
     end
 
     if from == 'count' then start = back_to_count() elseif from == 'time' then start = back_to_time() end
-    local cursor, cut = text(start + 1), start
-    while true do
-        local chunk = redis.call('XRANGE', index, cursor, '+', 'COUNT', math.min(256, looks))
+    -- Behind the cut it looks on, as far as it may, for channels that have given something up: a gap is told as early as can be.
+    local cursor, cut, step = text(start + 1), start, 256
+    while looks > 0 do
+        step = math.min(step, looks)
+        local chunk = redis.call('XRANGE', index, cursor, '+', 'COUNT', step)
         for _, entry in ipairs(chunk) do
-            local number = number_of(entry[1])
-            local message = message_of(number, fields_of(entry))
-            if message then
-                local over = bytes + cost(message) > max_bytes or (max_count > 0 and #found == max_count)
-                if over and #found > 0 then more = true return dropped, cut end
-                found[#found + 1] = { number, message }
-                bytes = bytes + cost(message)
+            local number, fields = number_of(entry[1]), fields_of(entry)
+            local message = not more and message_of(number, fields)
+            if more then
+                who_wants(fields.c)
+            elseif message and #found > 0 and (bytes + cost(message) > max_bytes or (max_count > 0 and #found == max_count)) then
+                more = true
+            else
+                if message then add_one(number, message) end
+                cut = number
             end
-            cursor, cut = '(' .. entry[1], number
+            cursor = '(' .. entry[1]
         end
-        if #chunk < math.min(256, looks) then return dropped, cut end
-        looks = looks - #chunk
-        if looks <= 0 then
-            more = #redis.call('XRANGE', index, cursor, '+', 'COUNT', 1) > 0
-            return dropped, cut
-        end
+        if #chunk < step then return dropped, cut end
+        looks = looks - step
     end
+    more = more or #redis.call('XRANGE', index, cursor, '+', 'COUNT', 1) > 0
+    return dropped, cut
 end
 
 local names, is_walk = {}, string.find(ARGV[12], '*', 1, true)

@@ -85,7 +85,7 @@ static inline void node_open(struct world *world, struct node *node)
     if (!node->base)
         node->base = event_base_new();
     node->bus = redis_bus_new(&(struct redis_bus_setup){
-        .link = { .base = node->base, .url = world->proxied.unix_path ? &world->proxied : &world->url, .connect_ms = 1000, .command_ms = 1000 }, .prefix = "t", .meta_ms = world->meta_ms,
+        .link = { .base = node->base, .url = world->proxied.unix_path ? &world->proxied : &world->url, .connect_ms = 1000, .command_ms = 2500 }, .prefix = "t", .meta_ms = world->meta_ms,
         .config = &world->config, .index_length = world->index_length, .ops = &node_ops, .owner = node });
     assert_non_null(node->bus);
     redis_bus_open(node->bus);
