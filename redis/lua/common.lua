@@ -3,7 +3,7 @@
 -- KEYS[1] is P, the prefix with its hash tag ("carillon:{0}:"): all keys of a partition begin with it, and so lie in one slot.
 --   head     string: epoch 8 · proof 8 · then doubles: seq, time of the newest message · low, opened of the open interval (0: none is) · floor
 --   run      string: run id of the server whose data the nodes vouch for (proof.lua)
---   index    stream <seq>-0 {c: channel, p: proof, t: time, k: "1" if its message was kept}: which channel each number was for
+--   index    stream <seq>-0 {e: time 8 · proof 8 · 1 if its message was kept, else 0 · channel}: which channel each number was for
 --   marks    sorted set: the last number of an interval, by the lowest time in it
 --   last:C   string, what is known of channel C, doubles: number of its newest message, bytes of all its messages so far, bytes when it
 --            was trimmed last, ttl in ms and bytes that it may keep, when kept:C expires; forgotten META ms after its newest message
@@ -29,6 +29,12 @@ end
 
 local function write_head(h)
     redis.call('SET', P .. 'head', struct.pack('<I8c8ddddd', h.epoch, h.proof, h.seq, h.time, h.low, h.opened, h.floor))
+end
+
+local function number_of(id) return tonumber(string.sub(id, 1, -3)) end      -- all ids end in -0
+
+local function add_to_index(number, most, channel, time, proof, kept)
+    redis.call('XADD', P .. 'index', 'MAXLEN', '~', most, text(number) .. '-0', 'e', struct.pack('<I8c8B', time, proof, kept) .. channel)
 end
 
 -- The floor (EXACT.md 6): whatever channel is not known any more had its newest message at or below it. Such a message is older than

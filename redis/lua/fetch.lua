@@ -20,7 +20,6 @@ local start = (is_foreign or from == 'all' or from == 'count' or from == 'time')
 local whole = tonumber(ARGV[11])
 local CHUNK = 64
 
-local function number_of(id) return tonumber(string.match(id, '^%d+')) end
 local function time_of(message) return (struct.unpack('<I8', message, 17)) end
 local function is_over(message)      -- by its own ttl: that is no gap
     return string.byte(message, 29) >= 128 and time_of(message) + struct.unpack('<I8', message, 33) <= now
@@ -184,21 +183,16 @@ local function walk_index(names)
         return seen[name]
     end
 
-    local function fields_of(entry)
-        local fields = {}
-        for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
-        return fields
-    end
-
     -- The message of an entry, if it is given. What was kept, counts, and is not there is missing.
-    local function message_of(number, fields)
-        local who = who_wants(fields.c)
+    local function message_of(number, entry)
+        local name = string.sub(entry, 18)
+        local who = who_wants(name)
         if not who then return nil end
-        local channel = channel_of(fields.c)
-        if not fields.k or number <= channel.dropped then return nil end
-        if from == 'latest' and number ~= newest_of(fields.c, channel) and (whole == 0 or number < whole + 1) then return nil end
-        local entry = redis.call('XRANGE', P .. 'kept:' .. fields.c, text(number), text(number))[1]
-        if entry then return not is_over(entry[2][2]) and entry[2][2] or nil end
+        local channel = channel_of(name)
+        if string.byte(entry, 17) == 0 or number <= channel.dropped then return nil end
+        if from == 'latest' and number ~= newest_of(name, channel) and (whole == 0 or number <= whole) then return nil end
+        local kept = redis.call('XRANGE', P .. 'kept:' .. name, text(number), text(number))[1]
+        if kept then return not is_over(kept[2][2]) and kept[2][2] or nil end
         for _, i in ipairs(who) do dropped[i] = math.max(dropped[i], number) end
         return nil
     end
@@ -209,7 +203,7 @@ local function walk_index(names)
             local chunk = redis.call('XREVRANGE', index, cursor, '-', 'COUNT', 256)
             for _, entry in ipairs(chunk) do
                 cursor = '(' .. entry[1]
-                if message_of(number_of(entry[1]), fields_of(entry)) then n = n + 1 end
+                if message_of(number_of(entry[1]), entry[2][2]) then n = n + 1 end
                 if n == amount then return number_of(entry[1]) - 1 end
             end
             left = left - #chunk
@@ -222,7 +216,7 @@ local function walk_index(names)
         while low < high do
             local middle = math.floor((low + high) / 2)
             local entry = redis.call('XRANGE', index, text(middle + 1), '+', 'COUNT', 1)[1]
-            if not entry or tonumber(fields_of(entry).t) >= amount then high = middle else low = number_of(entry[1]) end
+            if not entry or struct.unpack('<I8', entry[2][2]) >= amount then high = middle else low = number_of(entry[1]) end
         end
         return low
     end
@@ -234,10 +228,10 @@ local function walk_index(names)
         step = math.min(step, looks)
         local chunk = redis.call('XRANGE', index, cursor, '+', 'COUNT', step)
         for _, entry in ipairs(chunk) do
-            local number, fields = number_of(entry[1]), fields_of(entry)
-            local message = not more and message_of(number, fields)
+            local number = number_of(entry[1])
+            local message = not more and message_of(number, entry[2][2])
             if more then
-                who_wants(fields.c)
+                who_wants(string.sub(entry[2][2], 18))
             elseif message and #found > 0 and (bytes + cost(message) > max_bytes or (max_count > 0 and #found == max_count)) then
                 more = true
             else

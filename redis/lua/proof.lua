@@ -32,10 +32,7 @@ end
 local function holds()
     if seen == 0 or not head or head.epoch ~= mine or head.seq < seen then return false end
     local entry = redis.call('XRANGE', P .. 'index', ARGV[2], ARGV[2])[1]
-    if not entry then return false end
-    for i = 1, #entry[2], 2 do
-        if entry[2][i] == 'p' then return entry[2][i + 1] == ARGV[3] end
-    end
+    return entry and string.sub(entry[2][2], 9, 16) == ARGV[3]
 end
 
 local function is_good()
@@ -52,7 +49,7 @@ local function begin(epoch, seq)
                     opened = head and head.opened or 0, floor = head and head.floor or seq }
     write_head(fresh)
     redis.call('SET', P .. 'run', run)
-    redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[7], text(seq) .. '-0', 'c', '', 'p', fresh.proof, 't', at)
+    add_to_index(seq, ARGV[7], '', at, fresh.proof, 0)
     echo(ARGV[6], fresh, '')
     return fresh
 end

@@ -69,15 +69,14 @@ if size > 0 then
             cut = entry[1]
         end
         if cut == id then cut = oldest[#oldest - 1] and oldest[#oldest - 1][1] end      -- the newest stays, however large
-        if cut then redis.call('XTRIM', kept, 'MINID', text(string.match(cut, '^%d+') + 1)) end
+        if cut then redis.call('XTRIM', kept, 'MINID', text(number_of(cut) + 1)) end
         if not cut or #oldest < 100 or cut ~= oldest[#oldest][1] then trimmed = bytes end
     end
-    redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[8], id, 'c', channel, 'p', proof, 't', time, 'k', 1)
 else
     if had > 0 then redis.call('UNLINK', P .. 'kept:' .. channel) end      -- what went before must not look complete
     message, ttl, expires = numbers .. message, 0, 0
-    redis.call('XADD', P .. 'index', 'MAXLEN', '~', ARGV[8], id, 'c', channel, 'p', proof, 't', time)
 end
+add_to_index(seq, ARGV[8], channel, time, proof, size > 0 and 1 or 0)
 redis.call('SET', P .. 'last:' .. channel, struct.pack('<dddddd', seq, bytes, trimmed, ttl, most, expires), 'PX', math.max(meta, 2 * ttl) + 2000)
 if done then
     redis.call('SET', done, ARGV[11] .. ' ' .. text(head.epoch) .. ' ' .. number .. ' ' .. text(time) .. ' ' .. ARGV[13], 'PX', ARGV[12])

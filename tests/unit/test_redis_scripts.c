@@ -357,12 +357,14 @@ static void a_long_index_is_walked_in_pieces(void **state)
     struct fetch_channel channel;
     struct fetch_call call = { .from = FETCH_AFTER, .after = { redis_bus_head(a->bus).epoch, 1 } };
     fetch(a, &call, &channel, NAMES("*"));
-    assert_true(call.more);
-    assert_int_equal(call.n_msgs, 0);
-    assert_in_range(call.upto.seq, 4000, 4200);
-    call.after = call.upto;
-    fetch(a, &call, &channel, NAMES("*"));
-    assert_false(call.more);
+    unsigned pieces = 1;
+    for (; call.more; pieces++) {
+        assert_int_equal(call.n_msgs, 0);
+        call.after = call.upto;
+        fetch(a, &call, &channel, NAMES("*"));
+    }
+    assert_in_range(pieces, 3, 4);
+    assert_int_equal(call.gap, GAP_NONE);
     assert_int_equal(call.n_msgs, 1);
     assert_int_equal(call.upto.seq, MANY + 1);
     fetch_answer_fini(&call);
