@@ -108,6 +108,7 @@ static void proof_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, slice(errand->proof, sizeof errand->proof));
     redis_args_add(args, slice_of(bus->all));
     redis_args_add_u64(args, bus->setup.index_length);
+    redis_args_add(args, slice_of(bus->run));
 }
 
 static void subscribe_all(struct redis_bus *bus);
@@ -142,6 +143,8 @@ static void on_proof(struct redis_request *request, int err, const struct redisR
     }
     struct redis_sight sight = { redis_reply_number(reply, 0), redis_reply_number(reply, 1), { 0 } };
     memcpy(sight.proof, proof.at, sizeof sight.proof);
+    struct slice run = redis_reply_word(reply, 4);
+    snprintf(bus->run, sizeof bus->run, "%.*s", (int)run.len, run.at);
     adopt(bus, &sight, redis_reply_number(reply, 2));
 }
 
@@ -192,7 +195,7 @@ static void on_sub_on(void *arg, struct redis_sub *sub)
 
 static void when_all_on(struct redis_bus *bus)
 {
-    if (bus->state != REDIS_BUS_SUBSCRIBING || !redis_subs_all_on(&bus->subs))
+    if (bus->state != REDIS_BUS_SUBSCRIBING || !redis_subs_settled(&bus->subs))
         return;
     move(bus, REDIS_BUS_FILLING);
     redis_fill_begin(bus);
@@ -214,7 +217,7 @@ static void on_soon(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct redis_bus *bus = arg;
-    if (bus->state >= REDIS_BUS_SUBSCRIBING && redis_subs_send(&bus->subs, on_sub_on, bus))
+    if (bus->state >= REDIS_BUS_FILLING && redis_subs_send(&bus->subs, on_sub_on, bus))
         redis_link_again(bus->listener, "no room for its subscriptions");
 }
 
@@ -502,6 +505,7 @@ void redis_bus_filled(struct redis_bus *bus, uint64_t head)
     bus->setup.ops->live(bus->setup.owner, redis_bus_head(bus));
     redis_fetches_again(bus);
     redis_bus_want_echo(bus);
+    event_active(bus->soon, EV_TIMEOUT, 0);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)

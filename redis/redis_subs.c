@@ -196,10 +196,9 @@ int redis_subs_send(struct redis_subs *subs, redis_sub_on_fn *on, void *arg)
     return err;
 }
 
-bool redis_subs_all_on(const struct redis_subs *subs)
+bool redis_subs_settled(const struct redis_subs *subs)
 {
-    return link_alone(&subs->lists[REDIS_SUB_OFF]) && link_alone(&subs->lists[REDIS_SUB_SENT])
-        && (subs->n_patterns == 0 || subs->firehose == REDIS_SUB_ON);
+    return link_alone(&subs->lists[REDIS_SUB_SENT]) && subs->firehose != REDIS_SUB_SENT;
 }
 
 void redis_subs_lost(struct redis_subs *subs)

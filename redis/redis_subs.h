@@ -52,7 +52,7 @@ typedef void redis_sub_on_fn(void *arg, struct redis_sub *sub);
 int  redis_subs_send(struct redis_subs *subs, redis_sub_on_fn *on, void *arg);
 /* A confirmation of the link: each sub that is ON by it is given to on(). */
 void redis_subs_confirmed(struct redis_subs *subs, struct slice kind, struct slice subject, redis_sub_on_fn *on, void *arg);
-bool redis_subs_all_on(const struct redis_subs *subs);
+bool redis_subs_settled(const struct redis_subs *subs);      /* all that Redis was asked for is confirmed */
 void redis_subs_lost(struct redis_subs *subs);            /* the link: all are OFF, those that nobody wants gone */
 void redis_subs_forget_idle(struct redis_subs *subs, int64_t now_ms);
 static inline struct slice redis_sub_name(const struct redis_sub *sub) { return slice(sub->name, sub->len); }

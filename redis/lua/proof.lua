@@ -2,7 +2,8 @@
 --
 -- ARGV  1 epoch, 2 number, 3 proof of the newest message that the node has seen; number 0: none
 --       4 random number, for a new epoch   5 proof of that: 8 random bytes   6 subject for all nodes   7 length of the index
--- -> {epoch, seq, 1 if the epoch is new, else 0, proof}
+--       8 run id that this answered the node last, "" never
+-- -> {epoch, seq, 1 if the epoch is new, else 0, proof, run id}
 --
 -- The nodes vouch for the data. A server that has been started since they did (its run id is another) may have read an old file: its
 -- data counts when one of them finds its newest message there. A node that has seen nothing cannot know, so it takes a new epoch then;
@@ -29,10 +30,13 @@ local function missing_right()
     end
 end
 
+-- What the index does not reach any more is there when this server has been running all the time since it was seen.
 local function holds()
     if seen == 0 or not head or head.epoch ~= mine or head.seq < seen then return false end
-    local entry = redis.call('XRANGE', P .. 'index', ARGV[2], ARGV[2])[1]
-    return entry and string.sub(entry[2][2], 9, 16) == ARGV[3]
+    local entry = redis.call('XRANGE', P .. 'index', ARGV[2], '+', 'COUNT', 1)[1]
+    if entry and number_of(entry[1]) == seen then return string.sub(entry[2][2], 9, 16) == ARGV[3] end
+    local oldest = redis.call('XRANGE', P .. 'index', '-', '+', 'COUNT', 1)[1]
+    return oldest and number_of(oldest[1]) > seen and run ~= '' and run == ARGV[8]
 end
 
 local function is_good()
@@ -68,4 +72,4 @@ elseif head.seq < seen then
 elseif redis.call('GET', P .. 'run') ~= run then
     redis.call('SET', P .. 'run', run)      -- vouched for
 end
-return { text(head.epoch), text(head.seq), is_new and 1 or 0, head.proof }
+return { text(head.epoch), text(head.seq), is_new and 1 or 0, head.proof, run }

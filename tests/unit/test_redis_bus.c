@@ -497,6 +497,26 @@ static void a_server_that_is_still_loading_is_waited_for(void **state)
     assert_int_equal(publish(a, "c", "x"), one + 1);
 }
 
+/* It cannot be proved any more by what the index holds, and need not be: the server is the one it was. */
+static void a_node_that_was_away_for_longer_than_the_index_reaches_comes_back(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    world->index_length = 100;
+    open_nodes(world, 2);
+    watch(b, "c");
+    uint64_t one = publish(a, "c", "x"), last = 0;
+    world_until(world, &b->n_came, 1);
+    kill_listeners(world);
+    for (unsigned i = 0; i < 400; i++)
+        last = publish(a, "other", "x");
+    last = publish(a, "c", "x");
+    world_until(world, &b->lives, 2);
+    assert_came(world, b, (uint64_t[]){ one, last }, 2);
+    assert_int_equal(a->live_head.epoch, b->live_head.epoch);
+    assert_int_equal(b->behinds, 0);
+}
+
 /* ---- a proxy that drops what the server says to who listens ---- */
 
 struct proxy_pair { struct proxy *proxy; struct bufferevent *client, *server; bool listens, was_muted; };
@@ -816,6 +836,7 @@ int main(void)
         ON_BUS(a_subscriber_that_is_killed_misses_nothing),
         ON_BUS(a_subscriber_that_reads_too_slowly_for_redis_misses_nothing),
         ON_BUS(what_history_has_given_up_meanwhile_is_told),
+        ON_BUS(a_node_that_was_away_for_longer_than_the_index_reaches_comes_back),
         ON_BUS(over_a_pattern_too_it_is_told_what_was_given_up),
         ON_BUS(more_than_can_be_collected_is_left_to_each_reader),
         ON_BUS(a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_outcome),
