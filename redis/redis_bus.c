@@ -108,7 +108,7 @@ static void proof_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, slice(errand->proof, sizeof errand->proof));
     redis_args_add(args, slice_of(bus->all));
     redis_args_add_u64(args, bus->setup.index_length);
-    redis_args_add(args, slice_of(bus->run));
+    redis_args_add(args, slice_of(bus->voucher));
 }
 
 static void subscribe_all(struct redis_bus *bus);
@@ -143,8 +143,8 @@ static void on_proof(struct redis_request *request, int err, const struct redisR
     }
     struct redis_sight sight = { redis_reply_number(reply, 0), redis_reply_number(reply, 1), { 0 } };
     memcpy(sight.proof, proof.at, sizeof sight.proof);
-    struct slice run = redis_reply_word(reply, 4);
-    snprintf(bus->run, sizeof bus->run, "%.*s", (int)run.len, run.at);
+    struct slice voucher = redis_reply_word(reply, 4);
+    snprintf(bus->voucher, sizeof bus->voucher, "%.*s", (int)voucher.len, voucher.at);
     adopt(bus, &sight, redis_reply_number(reply, 2));
 }
 

@@ -48,7 +48,7 @@ struct redis_bus {
     struct event          *soon;               /* at the end of this turn of the loop: what is subscribed to is sent */
 
     struct redis_sight     seen;               /* newest message or beginning that is known, and its proof */
-    char                   run[48];            /* run id of the server that held it */
+    char                   voucher[72];        /* for the server that held it (proof.lua) */
     uint64_t               epoch, head;        /* what live() said, and what was delivered since */
     uint64_t               live_at;            /* the head when it was live last */
     bool                   is_behind;          /* a new epoch: everybody is, and nothing is filled */

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] is P, the prefix with its hash tag ("carillon:{0}:"): all keys of a partition begin with it, and so lie in one slot.
 --   head     string: epoch 8 · proof 8 · then doubles: seq, time of the newest message · low, opened of the open interval (0: none is) · floor
---   run      string: run id of the server whose data the nodes vouch for (proof.lua)
+--   run      string: the server whose data the nodes vouch for (proof.lua)
 --   index    stream <seq>-0 {e: time 8 · proof 8 · 1 if its message was kept, else 0 · channel}: which channel each number was for
 --   marks    sorted set: the last number of an interval, by the lowest time in it
 --   last:C   string, what is known of channel C, doubles: number of its newest message, bytes of all its messages so far, bytes when it

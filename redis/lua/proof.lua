@@ -2,8 +2,8 @@
 --
 -- ARGV  1 epoch, 2 number, 3 proof of the newest message that the node has seen; number 0: none
 --       4 random number, for a new epoch   5 proof of that: 8 random bytes   6 subject for all nodes   7 length of the index
---       8 run id that this answered the node last, "" never
--- -> {epoch, seq, 1 if the epoch is new, else 0, proof, run id}
+--       8 voucher that this answered the node last, "" never
+-- -> {epoch, seq, 1 if the epoch is new, else 0, proof, voucher}
 --
 -- The nodes vouch for the data. A server that has been started since they did (its run id is another) may have read an old file: its
 -- data counts when one of them finds its newest message there. A node that has seen nothing cannot know, so it takes a new epoch then;
@@ -12,6 +12,14 @@ local head = read_head()
 local mine, seen = tonumber(ARGV[1]), tonumber(ARGV[2])
 local info = redis.pcall('INFO', 'server')      -- may be forbidden: then restarts are found by the nodes that stayed
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+local voucher = redis.call('GET', P .. 'run') or ' 0'      -- run id of the server whose data was vouched for, and how many have been so far
+local is_vouched = string.match(voucher, '^%x*') == run
+
+local function vouch()
+    if is_vouched then return end
+    voucher = run .. ' ' .. text(tonumber(string.match(voucher, '%d+$')) + 1)
+    redis.call('SET', P .. 'run', voucher)
+end
 
 -- A script whose rights end in its middle has done half of its work: better not to begin. What the others call, each on keys of its kind.
 local function missing_right()
@@ -30,20 +38,19 @@ local function missing_right()
     end
 end
 
--- What the index does not reach any more is there when this server has been running all the time since it was seen.
+-- What the index does not reach any more is there when this server has been the only one ever since.
 local function holds()
     if seen == 0 or not head or head.epoch ~= mine or head.seq < seen then return false end
     local entry = redis.call('XRANGE', P .. 'index', ARGV[2], '+', 'COUNT', 1)[1]
     if entry and number_of(entry[1]) == seen then return string.sub(entry[2][2], 9, 16) == ARGV[3] end
     local oldest = redis.call('XRANGE', P .. 'index', '-', '+', 'COUNT', 1)[1]
-    return oldest and number_of(oldest[1]) > seen and run ~= '' and run == ARGV[8]
+    return oldest and number_of(oldest[1]) > seen and run ~= '' and is_vouched and voucher == ARGV[8]
 end
 
 local function is_good()
     if not head then return false end
     if holds() then return true end
-    local run_before = redis.call('GET', P .. 'run')
-    return head.epoch ~= mine and run_before == run      -- others have vouched for it
+    return head.epoch ~= mine and is_vouched      -- by others
 end
 
 -- A number that is no message's: it is there to be proved, and all that come are above it.
@@ -52,7 +59,7 @@ local function begin(epoch, seq)
     local fresh = { epoch = epoch, seq = seq, proof = ARGV[5], time = math.max(at, head and head.time or 0), low = head and head.low or 0,
                     opened = head and head.opened or 0, floor = head and head.floor or seq }
     write_head(fresh)
-    redis.call('SET', P .. 'run', run)
+    vouch()
     add_to_index(seq, ARGV[7], '', at, fresh.proof, 0)
     echo(ARGV[6], fresh, '')
     return fresh
@@ -69,7 +76,7 @@ if not is_good() then
     head, is_new = begin(epoch, math.max(head and head.seq or 0, seen) + 1), true
 elseif head.seq < seen then
     head = begin(head.epoch, seen + 1)      -- seen in an older epoch: no number comes again
-elseif redis.call('GET', P .. 'run') ~= run then
-    redis.call('SET', P .. 'run', run)      -- vouched for
+else
+    vouch()
 end
-return { text(head.epoch), text(head.seq), is_new and 1 or 0, head.proof, run }
+return { text(head.epoch), text(head.seq), is_new and 1 or 0, head.proof, voucher }
