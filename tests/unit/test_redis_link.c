@@ -312,6 +312,43 @@ static void after_a_failover_the_link_is_at_the_new_master(void **state)
     redis_end(&replica);
 }
 
+/* One that was cut off names a server that is gone, for ever. */
+static void a_sentinel_that_names_no_master_does_not_hold_up_the_others(void **state)
+{
+    struct world *world = *state;
+    struct redis_server lost = { .port = free_port() }, cut_off, sentinel;
+    char url[200];
+    sentinel_begin(&cut_off, &lost);
+    sentinel_begin(&sentinel, &world->server);
+    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%u,127.0.0.1:%u/mymaster", cut_off.port, sentinel.port);
+    open_link(world, url, &ops, NULL);
+    loop_until(world->base, &world->ups, 1);
+    assert_true(world->fails >= 1);
+    redis_end(&sentinel);
+    redis_end(&cut_off);
+}
+
+static void send_again(void *arg, const struct redisReply *reply)
+{
+    struct world *world = arg;
+    struct slice ping[] = { SLICE("PING") };
+    assert_null(reply);
+    world->lost++;
+    assert_int_equal(redis_link_send(world->link, ping, 1, on_reply, world), ERR_REDIS_AWAY);
+}
+
+static void who_hears_that_a_reply_is_lost_cannot_send_on_the_link_that_lost_it(void **state)
+{
+    struct world *world = *state;
+    struct slice sleep[] = { SLICE("BLPOP"), SLICE("nothing"), SLICE("0") };
+    open_link(world, unix_url(world), &ops, NULL);
+    loop_until(world->base, &world->ups, 1);
+    assert_int_equal(redis_link_send(world->link, sleep, 3, send_again, world), 0);
+    redis_link_again(world->link, "the test wants it");
+    assert_int_equal(world->lost, 1);
+    loop_until(world->base, &world->ups, 2);
+}
+
 /* Freed in every state it can be in. */
 static void a_link_may_end_at_any_time(void **state)
 {
@@ -339,6 +376,8 @@ int main(void)
         IN_WORLD(a_name_that_nobody_knows_and_a_port_where_nobody_listens_are_told),
         IN_WORLD(over_tls_the_server_must_be_who_it_says),
         IN_WORLD(after_a_failover_the_link_is_at_the_new_master),
+        IN_WORLD(a_sentinel_that_names_no_master_does_not_hold_up_the_others),
+        IN_WORLD(who_hears_that_a_reply_is_lost_cannot_send_on_the_link_that_lost_it),
         IN_WORLD(a_link_may_end_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
