@@ -74,7 +74,7 @@ static void go_away(struct redis_bus *bus, const char *why)
 /* ---- proving ---- */
 
 /* A request of the bus's own. */
-struct errand {
+struct own_request {
     struct redis_request request;
     struct redis_bus    *bus;
     bool                 is_beat;
@@ -82,12 +82,12 @@ struct errand {
     char                 proof[REDIS_PROOF_BYTES];      /* of a new epoch */
 };
 
-static int run_errand(struct redis_bus *bus, const struct errand *errand)
+static int run_own(struct redis_bus *bus, const struct own_request *own)
 {
-    struct errand *mine = malloc(sizeof *mine);
+    struct own_request *mine = malloc(sizeof *mine);
     if (!mine)
         return ERR_MEMORY;
-    *mine = *errand;
+    *mine = *own;
     mine->bus = bus;
     int err = redis_engine_run(bus->engine, &mine->request);
     if (err)
@@ -97,15 +97,15 @@ static int run_errand(struct redis_bus *bus, const struct errand *errand)
 
 static void proof_args(struct redis_request *request, struct redis_args *args)
 {
-    struct errand *errand = (struct errand *)request;
-    struct redis_bus *bus = errand->bus;
-    evutil_secure_rng_get_bytes(errand->proof, sizeof errand->proof);
+    struct own_request *own = (struct own_request *)request;
+    struct redis_bus *bus = own->bus;
+    evutil_secure_rng_get_bytes(own->proof, sizeof own->proof);
     redis_args_add(args, slice_of(bus->prefix));
     redis_args_add_u64(args, bus->seen.epoch);
     redis_args_add_u64(args, bus->seen.seq);
     redis_args_add(args, slice(bus->seen.proof, sizeof bus->seen.proof));
     redis_args_add_u64(args, epoch_new());
-    redis_args_add(args, slice(errand->proof, sizeof errand->proof));
+    redis_args_add(args, slice(own->proof, sizeof own->proof));
     redis_args_add(args, slice_of(bus->all));
     redis_args_add_u64(args, bus->setup.index_length);
     redis_args_add(args, slice_of(bus->voucher));
@@ -132,7 +132,7 @@ static void adopt(struct redis_bus *bus, const struct redis_sight *sight, bool i
 
 static void on_proof(struct redis_request *request, int err, const struct redisReply *reply)
 {
-    struct redis_bus *bus = ((struct errand *)request)->bus;
+    struct redis_bus *bus = ((struct own_request *)request)->bus;
     free(request);
     if (bus->freed || bus->state != REDIS_BUS_PROVING)
         return;
@@ -151,7 +151,7 @@ static void on_proof(struct redis_request *request, int err, const struct redisR
 static void prove(struct redis_bus *bus)
 {
     move(bus, REDIS_BUS_PROVING);
-    if (run_errand(bus, &(struct errand){ .request = { .script = REDIS_PROOF, .args = proof_args, .answered = on_proof } }))
+    if (run_own(bus, &(struct own_request){ .request = { .script = REDIS_PROOF, .args = proof_args, .answered = on_proof } }))
         go_away(bus, "Redis could not be asked what it holds");
 }
 
@@ -244,7 +244,9 @@ void redis_bus_subscribe(struct redis_bus *bus, struct watch_call *call)
 
 void redis_bus_unsubscribe(struct redis_bus *bus, struct slice name)
 {
-    redis_subs_release(&bus->subs, redis_subs_find(&bus->subs, name), now_ms());
+    struct redis_sub *sub = redis_subs_find(&bus->subs, name);
+    if (sub && sub->refs > 0)      /* else its subscription was refused */
+        redis_subs_release(&bus->subs, sub, now_ms());
 }
 
 static void answer_watches(struct redis_bus *bus, struct call *chain, int err)
@@ -267,12 +269,12 @@ static void answer_watches(struct redis_bus *bus, struct call *chain, int err)
 
 static void echo_args(struct redis_request *request, struct redis_args *args)
 {
-    struct errand *errand = (struct errand *)request;
-    struct redis_bus *bus = errand->bus;
+    struct own_request *own = (struct own_request *)request;
+    struct redis_bus *bus = own->bus;
     redis_args_add(args, slice_of(bus->prefix));
     redis_args_add(args, slice_of(bus->own));
-    redis_args_add_u64(args, errand->token);
-    if (errand->is_beat)
+    redis_args_add_u64(args, own->token);
+    if (own->is_beat)
         redis_args_add_u64(args, (uint64_t)bus->setup.meta_ms);
     else
         redis_args_add(args, SLICE(""));
@@ -290,10 +292,10 @@ static void tell_refused(struct redis_bus *bus, const char *why)
 
 static void on_echo_reply(struct redis_request *request, int err, const struct redisReply *reply)
 {
-    struct errand *errand = (struct errand *)request;
-    struct redis_bus *bus = errand->bus;
-    bool is_beat = errand->is_beat;
-    free(errand);
+    struct own_request *own = (struct own_request *)request;
+    struct redis_bus *bus = own->bus;
+    bool is_beat = own->is_beat;
+    free(own);
     if (err || bus->freed)
         return;
     if (reply->elements < 2) {
@@ -308,9 +310,9 @@ static void on_echo_reply(struct redis_request *request, int err, const struct r
 
 static uint64_t send_echo(struct redis_bus *bus, bool is_beat)
 {
-    struct errand errand = { .request = { .script = REDIS_ECHO, .args = echo_args, .answered = on_echo_reply }, .is_beat = is_beat,
+    struct own_request own = { .request = { .script = REDIS_ECHO, .args = echo_args, .answered = on_echo_reply }, .is_beat = is_beat,
                              .token = ++bus->token };
-    return run_errand(bus, &errand) ? 0 : errand.token;
+    return run_own(bus, &own) ? 0 : own.token;
 }
 
 uint64_t redis_bus_echo(struct redis_bus *bus)

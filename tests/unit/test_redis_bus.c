@@ -517,6 +517,33 @@ static void a_node_that_was_away_for_longer_than_the_index_reaches_comes_back(vo
     assert_int_equal(b->behinds, 0);
 }
 
+static void many_channels_are_subscribed_and_filled_in_few_commands(void **state)
+{
+    enum { MANY = 3000, SOME = 50 };
+    struct world *world = *state;
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    static struct watch_call calls[MANY];
+    static char names[MANY][16];
+    uint64_t seqs[SOME];
+    open_nodes(world, 2);
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof names[i], "c.%u", i);
+        calls[i] = (struct watch_call){ .call.err = UNANSWERED, .channel = slice_of(names[i]) };
+        redis_bus_subscribe(b->bus, &calls[i]);
+    }
+    world_until(world, &b->answers, MANY);
+    for (unsigned i = 0; i < MANY; i++)
+        assert_int_equal(calls[i].call.err, 0);
+    kill_listeners(world);
+    for (unsigned i = 0; i < SOME; i++)
+        seqs[i] = publish(a, names[i * 7919 % MANY], "x");
+    int64_t began = clock_mono_ms(clock_real());
+    world_until(world, &b->lives, 2);
+    print_message("%u channels were back after %lld ms\n", MANY, (long long)(clock_mono_ms(clock_real()) - began));
+    assert_came(world, b, seqs, SOME);
+    assert_int_equal(b->behinds, 0);
+}
+
 /* ---- a proxy that drops what the server says to who listens ---- */
 
 struct proxy_pair { struct proxy *proxy; struct bufferevent *client, *server; bool listens, was_muted; };
@@ -836,6 +863,7 @@ int main(void)
         ON_BUS(a_subscriber_that_is_killed_misses_nothing),
         ON_BUS(a_subscriber_that_reads_too_slowly_for_redis_misses_nothing),
         ON_BUS(what_history_has_given_up_meanwhile_is_told),
+        ON_BUS(many_channels_are_subscribed_and_filled_in_few_commands),
         ON_BUS(a_node_that_was_away_for_longer_than_the_index_reaches_comes_back),
         ON_BUS(over_a_pattern_too_it_is_told_what_was_given_up),
         ON_BUS(more_than_can_be_collected_is_left_to_each_reader),
