@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONTROLS = 2 };
+enum { CONTROLS = 3 };
 
 #define BIT(state) (1u << (state))
 static const uint8_t may_follow[REDIS_BUS_STATES] = {
@@ -439,7 +439,9 @@ static void on_published(struct redis_bus *bus, struct slice subject, struct sli
     struct redis_sight sight;
     uint64_t token;
     bool own = slice_is(subject, slice_of(bus->own));
-    if (!own && !slice_is(subject, slice_of(bus->all)))
+    if (slice_is(subject, slice_of(bus->purged)))
+        bus->setup.ops->purged(bus->setup.owner);
+    else if (!own && !slice_is(subject, slice_of(bus->all)))
         on_message(bus, payload);
     else if (redis_frame_echo(payload, &sight, &token))
         on_echo(bus, &sight, own ? token : 0);
@@ -467,8 +469,8 @@ static void on_push(void *owner, const struct redisReply *reply)
 static void on_listener_up(void *owner)
 {
     struct redis_bus *bus = owner;
-    struct slice subscribe[] = { SLICE("SUBSCRIBE"), slice_of(bus->own), slice_of(bus->all) };
-    if (redis_link_send(bus->listener, subscribe, 3, NULL, NULL))
+    struct slice subscribe[] = { SLICE("SUBSCRIBE"), slice_of(bus->own), slice_of(bus->all), slice_of(bus->purged) };
+    if (redis_link_send(bus->listener, subscribe, 4, NULL, NULL))
         redis_link_again(bus->listener, "no memory to subscribe");
 }
 
@@ -504,6 +506,7 @@ void redis_bus_filled(struct redis_bus *bus, uint64_t head)
     bus->told_live = true;
     bus->why[0] = '\0';
     log_info("redis", "live");
+    bus->setup.ops->purged(bus->setup.owner);      /* nobody has heard whether there was one */
     bus->setup.ops->live(bus->setup.owner, redis_bus_head(bus));
     redis_fetches_again(bus);
     redis_bus_want_echo(bus);
@@ -558,6 +561,7 @@ static void name_subjects(struct redis_bus *bus, const struct redis_bus_setup *s
     snprintf(bus->prefix, sizeof bus->prefix, "%.*s:{0}:", REDIS_PREFIX_MAX, setup->prefix);
     snprintf(bus->own, sizeof bus->own, "%secho:%llx", bus->prefix, (unsigned long long)node);
     snprintf(bus->all, sizeof bus->all, "%sall", bus->prefix);
+    snprintf(bus->purged, sizeof bus->purged, "%spurged", bus->prefix);
 }
 
 static bool open_parts(struct redis_bus *bus)

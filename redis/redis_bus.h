@@ -46,6 +46,8 @@ struct redis_bus_ops {
     void (*refused)(void *owner, const char *why);               /* publishes are refused, for this reason; NULL: no more */
     void (*message)(void *owner, struct msg *m);                 /* of a channel or pattern that is subscribed to; takes the reference */
     void (*behind)(void *owner, struct slice channel);           /* readers of it (empty: all) may miss something: they are to fetch */
+    void (*purged)(void *owner);                                 /* some node has removed messages, or may have (before each live()):
+                                                                    what is kept of answers may have them */
     void (*answer)(void *owner, struct call *call, int err);
 };
 
@@ -75,9 +77,8 @@ void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call, bool patien
  * unsubscribed, it is subscribed to. */
 void redis_bus_subscribe(struct redis_bus *bus, struct watch_call *call);
 void redis_bus_unsubscribe(struct redis_bus *bus, struct slice name);
-/* Gives up all that is kept of a channel. 0: done() will be called; ERR_REDIS_AWAY, ERR_BUSY, ERR_MEMORY. */
-typedef void redis_purged_fn(void *arg, int err, uint64_t messages);
-int  redis_bus_purge(struct redis_bus *bus, struct slice channel, redis_purged_fn *done, void *arg);
+/* As CALL_PURGE says, and what publish says of Redis. */
+void redis_bus_purge(struct redis_bus *bus, struct purge_call *call);
 /* Whoever waits for Redis to come back is answered with this error now (the hub ends). */
 void redis_bus_give_up(struct redis_bus *bus, int err);
 

@@ -41,8 +41,8 @@ struct redis_bus {
     bool                   freed;
     bool                   proven;             /* the data behind the engine: publishes are taken, also while the listener is lost */
     char                   prefix[REDIS_PREFIX_MAX + 8];                      /* P */
-    char                   own[REDIS_SUBJECT], all[REDIS_SUBJECT];            /* subjects of this node and of all */
-    unsigned               controls;           /* of those two, confirmed */
+    char                   own[REDIS_SUBJECT], all[REDIS_SUBJECT], purged[REDIS_SUBJECT];      /* subjects: echoes of this node; epochs, purges for all */
+    unsigned               controls;           /* of those three, confirmed */
     struct redis_subs      subs;
     struct event          *tick;               /* REDIS_BEAT_MS */
     struct event          *soon;               /* at the end of this turn of the loop: what is subscribed to is sent */

@@ -131,43 +131,60 @@ void redis_bus_publish(struct redis_bus *bus, struct publish_call *call, const s
 struct purge {
     struct redis_request request;
     struct redis_bus    *bus;
-    redis_purged_fn     *done;
-    void                *arg;
-    uint8_t              len;
-    char                 channel[];
+    struct purge_call   *call;
 };
 
 static void purge_args(struct redis_request *request, struct redis_args *args)
 {
-    struct purge *purge = (struct purge *)request;
+    const struct purge *purge = (struct purge *)request;
     redis_args_add(args, slice_of(purge->bus->prefix));
-    redis_args_add(args, slice(purge->channel, purge->len));
+    redis_args_add(args, purge->call->channel);
+    redis_args_add_u64(args, purge->call->before.epoch);
+    redis_args_add_u64(args, purge->call->before.seq);
+    redis_args_add(args, slice_of(purge->bus->purged));
+}
+
+static int purged(struct purge *purge, const struct redisReply *reply)
+{
+    struct purge_call *call = purge->call;
+    struct slice word = redis_reply_word(reply, 0);
+    if (slice_is(word, SLICE("position")))
+        return ERR_BAD_POSITION;
+    if (!slice_is(word, SLICE("ok"))) {
+        redis_bus_prove(purge->bus, "Redis has lost its data");
+        return ERR_REDIS_AWAY;
+    }
+    call->upto = (struct position){ redis_reply_number(reply, 1), redis_reply_number(reply, 2) };
+    call->removed = (uint32_t)redis_reply_number(reply, 3);
+    if (call->removed > 0)
+        purge->bus->setup.ops->purged(purge->bus->setup.owner);      /* before whoever asked hears of it; the word to all nodes may come later */
+    return 0;
 }
 
 static void purge_answered(struct redis_request *request, int err, const struct redisReply *reply)
 {
     struct purge *purge = (struct purge *)request;
-    bool none = !err && reply->elements < 3;
-    if (none && !purge->bus->freed)
-        redis_bus_prove(purge->bus, "Redis has lost its data");
-    if (!purge->bus->freed)
-        purge->done(purge->arg, none ? ERR_REDIS_AWAY : err, err || none ? 0 : redis_reply_number(reply, 2));
+    struct redis_bus *bus = purge->bus;
+    struct call *call = &purge->call->call;
+    if (!err && !bus->freed)
+        err = purged(purge, reply);
     free(purge);
+    redis_bus_answer(bus, call, err);
 }
 
-int redis_bus_purge(struct redis_bus *bus, struct slice channel, redis_purged_fn *done, void *arg)
+void redis_bus_purge(struct redis_bus *bus, struct purge_call *call)
 {
-    struct purge *purge = bus->proven ? calloc(1, sizeof *purge + channel.len) : NULL;
-    if (!purge)
-        return bus->proven ? ERR_MEMORY : ERR_REDIS_AWAY;
-    purge->request = (struct redis_request){ .script = REDIS_PURGE, .args = purge_args, .answered = purge_answered };
-    purge->bus = bus;
-    purge->done = done;
-    purge->arg = arg;
-    purge->len = (uint8_t)channel.len;
-    memcpy(purge->channel, channel.at, channel.len);
-    int err = redis_engine_run(bus->engine, &purge->request);
-    if (err)
-        free(purge);
-    return err;
+    struct purge *purge = bus->proven ? calloc(1, sizeof *purge) : NULL;
+    int err = bus->proven ? ERR_MEMORY : ERR_REDIS_AWAY;
+    call->removed = 0;
+    if (purge) {
+        purge->request = (struct redis_request){ .script = REDIS_PURGE, .args = purge_args, .answered = purge_answered };
+        purge->bus = bus;
+        purge->call = call;
+        err = redis_engine_run(bus->engine, &purge->request);
+    }
+    if (!err)
+        return;
+    free(purge);
+    redis_bus_answer(bus, &call->call, err);
 }

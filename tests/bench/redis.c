@@ -76,6 +76,7 @@ static void on_live(void *owner, struct position head)
 static void on_away(void *owner, const char *why)              { (void)owner; fprintf(stderr, "away: %s\n", why); }
 static void on_refused(void *owner, const char *why)           { (void)owner; fprintf(stderr, "refused: %s\n", why ? why : "no more"); }
 static void on_behind(void *owner, struct slice channel)       { (void)owner; (void)channel; }
+static void on_purged(void *owner)                             { (void)owner; }
 static void on_message(void *owner, struct msg *m)
 {
     struct bench *bench = owner;
@@ -85,7 +86,7 @@ static void on_message(void *owner, struct msg *m)
         event_base_loopbreak(bench->base);
 }
 
-static const struct redis_bus_ops ops = { .live = on_live, .away = on_away, .refused = on_refused, .message = on_message, .behind = on_behind,
+static const struct redis_bus_ops ops = { .live = on_live, .away = on_away, .refused = on_refused, .message = on_message, .behind = on_behind, .purged = on_purged,
                                           .answer = on_answer };
 
 int main(int argc, char **argv)

@@ -15,7 +15,7 @@ struct node {
     struct event_base *base;
     struct redis_bus *bus;
     struct msg       *came[CAME];
-    unsigned          n_came, lives, aways, behinds, behind_all, answers, refusals, accepts;
+    unsigned          n_came, lives, aways, behinds, behind_all, answers, refusals, accepts, purges;
     struct position   live_head, whole_after;      /* when it was live last; when it was after everybody had been told to be behind */
     bool              is_behind;
     char              why[200], behind[200];
@@ -71,13 +71,15 @@ static inline void node_behind(void *owner, struct slice channel)
     node->is_behind |= channel.len == 0;
     snprintf(node->behind, sizeof node->behind, "%.*s", (int)channel.len, channel.at);
 }
+static inline void node_purged(void *owner) { ((struct node *)owner)->purges++; }
 static inline void node_answer(void *owner, struct call *call, int err)
 {
     call->err = err;
     ((struct node *)owner)->answers++;
 }
 static const struct redis_bus_ops node_ops = {
-    .live = node_live, .away = node_away, .refused = node_refused, .message = node_message, .behind = node_behind, .answer = node_answer,
+    .live = node_live, .away = node_away, .refused = node_refused, .message = node_message,
+    .behind = node_behind, .purged = node_purged, .answer = node_answer,
 };
 
 static inline void node_open(struct world *world, struct node *node)

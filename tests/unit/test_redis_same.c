@@ -65,6 +65,21 @@ static void publish_both(struct local *local, struct node *node)
     msg_unref(redis.msg);
 }
 
+static void purge_both(struct local *local, struct node *node)
+{
+    struct slice channel = slice_of(channels[draw(CHANNELS)]);
+    struct position before = { draw(2) ? hub_head(local->hub).epoch : 0, 0 };
+    if (before.epoch)
+        before.seq = 1 + draw((unsigned)hub_head(local->hub).seq);
+    struct purge_call mine = { .channel = channel, .hash = hash_bytes(channel), .before = before }, redis = mine;
+    local_run(local, &mine.call, CALL_PURGE);
+    unsigned answers = node->answers;
+    redis_bus_purge(node->bus, &redis);
+    loop_until(node->base, &node->answers, answers + 1);
+    assert_int_equal(redis.call.err, 0);
+    assert_int_equal(mine.removed, redis.removed);
+}
+
 static bool is_among(const char *const *names, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++)
@@ -169,6 +184,8 @@ static void whatever_is_asked_both_answer_the_same(void **state)
     for (unsigned i = 0; i < QUESTIONS; i++) {
         if (draw(3) == 0)
             publish_both(&local, node);
+        if (draw(25) == 0)
+            purge_both(&local, node);
         ask_both(&local, node);
     }
     local_end(&local);

@@ -248,26 +248,47 @@ static void a_message_that_is_gone_by_its_own_ttl_is_no_gap(void **state)
     assert_fetch(a, NAMES("c"), (struct fetch_call){ .from = FETCH_COUNT, .count = 2 }, GAP_NONE, 2, 3, SEQS(3), NULL);
 }
 
-static void on_purged(void *arg, int err, uint64_t messages)
+static struct purge_call purge(struct node *node, const char *channel, struct position before)
 {
-    assert_int_equal(err, 0);
-    *(unsigned *)arg = (unsigned)messages;
+    struct purge_call call = { .call.err = UNANSWERED, .channel = slice_of(channel), .before = before };
+    unsigned answers = node->answers;
+    redis_bus_purge(node->bus, &call);
+    loop_until(node->base, &node->answers, answers + 1);
+    return call;
 }
 
-static void a_purge_gives_up_everything_and_is_told(void **state)
+static void a_purge_removes_everything_or_what_came_before_a_position_and_is_told(void **state)
 {
     struct world *world = *state;
-    struct node *a = open_one(world);
-    unsigned purged = 0;
-    publish(a, "c", "x");      /* 2 */
-    publish(a, "c", "x");      /* 3 */
-    assert_int_equal(redis_bus_purge(a->bus, SLICE("c"), on_purged, &purged), 0);
-    world_until(world, &purged, 2);
-    assert_fetch(a, NAMES("c"), AFTER(2), GAP_HISTORY, 3, 3, SEQS(), NULL);
-    assert_fetch(a, NAMES("*"), AFTER(2), GAP_HISTORY, 3, 3, SEQS(), NULL);
-    assert_fetch(a, NAMES("c"), AFTER(3), GAP_NONE, 3, 3, SEQS(), NULL);
-    publish(a, "c", "x");      /* 4 */
-    assert_fetch(a, NAMES("c"), AFTER(3), GAP_NONE, 3, 4, SEQS(4), NULL);
+    open_nodes(world, 2);
+    struct node *a = &world->nodes[0], *b = &world->nodes[1];
+    uint64_t epoch = redis_bus_head(a->bus).epoch;
+    for (unsigned i = 0; i < 4; i++)
+        publish(a, "c", "x");      /* 2 … 5 */
+    struct purge_call call = purge(a, "c", (struct position){ epoch, 4 });
+    assert_int_equal(call.call.err, 0);
+    assert_int_equal(call.removed, 2);
+    assert_int_equal(call.upto.seq, 3);
+    assert_true(a->purges >= 2);
+    world_until(world, &b->purges, 2);      /* once when it was live */
+    assert_fetch(a, NAMES("c"), AFTER(2), GAP_HISTORY, 3, 5, SEQS(4, 5), NULL);
+    assert_fetch(a, NAMES("c"), AFTER(3), GAP_NONE, 3, 5, SEQS(4, 5), NULL);
+    call = purge(a, "c", (struct position){ epoch, 4 });      /* nothing is left to go */
+    assert_int_equal(call.removed, 0);
+    assert_int_equal(call.upto.seq, 3);
+    call = purge(a, "c", (struct position){ 0, 0 });
+    assert_int_equal(call.removed, 2);
+    assert_int_equal(call.upto.seq, 5);
+    assert_fetch(a, NAMES("c"), AFTER(4), GAP_HISTORY, 5, 5, SEQS(), NULL);
+    assert_fetch(a, NAMES("*"), AFTER(4), GAP_HISTORY, 5, 5, SEQS(), NULL);
+    publish(a, "c", "x");      /* 6 */
+    assert_fetch(a, NAMES("c"), AFTER(5), GAP_NONE, 5, 6, SEQS(6), NULL);
+    call = purge(a, "never", (struct position){ 0, 0 });
+    assert_int_equal(call.call.err, 0);
+    assert_int_equal(call.upto.seq, 0);
+    const struct position bad[] = { { epoch + 1, 2 }, { epoch, 0 }, { epoch, 7 } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(purge(a, "c", bad[i]).call.err, ERR_BAD_POSITION);
 }
 
 /* ---- what is not known any more (EXACT.md 6) ---- */
@@ -381,7 +402,7 @@ int main(void)
         ON_BUS(an_answer_is_cut_at_its_bounds_and_goes_on_where_it_was_cut),
         ON_BUS(bytes_and_ages_bound_what_counts),
         ON_BUS(a_message_that_is_gone_by_its_own_ttl_is_no_gap),
-        ON_BUS(a_purge_gives_up_everything_and_is_told),
+        ON_BUS(a_purge_removes_everything_or_what_came_before_a_position_and_is_told),
         ON_BUS(of_a_channel_that_was_forgotten_the_floor_speaks),
         ON_BUS(beyond_what_the_index_covers_a_pattern_has_a_gap),
         ON_BUS(an_entry_whose_message_is_gone_is_a_gap),
