@@ -19,10 +19,10 @@ static const struct {
     [LAG_LATEST]     = { "latest", METRIC_slow_conflated },
 };
 
-/* A reader that is behind all the time is conflated again and again: the log is told once. */
+/* A reader that is behind all the time is conflated again and again: the log is told of that once. */
 static void tell_behind(struct conn *conn, const struct feed *feed, enum lag_policy policy)
 {
-    enum log_level level = conn->conflated ? LOG_DEBUG : LOG_INFO;
+    enum log_level level = policy == LAG_LATEST && conn->conflated ? LOG_DEBUG : LOG_INFO;
     struct slice channel = feed_name(feed), user = principal_user(conn->principal);
     char name[24];
     conn->conflated |= policy == LAG_LATEST;
@@ -74,7 +74,6 @@ static void conflate(struct catchup *cu, const struct feed *feed)
     cu->since.whole_after = 0;
     conn_dirty(cu->conn);
 }
-
 
 /* When all that is concerned wants the newest. */
 bool lag_conflates(struct catchup *cu, const struct fetch_call *answer)
