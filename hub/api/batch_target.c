@@ -51,8 +51,9 @@ static struct slice channel_of(struct slice user, struct buf *scratch)
 static void read_pattern(const struct json_object *object, struct buf *scratch, struct slice *ret, struct problem *problem)
 {
     wish_read_string(object, "pattern", scratch, ret, problem);
-    if (ret->at && pattern_check(*ret))
-        problem_add(problem, "pattern", ERR_BAD_CHANNEL, "not a pattern");
+    int err = ret->at ? pattern_check(*ret) : 0;
+    if (err)
+        problem_add(problem, "pattern", err, NULL);
 }
 
 void batch_target_read(const struct json_object *object, struct buf *scratch, struct batch_target *ret, struct problem *problem)

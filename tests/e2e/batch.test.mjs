@@ -59,7 +59,7 @@ scenario('one message to many channels, to a user, and to all channels that matc
     assert.deepEqual([capped.channels, capped.capped], [3, true]);
     const none = await only(hub, { pattern: 'nobody.**', data: 1 });
     assert.deepEqual([none.status, none.channels], [201, 0]);
-    assert.deepEqual([(await only(hub, { pattern: 'a.**.b', data: 1 })).code, (await only(hub, { pattern: '', data: 1 })).field], ['bad_channel', 'pattern']);
+    assert.deepEqual([(await only(hub, { pattern: 'a.**.b', data: 1 })).code, (await only(hub, { pattern: '', data: 1 })).field], ['bad_pattern', 'pattern']);
 });
 
 scenario('a pattern of 10,000 channels reaches each of them once, and a subscriber without messages too', async (scope) => {
