@@ -8,6 +8,7 @@
  * When a group fails, every flight fails with it, also those whose rows are still being collected: their `prev` would name
  * a message that does not exist. Their numbers are never given again.
  * Numbers are given only below `reserved`; blocks are reserved ahead through the store in the same groups. */
+#include "hub/base/grow.h"
 #include "hub/core.h"
 #include "hub/memory.h"
 #include "hub/metrics.h"
@@ -104,15 +105,10 @@ static bool flights_room(struct hub *hub)
 {
     if (hub->n_flights < hub->flights_cap)
         return true;
-    size_t cap = hub->flights_cap ? hub->flights_cap * 2 : 64;
-    struct flight *bigger = malloc(cap * sizeof *bigger);
+    struct flight *bigger = grow_ring(hub->flights, sizeof *bigger, hub->flights_first, hub->n_flights, &hub->flights_cap, 64);
     if (!bigger)
         return false;
-    for (size_t i = 0; i < hub->n_flights; i++)
-        bigger[i] = hub->flights[(hub->flights_first + i) & (hub->flights_cap - 1)];
-    free(hub->flights);
     hub->flights = bigger;
-    hub->flights_cap = cap;
     hub->flights_first = 0;
     return true;
 }
