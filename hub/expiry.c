@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-enum { CAP_LEAST = 64 };
+enum { DEAD_LEAST = 64 };      /* fewer are not worth a walk */
 
 static bool ends_before(const void *a, const void *b)
 {
@@ -16,22 +16,9 @@ void expiry_fini(struct expiry *expiry)
     free(expiry->heap.at);
 }
 
-static bool make_room(struct expiry *expiry)
-{
-    if (expiry->heap.n < expiry->cap)
-        return true;
-    size_t cap = expiry->cap ? 2 * expiry->cap : CAP_LEAST;
-    void **bigger = realloc(expiry->heap.at, cap * sizeof *bigger);
-    if (!bigger)
-        return false;
-    expiry->heap.at = bigger;
-    expiry->cap = cap;
-    return true;
-}
-
 bool expiry_add(struct expiry *expiry, uint64_t seq, int64_t ends_ms)
 {
-    struct ending *ending = make_room(expiry) ? malloc(sizeof *ending) : NULL;
+    struct ending *ending = heap_room(&expiry->heap, expiry->heap.n + 1) ? malloc(sizeof *ending) : NULL;
     if (!ending)
         return false;
     *ending = (struct ending){ .ends_ms = ends_ms, .seq = seq };
@@ -46,7 +33,7 @@ void expiry_gave_up(struct expiry *expiry) { expiry->n_live--; }
 void expiry_tidy(struct expiry *expiry, bool (*is_kept)(void *arg, uint64_t seq), void *arg)
 {
     struct heap all = expiry->heap;
-    if (all.n <= 2 * expiry->n_live + CAP_LEAST)
+    if (all.n <= 2 * expiry->n_live + DEAD_LEAST)
         return;
     expiry->heap.n = 0;
     for (size_t i = 0; i < all.n; i++) {

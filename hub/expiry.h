@@ -19,7 +19,6 @@ struct ending {
 
 struct expiry {
     struct heap heap;              /* struct ending */
-    size_t      cap;
     size_t      n_live;
 };
 

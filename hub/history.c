@@ -40,17 +40,10 @@ static int64_t next_end_ms(const struct history *history)
     return history->ends.n > 0 ? ((const struct channel *)history->ends.at[0])->ends_ms : INT64_MAX;
 }
 
+/* A channel has its place from its first message on. */
 static bool make_room_ends(struct history *history, const struct channel *ch)
 {
-    if (ch->n_kept > 0 || history->ends.n < history->ends_cap)
-        return true;
-    size_t cap = history->ends_cap ? history->ends_cap * 2 : 16;
-    void **bigger = realloc(history->ends.at, cap * sizeof *bigger);
-    if (!bigger)
-        return false;
-    history->ends.at = bigger;
-    history->ends_cap = cap;
-    return true;
+    return ch->n_kept > 0 || heap_room(&history->ends, history->ends.n + 1);
 }
 
 /* The channel's oldest message has changed since its place was found, which was too early then and is nothing worse: a

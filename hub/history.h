@@ -29,7 +29,6 @@ struct history {
     struct expiry        expiry;         /* of messages with a ttl of their own */
     int64_t              wall_ms;        /* at the last ageing */
     struct heap          ends;           /* channels that have something kept, by `ends_ms` */
-    size_t               ends_cap;
     size_t               n_kept, bytes;  /* of all channels */
     struct link          gave_up;        /* struct channel, in the order in which they last gave something up */
     uint64_t             dropped;        /* highest `dropped` of any channel so far */

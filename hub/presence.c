@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { ROOM_MIN = 64, PAGE_BYTES = 1024 * 1024, MEMBER_BYTES = 160, NO_PLACE = -1 };
+enum { PAGE_BYTES = 1024 * 1024, MEMBER_BYTES = 160, NO_PLACE = -1 };
 
 struct asker { uint32_t n; uint8_t peer; };
 
@@ -157,23 +157,10 @@ static bool sooner(const void *a, const void *b)
 
 static void placed(void *item, size_t at) { ((struct member *)item)->place = (ptrdiff_t)at; }
 
-/* For one more member: leaving then needs no memory. */
-static int make_room(struct presence *presence)
-{
-    if (presence->n_members < presence->room)
-        return 0;
-    size_t room = presence->room ? presence->room * 2 : ROOM_MIN;
-    void **at = realloc(presence->leaving.at, room * sizeof *at);
-    if (!at)
-        return ERR_MEMORY;
-    presence->leaving.at = at;
-    presence->room = room;
-    return 0;
-}
-
 static struct member *member_new(struct presence *presence, struct hall *hall, const struct key *key, struct principal *principal)
 {
-    struct member *member = make_room(presence) ? NULL : malloc(sizeof *member + key->len);
+    /* Room for it among those who leave: leaving then needs no memory. */
+    struct member *member = heap_room(&presence->leaving, presence->n_members + 1) ? malloc(sizeof *member + key->len) : NULL;
     if (!member)
         return NULL;
     *member = (struct member){ .hall = hall, .principal = principal_ref(principal), .place = NO_PLACE };

@@ -76,7 +76,6 @@ struct presence {
     struct hall   *halls;             /* table by channel name: those with a member or somebody who asks */
     struct member *members;           /* table by hall and user */
     struct heap    leaving;           /* members whose grace runs, by its end; room for all members */
-    size_t         room;
     size_t         n_members;
 };
 

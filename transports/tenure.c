@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-enum { ROOM_MIN = 16, END_CODE = 4001, NOT_YET_MS = 1000 };
+enum { END_CODE = 4001, NOT_YET_MS = 1000 };
 
 /* ---- the heap ---- */
 
@@ -36,17 +36,9 @@ void tenures_fini(struct tenures *tenures)
 
 int tenures_make_room(struct tenures *tenures)
 {
-    size_t room = tenures->room ? tenures->room * 2 : ROOM_MIN;
-    if (tenures->heap.n < tenures->room)
-        return 0;
-    void **at = realloc(tenures->heap.at, room * sizeof *at);
-    if (!at)
-        return ERR_MEMORY;
-    tenures->heap.at = at;
-    tenures->room = room;
     tenures->heap.less = sooner;
     tenures->heap.placed = placed;
-    return 0;
+    return heap_room(&tenures->heap, tenures->heap.n + 1) ? 0 : ERR_MEMORY;
 }
 
 /* ---- when ---- */

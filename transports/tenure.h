@@ -24,7 +24,6 @@ struct principal;
 
 struct tenures {
     struct heap heap;        /* struct conn, by extra->due_ms */
-    size_t      room;
 };
 
 void tenures_fini(struct tenures *tenures);

@@ -1,5 +1,24 @@
 #include "hub/base/heap.h"
 
+#include <stdlib.h>
+
+enum { CAP_LEAST = 16 };
+
+bool heap_room(struct heap *heap, size_t n)
+{
+    size_t cap = heap->cap ? heap->cap : CAP_LEAST;
+    if (n <= heap->cap)
+        return true;
+    while (cap < n)
+        cap *= 2;
+    void **bigger = realloc(heap->at, cap * sizeof *bigger);
+    if (!bigger)
+        return false;
+    heap->at = bigger;
+    heap->cap = cap;
+    return true;
+}
+
 static void put(struct heap *heap, size_t at, void *item)
 {
     heap->at[at] = item;

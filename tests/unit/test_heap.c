@@ -84,11 +84,30 @@ static void nobody_needs_to_know_where_an_item_is(void **state)
     assert_ptr_equal(heap_pop(&heap), &some[1]);
 }
 
+static void room_doubles_and_what_was_in_it_stays(void **state)
+{
+    struct heap heap = { .less = less };
+    (void)state;
+    for (int i = 0; i < ITEMS; i++) {
+        items[i].value = ITEMS - i;
+        assert_true(heap_room(&heap, heap.n + 1));
+        assert_true(heap.cap > heap.n);
+        heap_push(&heap, &items[i]);
+    }
+    size_t cap = heap.cap;
+    assert_true(cap < 2 * ITEMS + 1 && heap_room(&heap, cap));
+    assert_int_equal(heap.cap, cap);
+    for (int value = 1; value <= ITEMS; value++)
+        assert_int_equal(((struct item *)heap_pop(&heap))->value, value);
+    free(heap.at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whatever_is_pushed_changed_and_removed_the_least_is_on_top),
         cmocka_unit_test(nobody_needs_to_know_where_an_item_is),
+        cmocka_unit_test(room_doubles_and_what_was_in_it_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
