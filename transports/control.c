@@ -60,7 +60,6 @@ static const char *gap_name(enum gap_reason gap)
     return names[gap];
 }
 
-
 static void recovery(struct buf *out, const struct fetch_channel *channel, bool resumed)
 {
     bool_member(out, "recovered", resumed && channel->resumable && !channel->incomplete);

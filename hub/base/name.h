@@ -16,7 +16,8 @@ int  event_name_check(struct slice name);       /* 0 or ERR_BAD_EVENT: 1–64 of
 int  client_id_check(struct slice id);          /* 0 or ERR_BAD_CLIENT: same letters, 1–64 */
 /* Takes the segment before the next dot off the front of `rest`; false: there is none left (rest->at is NULL then). */
 bool name_segment(struct slice *rest, struct slice *ret_segment);
-static inline bool name_is_pattern(struct slice name) { return name.len > 0 && memchr(name.at, '*', name.len) != NULL; }    /* of a valid pattern: not an exact name */
+/* Of a valid pattern: not an exact name. */
+static inline bool name_is_pattern(struct slice name) { return name.len > 0 && memchr(name.at, '*', name.len) != NULL; }
 int  pattern_check(struct slice pattern);       /* 0, ERR_BAD_CHANNEL, ERR_STAR_IN_SEGMENT, ERR_STARS_INSIDE; an exact name is a pattern too */
 bool pattern_matches(struct slice pattern, struct slice name);
 /* Does `pattern` match whatever `wanted` matches? chat.** covers chat.* and chat.a; chat.* does not cover chat.** */
