@@ -74,7 +74,7 @@ enum if_position {
 };
 
 /* Publish: ERR_STORE_FAILED, ERR_BUSY (too much under way; nothing was published), ERR_DRAINING, ERR_POSITION_CHANGED, and of
- * idempotency.h ERR_KEY_IN_USE, ERR_KEY_REUSED. A replay is answered whatever the condition says: the first one met it. */
+ * idempotency.h ERR_KEY_IN_USE, ERR_KEY_REUSED; with an engine outside those of engine.h. A replay is answered whatever the condition says: the first one met it. */
 struct publish_call {
     struct call call;
     struct msg *msg;              /* one reference, which stays the origin's; answer: seq, epoch, time_ms are set (a replay: to
@@ -116,6 +116,7 @@ struct fetch_call {
     uint32_t              count;
     int64_t               time_ms;
     uint64_t              whole_after;
+    bool                  patient;    /* while an engine outside (engine.h) is away it waits; else it is ERR_REDIS_AWAY then */
     bool                  by_rule;    /* its `from_now` come from rules: the origin's */
     bool                  conflates;  /* LATEST for a reader that is behind: what is left out is a gap (GAP_CONFLATED); no whole_after */
     size_t                max_bytes;  /* the answer is cut (more = true) before the sum of msg_size passes this; at least one message */
@@ -230,7 +231,7 @@ struct watch_call {
     struct position head;             /* answer to WATCH: completed up to here */
 };
 
-/* Edges: the highest number with all lower ones completed (EXACT.md 11). */
+/* Edges: the highest number with all lower ones completed (EXACT.md 11). ERR_REDIS_AWAY: the engine has never been there yet. */
 struct head_call {
     struct call     call;
     struct position head;             /* answer */

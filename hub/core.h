@@ -9,6 +9,7 @@
 #include "hub/base/trie.h"
 #include "hub/channel.h"
 #include "hub/config/config.h"
+#include "hub/engine.h"
 #include "hub/errand.h"
 #include "hub/history.h"
 #include "hub/hub.h"
@@ -42,6 +43,7 @@ struct hub {
     const struct clock  *clock;
     int64_t              now_ms, wall_ms;    /* what it said when the turn began */
     struct store        *store;              /* NULL: memory only */
+    struct engine       *engine;             /* NULL: this hub is its own, by publish.c and what is below it */
     struct mailbox       box;
     struct peer          peers[PEERS_MAX];
     uint8_t              n_peers;
@@ -58,6 +60,7 @@ struct hub {
     struct channels      channels;
     struct history       history;
     struct keeping       keeping;
+    size_t               at_engine;          /* publishes it has not answered */
     struct presence      presence;
     struct idempotency   idempotency;
     struct trie          patterns;           /* struct pattern of watch.c: who watches what matches */
@@ -111,8 +114,11 @@ void publish_fini(struct hub *hub);
 /* records.c */
 void record_run(struct hub *hub, struct record_call *change);
 void records_stored(struct hub *hub, const struct store_group *group, int err);
+/* engine.c */
+void engine_publish(struct hub *hub, struct publish_call *call);
 /* purge.c */
 void purge_run(struct hub *hub, struct purge_call *call);
+void purge_tell_edges(struct hub *hub);                              /* answers that they keep for others may have some of it */
 void purges_stored(struct hub *hub, const struct store_group *group, int err);
 /* fetch.c */
 void fetch_run(struct hub *hub, struct fetch_call *call);
@@ -120,11 +126,14 @@ void fetch_run(struct hub *hub, struct fetch_call *call);
 void watch_run(struct hub *hub, struct watch_call *call);
 void unwatch_run(struct hub *hub, struct watch_call *call);
 void loss_seen_run(struct hub *hub, struct call *call);
-uint32_t watch_deliver(struct hub *hub, struct channel *ch, struct msg *m);   /* to every edge that watches; how many subscribers that is */
+void watch_refused(struct hub *hub, const struct watch_call *call);           /* the engine has not taken it */
+/* To every edge that watches; how many subscribers that is. `ch` NULL: the channel is not known here, patterns may match it. */
+uint32_t watch_deliver(struct hub *hub, const struct channel *ch, struct msg *m);
 uint32_t watch_subscribers(const struct channel *ch);                         /* of the channel itself */
-uint32_t watch_subscribers_all(const struct hub *hub, const struct channel *ch);    /* and of the patterns that match it */
+uint32_t watch_subscribers_all(const struct hub *hub, struct slice name, const struct channel *ch);    /* and of the patterns that match it; likewise */
 void watches_fini(struct hub *hub);
 void watch_tell_loss(struct hub *hub, uint8_t peer);                  /* of something that cannot be mailed to this edge */
+void watch_fall_behind(struct hub *hub, struct slice channel);       /* to the edges that watch it (empty: all), unless they know of a loss already */
 /* members.c */
 extern const struct presence_port members_port;
 void join_run(struct hub *hub, struct letter *letter);

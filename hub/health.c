@@ -6,8 +6,8 @@
 
 enum { REASON_BYTES = 200 };
 
-static const char *const names[HEALTH_PARTS] = { 
-    [HEALTH_HUB] = "hub", [HEALTH_STORE] = "store", [HEALTH_MEMORY] = "memory",
+static const char *const names[HEALTH_PARTS] = {
+    [HEALTH_HUB] = "hub", [HEALTH_STORE] = "store", [HEALTH_REDIS] = "redis", [HEALTH_MEMORY] = "memory",
     [HEALTH_TOKENS] = "tokens", [HEALTH_DRAIN] = "drain",
 };
 

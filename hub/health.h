@@ -4,7 +4,7 @@
 #include <stdbool.h>
 struct buf;
 
-enum health_part { HEALTH_HUB, HEALTH_STORE, HEALTH_MEMORY, HEALTH_TOKENS, HEALTH_DRAIN, HEALTH_PARTS };
+enum health_part { HEALTH_HUB, HEALTH_STORE, HEALTH_REDIS, HEALTH_MEMORY, HEALTH_TOKENS, HEALTH_DRAIN, HEALTH_PARTS };
 
 void health_set(enum health_part part, const char *reason);   /* NULL: well; the text is copied (cut at 200 bytes) */
 bool health_ready(void);                                      /* every part is well */

@@ -9,8 +9,8 @@
 typedef void run_fn(struct hub *hub, void *call);
 
 /* What runs a call, by its kind. */
-static void run_publish(struct hub *hub, void *call)   { publish_run(hub, call); }
-static void run_fetch(struct hub *hub, void *call)     { fetch_run(hub, call); }
+static void run_publish(struct hub *hub, void *call)   { (hub->engine ? engine_publish : publish_run)(hub, call); }
+static void run_fetch(struct hub *hub, void *call)     { hub->engine ? hub->engine->fetch(hub->engine, call) : fetch_run(hub, call); }
 static void run_channels(struct hub *hub, void *call)  { channels_run(hub, call); }
 static void run_watch(struct hub *hub, void *call)     { watch_run(hub, call); }
 static void run_unwatch(struct hub *hub, void *call)   { unwatch_run(hub, call); }
@@ -25,7 +25,7 @@ static void run_head(struct hub *hub, void *call)
 {
     struct head_call *head = call;
     head->head = hub_head(hub);
-    hub_answer(hub, &head->call, 0);
+    hub_answer(hub, &head->call, head->head.epoch ? 0 : ERR_REDIS_AWAY);
 }
 static void run_keys(struct hub *hub, void *call)
 {
@@ -221,6 +221,8 @@ void hub_reconfigure(struct hub *hub, const struct config *config)
     history_reconfigure(&hub->history, config, hub_now_ms(hub));
     if (keeping_changed(&hub->keeping, config, hub->next))
         raise_floor(hub);
+    if (hub->engine)
+        hub->engine->reconfigure(hub->engine, config);
     if (hub->keys)
         key_fetcher_reconfigure(hub->keys, config);
     for (uint8_t i = 0; i < hub->n_peers; i++) {
@@ -238,6 +240,8 @@ bool hub_can_publish(const struct hub *hub) { return hub->next < hub->reserved; 
 void hub_drain(struct hub *hub)
 {
     hub->draining = true;
+    if (hub->engine)
+        hub->engine->give_up(hub->engine);
     if (hub->keys)
         key_fetcher_stop(hub->keys);
 }
@@ -262,5 +266,5 @@ void hub_keys_tick(struct hub *hub)
 
 bool hub_idle(const struct hub *hub)
 {
-    return hub->n_flights == 0 && hub->n_groups == 0 && !hub->collecting && hub->n_changes == 0;
+    return hub->n_flights == 0 && hub->at_engine == 0 && hub->n_groups == 0 && !hub->collecting && hub->n_changes == 0;
 }

@@ -32,7 +32,7 @@ static bool is_alive(const struct channel *ch)
 static void describe(const struct hub *hub, const struct channel *ch, struct channel_info *info)
 {
     *info = (struct channel_info){
-        .name_len = ch->name_len, .subscribers = watch_subscribers_all(hub, ch),
+        .name_len = ch->name_len, .subscribers = watch_subscribers_all(hub, channel_name(ch), ch),
         .members = presence_count(&hub->presence, channel_name(ch), ch->hash), .kept = ch->n_kept, .kept_bytes = ch->kept_bytes,
         .last = { hub->epoch, ch->last }, .resumable = rule_keeps(ch->rule), .rule = ch->rule,
     };

@@ -6,6 +6,7 @@
 #include "hub/config/config.h"
 #include "hub/serve.h"
 #include "hub/spoke.h"
+#include "redis/redis_spoke.h"
 #include "transports/http/api_port.h"
 #include "transports/public.h"
 #include "webhooks/http_port.h"
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct spoke *const spokes[] = { &http_out_spoke, &public_spoke, &api_spoke };
+static const struct spoke *const spokes[] = { &redis_spoke, &http_out_spoke, &public_spoke, &api_spoke };
 
 static void log_notes(struct slice notes)
 {

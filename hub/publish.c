@@ -90,7 +90,7 @@ static void remember_key(struct hub *hub, struct publish_call *call, const struc
 {
     const struct msg *m = call->msg;
     struct idempotency_record record = { .key = call->key, .epoch = m->epoch, .seq = m->seq, .time_ms = m->time_ms,
-                                         .subscribers = watch_subscribers_all(hub, ch) };
+                                         .subscribers = watch_subscribers_all(hub, channel_name(ch), ch) };
     idempotency_add(&hub->idempotency, &record, hub->config->publish_idempotency_keys);
     if (!hub->store)
         return;
@@ -270,7 +270,7 @@ void publish_run(struct hub *hub, struct publish_call *call)
     number(hub, way.channel, call->msg);
     if (keyed) {
         remember_key(hub, call, way.channel);
-        call->subscribers = watch_subscribers_all(hub, way.channel);
+        call->subscribers = watch_subscribers_all(hub, channel_name(way.channel), way.channel);
     }
     if (way.waits) {
         hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, way.channel, way.stored };

@@ -24,8 +24,8 @@ static uint64_t find_upto(const struct purge_call *call, const struct channel *c
     return gone < call->before.seq ? gone : call->before.seq - 1;
 }
 
-/* Answers that edges keep for others may have some of it. They hear of it before whoever asked does. */
-static void tell_edges(struct hub *hub)
+/* They hear of it before whoever asked does. */
+void purge_tell_edges(struct hub *hub)
 {
     for (uint8_t peer = 0; peer < hub->n_peers; peer++) {
         if (!hub->peers[peer].is_edge || hub->peers[peer].left)
@@ -46,7 +46,7 @@ static void apply(struct hub *hub, struct purge_call *call)
     call->removed = history_purge(&hub->history, call->found, call->row.upto, hub_now_ms(hub));
     metric_add(METRIC_msgs_purged, call->removed);
     if (call->removed > 0)
-        tell_edges(hub);
+        purge_tell_edges(hub);
 }
 
 static void end(struct hub *hub, struct purge_call *call, int err)
@@ -89,6 +89,10 @@ static int begin(struct hub *hub, struct purge_call *call)
 void purge_run(struct hub *hub, struct purge_call *call)
 {
     call->removed = 0;
+    if (hub->engine && !hub->draining) {
+        hub->engine->purge(hub->engine, call);
+        return;
+    }
     int err = begin(hub, call);
     if (err)
         hub_answer(hub, &call->call, err);

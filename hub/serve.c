@@ -344,7 +344,7 @@ static int open_store(struct serve *s, struct hub_start *ret_start)
     const struct config *config = s->serving.config;
     const char *why = NULL;
     *ret_start = (struct hub_start){ .epoch = epoch_new(), .next = 1, .reserved = 1 };
-    if (!config->store_dir[0])
+    if (!config->store_dir[0] || config->redis)
         return 0;
     int err = store_open(config, &s->store, ret_start, &why);
     return err ? tell_why("store", err, why) : 0;

@@ -3,6 +3,7 @@
  * An edge that has no room left is told once (LETTER_LOST, which always gets through), and is mailed no message until it
  * says that it has put its connections to catching up; their fetches come behind that word, so their answers cover
  * all that was lost. */
+#include "hub/base/hash.h"
 #include "hub/base/log.h"
 #include "hub/base/name.h"
 #include "hub/core.h"
@@ -131,18 +132,31 @@ static void unwatch_channel(struct hub *hub, const struct watch_call *call)
 void watch_run(struct hub *hub, struct watch_call *call)
 {
     int err = name_is_pattern(call->channel) ? watch_pattern(hub, call) : watch_channel(hub, call);
+    if (!err && hub->engine) {
+        hub->engine->subscribe(hub->engine, call);
+        return;
+    }
     call->head = hub_head(hub);
     hub_answer(hub, &call->call, err);
 }
 
-void unwatch_run(struct hub *hub, struct watch_call *call)
+static void unwatch(struct hub *hub, const struct watch_call *call)
 {
     if (name_is_pattern(call->channel))
         unwatch_pattern(hub, call);
     else
         unwatch_channel(hub, call);
+}
+
+void unwatch_run(struct hub *hub, struct watch_call *call)
+{
+    unwatch(hub, call);
+    if (hub->engine)
+        hub->engine->unsubscribe(hub->engine, call->channel);
     hub_answer(hub, &call->call, 0);
 }
+
+void watch_refused(struct hub *hub, const struct watch_call *call) { unwatch(hub, call); }
 
 void loss_seen_run(struct hub *hub, struct call *call)
 {
@@ -197,30 +211,47 @@ static void join(struct audience *audience, const struct watches *watches)
 
 static void join_pattern(void *audience, void *pattern) { join(audience, &((struct pattern *)pattern)->watches); }
 
-static struct audience audience_of(const struct hub *hub, const struct channel *ch)
+static struct audience audience_of(const struct hub *hub, struct slice name, const struct channel *ch)
 {
     struct audience audience = { 0 };
-    join(&audience, &ch->watches);
-    trie_match(&hub->patterns, channel_name(ch), join_pattern, &audience);
+    if (ch)
+        join(&audience, &ch->watches);
+    trie_match(&hub->patterns, name, join_pattern, &audience);
     return audience;
 }
 
-uint32_t watch_subscribers_all(const struct hub *hub, const struct channel *ch) { return audience_of(hub, ch).subscribers; }
+static bool hears(const struct audience *audience, uint8_t peer) { return audience->peers[peer / 64] >> peer % 64 & 1; }
+
+uint32_t watch_subscribers_all(const struct hub *hub, struct slice name, const struct channel *ch) { return audience_of(hub, name, ch).subscribers; }
 
 /* Each edge is mailed it once, however many of its channels and patterns want it. */
-static uint32_t deliver_matching(struct hub *hub, struct channel *ch, struct msg *m)
+static uint32_t deliver_matching(struct hub *hub, const struct channel *ch, struct msg *m)
 {
-    struct audience audience = audience_of(hub, ch);
+    struct audience audience = audience_of(hub, msg_channel(m), ch);
     for (uint8_t peer = 0; peer < hub->n_peers; peer++)
-        if (audience.peers[peer / 64] >> peer % 64 & 1 && !hub->peers[peer].lost)
+        if (hears(&audience, peer) && !hub->peers[peer].lost)
             mail(hub, peer, m);
     return audience.subscribers;
 }
 
-uint32_t watch_deliver(struct hub *hub, struct channel *ch, struct msg *m)
+void watch_fall_behind(struct hub *hub, struct slice channel)
+{
+    struct audience audience = { 0 };
+    if (channel.len > 0)
+        audience = audience_of(hub, channel, channel_find(&hub->channels, channel, hash_bytes(channel)));
+    for (uint8_t peer = 0; peer < hub->n_peers; peer++) {
+        const struct peer *edge = &hub->peers[peer];
+        if (edge->is_edge && !edge->left && !edge->lost && (channel.len == 0 || hears(&audience, peer)))
+            watch_tell_loss(hub, peer);
+    }
+}
+
+uint32_t watch_deliver(struct hub *hub, const struct channel *ch, struct msg *m)
 {
     if (hub->patterns.count > 0)
         return deliver_matching(hub, ch, m);
+    if (!ch)
+        return 0;
     for (uint32_t i = 0; i < ch->watches.n; i++)
         if (!hub->peers[ch->watches.at[i].peer].lost)
             mail(hub, ch->watches.at[i].peer, m);

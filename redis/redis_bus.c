@@ -51,15 +51,18 @@ static void chain_back(struct redis_bus *bus, struct call **chain)
 /* Whoever waits for an echo waits from the beginning. */
 static void leave_live(struct redis_bus *bus, const char *why)
 {
+    bool is_news = bus->told_live || strncmp(bus->why, why, sizeof bus->why - 1);
     snprintf(bus->why, sizeof bus->why, "%s", why);
     redis_fill_stop(bus);
     bus->echo_token = 0;
     chain_back(bus, &bus->watches_now);
     chain_back(bus, &bus->watches_next);
     redis_fetches_lost(bus);
-    if (!bus->told_live)
-        return;
+    if (bus->over)
+        redis_bus_give_up(bus, bus->over);
     bus->told_live = false;
+    if (!is_news)
+        return;
     log_warn("redis", "away: %s", bus->why);
     bus->setup.ops->away(bus->setup.owner, bus->why);
 }
@@ -233,7 +236,13 @@ void redis_bus_subscribe(struct redis_bus *bus, struct watch_call *call)
         redis_bus_answer(bus, &call->call, 0);
         return;
     }
+    if (bus->over && bus->state != REDIS_BUS_LIVE) {
+        redis_subs_release(&bus->subs, sub, now_ms());
+        redis_bus_answer(bus, &call->call, bus->over);
+        return;
+    }
     redis_subs_take(&bus->subs, call->channel);      /* the waiter's own */
+    sub->unanswered++;
     call->call.letter.next = (struct letter *)sub->waiters;
     sub->waiters = &call->call;
     if (sub->state == REDIS_SUB_ON)
@@ -257,6 +266,7 @@ static void answer_watches(struct redis_bus *bus, struct call *chain, int err)
         struct redis_sub *sub = redis_subs_find(&bus->subs, watch->channel);
         if (!err && sub->last < bus->head)
             sub->last = bus->head;
+        sub->unanswered--;
         redis_subs_release(&bus->subs, sub, now_ms());
         if (err)
             redis_subs_release(&bus->subs, sub, now_ms());
@@ -343,6 +353,7 @@ static void end_echo(struct redis_bus *bus)
         link_remove(first);
         redis_fetch_now(link_of(first, struct redis_fetch, request.link));
     }
+    redis_fetches_unblock(bus);
     redis_bus_want_echo(bus);
 }
 
@@ -530,27 +541,16 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         redis_subs_forget_idle(&bus->subs, now_ms());
 }
 
-static void end_held(struct redis_bus *bus, int err)
-{
-    struct link held;
-    link_init(&held);
-    list_move_all(&held, &bus->held);
-    for (struct link *first; (first = list_first(&held)); ) {
-        struct redis_fetch *fetch = link_of(first, struct redis_fetch, request.link);
-        link_remove(first);
-        fetch->done(fetch, err);
-    }
-}
-
 void redis_bus_give_up(struct redis_bus *bus, int err)
 {
     struct redis_sub *sub, *next;
-    end_held(bus, err);
+    bus->over = err;
     HASH_ITER (hh, bus->subs.table, sub, next) {
         struct call *waiters = sub->waiters;
         sub->waiters = NULL;
         answer_watches(bus, waiters, err);
     }
+    redis_fetches_end(bus, err);
 }
 
 /* ---- the owner's ---- */
@@ -590,6 +590,7 @@ struct redis_bus *redis_bus_new(const struct redis_bus_setup *setup)
     link_init(&bus->fetches_next);
     link_init(&bus->replied);
     link_init(&bus->held);
+    link_init(&bus->blocked);
     name_subjects(bus, setup);
     if (open_parts(bus))
         return bus;
@@ -604,8 +605,10 @@ void redis_bus_free(struct redis_bus *bus)
     bus->freed = true;
     redis_engine_free(bus->engine);
     redis_link_free(bus->listener);
+    chain_back(bus, &bus->watches_now);
+    chain_back(bus, &bus->watches_next);
     redis_fetches_lost(bus);
-    end_held(bus, ERR_DRAINING);
+    redis_bus_give_up(bus, ERR_DRAINING);
     redis_fill_drop(bus);
     redis_subs_fini(&bus->subs);
     buf_fini(&bus->body);

@@ -15,7 +15,7 @@
  *
  * Never deaf: each second a word goes the whole way round. Missed for REDIS_DEAF_MS, the subscriber link is given up and taken anew.
  *
- * Lifetime   redis_bus_new … redis_bus_free; what is under way then is answered to nobody. What setup points to outlives it. Callbacks
+ * Lifetime   redis_bus_new … redis_bus_free, which answers what is under way (ERR_OUTCOME_UNKNOWN, ERR_DRAINING). What setup points to outlives it. Callbacks
  *            may ask it anything, but not free it.
  * Threading  the thread of its loop (the hub's).
  * Limits     redis_link.h for what is sent; REDIS_FILL_BYTES for what is collected before live(); calls that wait for Redis to come
@@ -42,7 +42,7 @@ struct redis_bus_ops {
     /* From now on all works. `head`: everything up to here has been delivered, or told as behind. With another epoch than before,
      * behind() has been told for all channels: positions of the old one are for nothing (EXACT.md 17). */
     void (*live)(void *owner, struct position head);
-    void (*away)(void *owner, const char *why);                  /* was live; one sentence without its end */
+    void (*away)(void *owner, const char *why);                  /* it is not live, or for another reason than before; one sentence without its end */
     void (*refused)(void *owner, const char *why);               /* publishes are refused, for this reason; NULL: no more */
     void (*message)(void *owner, struct msg *m);                 /* of a channel or pattern that is subscribed to; takes the reference */
     void (*behind)(void *owner, struct slice channel);           /* readers of it (empty: all) may miss something: they are to fetch */
@@ -69,17 +69,18 @@ void redis_bus_reconfigure(struct redis_bus *bus, const struct config *config);
 
 /* As CALL_PUBLISH says, and ERR_REDIS_AWAY, ERR_REDIS_REFUSED (nothing was published), ERR_OUTCOME_UNKNOWN. `subscribers` is for the
  * caller to count, before: a replay is answered what the first was. Answered perhaps before its message comes, perhaps after. `rule`
- * is the channel's, and lives until the answer. */
+ * is the channel's, borrowed. */
 void redis_bus_publish(struct redis_bus *bus, struct publish_call *call, const struct channel_rule *rule);
-/* As CALL_FETCH says. While Redis is away a patient one waits, and is answered when it is back; another: ERR_REDIS_AWAY. */
-void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call, bool patient);
+/* As CALL_FETCH says. While Redis is away a patient one waits, and is answered when it is back; another: ERR_REDIS_AWAY. A patient one
+ * is answered behind all watches of its channels that were asked for before it: what comes after its answer is brought. */
+void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call);
 /* As CALL_WATCH says, of a channel or a pattern; answered when it is so, however long that takes. Counted: once more than
  * unsubscribed, it is subscribed to. */
 void redis_bus_subscribe(struct redis_bus *bus, struct watch_call *call);
 void redis_bus_unsubscribe(struct redis_bus *bus, struct slice name);
 /* As CALL_PURGE says, and what publish says of Redis. */
 void redis_bus_purge(struct redis_bus *bus, struct purge_call *call);
-/* Whoever waits for Redis to come back is answered with this error now (the hub ends). */
+/* Whoever waits for Redis to come back, or would from now on, is answered with this error (the hub ends). */
 void redis_bus_give_up(struct redis_bus *bus, int err);
 
 enum redis_bus_state redis_bus_state(const struct redis_bus *bus);

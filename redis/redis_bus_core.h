@@ -16,6 +16,7 @@ struct redis_fetch {
     void               (*done)(struct redis_fetch *fetch, int err);      /* frees it */
     void                *arg;
     bool                 patient;      /* is asked again when Redis is back */
+    size_t               clear;        /* of a patient one: channels before it have no watch that waits */
     uint64_t             token;        /* of its echo */
 };
 
@@ -60,6 +61,8 @@ struct redis_bus {
     struct call           *watches_now, *watches_next;     /* confirmed ones, likewise; chained by letter.next */
     struct link            replied;            /* fetches that have their reply, until their echo */
     struct link            held;               /* patient fetches while it is not live */
+    struct link            blocked;            /* patient fetches behind watches of their channels */
+    int                    over;               /* 0, or what who waits is answered */
 
     struct redis_fill      fill;
     struct buf             body;               /* scratch: of a message that is sent */
@@ -75,8 +78,7 @@ void redis_bus_filled(struct redis_bus *bus, uint64_t head);       /* everything
 uint64_t redis_bus_echo(struct redis_bus *bus);                    /* sends one: its token; 0: it could not, and the link is lost for it */
 static inline void redis_bus_answer(struct redis_bus *bus, struct call *call, int err)
 {
-    if (!bus->freed)
-        bus->setup.ops->answer(bus->setup.owner, call, err);
+    bus->setup.ops->answer(bus->setup.owner, call, err);
 }
 
 /* redis_fetch.c */
@@ -86,6 +88,8 @@ void redis_fetch_now(struct redis_fetch *fetch);                   /* a FETCH_NO
 void redis_fetch_wait(struct redis_fetch *fetch, int err);         /* Redis is away: it waits, or ends with this error */
 void redis_fetches_echoed(struct redis_bus *bus);
 void redis_fetches_again(struct redis_bus *bus);                   /* live again */
+void redis_fetches_unblock(struct redis_bus *bus);                 /* watches were answered */
+void redis_fetches_end(struct redis_bus *bus, int err);            /* those that wait for Redis, or for watches */
 void redis_fetches_lost(struct redis_bus *bus);                    /* those that wait for an echo that will not come */
 
 /* redis_fill.c */

@@ -160,10 +160,12 @@ void redis_fetch_now(struct redis_fetch *fetch)
 void redis_fetch_wait(struct redis_fetch *fetch, int err)
 {
     link_remove(&fetch->request.link);
-    if (fetch->patient && !fetch->bus->freed)
-        list_add_last(&fetch->bus->held, &fetch->request.link);
-    else
+    if (!fetch->patient)
         fetch->done(fetch, err == ERR_OUTCOME_UNKNOWN ? ERR_REDIS_AWAY : err);
+    else if (fetch->bus->over)
+        fetch->done(fetch, fetch->bus->over);
+    else
+        list_add_last(&fetch->bus->held, &fetch->request.link);
 }
 
 static void fetch_answered(struct redis_request *request, int err, const struct redisReply *reply)
@@ -195,11 +197,26 @@ int redis_fetch_send(struct redis_fetch *fetch)
     return redis_engine_run(fetch->bus->engine, &fetch->request);
 }
 
+/* Between its answer and theirs, messages would come to nobody. */
+static bool is_behind_watches(struct redis_fetch *fetch)
+{
+    for (; fetch->clear < fetch->call->n_channels; fetch->clear++) {
+        const struct redis_sub *sub = redis_subs_find(&fetch->bus->subs, fetch->call->channels[fetch->clear].name);
+        if (sub && sub->unanswered > 0)
+            return true;
+    }
+    return false;
+}
+
 void redis_fetch_run(struct redis_fetch *fetch)
 {
     struct redis_bus *bus = fetch->bus;
     int err = ERR_REDIS_AWAY;
     link_init(&fetch->request.link);
+    if (bus->state == REDIS_BUS_LIVE && fetch->patient && is_behind_watches(fetch)) {
+        list_add_last(&bus->blocked, &fetch->request.link);
+        return;
+    }
     if (bus->state == REDIS_BUS_LIVE && fetch->call->from == FETCH_NOW) {
         list_add_last(&bus->fetches_next, &fetch->request.link);
         redis_bus_want_echo(bus);
@@ -224,14 +241,30 @@ void redis_fetches_echoed(struct redis_bus *bus)
     }
 }
 
-void redis_fetches_again(struct redis_bus *bus)
+static void run_all(struct link *list)
+{
+    struct link all;
+    link_init(&all);
+    list_move_all(&all, list);
+    for (struct link *first; (first = list_first(&all)); ) {
+        link_remove(first);
+        redis_fetch_run(link_of(first, struct redis_fetch, request.link));
+    }
+}
+
+void redis_fetches_again(struct redis_bus *bus)   { run_all(&bus->held); }
+void redis_fetches_unblock(struct redis_bus *bus) { run_all(&bus->blocked); }
+
+void redis_fetches_end(struct redis_bus *bus, int err)
 {
     struct link all;
     link_init(&all);
     list_move_all(&all, &bus->held);
+    list_move_all(&all, &bus->blocked);
     for (struct link *first; (first = list_first(&all)); ) {
+        struct redis_fetch *fetch = link_of(first, struct redis_fetch, request.link);
         link_remove(first);
-        redis_fetch_run(link_of(first, struct redis_fetch, request.link));
+        fetch->done(fetch, err);
     }
 }
 
@@ -251,12 +284,10 @@ static void answer_owner(struct redis_fetch *fetch, int err)
     struct redis_bus *bus = fetch->bus;
     struct fetch_call *call = fetch->call;
     free(fetch);
-    if (bus->freed && !err)
-        fetch_answer_fini(call);
     redis_bus_answer(bus, &call->call, err);
 }
 
-void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call, bool patient)
+void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call)
 {
     struct redis_fetch *fetch = calloc(1, sizeof *fetch);
     if (!fetch) {
@@ -266,6 +297,6 @@ void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call, bool patien
     fetch->bus = bus;
     fetch->call = call;
     fetch->done = answer_owner;
-    fetch->patient = patient;
+    fetch->patient = call->patient;
     redis_fetch_run(fetch);
 }

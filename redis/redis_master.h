@@ -10,7 +10,7 @@
  * Threading  the thread of the loop. Limits: one socket; each Sentinel has REDIS_SENTINEL_MS. */
 #pragma once
 #include "redis/redis_dial.h"
-#include "redis/redis_url.h"
+#include "hub/config/redis_url.h"
 
 enum { REDIS_SENTINEL_MS = 1000 };
 

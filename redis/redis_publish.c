@@ -13,7 +13,8 @@ struct publish {
     struct redis_request request;
     struct redis_bus    *bus;
     struct publish_call *call;
-    const struct channel_rule *rule;
+    size_t               keeps, keeps_bytes;      /* the rule as it was: settings may be read again meanwhile */
+    int64_t              keeps_ms;
     char                 proof[REDIS_PROOF_BYTES];
 };
 
@@ -44,8 +45,6 @@ static void publish_args(struct redis_request *request, struct redis_args *args)
     struct publish *publish = (struct publish *)request;
     const struct redis_bus_setup *setup = &publish->bus->setup;
     const struct msg *m = publish->call->msg;
-    const struct channel_rule *rule = publish->rule;
-    bool on = rule_keeps(rule);
     struct buf *body = &publish->bus->body;
     buf_reset(body);
     store_block_add(body, m);
@@ -54,9 +53,9 @@ static void publish_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, msg_channel(m));
     redis_args_add(args, body->failed ? slice("", 0) : slice(body->at + BEFORE_BODY, body->len - BEFORE_BODY));
     redis_args_add(args, slice(publish->proof, sizeof publish->proof));
-    redis_args_add_u64(args, on ? rule->history_size : 0);
-    redis_args_add_u64(args, on ? (uint64_t)rule->history_ttl_ms : 0);
-    redis_args_add_u64(args, on ? rule->history_bytes : 0);
+    redis_args_add_u64(args, publish->keeps);
+    redis_args_add_u64(args, (uint64_t)publish->keeps_ms);
+    redis_args_add_u64(args, publish->keeps_bytes);
     redis_args_add_u64(args, (uint64_t)setup->meta_ms);
     redis_args_add_u64(args, setup->index_length);
     add_condition(args, publish->call);
@@ -117,7 +116,11 @@ void redis_bus_publish(struct redis_bus *bus, struct publish_call *call, const s
         publish->request = (struct redis_request){ .script = REDIS_PUBLISH, .args = publish_args, .answered = publish_answered };
         publish->bus = bus;
         publish->call = call;
-        publish->rule = rule;
+        if (rule_keeps(rule)) {
+            publish->keeps = rule->history_size;
+            publish->keeps_ms = rule->history_ttl_ms;
+            publish->keeps_bytes = rule->history_bytes;
+        }
         err = redis_engine_run(bus->engine, &publish->request);
     }
     if (!err)

@@ -24,6 +24,7 @@ struct redis_sub {
     enum redis_sub_state state;
     bool                 is_pattern;
     uint32_t             refs;
+    uint32_t             unanswered;   /* watches */
     int64_t              idle_since_ms;
     uint64_t             last;         /* number of its newest message that was delivered, or what the head was when it was subscribed */
     struct call         *waiters;      /* struct watch_call, chained by letter.next, until it is ON; each has a reference of its own */

@@ -272,6 +272,7 @@ static struct batch *batch_new(struct catchup *cu, size_t n, const struct since 
     b->ends_ms = INT64_MAX;
     b->fetch.channels = channels;
     fetch_begin(&b->fetch, since);
+    b->fetch.patient = true;
     b->fetch.max_bytes = cu->probe ? 1 : BATCH_BYTES;
     b->fetch.conflates = asks_newest(cu);
     link_init(&b->edge_link);

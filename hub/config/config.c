@@ -68,6 +68,7 @@ static int settle(struct config_loader *loader, const struct config **ret_config
     config_entries_read(loader);
     config_tls_read(loader);
     config_jwks_check(loader);
+    config_redis_read(loader);
     config_together_check(loader);
     if (loader->snapshot->config.dev)
         apply_dev(loader);

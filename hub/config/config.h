@@ -122,9 +122,12 @@ struct config {
     const struct channel_rule *rules;     /* the [channel "…"] sections, in the order of the file; asked by config_channel_rule */
     size_t                     rule_count;
     struct channel_rule        general_rule;   /* of channels that none of them matches */
+    const struct redis_url    *redis;          /* redis.url; NULL: none */
+    struct ssl_ctx_st         *redis_tls;      /* of redis.ca, redis.cert; NULL: redis.url is none of TLS */
+    int64_t                    history_most_ms;   /* the longest history.ttl of all rules */
     size_t                     message_most;   /* the largest limits.message of all rules */
-    bool                 last_any;        /* some rule says `last` */
-    struct ssl_ctx_st         *tls;       /* of tls.cert and tls.key (OpenSSL's SSL_CTX; any thread may make connections of it); NULL: no TLS */
+    bool                       last_any;       /* some rule says `last` */
+    struct ssl_ctx_st         *tls;            /* of tls.cert and tls.key (OpenSSL's SSL_CTX; any thread may make connections of it); NULL: no TLS */
 };
 
 const struct config_tier *config_tier_find(const struct config *config, struct slice name);     /* NULL: there is none of this name */

@@ -53,5 +53,13 @@ void config_entries_read(struct config_loader *loader);
 void config_together_check(struct config_loader *loader);
 /* config_tls.c: makes config->tls of tls.cert and tls.key; NULL stays NULL without them. */
 void config_tls_read(struct config_loader *loader);
+/* config_tls.c: what these keys name, into the context; false: a mistake was told. */
+bool config_tls_certificate(struct config_loader *loader, struct ssl_ctx_st *context, int key);
+bool config_tls_private_key(struct config_loader *loader, struct ssl_ctx_st *context, int key);
+/* config_tls.c: a mistake that OpenSSL has found in what `path` names. */
+void config_tls_mistake(struct config_loader *loader, int key, const char *path, const char *what);
+int  config_tls_no_passphrase(char *out, int size, int writes, void *arg);
+/* config_redis.c: makes config->redis and config->redis_tls; NULL stays NULL without redis.url. */
+void config_redis_read(struct config_loader *loader);
 /* config_jwks.c: what a URL in tokens.jwks must not be. */
 void config_jwks_check(struct config_loader *loader);

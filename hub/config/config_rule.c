@@ -42,10 +42,13 @@ static void find_most(struct config *config)
 {
     config->message_most = config->general_rule.message;
     config->last_any = config->general_rule.last;
+    config->history_most_ms = config->general_rule.history_ttl_ms;
     for (size_t i = 0; i < config->rule_count; i++) {
         config->last_any |= config->rules[i].last;
         if (config->message_most < config->rules[i].message)
             config->message_most = config->rules[i].message;
+        if (config->history_most_ms < config->rules[i].history_ttl_ms)
+            config->history_most_ms = config->rules[i].history_ttl_ms;
     }
 }
 

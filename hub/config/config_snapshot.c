@@ -1,5 +1,7 @@
 #include "hub/config/config_snapshot.h"
 
+#include "hub/config/redis_url.h"
+
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
@@ -26,6 +28,9 @@ void snapshot_free(struct config_snapshot *snapshot)
 {
     struct config_block *next;
     SSL_CTX_free(snapshot->config.tls);
+    SSL_CTX_free(snapshot->config.redis_tls);
+    if (snapshot->config.redis)
+        redis_url_fini((struct redis_url *)snapshot->config.redis);
     for (struct config_block *block = snapshot->blocks; block; block = next) {
         next = block->next;
         free(block);

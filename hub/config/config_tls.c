@@ -22,13 +22,13 @@ static int choose_protocol(SSL *ssl, const unsigned char **ret, unsigned char *r
 }
 
 /* A key with a passphrase would make OpenSSL ask at the terminal. */
-static int no_passphrase(char *out, int size, int writes, void *arg)
+int config_tls_no_passphrase(char *out, int size, int writes, void *arg)
 {
     (void)out, (void)size, (void)writes, (void)arg;
     return 0;
 }
 
-static void tell_mistake(struct config_loader *loader, int key, const char *path, const char *what)
+void config_tls_mistake(struct config_loader *loader, int key, const char *path, const char *what)
 {
     unsigned long error = ERR_peek_error();
     const char *reason = ERR_GET_LIB(error) == ERR_LIB_SYS ? strerror(ERR_GET_REASON(error)) : ERR_reason_error_string(error);
@@ -36,22 +36,27 @@ static void tell_mistake(struct config_loader *loader, int key, const char *path
     ERR_clear_error();
 }
 
-static bool read_certificate(struct config_loader *loader, SSL_CTX *context)
+static const char *path_of(const struct config_loader *loader, int key)
 {
-    const char *path = loader->snapshot->config.tls_cert;
+    return *(const char *const *)((const char *)&loader->snapshot->config + config_keys[key].offset);
+}
+
+bool config_tls_certificate(struct config_loader *loader, SSL_CTX *context, int key)
+{
+    const char *path = path_of(loader, key);
     if (SSL_CTX_use_certificate_chain_file(context, path) == 1)
         return true;
-    tell_mistake(loader, CONFIG_KEY_tls_cert, path, "is no certificate in PEM form that can be read");
+    config_tls_mistake(loader, key, path, "is no certificate in PEM form that can be read");
     return false;
 }
 
-static bool read_key(struct config_loader *loader, SSL_CTX *context)
+bool config_tls_private_key(struct config_loader *loader, SSL_CTX *context, int key)
 {
-    const char *path = loader->snapshot->config.tls_key;
+    const char *path = path_of(loader, key);
     if (SSL_CTX_use_PrivateKey_file(context, path, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(context) == 1)
         return true;
     bool other = ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509;
-    tell_mistake(loader, CONFIG_KEY_tls_key, path, other ? "does not belong to the certificate" : "is no private key in PEM form without passphrase that can be read");
+    config_tls_mistake(loader, key, path, other ? "does not belong to the certificate" : "is no private key in PEM form without passphrase that can be read");
     return false;
 }
 
@@ -79,7 +84,7 @@ static SSL_CTX *context_new(void)
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 1);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
-    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    SSL_CTX_set_default_passwd_cb(context, config_tls_no_passphrase);
     return context;
 }
 
@@ -96,7 +101,7 @@ void config_tls_read(struct config_loader *loader)
     config->tls = context_new();
     if (!config->tls)
         loader_error(loader, loader->set[CONFIG_KEY_tls_cert].where, "tls.cert: no memory");
-    else if (read_certificate(loader, config->tls) && read_key(loader, config->tls))
+    else if (config_tls_certificate(loader, config->tls, CONFIG_KEY_tls_cert) && config_tls_private_key(loader, config->tls, CONFIG_KEY_tls_key))
         note_expiry(loader, config->tls);
 }
 

@@ -180,7 +180,8 @@ static inline void fetch(struct node *node, struct fetch_call *call, struct fetc
         call->max_bytes = SIZE_MAX;
     for (; names[call->n_channels]; call->n_channels++)
         channels[call->n_channels] = (struct fetch_channel){ .name = slice_of(names[call->n_channels]) };
-    redis_bus_fetch(node->bus, call, true);
+    call->patient = true;
+    redis_bus_fetch(node->bus, call);
     if (node->answers == answers)
         loop_until(node->base, &node->answers, answers + 1);
     assert_int_equal(call->call.err, 0);

@@ -415,8 +415,9 @@ static void who_waits_for_redis_is_answered_when_it_is_back(void **state)
     struct fetch_call patient = { .call.err = UNANSWERED, .channels = &channel, .n_channels = 1, .from = FETCH_NOW, .max_bytes = 1000 };
     struct fetch_call hurried = { .call.err = UNANSWERED, .channels = &same, .n_channels = 1, .from = FETCH_ALL, .max_bytes = 1000 };
     struct watch_call watching = { .call.err = UNANSWERED, .channel = SLICE("c") };
-    redis_bus_fetch(a->bus, &patient, true);
-    redis_bus_fetch(a->bus, &hurried, false);
+    patient.patient = true;
+    redis_bus_fetch(a->bus, &patient);
+    redis_bus_fetch(a->bus, &hurried);
     redis_bus_subscribe(a->bus, &watching);
     assert_int_equal(hurried.call.err, ERR_REDIS_AWAY);
     assert_int_equal(patient.call.err, UNANSWERED);
@@ -439,7 +440,8 @@ static void who_waits_can_be_sent_away(void **state)
     struct fetch_channel channel = { .name = SLICE("c") };
     struct fetch_call fetching = { .call.err = UNANSWERED, .channels = &channel, .n_channels = 1, .from = FETCH_NOW, .max_bytes = 1000 };
     struct watch_call watching = { .call.err = UNANSWERED, .channel = SLICE("c") };
-    redis_bus_fetch(a->bus, &fetching, true);
+    fetching.patient = true;
+    redis_bus_fetch(a->bus, &fetching);
     redis_bus_subscribe(a->bus, &watching);
     redis_bus_give_up(a->bus, ERR_DRAINING);
     assert_int_equal(fetching.call.err, ERR_DRAINING);
@@ -831,8 +833,10 @@ static void a_bus_may_end_at_any_time(void **state)
         struct watch_call watching = { .channel = SLICE("c") };
         struct publish_call call = publish_call("c", "x");
         node_open(world, a);
-        redis_bus_fetch(a->bus, &now, true);
-        redis_bus_fetch(a->bus, &all, true);
+        now.patient = true;
+        redis_bus_fetch(a->bus, &now);
+        all.patient = true;
+        redis_bus_fetch(a->bus, &all);
         redis_bus_subscribe(a->bus, &watching);
         for (int i = 0; i < turns; i++) {
             event_base_loop(a->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);

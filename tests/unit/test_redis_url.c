@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "redis/redis_url.h"
+#include "hub/config/redis_url.h"
 
 static const struct good { const char *text, *prints, *user, *password; bool tls; unsigned db; size_t hosts; const char *host; uint16_t port; } goods[] = {
     { "redis://localhost", "localhost:6379", NULL, NULL, false, 0, 1, "localhost", 6379 },

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE     /* memrchr */
-#include "redis/redis_url.h"
+#include "hub/config/redis_url.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,80 @@
+/* engine.c — the core beside an engine outside: what is asked of that, and what it tells. */
+#include "hub/engine.h"
+
+#include "hub/core.h"
+#include "hub/metrics.h"
+
+void hub_use_engine(struct hub *hub, struct engine *engine)
+{
+    hub->engine = engine;
+    hub->epoch = 0;      /* until it is live for the first time nobody knows */
+    hub->head = 0;
+}
+
+/* ---- asked of it ---- */
+
+static const struct channel_rule *rule_of(const struct hub *hub, const struct msg *m, const struct channel *ch)
+{
+    return ch ? ch->rule : config_channel_rule(hub->config, msg_channel(m));
+}
+
+void engine_publish(struct hub *hub, struct publish_call *call)
+{
+    struct msg *m = call->msg;
+    const struct channel *ch = channel_find(&hub->channels, msg_channel(m), m->hash);
+    if (hub->draining) {
+        metric_add(METRIC_msgs_refused, 1);
+        hub_answer(hub, &call->call, ERR_DRAINING);
+        return;
+    }
+    call->subscribers = watch_subscribers_all(hub, msg_channel(m), ch);
+    call->replayed = false;
+    hub->at_engine++;
+    hub->engine->publish(hub->engine, call, rule_of(hub, m, ch));
+}
+
+/* ---- told by it ---- */
+
+void engine_live(struct hub *hub, struct position head)
+{
+    hub->epoch = head.epoch;
+    hub->head = head.seq;
+}
+
+void engine_message(struct hub *hub, struct msg *m)
+{
+    struct channel *ch = channel_find(&hub->channels, msg_channel(m), m->hash);
+    hub->head = m->seq;
+    if (ch)
+        ch->last = m->seq;
+    watch_deliver(hub, ch, m);
+}
+
+void engine_behind(struct hub *hub, struct slice channel)
+{
+    watch_fall_behind(hub, channel);
+}
+
+void engine_purged(struct hub *hub) { purge_tell_edges(hub); }
+
+static void published(struct hub *hub, const struct publish_call *call, int err)
+{
+    hub->at_engine--;
+    if (err) {
+        metric_add(METRIC_msgs_refused, 1);
+    } else if (call->replayed) {
+        metric_add(METRIC_replays, 1);
+    } else {
+        metric_add(METRIC_msgs_in, 1);
+        metric_add(METRIC_bytes_in, call->msg->data_len);
+    }
+}
+
+void engine_answer(struct hub *hub, struct call *call, int err)
+{
+    if (call->letter.kind == CALL_PUBLISH)
+        published(hub, (struct publish_call *)(void *)call, err);
+    else if (call->letter.kind == CALL_WATCH && err)
+        watch_refused(hub, (struct watch_call *)(void *)call);
+    hub_answer(hub, call, err);
+}

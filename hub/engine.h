@@ -1,0 +1,50 @@
+/* engine.h — port: an engine outside this process, which several hubs share. It gives numbers, keeps history, and brings what is published
+ * on any node to each that wants it (redis/). A hub without one is its own engine: memory and a store.
+ *
+ *   calls ──> the core: what is this node's (who is told, how many those are) ──> engine ──> engine_answer ──> whoever asked
+ *                                                       what any node published: engine_message ──> edges that watch
+ *
+ * The rules of resume are the same (EXACT.md); those of 17–21 the engine keeps. Answers and messages come in the order in which they hold:
+ * what an answer says to be complete up to a number has been brought before.
+ *
+ * Lifetime   hub_use_engine before the first turn; the engine is freed after the threads have ended and before the hub is, and answers
+ *            what is under way then.
+ * Threading  the hub's; the engine calls from the loop's callbacks, or from inside what it was asked. A turn has to follow (spoke.h),
+ *            which sends what came of it. */
+#pragma once
+#include "hub/call.h"
+
+struct channel_rule;
+struct config;
+struct hub;
+
+struct engine {
+    /* As CALL_PUBLISH says, and ERR_REDIS_AWAY, ERR_REDIS_REFUSED (nothing was published), ERR_OUTCOME_UNKNOWN. `subscribers` is set;
+     * `rule`, the channel's, is borrowed for the call. */
+    void (*publish)(struct engine *engine, struct publish_call *call, const struct channel_rule *rule);
+    /* As CALL_FETCH says; while the engine is away a patient one waits, another is ERR_REDIS_AWAY. */
+    void (*fetch)(struct engine *engine, struct fetch_call *call);
+    /* As CALL_WATCH says, of a channel or a pattern: answered when it is so, however long that takes. Counted: once more than
+     * unsubscribed, messages are brought. One that is answered with an error does not count. */
+    void (*subscribe)(struct engine *engine, struct watch_call *call);
+    void (*unsubscribe)(struct engine *engine, struct slice name);
+    void (*purge)(struct engine *engine, struct purge_call *call);
+    void (*reconfigure)(struct engine *engine, const struct config *config);
+    /* The hub ends: who waits, or would from now on, is answered ERR_DRAINING. */
+    void (*give_up)(struct engine *engine);
+};
+
+/* From now on the hub asks it. */
+void hub_use_engine(struct hub *hub, struct engine *engine);
+
+/* ---- what the engine tells ---- */
+
+/* Everything up to `head` has been brought, or told as behind. With another epoch than before, everybody has been told to be behind. */
+void engine_live(struct hub *hub, struct position head);
+/* A message of a channel or pattern that is subscribed to, in order of number; borrowed. */
+void engine_message(struct hub *hub, struct msg *m);
+/* Readers of this channel (empty: all readers) may have missed something: they fetch, each from its own position. */
+void engine_behind(struct hub *hub, struct slice channel);
+/* Some node has removed messages, or may have: what edges keep of answers may have them. */
+void engine_purged(struct hub *hub);
+void engine_answer(struct hub *hub, struct call *call, int err);

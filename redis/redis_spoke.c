@@ -1,0 +1,175 @@
+#include "redis/redis_spoke.h"
+
+#include "hub/base/err.h"
+#include "hub/base/log.h"
+#include "hub/config/config.h"
+#include "hub/engine.h"
+#include "hub/health.h"
+#include "hub/metrics.h"
+#include "hub/spoke.h"
+#include "redis/redis_bus.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct redis_spoke {
+    struct engine        engine;      /* first */
+    struct serving      *serving;
+    struct redis_bus    *bus;         /* NULL: no redis.url */
+    struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
+    bool                 live;
+    uint64_t             epoch;
+    char                 away[200], refused[200];      /* why; "": it is not */
+};
+
+/* ---- the hub asks ---- */
+
+static struct redis_bus *bus_of(struct engine *engine) { return ((struct redis_spoke *)engine)->bus; }
+
+static void ask_publish(struct engine *engine, struct publish_call *call, const struct channel_rule *rule)
+{
+    redis_bus_publish(bus_of(engine), call, rule);
+}
+static void ask_fetch(struct engine *engine, struct fetch_call *call)            { redis_bus_fetch(bus_of(engine), call); }
+static void ask_subscribe(struct engine *engine, struct watch_call *call)        { redis_bus_subscribe(bus_of(engine), call); }
+static void ask_unsubscribe(struct engine *engine, struct slice name)            { redis_bus_unsubscribe(bus_of(engine), name); }
+static void ask_purge(struct engine *engine, struct purge_call *call)            { redis_bus_purge(bus_of(engine), call); }
+static void ask_reconfigure(struct engine *engine, const struct config *config)  { redis_bus_reconfigure(bus_of(engine), config); }
+static void ask_give_up(struct engine *engine)                                   { redis_bus_give_up(bus_of(engine), ERR_DRAINING); }
+
+static const struct engine asked = {
+    .publish = ask_publish, .fetch = ask_fetch, .subscribe = ask_subscribe, .unsubscribe = ask_unsubscribe, .purge = ask_purge,
+    .reconfigure = ask_reconfigure, .give_up = ask_give_up,
+};
+
+/* ---- the bus tells ---- */
+
+static struct hub *hub_of(struct redis_spoke *spoke)
+{
+    event_active(spoke->turn, EV_TIMEOUT, 0);
+    return spoke->serving->hub;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    struct redis_spoke *spoke = arg;
+    (void)fd, (void)what;
+    spoke->serving->turn(spoke->serving);
+}
+
+static void show_health(const struct redis_spoke *spoke)
+{
+    const char *why = spoke->away[0] ? spoke->away : spoke->refused[0] ? spoke->refused : NULL;
+    health_set(HEALTH_REDIS, why);
+}
+
+static void on_live(void *owner, struct position head)
+{
+    struct redis_spoke *spoke = owner;
+    spoke->away[0] = '\0';
+    show_health(spoke);
+    spoke->live = true;
+    metric_add(METRIC_redis_live, 1);
+    metric_add(METRIC_redis_lives, 1);
+    if (spoke->epoch && spoke->epoch != head.epoch)
+        metric_add(METRIC_redis_epochs, 1);
+    spoke->epoch = head.epoch;
+    engine_live(hub_of(spoke), head);
+}
+
+static void on_away(void *owner, const char *why)
+{
+    struct redis_spoke *spoke = owner;
+    snprintf(spoke->away, sizeof spoke->away, "%s", why);
+    show_health(spoke);
+    if (spoke->live)
+        metric_add(METRIC_redis_live, -1);
+    spoke->live = false;
+}
+
+static void on_refused(void *owner, const char *why)
+{
+    struct redis_spoke *spoke = owner;
+    metric_add(METRIC_redis_refusals, why != NULL);
+    snprintf(spoke->refused, sizeof spoke->refused, "%s%s", why ? "it refuses: " : "", why ? why : "");
+    show_health(spoke);
+}
+
+static void on_message(void *owner, struct msg *m)
+{
+    engine_message(hub_of(owner), m);
+    msg_unref(m);
+}
+
+static void on_behind(void *owner, struct slice channel)
+{
+    metric_add(METRIC_redis_behind, 1);
+    engine_behind(hub_of(owner), channel);
+}
+
+static void on_purged(void *owner)                            { engine_purged(hub_of(owner)); }
+static void on_answer(void *owner, struct call *call, int err) { engine_answer(hub_of(owner), call, err); }
+
+static const struct redis_bus_ops told = {
+    .live = on_live, .away = on_away, .refused = on_refused, .message = on_message, .behind = on_behind, .purged = on_purged, .answer = on_answer,
+};
+
+/* ---- its life ---- */
+
+static const char *some(const char *text) { return *text ? text : NULL; }
+
+static struct redis_bus *make_bus(struct redis_spoke *spoke, const struct config *config)
+{
+    int64_t twice = 2 * config->history_most_ms;
+    return redis_bus_new(&(struct redis_bus_setup){
+        .link = { .base = spoke->serving->base, .url = config->redis, .tls = config->redis_tls,
+                  .sentinel_user = some(config->redis_sentinel_user), .sentinel_password = some(config->redis_sentinel_password),
+                  .connect_ms = config->redis_connect_timeout_ms, .command_ms = config->redis_command_timeout_ms },
+        .config = config, .prefix = config->redis_prefix, .meta_ms = config->redis_remember_ms > twice ? config->redis_remember_ms : twice,
+        .index_length = config->redis_index, .ops = &told, .owner = spoke });
+}
+
+static void spoke_free(void *self)
+{
+    struct redis_spoke *spoke = self;
+    if (spoke->turn)
+        event_free(spoke->turn);
+    free(spoke);
+}
+
+static int spoke_open(struct serving *serving, void **ret_self)
+{
+    struct redis_spoke *spoke = calloc(1, sizeof *spoke);
+    if (!spoke)
+        return ERR_MEMORY;
+    *spoke = (struct redis_spoke){ .engine = asked, .serving = serving };
+    *ret_self = spoke;
+    if (!serving->config->redis)
+        return 0;
+    spoke->turn = event_new(serving->base, -1, 0, on_turn, spoke);
+    spoke->bus = spoke->turn ? make_bus(spoke, serving->config) : NULL;
+    if (!spoke->bus) {
+        spoke_free(spoke);
+        return ERR_MEMORY;
+    }
+    on_away(spoke, "Redis has not been reached yet");
+    hub_use_engine(serving->hub, &spoke->engine);
+    redis_bus_open(spoke->bus);
+    return 0;
+}
+
+static void spoke_stop(void *self)
+{
+    struct redis_spoke *spoke = self;
+    redis_bus_free(spoke->bus);
+    spoke->bus = NULL;
+}
+
+static int  spoke_start(void *self)      { (void)self; return 0; }
+static void spoke_drain(void *self)      { (void)self; }
+static bool spoke_done(const void *self) { return self; }
+
+const struct spoke redis_spoke = {
+    .name = "redis", .open = spoke_open, .start = spoke_start, .drain = spoke_drain, .done = spoke_done, .stop = spoke_stop, .free = spoke_free,
+};
