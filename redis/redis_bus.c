@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONTROLS = 3 };
+enum { CONTROLS = 5 };
 
 #define BIT(state) (1u << (state))
 static const uint8_t may_follow[REDIS_BUS_STATES] = {
@@ -60,6 +60,12 @@ static void leave_live(struct redis_bus *bus, const char *why)
     redis_fetches_lost(bus);
     if (bus->over)
         redis_bus_give_up(bus, bus->over);
+    if (bus->told_live)
+        list_each(item, next, &bus->parts) {
+            struct redis_part *part = link_of(item, struct redis_part, link);
+            if (part->away)
+                part->away(part);
+        }
     bus->told_live = false;
     if (!is_news)
         return;
@@ -445,12 +451,23 @@ static void on_message(struct redis_bus *bus, struct slice frame)
 
 /* ---- the listener ---- */
 
+static void on_word(struct redis_bus *bus, struct slice payload)
+{
+    list_each(item, next, &bus->parts) {
+        struct redis_part *part = link_of(item, struct redis_part, link);
+        if (payload.len > 0 && part->kind == *payload.at && part->word)
+            part->word(part, slice(payload.at + 1, payload.len - 1));
+    }
+}
+
 static void on_published(struct redis_bus *bus, struct slice subject, struct slice payload)
 {
     struct redis_sight sight;
     uint64_t token;
     bool own = slice_is(subject, slice_of(bus->own));
-    if (slice_is(subject, slice_of(bus->purged)))
+    if (slice_is(subject, slice_of(bus->words)) || slice_is(subject, slice_of(bus->own_words)))
+        on_word(bus, payload);
+    else if (slice_is(subject, slice_of(bus->purged)))
         bus->setup.ops->purged(bus->setup.owner);
     else if (!own && !slice_is(subject, slice_of(bus->all)))
         on_message(bus, payload);
@@ -480,8 +497,9 @@ static void on_push(void *owner, const struct redisReply *reply)
 static void on_listener_up(void *owner)
 {
     struct redis_bus *bus = owner;
-    struct slice subscribe[] = { SLICE("SUBSCRIBE"), slice_of(bus->own), slice_of(bus->all), slice_of(bus->purged) };
-    if (redis_link_send(bus->listener, subscribe, 4, NULL, NULL))
+    struct slice subscribe[] = { SLICE("SUBSCRIBE"), slice_of(bus->own), slice_of(bus->all), slice_of(bus->purged),
+                                 slice_of(bus->words), slice_of(bus->own_words) };
+    if (redis_link_send(bus->listener, subscribe, 1 + CONTROLS, NULL, NULL))
         redis_link_again(bus->listener, "no memory to subscribe");
 }
 
@@ -512,11 +530,18 @@ void redis_bus_filled(struct redis_bus *bus, uint64_t head)
 {
     bus->head = head > bus->head ? head : bus->head;
     bus->live_at = bus->head;
+    bool is_new = bus->live_epoch != bus->epoch;
+    bus->live_epoch = bus->epoch;
     bus->is_behind = false;
     move(bus, REDIS_BUS_LIVE);
     bus->told_live = true;
     bus->why[0] = '\0';
     log_info("redis", "live");
+    list_each(item, next, &bus->parts) {
+        struct redis_part *part = link_of(item, struct redis_part, link);
+        if (part->live)
+            part->live(part, is_new);
+    }
     bus->setup.ops->purged(bus->setup.owner);      /* nobody has heard whether there was one */
     bus->setup.ops->live(bus->setup.owner, redis_bus_head(bus));
     redis_fetches_again(bus);
@@ -537,8 +562,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         return;
     }
     send_echo(bus, true);      /* if it cannot be sent, it is missed */
-    if (bus->state == REDIS_BUS_LIVE)
-        redis_subs_forget_idle(&bus->subs, now_ms());
+    if (bus->state != REDIS_BUS_LIVE)
+        return;
+    redis_subs_forget_idle(&bus->subs, now_ms());
+    list_each(item, next, &bus->parts) {
+        struct redis_part *part = link_of(item, struct redis_part, link);
+        if (part->tick)
+            part->tick(part);
+    }
 }
 
 void redis_bus_give_up(struct redis_bus *bus, int err)
@@ -557,11 +588,13 @@ void redis_bus_give_up(struct redis_bus *bus, int err)
 
 static void name_subjects(struct redis_bus *bus, const struct redis_bus_setup *setup)
 {
-    uint64_t node = epoch_new();
+    bus->node = epoch_new();
     snprintf(bus->prefix, sizeof bus->prefix, "%.*s:{0}:", REDIS_PREFIX_MAX, setup->prefix);
-    snprintf(bus->own, sizeof bus->own, "%secho:%llx", bus->prefix, (unsigned long long)node);
+    snprintf(bus->own, sizeof bus->own, "%secho:%llx", bus->prefix, (unsigned long long)bus->node);
     snprintf(bus->all, sizeof bus->all, "%sall", bus->prefix);
     snprintf(bus->purged, sizeof bus->purged, "%spurged", bus->prefix);
+    snprintf(bus->words, sizeof bus->words, "%swords", bus->prefix);
+    redis_bus_words_of(bus, bus->node, bus->own_words);
 }
 
 static bool open_parts(struct redis_bus *bus)
@@ -591,6 +624,7 @@ struct redis_bus *redis_bus_new(const struct redis_bus_setup *setup)
     link_init(&bus->replied);
     link_init(&bus->held);
     link_init(&bus->blocked);
+    link_init(&bus->parts);
     name_subjects(bus, setup);
     if (open_parts(bus))
         return bus;
@@ -628,5 +662,20 @@ void redis_bus_open(struct redis_bus *bus)
 void redis_bus_reconfigure(struct redis_bus *bus, const struct config *config) { bus->setup.config = config; }
 
 enum redis_bus_state redis_bus_state(const struct redis_bus *bus) { return bus->state; }
+void redis_bus_add(struct redis_bus *bus, struct redis_part *part)
+{
+    link_init(&part->link);
+    list_add_last(&bus->parts, &part->link);
+}
+
+struct redis_engine *redis_bus_engine(struct redis_bus *bus)      { return bus->engine; }
+struct slice redis_bus_prefix(const struct redis_bus *bus)        { return slice_of(bus->prefix); }
+uint64_t     redis_bus_node(const struct redis_bus *bus)          { return bus->node; }
+struct slice redis_bus_words(const struct redis_bus *bus)         { return slice_of(bus->words); }
+void redis_bus_words_of(const struct redis_bus *bus, uint64_t node, char ret_subject[REDIS_SUBJECT])
+{
+    snprintf(ret_subject, REDIS_SUBJECT, "%swords:%016llx", bus->prefix, (unsigned long long)node);
+}
+
 struct position redis_bus_head(const struct redis_bus *bus)       { return (struct position){ bus->epoch, bus->head }; }
 const char *redis_bus_why(const struct redis_bus *bus)            { return bus->state == REDIS_BUS_LIVE ? bus->refused : bus->why; }

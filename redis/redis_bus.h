@@ -21,6 +21,7 @@
  * Limits     redis_link.h for what is sent; REDIS_FILL_BYTES for what is collected before live(); calls that wait for Redis to come
  *            back are the callers', one for each reader that catches up. A subscription costs 136 bytes and its name. */
 #pragma once
+#include "hub/base/list.h"
 #include "hub/call.h"
 #include "redis/redis_link.h"
 
@@ -37,6 +38,23 @@ enum redis_bus_state { REDIS_BUS_AWAY, REDIS_BUS_PROVING, REDIS_BUS_SUBSCRIBING,
 struct channel_rule;
 struct config;
 struct redis_bus;
+struct redis_engine;
+
+/* What else nodes share lies in Redis beside the messages: each kind of it is a part of the bus. Its scripts run on the engine's link
+ * (redis_engine.h), in order with the bus's own; what they PUBLISH to a subject of words comes to all nodes, or to one:
+ *
+ *   a script of the part: PUBLISH redis_bus_words(bus) or redis_bus_words_of(bus, node), kind 1 · body ──> word(part, body) on each
+ *
+ * Words are lost while a node is away: live() says that it may have missed some. Embedded in the part's own; it is told in the order in
+ * which parts were added. */
+struct redis_part {
+    struct link link;                                            /* the bus's */
+    char        kind;                                            /* the first byte of its words */
+    void      (*live)(struct redis_part *part, bool is_new);     /* before the owner's live(); is_new: another epoch than before, the data may be gone. NULL: none of these */
+    void      (*away)(struct redis_part *part);                  /* it was live */
+    void      (*tick)(struct redis_part *part);                  /* each REDIS_BEAT_MS while it is live */
+    void      (*word)(struct redis_part *part, struct slice body);
+};
 
 struct redis_bus_ops {
     /* From now on all works. `head`: everything up to here has been delivered, or told as behind. With another epoch than before,
@@ -66,6 +84,15 @@ struct redis_bus *redis_bus_new(const struct redis_bus_setup *setup);      /* NU
 void redis_bus_free(struct redis_bus *bus);                                /* NULL is fine */
 void redis_bus_open(struct redis_bus *bus);
 void redis_bus_reconfigure(struct redis_bus *bus, const struct config *config);
+
+/* Before redis_bus_open. A part outlives the bus; its requests that are under way then are answered with an error. */
+void redis_bus_add(struct redis_bus *bus, struct redis_part *part);
+struct redis_engine *redis_bus_engine(struct redis_bus *bus);
+struct slice redis_bus_prefix(const struct redis_bus *bus);                /* P of lua/common.lua */
+uint64_t     redis_bus_node(const struct redis_bus *bus);                  /* this node's number: another one each time it starts; its text is %016llx */
+struct slice redis_bus_words(const struct redis_bus *bus);                 /* subject of all nodes, this one too */
+enum { REDIS_SUBJECT = 112 };      /* bytes, its end included */
+void         redis_bus_words_of(const struct redis_bus *bus, uint64_t node, char ret_subject[REDIS_SUBJECT]);
 
 /* As CALL_PUBLISH says, and ERR_REDIS_AWAY, ERR_REDIS_REFUSED (nothing was published), ERR_OUTCOME_UNKNOWN. `subscribers` is for the
  * caller to count, before: a replay is answered what the first was. Answered perhaps before its message comes, perhaps after. `rule`

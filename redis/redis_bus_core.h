@@ -6,7 +6,7 @@
 #include "redis/redis_frame.h"
 #include "redis/redis_subs.h"
 
-enum { REDIS_WHY = 200, REDIS_SUBJECT = REDIS_PREFIX_MAX + 48 };
+enum { REDIS_WHY = 200 };
 
 /* A question to history, of the owner's or of the fill's. Freed by what answers it. */
 struct redis_fetch {
@@ -42,8 +42,11 @@ struct redis_bus {
     bool                   freed;
     bool                   proven;             /* the data behind the engine: publishes are taken, also while the listener is lost */
     char                   prefix[REDIS_PREFIX_MAX + 8];                      /* P */
+    uint64_t               node;
     char                   own[REDIS_SUBJECT], all[REDIS_SUBJECT], purged[REDIS_SUBJECT];      /* subjects: echoes of this node; epochs, purges for all */
-    unsigned               controls;           /* of those three, confirmed */
+    char                   words[REDIS_SUBJECT], own_words[REDIS_SUBJECT];      /* of parts: for all, for this node */
+    unsigned               controls;           /* of those five, confirmed */
+    struct link            parts;
     struct redis_subs      subs;
     struct event          *tick;               /* REDIS_BEAT_MS */
     struct event          *soon;               /* at the end of this turn of the loop: what is subscribed to is sent */
@@ -51,6 +54,7 @@ struct redis_bus {
     struct redis_sight     seen;               /* newest message or beginning that is known, and its proof */
     char                   voucher[72];        /* for the server that held it (proof.lua) */
     uint64_t               epoch, head;        /* what live() said, and what was delivered since */
+    uint64_t               live_epoch;         /* when it was live last */
     uint64_t               live_at;            /* the head when it was live last */
     bool                   is_behind;          /* a new epoch: everybody is, and nothing is filled */
 
