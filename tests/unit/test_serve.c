@@ -15,12 +15,12 @@
 #include "hub/metrics.h"
 #include "hub/serve.h"
 #include "hub/spoke.h"
+#include "tests/unit/gate.h"
 #include "transports/public.h"
 
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,13 +29,12 @@ enum { PATIENCE_S = 5, COMERS = 20, LOOKS = 50 };
 
 /* ---- the disk ---- */
 
-static atomic_bool disk_waits;
+static struct gate disk = GATE_OPEN;
 
 /* SQLite writes its log with this one. */
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at)
 {
-    while (atomic_load(&disk_waits))
-        poll(NULL, 0, 1);
+    gate_pass(&disk);
     return syscall(SYS_pwrite64, fd, bytes, n, at);
 }
 
@@ -73,7 +72,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    atomic_store(&disk_waits, false);
+    gate_open(&disk);
     for (int i = 0; i < COMERS; i++)
         if (play.comers[i] > 0)
             close(play.comers[i]);
@@ -86,7 +85,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what, (void)arg;
     play.late = true;
-    atomic_store(&disk_waits, false);
+    gate_open(&disk);
     event_base_loopbreak(play.serving->base);
 }
 
@@ -137,7 +136,7 @@ static void turn_with_the_answer(evutil_socket_t fd, short what, void *arg)
 
 static void let_disk_work(evutil_socket_t fd, short what, void *arg)
 {
-    atomic_store(&disk_waits, false);
+    gate_open(&disk);
     turn_with_the_answer(fd, what, arg);
 }
 
@@ -145,7 +144,7 @@ static int open_turner(struct serving *serving, void **ret_self)
 {
     *ret_self = &play;
     begin(serving, let_disk_work);
-    atomic_store(&disk_waits, true);      /* the store is open; numbers are asked for next */
+    gate_shut(&disk);      /* the store is open; numbers are asked for next */
     return 0;
 }
 
@@ -186,7 +185,7 @@ static void look_for_a_while(evutil_socket_t fd, short what, void *arg)
     struct timeval soon = { 0, 1000 };
     (void)fd, (void)what, (void)arg;
     if (++play.looks == LOOKS)
-        atomic_store(&disk_waits, false);
+        gate_open(&disk);
     if (play.started && accepted() == COMERS)
         event_base_loopbreak(play.serving->base);
     event_add(play.act, &soon);
@@ -201,7 +200,7 @@ static int open_public(struct serving *serving, void **ret_self)
     play.accepted_before = metric_sum(METRIC_accepted);
     begin(serving, look_for_a_while);
     come();
-    atomic_store(&disk_waits, true);
+    gate_shut(&disk);
     return 0;
 }
 
@@ -238,7 +237,7 @@ static void whoever_comes_before_the_hub_is_ready_waits_outside(void **state)
 static void turn_at_the_end(void *self)
 {
     (void)self;
-    atomic_store(&disk_waits, false);
+    gate_open(&disk);
     turn_with_the_answer(-1, 0, NULL);
 }
 
@@ -252,7 +251,7 @@ static int open_short_lived(struct serving *serving, void **ret_self)
 {
     *ret_self = &play;
     begin(serving, end_now);
-    atomic_store(&disk_waits, true);
+    gate_shut(&disk);
     return 0;
 }
 

@@ -2,10 +2,21 @@
 #include "tests/unit/store_rig.h"
 #include "tests/unit/failing_sync.h"
 
+#include <sys/file.h>
+
 static int let_go(void **state)
 {
-    atomic_store(&syncs_hang, false);
+    gate_open(&wal_syncs_gate);
     return rig_teardown(state);
+}
+
+/* A store that is open has its database locked for itself alone. */
+static void wait_until_closed(const struct rig *rig)
+{
+    int fd = open(rig_path(rig, "carillon.db"), O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(flock(fd, LOCK_SH), 0);
+    close(fd);
 }
 
 static void a_disk_that_does_not_answer_does_not_hold_up_the_end(void **state)
@@ -13,12 +24,12 @@ static void a_disk_that_does_not_answer_does_not_hold_up_the_end(void **state)
     struct rig *rig = *state;
     rig_open(rig, STORE_SYNC_BATCH);
     assert_int_equal(rig_commit(rig, group_of(rig, 1, 100)), 0);
-    atomic_store(&syncs_hang, true);
+    gate_shut(&wal_syncs_gate);
     assert_false(store_close_within(rig->store, 100));
     rig->store = NULL;
-    atomic_store(&syncs_hang, false);      /* it does after all: the store is closed in the background, and then free */
-    while (rig_try_open(rig))
-        usleep(1000);
+    gate_open(&wal_syncs_gate);      /* it does after all: the store is closed in the background, and then free */
+    wait_until_closed(rig);
+    assert_int_equal(rig_try_open(rig), 0);
     struct kept kept = { 0 };
     assert_int_equal(store_load(rig->store, keep, &kept), 0);
     assert_int_equal(kept.n, 100);
