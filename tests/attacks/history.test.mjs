@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { scenario } from '../e2e/lib/scope.mjs';
 import { KeepAlive } from '../e2e/lib/line.mjs';
-import { messagesPath, post, publish, request } from '../e2e/lib/http.mjs';
+import { keptMessages, messagesPath, post, publish, request } from '../e2e/lib/http.mjs';
 import { metricsOf, total } from '../e2e/lib/metrics.mjs';
 import { eventually } from '../e2e/lib/wait.mjs';
 import { chosen } from './lib/chosen.mjs';
 import { Watch } from './lib/watch.mjs';
 import { purges, ttls } from './tables/history.mjs';
 
-const kept = async (hub, channel) => (await request(hub, messagesPath(channel, '?limit=1000'))).json.data;
 const percent = (text) => Array.from(Buffer.from(text, 'latin1'), (byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
 const purge = (hub, channel, query = '') => request(hub, messagesPath(channel, query), { method: 'DELETE' });
 
@@ -33,12 +32,12 @@ scenario('history: every purge of the table; what is refused removes nothing', a
     const hub = await scope.hub();
     const watch = await Watch.over(scope, hub);
     for (let i = 0; i < 2; i++) await publish(hub, 'room', `${i}`);
-    const [epoch, number] = (await kept(hub, 'room')).at(-1).id.split('.');
+    const [epoch, number] = (await keptMessages(hub, 'room')).at(-1).id.split('.');
     for (const [what, query, expected] of chosen(purges))
         await t.test(what, async () => {
             const answer = await purge(hub, 'room', query.replaceAll('E.N', `${epoch}.${number}`).replaceAll('E.', `${epoch}.`));
             assert.equal(`${answer.status} ${answer.json.code ?? ''}`, expected);
-            assert.equal((await kept(hub, 'room')).length, 2);
+            assert.equal((await keptMessages(hub, 'room')).length, 2);
         });
     await watch.over('purges', 16, t);
 });

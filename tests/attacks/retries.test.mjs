@@ -1,7 +1,7 @@
 // Keys, conditions and exclusions of publishes, wrong and in numbers: tables/retries.mjs; keys without end; one key for many bodies at once.
 import assert from 'node:assert/strict';
 import { scenario } from '../e2e/lib/scope.mjs';
-import { messagesPath, post, publish, request } from '../e2e/lib/http.mjs';
+import { keptMessages, post, publish } from '../e2e/lib/http.mjs';
 import { metricsOf, total } from '../e2e/lib/metrics.mjs';
 import { RawConnection } from '../e2e/lib/raw.mjs';
 import { eventually } from '../e2e/lib/wait.mjs';
@@ -10,7 +10,6 @@ import { crowd } from './lib/crowd.mjs';
 import { Watch } from './lib/watch.mjs';
 import { exclusions, headers } from './tables/retries.mjs';
 
-const kept = async (hub, channel) => (await request(hub, messagesPath(channel, '?limit=1000'))).json.data;
 const keysOf = async (hub) => total(await metricsOf(hub), 'carillon_idempotency_keys');
 const percent = (text) => Array.from(Buffer.from(text, 'latin1'), (byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
 
@@ -33,10 +32,10 @@ scenario('retries: every case of the table of headers; what is refused is not pu
     await publish(hub, 'room', 'first');
     for (const [what, lines, expected] of chosen(headers))
         await t.test(what, async () => {
-            const before = await kept(hub, 'room'), [epoch, number] = before.at(-1).id.split('.');
+            const before = await keptMessages(hub, 'room'), [epoch, number] = before.at(-1).id.split('.');
             const said = await answerTo(scope, hub, lines.map((line) => line.replaceAll('E.N', `${epoch}.${number}`).replaceAll('E.', `${epoch}.`)));
             fits(said, expected);
-            assert.equal((await kept(hub, 'room')).length, before.length + said.startsWith('201'));
+            assert.equal((await keptMessages(hub, 'room')).length, before.length + said.startsWith('201'));
         });
     await watch.over('headers of retries', 16, t);
 });
@@ -77,7 +76,7 @@ scenario('retries: of 200 bodies that come at once with one key one is published
     for (let round = 0; round < 3; round++) {
         const channel = `at-once-${round}`, answers = await Promise.all(Array.from({ length: 200 }, (_, i) =>
             post(hub, channel, `body ${i % 50}`, { headers: { 'Content-Type': 'text/plain', 'Idempotency-Key': 'the-key' } })));
-        const messages = await kept(hub, channel);
+        const messages = await keptMessages(hub, channel);
         assert.equal(messages.length, 1);
         for (const [i, answer] of answers.entries()) {
             const same = messages[0].data === `body ${i % 50}`;

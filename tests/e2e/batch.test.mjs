@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { unmeasured } from './lib/sanitized.mjs';
 import { scenario } from './lib/scope.mjs';
-import { apiProblemOf, messagesPath, post, publish, request } from './lib/http.mjs';
+import { apiProblemOf, kept, keptMessages, post, publish, request } from './lib/http.mjs';
 import { residentMiB } from './lib/proc.mjs';
 
 const JSON_TYPE = { 'Content-Type': 'application/json' };
@@ -13,8 +13,6 @@ const KEY = `ck_${'5a'.repeat(32)}`;
 const WITH_KEY = { ...JSON_TYPE, Authorization: `Bearer ${KEY}` };
 const ROOMY = ['--history.size=1000000', '--history.bytes=1GiB', '--history.max_bytes=1GiB', '--history.ttl=1h'];
 const send = (hub, body, headers = JSON_TYPE) => request(hub, '/v1/messages', { method: 'POST', headers, body });
-const page = async (hub, channel) => (await request(hub, messagesPath(channel, '?limit=1000'))).json.data;
-const kept = async (hub, channel) => (await page(hub, channel)).map((m) => m.data);
 const only = async (hub, item, headers) => (await send(hub, item, headers)).json.results[0];
 
 // A hub with a key of a backend, which may do everything, and these settings.
@@ -30,7 +28,7 @@ scenario('an array of messages: results in order, 207 when some failed, and what
     assert.equal(good.status, 200);
     assert.deepEqual(good.json.results.map((r) => [r.index, r.status, r.channel]), [[0, 201, 'a'], [1, 201, 'b']]);
     assert.deepEqual(good.json.summary, { total: 2, successful: 2, failed: 0 });
-    assert.equal((await page(hub, 'b'))[0].event, 'e');
+    assert.equal((await keptMessages(hub, 'b'))[0].event, 'e');
     const mixed = await send(hub, '[{"channel":"a","data":1},{"channel":"b c","data":2},{"data":3},7,{"channel":"a"},{"channel":"a","user":"u","data":1},' +
         '{"channel":"a","data":1,"event":"hub.x"},{"channel":"a","data":1,"ttl":"soon"},{"channel":"a","data":1,"exclude":"no one"},{"channel":"a","data":4}]');
     assert.equal(mixed.status, 207);
@@ -51,7 +49,7 @@ scenario('one message to many channels, to a user, and to all channels that matc
     assert.deepEqual([(await only(hub, { user: '', data: 1 })).field, (await only(hub, { channels: [], data: 1 })).code], ['user', 'no_channel']);
     const two = await only(hub, { pattern: 'o.*', data: 'p', event: 'e' });
     assert.deepEqual(two, { index: 0, status: 201, pattern: 'o.*', channels: 2, successful: 2, failed: 0, replayed: 0, capped: false });
-    assert.deepEqual((await page(hub, 'o.2')).map((m) => [m.event, m.data]), [[undefined, 'x'], ['e', 'p']]);
+    assert.deepEqual((await keptMessages(hub, 'o.2')).map((m) => [m.event, m.data]), [[undefined, 'x'], ['e', 'p']]);
     await publish(hub, 'o.3', 'x');
     assert.equal((await only(hub, { pattern: 'o.*', data: 'q' })).capped, false);
     await publish(hub, 'o.4', 'x');

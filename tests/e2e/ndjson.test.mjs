@@ -4,7 +4,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { unmeasured } from './lib/sanitized.mjs';
 import { scenario } from './lib/scope.mjs';
-import { messagesPath, publish, request } from './lib/http.mjs';
+import { kept, messagesPath, publish, request } from './lib/http.mjs';
 import { Idp } from './lib/jwks.mjs';
 import { LINES_TYPE, LineStream, parseLines } from './lib/lines.mjs';
 import { residentMiB } from './lib/proc.mjs';
@@ -17,16 +17,6 @@ const ROOMY = ['--history.size=1000000', '--history.bytes=1GiB', '--history.max_
 const send = (hub, body, headers = {}) => request(hub, '/v1/messages', { method: 'POST', headers: { ...LINES_TYPE, ...headers }, body });
 const text = (items) => items.map((item) => `${JSON.stringify(item)}\n`).join('');
 const head = (more, version = '1.1') => `POST /v1/messages HTTP/${version}\r\nHost: e2e\r\nContent-Type: application/x-ndjson\r\n${more}\r\n`;
-
-async function kept(hub, channel) {
-    const texts = [];
-    for (let query = '?limit=1000'; query;) {
-        const page = (await request(hub, messagesPath(channel, query))).json;
-        texts.push(...page.data.map((m) => m.data));
-        query = page.next_cursor ? `?limit=1000&cursor=${encodeURIComponent(page.next_cursor)}` : null;
-    }
-    return texts;
-}
 
 function stream(scope, hub, options) {
     const made = new LineStream(hub, options);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
-import { apiProblemOf, messagesPath, publish, publishAll, request } from './lib/http.mjs';
+import { apiProblemOf, kept, messagesPath, publish, publishAll, request } from './lib/http.mjs';
 import { bearer, sign, tokenHub } from './lib/tokens.mjs';
 
 const purge = async (hub, channel, query = '') => {
@@ -11,7 +11,6 @@ const purge = async (hub, channel, query = '') => {
     assert.equal(answer.status, 200, answer.text);
     return answer.json;
 };
-const kept = async (hub, channel) => (await request(hub, messagesPath(channel))).json.data.map((m) => m.data);
 
 // How a stream begins after a position: recovered, and the reason of the gap; then the texts of n messages.
 async function resume(scope, hub, channel, lastEventId, n = 0) {

@@ -2,21 +2,11 @@
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { KeepAlive } from './lib/line.mjs';
-import { apiProblemOf, messagesPath, post, publish, request } from './lib/http.mjs';
+import { apiProblemOf, kept, post, publish, request } from './lib/http.mjs';
 
 const TEXT = { 'Content-Type': 'text/plain' };
 const ROOMY = ['--history.size=1000000', '--history.bytes=1GiB', '--history.ttl=1h'];
 const keyed = (hub, channel, key, data, options = {}) => post(hub, channel, data, { ...options, headers: { ...TEXT, 'Idempotency-Key': key } });
-
-async function kept(hub, channel) {
-    const texts = [];
-    for (let query = '?limit=1000'; query;) {
-        const page = (await request(hub, messagesPath(channel, query))).json;
-        texts.push(...page.data.map((m) => m.data));
-        query = page.next_cursor ? `?limit=1000&cursor=${encodeURIComponent(page.next_cursor)}` : null;
-    }
-    return texts;
-}
 
 scenario('a retry gets the bytes of the first answer and publishes nothing, also after kill -9 and after a restart', async (scope) => {
     const hub = await scope.hub({ args: ROOMY });

@@ -1,9 +1,8 @@
 // What a publish on a WebSocket may say beside its data: whom it is not for, how long it lives, and how it is safe to retry.
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
-import { messagesPath, post, request } from './lib/http.mjs';
+import { kept, post } from './lib/http.mjs';
 
-const kept = async (hub, channel) => (await request(hub, messagesPath(channel))).json.data.map((m) => m.data);
 const say = (socket, more, data = 1) => socket.ask({ type: 'publish', channel: 'a', data, ...more });
 
 scenario('a retry with the same key is answered like the first and marked, on another connection and after kill -9 too', async (scope) => {

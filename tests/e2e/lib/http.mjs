@@ -62,6 +62,18 @@ export async function publishAll(where, channel, texts) {
     } finally { agent.destroy(); }
 }
 
+// All that history has of a channel, page by page, oldest first: messages, and what they say.
+export async function keptMessages(where, channel) {
+    const messages = [];
+    for (let query = '?limit=1000'; query;) {
+        const page = (await request(where, messagesPath(channel, query))).json;
+        messages.push(...page.data);
+        query = page.next_cursor ? `?limit=1000&cursor=${encodeURIComponent(page.next_cursor)}` : null;
+    }
+    return messages;
+}
+export const kept = async (where, channel) => (await keptMessages(where, channel)).map((m) => m.data);
+
 // A problem+json answer (RFC 9457), checked as far as every problem is alike. Resolves with its document.
 export function problemOf(answer, status, code) {
     const seen = `${answer.status} ${answer.headers['content-type']} ${answer.text}`;
