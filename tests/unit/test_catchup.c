@@ -63,8 +63,7 @@ static void different_formats_and_positions_are_not_shared(void **state)
 static void a_resume_of_several_channels_is_one_stream_and_turns_live_without_a_seam(void **state)
 {
     (void)state;
-    for (const char *p = "abcabc"; *p; p++)
-        publish(*p);
+    publish_each("abcabc");
     struct client *c = resumer(&test_ws, "abc", 2);
     edge_turn();
     hub_run(UINT32_MAX);       /* the answer is on its way, and messages behind it */
@@ -113,8 +112,7 @@ static void a_long_resume_is_fetched_batch_by_batch_at_the_readers_pace(void **s
 static void a_gap_comes_before_ready_and_only_where_something_may_be_missing(void **state)
 {
     (void)state;
-    for (const char *p = "aabaab"; *p; p++)
-        publish(*p);
+    publish_each("aabaab");
     forget('a', 1);
     struct client *c = resumer(&test_ws, "ab", 1), *b = resumer(&test_ws, "b", 1);
     settle();

@@ -28,8 +28,7 @@ static void several_feeds_are_merged_into_one_send_in_order_of_number(void **sta
     struct client *c = subscriber(&test_ws, "abc"), *other = subscriber(&test_ws, "b");
     settle();
     c->sends = 0;
-    for (const char *p = "abacabbbc"; *p; p++)
-        publish(*p);
+    publish_each("abacabbbc");
     settle();
     expect_log(c, "subN:a:0:1 subN:b:0:1 subN:c:0:1 a1 b2 a3 c4 a5 b6 b7 b8 c9 ");
     expect_log(other, "subN:b:0:1 b2 b6 b7 b8 ");
@@ -155,8 +154,7 @@ static void what_was_unsubscribed_is_not_sent_any_more_however_much_is_pending(v
     struct client *c = subscriber(&test_ws, "ab");
     settle();
     c->budget = 0;
-    for (const char *p = "ababab"; *p; p++)
-        publish(*p);
+    publish_each("ababab");
     settle();
     unsubscribe(c, 'a');
     client_reads(c, SIZE_MAX);
@@ -182,8 +180,7 @@ static void who_unsubscribes_before_the_answer_is_told_that_it_will_not_begin(vo
 static void a_batch_in_hand_skips_what_was_unsubscribed(void **state)
 {
     (void)state;
-    for (const char *p = "abababab"; *p; p++)
-        publish(*p);
+    publish_each("abababab");
     struct client *c = resumer(&test_ws, "ab", 0);
     c->budget = 300;
     settle();
