@@ -227,20 +227,21 @@ bool catchups_ask(struct conn *conn)
 
 /* Channels without history lose what came while they were parked; at their very beginning that is nothing (EXACT.md 7).
  * From now on, of a reader that had a position, is a skip: all may miss something. */
-static void add_unkept(struct fetch_call *answer)
+static void add_unkept(struct fetch_call *answer, const struct conn *conn)
 {
+    enum gap_reason reason = conn->position.epoch && conn->position.epoch != answer->upto.epoch ? GAP_EPOCH : GAP_HISTORY;
     for (size_t i = 0; i < answer->n_channels; i++)
         if (answer->channels[i].loses || answer->from == FETCH_NOW) {
             answer->channels[i].incomplete = true;
-            if (answer->gap < GAP_HISTORY)
-                answer->gap = GAP_HISTORY;
+            if (answer->gap < reason)
+                answer->gap = reason;
         }
 }
 
 static void tell_gap(struct catchup *cu, const struct fetch_call *answer)
 {
     struct conn *conn = cu->conn;
-    if (!cu->marked && conn->was_live && !lag_apply(cu, answer))
+    if (!cu->marked && conn->was_live && answer->gap != GAP_EPOCH && !lag_apply(cu, answer))
         return;
     metric_add(METRIC_gaps, 1);
     if (!cu->marked)
@@ -410,7 +411,7 @@ void catchup_take(struct catchup *cu)
     if (cu->begun && lag_conflates(cu, &answer))
         return;
     if (cu->begun)
-        add_unkept(&answer);
+        add_unkept(&answer, conn);
     if (answer.gap)      /* just before the first that follows for this reader (EXACT.md 9) */
         answer.begin.seq = before_first(b, conn, answer.upto.seq);
     if (!cu->begun)

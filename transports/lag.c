@@ -78,7 +78,7 @@ static void conflate(struct catchup *cu, const struct feed *feed)
 /* When all that is concerned wants the newest. */
 bool lag_conflates(struct catchup *cu, const struct fetch_call *answer)
 {
-    if (!answer->gap || cu->marked || !cu->conn->was_live || cu->conflates || answer->from != FETCH_AFTER)
+    if (!answer->gap || answer->gap == GAP_EPOCH || cu->marked || !cu->conn->was_live || cu->conflates || answer->from != FETCH_AFTER)
         return false;
     const struct feed *feed = strictest_incomplete(cu, answer);
     if (!feed || feed->rule->lag_policy != LAG_LATEST)

@@ -8,6 +8,8 @@
  *   skip         a gap, and it goes on with what history has, or, past lag.bytes, now: in all its channels, so there the strictest counts
  *   latest       conflation: it goes on with the newest message of each channel that has this policy, and with all of the others
  *
+ * Who reads on while the epoch changes (hub/engine.h: the engine has lost its data) has not fallen behind: whatever the policy, a gap is told.
+ *
  * Conflation. The RESUME of such a reader asks for the newest messages after its position (fetch_call.conflates) when its line takes
  * something again, and not before: so they are as new as can be. A batch of older messages that was in hand is put back; one of newest
  * messages is written to its end and followed by the next, also if the reader has fallen behind again meanwhile. For numbers only grow:
