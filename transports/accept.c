@@ -10,10 +10,10 @@
 #include "hub/memory.h"
 #include "hub/metrics.h"
 #include "hub/spoke.h"
-#include "transports/crowd.h"
-#include "transports/door.h"
-#include "transports/edge.h"
-#include "transports/tunnel.h"
+#include "transports/edge/edge.h"
+#include "transports/line/tunnel.h"
+#include "transports/port/crowd.h"
+#include "transports/port/door.h"
 
 #include <event2/event.h>
 #include <netdb.h>

@@ -8,7 +8,7 @@
  *            costs little, but not nothing: after AWAY_AT_ONCE of them in a tenth of a second the door rests, and who comes waits in the kernel. */
 #pragma once
 #include "hub/base/mail.h"
-#include "transports/seats.h"
+#include "transports/port/seats.h"
 
 struct config;
 struct crowd;

@@ -5,12 +5,12 @@
 #include "hub/base/thread.h"
 #include "hub/call.h"
 #include "transports/accept.h"
-#include "transports/edge.h"
-#include "transports/line.h"
-#include "transports/lws.h"
+#include "transports/edge/edge.h"
+#include "transports/line/line.h"
+#include "transports/line/lws.h"
+#include "transports/line/poll.h"
 #include "transports/newcomer.h"
 #include "transports/pace.h"
-#include "transports/poll.h"
 
 #include <ev.h>
 #include <stdlib.h>

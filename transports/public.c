@@ -5,9 +5,9 @@
 #include "hub/config/config.h"
 #include "hub/hub.h"
 #include "transports/accept.h"
-#include "transports/crowd.h"
-#include "transports/edge.h"
+#include "transports/edge/edge.h"
 #include "transports/edge_thread.h"
+#include "transports/port/crowd.h"
 
 #include <stdio.h>
 #include <stdlib.h>

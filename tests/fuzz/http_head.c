@@ -1,6 +1,6 @@
-/* transports/http_head.h: however a head arrives, it is the same head; and one that is written again from its parts reads the
+/* transports/request/http_head.h: however a head arrives, it is the same head; and one that is written again from its parts reads the
  * same, so a proxy that forwards what it has understood, and this server, mean the same request. */
-#include "transports/http_head.h"
+#include "transports/request/http_head.h"
 
 #include "hub/base/err.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,12 +1,12 @@
-/* hub/base/query.h and transports/stream_request.h: what is encoded comes back decoded, in the API's reading and in that of the
+/* hub/base/query.h and transports/request/stream_request.h: what is encoded comes back decoded, in the API's reading and in that of the
  * public port. */
 #include "hub/base/query.h"
 
 #include "hub/base/err.h"
 #include "tests/fuzz/fuzz.h"
-#include "transports/head.h"
-#include "transports/http_head.h"
-#include "transports/stream_request.h"
+#include "transports/request/head.h"
+#include "transports/request/http_head.h"
+#include "transports/request/stream_request.h"
 
 static void must_come_back(struct slice in)
 {

@@ -1,10 +1,10 @@
 /* clients/cli/sse_parser.h: however a stream arrives it is the same events; and whatever payload the hub writes into a block
- * (transports/wire.h), this reader gets that payload and nothing else. */
+ * (transports/wire/wire.h), this reader gets that payload and nothing else. */
 #include "clients/cli/sse_parser.h"
 
 #include "hub/base/err.h"
 #include "tests/fuzz/fuzz.h"
-#include "transports/wire.h"
+#include "transports/wire/wire.h"
 
 enum { STREAM_MAX = 1000 };
 

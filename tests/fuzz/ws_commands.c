@@ -1,4 +1,4 @@
-/* transports/ws_commands.c on a connection of a real edge at a real hub, in memory, whose line takes everything: PROTOCOL §6.
+/* transports/protocol/ws_commands.c on a connection of a real edge at a real hub, in memory, whose line takes everything: PROTOCOL §6.
  * Input: one frame per line. What comes back is read with jansson; each frame sent gets its answers, with its ref. */
 #include "hub/access/authority.h"
 #include "hub/base/err.h"
@@ -6,9 +6,9 @@
 #include "hub/config/config.h"
 #include "hub/hub.h"
 #include "tests/fuzz/fuzz.h"
-#include "transports/conn.h"
-#include "transports/edge.h"
-#include "transports/ws.h"
+#include "transports/edge/conn.h"
+#include "transports/edge/edge.h"
+#include "transports/protocol/ws.h"
 
 #include <jansson.h>
 

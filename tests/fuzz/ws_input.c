@@ -1,6 +1,6 @@
-/* transports/ws_input.h: however a message is cut into frames and frames into pieces, it is the same message or the same
+/* transports/protocol/ws_input.h: however a message is cut into frames and frames into pieces, it is the same message or the same
  * error. Input: two bytes, the limit; the message. */
-#include "transports/ws_input.h"
+#include "transports/protocol/ws_input.h"
 
 #include "hub/base/err.h"
 #include "hub/base/json.h"

@@ -20,10 +20,10 @@ while read -r header where; do
         [[ $file =~ ^($where) ]] || tell "$file:$line includes <$header>"
     done < <(grep -srnE "#include <$header" hub transports webhooks signaling redis clients --include='*.[ch]')
 done <<'T'
-libwebsockets.h  transports/lws
+libwebsockets.h  transports/line/lws
 ev.h             transports/
-openssl/ssl.h    hub/config/|transports/socket|redis/
-http_parser.h    transports/http
+openssl/ssl.h    hub/config/|transports/port/socket|redis/
+http_parser.h    transports/request/http_head
 curl/            webhooks/|clients/
 hiredis          redis/
 sqlite3.h        hub/store/

@@ -4,8 +4,8 @@
 
 #include "hub/access/access.h"
 #include "hub/metrics.h"
-#include "transports/sse.h"
-#include "transports/ws.h"
+#include "transports/protocol/sse.h"
+#include "transports/protocol/ws.h"
 
 #include <stdlib.h>
 

@@ -1,11 +1,11 @@
-/* line.h — the line port of transports/conn.h without a socket: takes as many bytes as it likes, and dies when it likes.
+/* line.h — the line port of transports/edge/conn.h without a socket: takes as many bytes as it likes, and dies when it likes.
  *
  *   conn ──send, keep──> [kept] ──> [net: bytes that the client has not read yet, at most cap] ──> listener
  *
  * Lifetime   of its connection and its listener: freed when both the connection is gone and the listener has let go. */
 #pragma once
 #include "hub/base/buf.h"
-#include "transports/conn.h"
+#include "transports/edge/conn.h"
 
 struct sim;
 

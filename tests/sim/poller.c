@@ -8,8 +8,8 @@
 #include "tests/sim/lag.h"
 #include "tests/sim/object.h"
 #include "tests/sim/sim.h"
-#include "transports/poll.h"
-#include "transports/stream_request.h"
+#include "transports/line/poll.h"
+#include "transports/request/stream_request.h"
 
 #include <errno.h>
 #include <ev.h>

@@ -21,8 +21,8 @@
 #include "tests/sim/retries.h"
 #include "tests/sim/rules.h"
 #include "tests/sim/writer.h"
-#include "transports/conn.h"
-#include "transports/edge.h"
+#include "transports/edge/conn.h"
+#include "transports/edge/edge.h"
 
 enum { EDGES_MAX = 3, LISTENERS_MAX = 7 };
 

@@ -3,7 +3,7 @@
 #include "tests/sim/object.h"
 #include "tests/sim/sim.h"
 
-#include "transports/ws.h"
+#include "transports/protocol/ws.h"
 
 #include <stdio.h>
 

@@ -13,11 +13,11 @@
 #include "hub/config/config.h"
 #include "hub/hub.h"
 #include "hub/metrics.h"
-#include "transports/batch.h"
-#include "transports/catchup.h"
-#include "transports/conn.h"
-#include "transports/edge.h"
-#include "transports/feed.h"
+#include "transports/edge/batch.h"
+#include "transports/edge/catchup.h"
+#include "transports/edge/conn.h"
+#include "transports/edge/edge.h"
+#include "transports/edge/feed.h"
 
 #include <stdio.h>
 #include <stdlib.h>

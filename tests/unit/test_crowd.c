@@ -8,7 +8,7 @@
 #include "hub/base/log.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
-#include "transports/crowd.h"
+#include "transports/port/crowd.h"
 
 #include <pthread.h>
 

@@ -9,11 +9,11 @@
 #include "hub/base/log.h"
 #include "hub/config/config.h"
 #include "hub/hub.h"
-#include "transports/conn.h"
-#include "transports/edge.h"
-#include "transports/feed.h"
-#include "transports/stream_request.h"
-#include "transports/ws.h"
+#include "transports/edge/conn.h"
+#include "transports/edge/edge.h"
+#include "transports/edge/feed.h"
+#include "transports/protocol/ws.h"
+#include "transports/request/stream_request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "transports/exclusion.h"
-#include "transports/ring.h"
+#include "transports/wire/exclusion.h"
+#include "transports/wire/ring.h"
 
 static void a_client_has_a_number_as_long_as_a_frame_names_it(void **state)
 {

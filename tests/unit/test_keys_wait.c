@@ -8,8 +8,8 @@
 
 #include "hub/base/err.h"
 #include "hub/call.h"
-#include "transports/edge.h"
-#include "transports/keys_wait.h"
+#include "transports/edge/edge.h"
+#include "transports/protocol/keys_wait.h"
 
 enum { WAITERS = 5, NOT_TOLD = 1, COST = 1000 };
 

@@ -2,8 +2,8 @@
 #include "edge_world.h"
 
 #include "hub/access/cors.h"
-#include "transports/poll.h"
-#include "transports/stream_request.h"
+#include "transports/line/poll.h"
+#include "transports/request/stream_request.h"
 
 #include <ev.h>
 #include <sys/socket.h>

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "transports/ring.h"
+#include "transports/wire/ring.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "transports/conn.h"
-#include "transports/roster.h"
+#include "transports/edge/conn.h"
+#include "transports/edge/roster.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "hub/config/config.h"
-#include "transports/seats.h"
+#include "transports/port/seats.h"
 
 #include <pthread.h>
 

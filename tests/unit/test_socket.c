@@ -20,7 +20,7 @@ static void *test_realloc(void *p, size_t n) { return have_memory ? realloc(p, n
 
 #include "tests/unit/own_certificate.h"
 #include "hub/base/err.h"
-#include "transports/socket.h"
+#include "transports/port/socket.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>

@@ -6,9 +6,9 @@
 #include <cmocka.h>
 
 #include "hub/base/err.h"
-#include "transports/head.h"
-#include "transports/http_head.h"
-#include "transports/stream_request.h"
+#include "transports/request/head.h"
+#include "transports/request/http_head.h"
+#include "transports/request/stream_request.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "transports/feed.h"
-#include "transports/sub_set.h"
+#include "transports/edge/feed.h"
+#include "transports/edge/sub_set.h"
 
 #include <stdlib.h>
 

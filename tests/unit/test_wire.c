@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "transports/wire.h"
+#include "transports/wire/wire.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "hub/base/err.h"
-#include "transports/ws_input.h"
+#include "transports/protocol/ws_input.h"
 
 #include <stdlib.h>
 

@@ -29,7 +29,7 @@
 #include "transports/http/http_chunk.h"
 #include "transports/http/http_front.h"
 #include "transports/http/http_line.h"
-#include "transports/http_head.h"
+#include "transports/request/http_head.h"
 
 enum { CONN_IDLE_MS = 75000, CONN_LINGER_MS = 2000, CONN_PENDING_BYTES = 4 * 1024 * 1024, CONN_OUTPUT_BYTES = 256 * 1024, CONN_SKIP_BYTES = 64 * 1024 };
 

@@ -20,7 +20,7 @@
 #pragma once
 #include "hub/api/api.h"
 #include "hub/base/list.h"
-#include "transports/door.h"
+#include "transports/port/door.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

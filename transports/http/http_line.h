@@ -15,7 +15,7 @@
  * Limits     what is kept is bounded by the caller, who asks http_line_kept before he writes more. An idle line has no buffer. */
 #pragma once
 #include "hub/base/buf.h"
-#include "transports/socket.h"
+#include "transports/port/socket.h"
 
 #include <event2/event_struct.h>
 #include <sys/types.h>

@@ -8,7 +8,7 @@
 //     echo TEXT      a pong of the protocol with that payload
 //     alive          nothing in particular
 //   all but the first: the connection lives and answers a ping. `now, close N`: what was sent before is answered before the close.
-// Codes are those of PROTOCOL.md §7; what libwebsockets cannot be cured of (transports/README.md) is marked [lws].
+// Codes are those of PROTOCOL.md §7; what libwebsockets cannot be cured of (transports/line/README.md) is marked [lws].
 import { SMUGGLED } from '../lib/watch.mjs';
 import { OP, frame, text, begin, more, finish, ping, pong, close, hex, handshake } from '../lib/raw_ws.mjs';
 
