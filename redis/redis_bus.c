@@ -135,7 +135,7 @@ static void adopt(struct redis_bus *bus, const struct redis_sight *sight, bool i
     bus->seen = *sight;
     bus->proven = true;
     move(bus, REDIS_BUS_SUBSCRIBING);
-    bus->heard_ms = now_ms();
+    bus->unheard = 0;
     subscribe_all(bus);
 }
 
@@ -311,9 +311,14 @@ static void on_echo_reply(struct redis_request *request, int err, const struct r
     struct own_request *own = (struct own_request *)request;
     struct redis_bus *bus = own->bus;
     bool is_beat = own->is_beat;
+    uint64_t token = own->token;
     free(own);
     if (err || bus->freed)
         return;
+    if (!bus->unheard && token > bus->echoed) {
+        bus->unheard = token;
+        bus->unheard_ms = now_ms();
+    }
     if (reply->elements < 2) {
         redis_bus_prove(bus, "Redis has lost its data");
     } else if (is_beat) {
@@ -367,7 +372,8 @@ static void on_echo(struct redis_bus *bus, const struct redis_sight *sight, uint
 {
     if (token > bus->echoed) {
         bus->echoed = token;
-        bus->heard_ms = now_ms();
+        if (bus->echoed >= bus->unheard)
+            bus->unheard = 0;
     }
     redis_bus_saw(bus, sight);
     if (bus->state == REDIS_BUS_FILLING && bus->fill.token > 0 && token >= bus->fill.token) {
@@ -478,6 +484,7 @@ static void on_published(struct redis_bus *bus, struct slice subject, struct sli
 static void on_push(void *owner, const struct redisReply *reply)
 {
     struct redis_bus *bus = owner;
+    bus->came_ms = now_ms();
     struct slice kind = redis_reply_word(reply, 0), subject = redis_reply_word(reply, 1);
     if (redis_reply_failed(reply)) {
         redis_link_again(bus->listener, reply->str);
@@ -549,6 +556,15 @@ void redis_bus_filled(struct redis_bus *bus, uint64_t head)
     event_active(bus->soon, EV_TIMEOUT, 0);
 }
 
+/* An echo was sent out by Redis and does not come, nor anything else. When much comes, it may be behind that for a while. */
+static bool is_deaf(const struct redis_bus *bus, int64_t now)
+{
+    if (!bus->unheard)
+        return false;
+    int64_t since = bus->unheard_ms > bus->came_ms ? bus->unheard_ms : bus->came_ms;
+    return now - since > REDIS_DEAF_MS || now - bus->unheard_ms > 3 * REDIS_DEAF_MS;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -557,7 +573,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     try_to_begin(bus);
     if (bus->state < REDIS_BUS_SUBSCRIBING)
         return;
-    if (now_ms() - bus->heard_ms > REDIS_DEAF_MS) {
+    if (is_deaf(bus, now_ms())) {
         redis_link_again(bus->listener, "it is deaf: no word has come round");
         return;
     }

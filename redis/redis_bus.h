@@ -13,7 +13,8 @@
  * subscriber link was to bring has been delivered before. That is what an echo is for: a word to oneself, sent by the script, that
  * comes back behind them.
  *
- * Never deaf: each second a word goes the whole way round. Missed for REDIS_DEAF_MS, the subscriber link is given up and taken anew.
+ * Never deaf: each second a word goes the whole way round. When Redis has sent it and it does not come for REDIS_DEAF_MS, the subscriber
+ * link is given up and taken anew; that Redis does not answer at all is seen on the link of commands.
  *
  * Lifetime   redis_bus_new … redis_bus_free, which answers what is under way (ERR_OUTCOME_UNKNOWN, ERR_DRAINING). What setup points to outlives it. Callbacks
  *            may ask it anything, but not free it.

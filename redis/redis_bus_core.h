@@ -59,7 +59,9 @@ struct redis_bus {
     bool                   is_behind;          /* a new epoch: everybody is, and nothing is filled */
 
     uint64_t               token, echoed;      /* last one given; last one that came back */
-    int64_t                heard_ms;           /* when one did */
+    uint64_t               unheard;            /* one that Redis has run and that has not come back; 0: none */
+    int64_t                unheard_ms;         /* since when */
+    int64_t                came_ms;            /* when the listener brought something last */
     uint64_t               echo_token;         /* of the echo for those in `now` */
     struct link            fetches_now, fetches_next;      /* FETCH_NOW: until the echo that is under way, or the next one, is back */
     struct call           *watches_now, *watches_next;     /* confirmed ones, likewise; chained by letter.next */

@@ -25,6 +25,7 @@ struct redis_wire {
     void                        *owner;
     struct event                *overdue;        /* looks for a command that waits too long, while there are any */
     int64_t                      timeout_ms;
+    int64_t                      came_ms;        /* when something came last */
     struct waiting              *waiting;        /* ring of cap (a power of two) */
     size_t                       first, n, cap;
     unsigned                     busy;           /* callbacks on the stack: it is freed when they are over */
@@ -118,6 +119,7 @@ static void on_readable(struct bufferevent *bev, void *arg)
     struct evbuffer *in = bufferevent_get_input(bev);
     struct evbuffer_iovec piece;
     wire->busy++;
+    wire->came_ms = clock_mono_ms(clock_real());
     while (alive(wire) && evbuffer_peek(in, -1, NULL, &piece, 1) > 0) {
         if (redisReaderFeed(wire->reader, piece.iov_base, piece.iov_len) != REDIS_OK)
             redis_wire_break(wire, wire->reader->errstr);
@@ -151,7 +153,8 @@ static void on_overdue(evutil_socket_t fd, short what, void *arg)
     struct redis_wire *wire = arg;
     if (wire->n == 0)
         return;
-    if (clock_mono_ms(clock_real()) - wire->waiting[wire->first].sent_ms >= wire->timeout_ms)
+    int64_t sent_ms = wire->waiting[wire->first].sent_ms;
+    if (clock_mono_ms(clock_real()) - (sent_ms > wire->came_ms ? sent_ms : wire->came_ms) >= wire->timeout_ms)
         redis_wire_break(wire, "it does not answer");
     else
         watch_overdue(wire);

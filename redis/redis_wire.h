@@ -5,7 +5,7 @@
  *   broken: on_reply(arg, NULL) for each command without a reply, oldest first, then ops->broken(why), once
  *
  * hiredis formats and parses; the socket is libevent's. A wire breaks when the socket ends, what comes is no RESP, or a command
- * waited longer than timeout_ms for its reply. Whether the server has run a command whose reply did not come nobody knows.
+ * waits for its reply and nothing has come for timeout_ms: a queue that is worked off slowly is no silence. Whether the server has run a command whose reply did not come nobody knows.
  *
  * Lifetime   redis_wire_new … redis_wire_free. In any callback the wire may be freed, or broken by redis_wire_break.
  * Threading  the thread of its loop.
