@@ -30,7 +30,7 @@ static void it_is_ready_when_every_part_is_well(void **state)
     (void)state;
     assert_true(health_ready());
     assert_printed("{\"status\":\"ok\",\"checks\":"
-                   "{\"hub\":{\"status\":\"ok\"},\"store\":{\"status\":\"ok\"},\"memory\":{\"status\":\"ok\"},\"tokens\":{\"status\":\"ok\"},\"drain\":{\"status\":\"ok\"}}}");
+                   "{\"hub\":{\"status\":\"ok\"},\"store\":{\"status\":\"ok\"},\"redis\":{\"status\":\"ok\"},\"memory\":{\"status\":\"ok\"},\"tokens\":{\"status\":\"ok\"},\"drain\":{\"status\":\"ok\"}}}");
 }
 
 static void one_part_that_is_not_well_makes_it_unavailable_and_tells_why(void **state)
@@ -39,7 +39,7 @@ static void one_part_that_is_not_well_makes_it_unavailable_and_tells_why(void **
     health_set(HEALTH_STORE, "disk \"a\" is full");
     assert_false(health_ready());
     assert_printed("{\"status\":\"unavailable\",\"checks\":{\"hub\":{\"status\":\"ok\"},\"store\":{\"status\":\"unavailable\","
-                   "\"reason\":\"disk \\\"a\\\" is full\"},\"memory\":{\"status\":\"ok\"},\"tokens\":{\"status\":\"ok\"},\"drain\":{\"status\":\"ok\"}}}");
+                   "\"reason\":\"disk \\\"a\\\" is full\"},\"redis\":{\"status\":\"ok\"},\"memory\":{\"status\":\"ok\"},\"tokens\":{\"status\":\"ok\"},\"drain\":{\"status\":\"ok\"}}}");
     health_set(HEALTH_DRAIN, "going away");
     health_set(HEALTH_STORE, NULL);
     assert_false(health_ready());
@@ -65,7 +65,7 @@ static void a_long_reason_is_cut_between_characters(void **state)
         health_set(HEALTH_STORE, reason);
         health_print(&text);
         buf_add_char(&text, 0);
-        char *end = strstr(text.at, "\"},\"memory\"");
+        char *end = strstr(text.at, "\"},\"redis\"");
         size_t kept = (size_t)(end - strchr(text.at, 'x'));
         size_t whole = before >= 200 ? 200 : before + (200 - before) / 3 * 3;
         assert_int_equal(kept, whole < before + 9 ? whole : before + 9);
