@@ -27,6 +27,7 @@ struct serving {                       /* what a spoke is given; lives as long a
     /* After hub_send() on the hub thread, once for all that was sent: a turn of the hub like any other, which also starts the
      * spokes when the hub has become ready. Not inside a call of the hub, nor of a spoke's start. */
     void               (*turn)(struct serving *serving);
+    char                 api[160];     /* where the API listens, "http://127.0.0.1:8001" or "unix:/path": set when its spoke is opened */
     char                 why[256];     /* open failed: one sentence for the operator */
 };
 

@@ -14,7 +14,6 @@
 #include "transports/line/lws.h"
 #include "transports/line/poll.h"
 #include "transports/line/tunnel.h"
-#include "transports/page.h"
 #include "transports/port/socket.h"
 #include "transports/protocol/answer.h"
 #include "transports/protocol/keys_wait.h"
@@ -308,7 +307,7 @@ static void show_page(struct visit *visit, const struct stream_request *request)
         refuse(newcomer, ERR_NOT_FOUND, &visit->cors, head_only);
         return;
     }
-    answer_page(&newcomer->out, page_html(), head_only);
+    answer_page(&newcomer->out, newcomer->reception->page, head_only);
     answer(newcomer);
 }
 
@@ -522,9 +521,9 @@ static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* ---- the reception ---- */
 
-void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws)
+void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws, struct slice page)
 {
-    *reception = (struct reception){ .edge = lines->edge, .loop = lines->loop, .lines = lines, .lws = lws };
+    *reception = (struct reception){ .edge = lines->edge, .loop = lines->loop, .lines = lines, .lws = lws, .page = page };
     link_init(&reception->newcomers);
 }
 

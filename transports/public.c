@@ -7,6 +7,7 @@
 #include "transports/accept.h"
 #include "transports/edge/edge.h"
 #include "transports/edge_thread.h"
+#include "transports/page.h"
 #include "transports/port/crowd.h"
 
 #include <stdio.h>
@@ -22,6 +23,7 @@ struct public_port {
     struct edge_thread *threads[EDGES_MAX];    /* NULL: not started */
     size_t              n_edges;
     struct crowd        crowd;
+    struct buf          page;                  /* for who opens / with --dev */
 };
 
 static size_t edges_wanted(const struct config *config)
@@ -38,6 +40,7 @@ static void public_free(void *self)
     accept_free(port->acceptor);
     for (size_t i = 0; i < port->n_edges; i++)
         edge_free(port->edges[i]);
+    buf_fini(&port->page);
     free(port);
 }
 
@@ -75,8 +78,11 @@ static int public_open(struct serving *serving, void **ret_self)
 static int public_start(void *self)
 {
     struct public_port *port = self;
+    page_add(&port->page, port->serving->api);
+    if (port->page.failed)
+        return ERR_MEMORY;
     for (size_t i = 0; i < port->n_edges; i++) {
-        int err = edge_thread_start(port->edges[i], &port->threads[i]);
+        int err = edge_thread_start(port->edges[i], buf_slice(&port->page), &port->threads[i]);
         if (err)
             return err;
     }

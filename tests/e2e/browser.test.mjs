@@ -4,7 +4,7 @@ import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { Browser, findChromium } from './lib/browser.mjs';
 import { checkExactlyOnce } from './lib/ledger.mjs';
-import { publish, publishAll, request } from './lib/http.mjs';
+import { messagesPath, publish, publishAll, request } from './lib/http.mjs';
 
 const options = { skip: !findChromium() && 'there is no Chromium on this machine', timeout: 180_000 };
 const QUICK = ['--sse.retry=200ms', '--history.size=10000'];
@@ -97,6 +97,7 @@ scenario('the page shows what is published, publishes by itself, and resumes aft
     const bothShow = (expected, ms) => Promise.all([shows('sse', expected, ms), shows('ws', expected, ms)]);
     await page.until("document.querySelector('#sse.live') && document.querySelector('#ws.live')", 'both panels to be live');
     assert.equal(await page.run('document.title'), 'Carillon');
+    assert.equal(await page.run("document.querySelector('#curl-publish').textContent"), `curl -d 'hello' '${hub.apiUrl(messagesPath('tower'))}'`);
 
     const { id } = await publish(hub, 'tower', 'from the API');
     await bothShow(['from the API']);

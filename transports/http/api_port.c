@@ -6,6 +6,14 @@
 
 #include <stdio.h>
 
+static bool is_unix(const char *address) { return !strncmp(address, "unix:", strlen("unix:")); }
+
+static void print_url(const struct http_front *front, char *out, size_t size)
+{
+    const char *address = http_front_address(front);
+    snprintf(out, size, "%s%s", is_unix(address) ? "" : http_front_tls(front) ? "https://" : "http://", address);
+}
+
 static int port_open(struct serving *serving, void **ret_self)
 {
     struct http_front *front;
@@ -13,6 +21,7 @@ static int port_open(struct serving *serving, void **ret_self)
     if (err)
         return err;
     http_front_connect(front, hub_mailbox(serving->hub), hub_add_peer(serving->hub, http_front_mailbox(front), false, SIZE_MAX));
+    print_url(front, serving->api, sizeof serving->api);
     *ret_self = front;
     return 0;
 }
@@ -21,10 +30,12 @@ static int  port_start(void *self)                          { return http_front_
 static void port_address(const void *self, struct buf *out) { buf_add_str(out, http_front_address(self)); }
 static void port_hint(const void *self, struct buf *out)
 {
-    const char *address = http_front_address(self), *scheme = http_front_tls(self) ? "https" : "http";
-    bool is_unix = !strncmp(address, "unix:", 5);
-    buf_addf(out, "  publish  curl -d hello %s%s%s%s://%s/v1/channels/news/messages\n", is_unix ? "--unix-socket " : "",
-             is_unix ? address + 5 : "", is_unix ? " " : "", scheme, is_unix ? "localhost" : address);
+    char api[sizeof ((struct serving *)0)->api];
+    print_url(self, api, sizeof api);
+    if (is_unix(api))
+        buf_addf(out, "  publish  curl -d hello --unix-socket %s http://localhost/v1/channels/news/messages\n", api + strlen("unix:"));
+    else
+        buf_addf(out, "  publish  curl -d hello %s/v1/channels/news/messages\n", api);
 }
 static void port_drain(void *self)                          { http_front_drain(self); }
 static bool port_done(const void *self)                     { return http_front_done(self); }
