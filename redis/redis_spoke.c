@@ -1,5 +1,7 @@
 #include "redis/redis_spoke.h"
 
+#include "hub/access/authority.h"
+#include "hub/access/rates.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/config/config.h"
@@ -8,6 +10,7 @@
 #include "hub/metrics.h"
 #include "hub/spoke.h"
 #include "redis/redis_bus.h"
+#include "redis/redis_rates.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -17,6 +20,7 @@ struct redis_spoke {
     struct engine        engine;      /* first */
     struct serving      *serving;
     struct redis_bus    *bus;         /* NULL: no redis.url */
+    struct redis_rates  *rates;
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -133,6 +137,8 @@ static struct redis_bus *make_bus(struct redis_spoke *spoke, const struct config
 static void spoke_free(void *self)
 {
     struct redis_spoke *spoke = self;
+    redis_bus_free(spoke->bus);
+    redis_rates_free(spoke->rates);
     if (spoke->turn)
         event_free(spoke->turn);
     free(spoke);
@@ -149,7 +155,9 @@ static int spoke_open(struct serving *serving, void **ret_self)
         return 0;
     spoke->turn = event_new(serving->base, -1, 0, on_turn, spoke);
     spoke->bus = spoke->turn ? make_bus(spoke, serving->config) : NULL;
-    if (!spoke->bus) {
+    if (spoke->bus)
+        spoke->rates = redis_rates_new(serving->base, spoke->bus, rates_buckets(authority_rates(serving->authority)));
+    if (!spoke->rates) {
         spoke_free(spoke);
         return ERR_MEMORY;
     }

@@ -28,6 +28,7 @@ static const struct limit {
 struct rates *rates_new(void)                 { return (struct rates *)buckets_new(RATES_BUCKETS); }
 void          rates_free(struct rates *rates) { buckets_free((struct buckets *)rates); }
 static struct buckets *buckets_of(struct rates *rates) { return (struct buckets *)rates; }
+struct buckets *rates_buckets(struct rates *rates) { return buckets_of(rates); }
 
 /* ---- which limits ---- */
 
@@ -55,6 +56,9 @@ static struct slice who_is(const struct rate_subject *subject, enum rate_who who
     default:              return SLICE("");
     }
 }
+
+/* What of a limit is counted over all nodes (redis/): all but a connection, which is of one. NULL: that. */
+static const char *shared_kind(size_t limit) { return limits[limit].who == RATE_CONNECTION ? NULL : limits[limit].name; }
 
 /* Whom it is, and by which limit: a multiple of an odd number parts the limits (the hash is keyed, so that nobody can aim). */
 static uint64_t bucket_id(struct slice who, size_t limit)
@@ -120,13 +124,16 @@ static bool take(struct taking *taking, size_t limit, const struct bucket_ask *a
 int rates_take(struct rates *rates, const struct config *config, const struct rate_subject *subject, enum rate_count what, uint64_t n, int64_t now_ms,
                struct rate_verdict *ret_verdict)
 {
-    struct taking taking = { .rates = rates, .now_ns = now_ms * NS_PER_MS, .n = 0 };
+    struct taking taking;      /* without an initializer: clearing what will not be taken would cost more than all else here */
     struct rate_verdict verdict = { 0 };
     bool taken = true;
     if (!rates || config->dev) {
         *ret_verdict = verdict;
         return 0;
     }
+    taking.rates = rates;
+    taking.now_ns = now_ms * NS_PER_MS;
+    taking.n = 0;
     const struct config_tier *tier = tier_of(config, subject->principal);
     for (size_t i = 0; i < RATE_LIMITS && taken; i++) {
         const struct rate *rate = rate_of(config, tier, i);
@@ -134,7 +141,8 @@ int rates_take(struct rates *rates, const struct config *config, const struct ra
         struct slice who = limits[i].what == what && rate->amount ? who_is(subject, limits[i].who, &customer) : SLICE("");
         if (who.len == 0)
             continue;
-        struct bucket_ask ask = { .id = bucket_id(who, i), .token_ns = rate_token_ns(rate), .burst = rate->burst, .tokens = n };
+        struct bucket_ask ask = { .id = bucket_id(who, i), .token_ns = rate_token_ns(rate), .burst = rate->burst, .tokens = n,
+                                  .kind = shared_kind(i), .who = who };
         taken = take(&taking, i, &ask, subject, &verdict);
     }
     while (!taken && taking.n > 0)

@@ -7,7 +7,8 @@
  * `limits`) has others for some of them. --dev lifts all. Who refuses counts it in a metric (metric_rate_limited); the log has one line a minute for
  * an offender and a limit, and at most RATES_TOLD_PER_MINUTE in all.
  *
- * Buckets are in one table of the process (buckets.h): a connection that does nothing has none.
+ * Buckets are in one table of the process (buckets.h): a connection that does nothing has none. With redis.url those of users, keys and
+ * addresses are shared with the other nodes: still decided here and at once, told to Redis and heard from there a moment later (redis_rates.h).
  *
  * Lifetime   from rates_new to rates_free: as long as the authority, which has them.
  * Threading  any thread.
@@ -16,6 +17,7 @@
 #include "hub/base/ip.h"
 #include "hub/config/rate.h"
 
+struct buckets;
 struct config;
 struct principal;
 struct rates;
@@ -42,6 +44,7 @@ struct rate_verdict {
 
 struct rates *rates_new(void);              /* NULL: no memory */
 void          rates_free(struct rates *rates);     /* NULL is fine */
+struct buckets *rates_buckets(struct rates *rates);      /* for whoever shares them between nodes */
 
 /* 0 or ERR_RATE_LIMITED. `rates` NULL: there are no limits. `now_ms` is the mono clock. */
 int  rates_take(struct rates *rates, const struct config *config, const struct rate_subject *subject, enum rate_count what, uint64_t n, int64_t now_ms,
