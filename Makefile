@@ -9,7 +9,8 @@ NODE ?= node
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libhiredis-dev libinih-dev libjansson-dev uthash-dev
-DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel
+DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel nginx haproxy
+DEPS_CLUSTER := redis-server nginx
 DEPS_BENCH := openssl
 DEPS_FUZZ  := clang libclang-rt-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -96,8 +97,14 @@ run: deps                                   ## build and serve in --dev mode: pu
 	@$(MAKE) --no-print-directory all
 	@exec $(B)/carillon serve --dev
 
-test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e (plain and over TLS), attacks
-	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e e2e-tls attacks
+# PORT, API_PORT, REDIS_PORT (0: any free one), HUBS, DIR; Debian starts a service of each package that is newly installed
+cluster: deps                               ## three hubs as one, with Redis and nginx, on this machine: PORT=8000 API_PORT=8001 HUBS=3
+	$(call need,$(DEPS_CLUSTER))
+	@$(MAKE) --no-print-directory all
+	@DIR='$(or $(DIR),$(B)/cluster)' exec deploy/cluster.sh $(B)/carillon
+
+test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e (plain and over TLS), attacks, deploy/
+	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e e2e-tls attacks deployed
 unit: $(UNIT)                               ## unit tests (cmocka)
 	@set -e; for t in $(UNIT); do echo "== $$(basename $$t)"; $$t; done
 SEEDS ?= 2000
@@ -118,6 +125,8 @@ attacks: all                                ## what must not harm it: the tables
 	$(node_tests) attacks/*.test.mjs
 attacks-tls: all                            ## the tables that are single exchanges, over TLS
 	$(call over_tls,$(patsubst %,attacks/%.test.mjs,http websocket payloads batches credentials tokens))
+deployed: all                               ## what is in deploy/: make cluster; nginx, HAProxy, Redis and systemd with these settings
+	$(node_tests) deploy/*.test.mjs
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
 	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi
 lint: all                                   ## layers, circles, long functions, hardening; clang and clang-tidy
@@ -227,7 +236,7 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run test unit sim e2e e2e-tls attacks attacks-tls check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim soak-kills soak-attacks \
+.PHONY: all deps deps-test run cluster test unit sim e2e e2e-tls attacks attacks-tls deployed check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim soak-kills soak-attacks \
         soak-lint soak-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

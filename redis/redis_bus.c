@@ -685,6 +685,7 @@ void redis_bus_add(struct redis_bus *bus, struct redis_part *part)
 }
 
 struct redis_engine *redis_bus_engine(struct redis_bus *bus)      { return bus->engine; }
+struct event_base *redis_bus_base(const struct redis_bus *bus)    { return bus->setup.link.base; }
 struct slice redis_bus_prefix(const struct redis_bus *bus)        { return slice_of(bus->prefix); }
 uint64_t     redis_bus_node(const struct redis_bus *bus)          { return bus->node; }
 struct slice redis_bus_words(const struct redis_bus *bus)         { return slice_of(bus->words); }

@@ -89,6 +89,7 @@ void redis_bus_reconfigure(struct redis_bus *bus, const struct config *config);
 /* Before redis_bus_open. A part outlives the bus; its requests that are under way then are answered with an error. */
 void redis_bus_add(struct redis_bus *bus, struct redis_part *part);
 struct redis_engine *redis_bus_engine(struct redis_bus *bus);
+struct event_base *redis_bus_base(const struct redis_bus *bus);
 struct slice redis_bus_prefix(const struct redis_bus *bus);                /* P of lua/common.lua */
 uint64_t     redis_bus_node(const struct redis_bus *bus);                  /* this node's number: another one each time it starts; its text is %016llx */
 struct slice redis_bus_words(const struct redis_bus *bus);                 /* subject of all nodes, this one too */

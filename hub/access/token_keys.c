@@ -4,6 +4,7 @@
 #include "hub/access/jwk.h"
 #include "hub/base/err.h"
 #include "hub/config/config.h"
+#include "hub/config/secret.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -22,39 +23,6 @@ static void mistake(struct reading *r, const char *what, struct slice more)
 {
     buf_addf(r->errors, "%s: signers.%s: %s%.*s\n", r->entry->where, r->entry->name, what, (int)more.len, more.at);
     r->failed = true;
-}
-
-/* ---- files ---- */
-
-static int read_stream(FILE *in, struct buf *ret_text)
-{
-    size_t n = 1;
-    while (n && ret_text->len <= TOKEN_KEY_FILE_MAX) {
-        char *room = buf_room(ret_text, 16 * 1024);
-        n = room ? fread(room, 1, 16 * 1024, in) : 0;
-        buf_advance(ret_text, n);
-    }
-    return ferror(in) ? errno : ret_text->failed ? ENOMEM : ret_text->len > TOKEN_KEY_FILE_MAX ? EFBIG : 0;
-}
-
-/* 0 or errno; *ret_open: others than its owner and group can read it. */
-static int read_file(const char *path, struct buf *ret_text, bool *ret_open)
-{
-    struct stat st;
-    FILE *in = fopen(path, "re");
-    if (!in)
-        return errno;
-    int err = fstat(fileno(in), &st) ? errno : read_stream(in, ret_text);
-    fclose(in);
-    *ret_open = !err && (st.st_mode & S_IROTH);
-    return err;
-}
-
-static void forget(struct buf *secret)
-{
-    if (secret->at)
-        OPENSSL_cleanse(secret->at, secret->cap);
-    buf_fini(secret);
 }
 
 /* ---- [signers] ---- */
@@ -96,19 +64,17 @@ static void take_path(struct reading *r, const char *path)
 {
     struct buf text = { 0 };
     bool open = false;
-    int error = read_file(path, &text, &open);
+    int error = secret_file_read(path, TOKEN_KEY_FILE_MAX, &text, &open);
     if (error) {
         buf_addf(r->errors, "%s: signers.%s: %s cannot be read: %s\n", r->entry->where, r->entry->name, path, strerror(error));
         r->failed = true;
     } else {
-        struct slice content = buf_slice(&text);
-        if (jwa_is_secret(r->algorithm) && content.len > 0 && content.at[content.len - 1] == '\n')
-            content.len -= content.len > 1 && content.at[content.len - 2] == '\r' ? 2 : 1;
+        struct slice content = jwa_is_secret(r->algorithm) ? secret_line(&text) : buf_slice(&text);
         add_key(r, content);
         if (open && (jwa_is_secret(r->algorithm) || memmem(content.at, content.len, "PRIVATE KEY", 11)))
             buf_addf(r->notes, "signers.%s: everybody on this machine can read %s; chmod 640 would keep it secret\n", r->entry->name, path);
     }
-    forget(&text);
+    secret_forget(&text);
 }
 
 static void take_file(struct reading *r, struct slice path)
@@ -123,15 +89,12 @@ static void take_file(struct reading *r, struct slice path)
 
 static void take_credential(struct reading *r, struct slice name)
 {
-    const char *dir = getenv("CREDENTIALS_DIRECTORY");
     char path[4096];
-    if (!dir || memchr(name.at, '/', name.len)) {
-        mistake(r, dir ? "a credential's name has no slash: " : "$CREDENTIALS_DIRECTORY is not set (systemd sets it for LoadCredential=)",
-                dir ? name : SLICE(""));
-        return;
-    }
-    snprintf(path, sizeof path, "%s/%.*s", dir, (int)name.len, name.at);
-    take_path(r, path);
+    const char *wrong = secret_credential_path(name, path, sizeof path);
+    if (wrong)
+        mistake(r, wrong, SLICE(""));
+    else
+        take_path(r, path);
 }
 
 static const struct source {
@@ -173,14 +136,14 @@ static void read_jwks(struct reading *r, const char *path)
 {
     struct buf text = { 0 }, why = { 0 };
     bool open;
-    int error = read_file(path, &text, &open);
+    int error = secret_file_read(path, TOKEN_KEY_FILE_MAX, &text, &open);
     int err = error ? 0 : jwk_set_add_json(r->keys, buf_slice(&text), &why);
     if (error)
         buf_addf(r->errors, "tokens.jwks: %s cannot be read: %s\n", path, strerror(error));
     else if (err)
         buf_addf(r->errors, "tokens.jwks: %s %.*s\n", path, (int)why.len, buf_slice(&why).at);
     r->failed = r->failed || error || err;
-    forget(&text);
+    secret_forget(&text);
     buf_fini(&why);
 }
 

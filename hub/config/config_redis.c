@@ -1,24 +1,54 @@
 /* config_redis.c — redis.url in its parts, and the TLS it asks for. */
 #include "hub/config/config_load.h"
 #include "hub/config/redis_url.h"
+#include "hub/config/secret.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
 
-enum { PREFIX_MAX = 64 };
+enum { PREFIX_MAX = 64, URL_FILE_MAX = 16 * 1024 };
 
 /* The URL may hold a password, so it is not repeated. */
-static bool read_url(struct config_loader *loader)
+static bool parse_url(struct config_loader *loader, struct slice text)
 {
-    struct config *config = &loader->snapshot->config;
     struct redis_url *url = snapshot_alloc(loader->snapshot, sizeof *url);
-    const char *wrong = redis_url_read(slice_of(config->redis_url), url);
+    const char *wrong = redis_url_read(text, url);
     if (wrong)
         loader_error(loader, loader->set[CONFIG_KEY_redis_url].where, "redis.url %s", wrong);
     else
-        config->redis = url;
+        loader->snapshot->config.redis = url;
     return !wrong;
+}
+
+static bool read_url_file(struct config_loader *loader, const char *path)
+{
+    const char *where = loader->set[CONFIG_KEY_redis_url].where;
+    struct buf text = { 0 };
+    bool open = false, taken = false;
+    int error = secret_file_read(path, URL_FILE_MAX, &text, &open);
+    if (error)
+        loader_error(loader, where, "redis.url: %s cannot be read: %s", path, strerror(error));
+    else
+        taken = parse_url(loader, secret_line(&text));
+    if (taken && open && loader->snapshot->config.redis->password)
+        buf_addf(&loader->report->notes, "redis.url: everybody on this machine can read %s; chmod 640 would keep the password secret\n", path);
+    secret_forget(&text);
+    return taken;
+}
+
+static bool read_url(struct config_loader *loader)
+{
+    const char *text = loader->snapshot->config.redis_url;
+    char path[4096];
+    if (slice_begins(slice_of(text), SLICE("file:")))
+        return read_url_file(loader, text + strlen("file:"));
+    if (!slice_begins(slice_of(text), SLICE("credential:")))
+        return parse_url(loader, slice_of(text));
+    const char *wrong = secret_credential_path(slice_of(text + strlen("credential:")), path, sizeof path);
+    if (wrong)
+        loader_error(loader, loader->set[CONFIG_KEY_redis_url].where, "redis.url: %s", wrong);
+    return !wrong && read_url_file(loader, path);
 }
 
 /* What does not matter is rather a mistake than a comfort that is none. */

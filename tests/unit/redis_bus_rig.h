@@ -228,7 +228,7 @@ static inline void open_nodes(struct world *world, unsigned n)
 /* What redis-cli says to these words, which a shell reads. */
 static inline void redis_say(const struct redis_server *server, const char *words)
 {
-    char command[400];
+    char command[600];
     snprintf(command, sizeof command, "redis-cli -s %s %s >/dev/null", server->socket, words);
     assert_int_equal(system(command), 0);
 }
