@@ -135,6 +135,14 @@ static void turn(struct serve *s)
 
 static void turn_for_spoke(struct serving *serving) { turn((struct serve *)(void *)serving); }
 
+static void address_of_spoke(const struct serving *serving, const char *name, struct buf *out)
+{
+    const struct serve *s = (const struct serve *)(const void *)serving;
+    for (size_t i = 0; i < s->n_open; i++)
+        if (s->spokes[i]->address && !strcmp(s->spokes[i]->name, name))
+            s->spokes[i]->address(s->selves[i], out);
+}
+
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
@@ -488,7 +496,7 @@ static int begin_audit(const struct config *config)
 
 int serve_run(const struct config *config, const struct spoke *const *spokes, size_t n_spokes)
 {
-    struct serve s = { .serving = { .config = config_ref(config), .clock = clock_real(), .turn = turn_for_spoke }, .spokes = spokes, .n_spokes = n_spokes };
+    struct serve s = { .serving = { .config = config_ref(config), .clock = clock_real(), .turn = turn_for_spoke, .address = address_of_spoke }, .spokes = spokes, .n_spokes = n_spokes };
     principal_unref(principal_anonymous(config));      /* made while there is memory: connections only share it */
     hash_setup();
     log_setup(config->log_level, config->log_format);

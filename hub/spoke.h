@@ -28,6 +28,8 @@ struct serving {                       /* what a spoke is given; lives as long a
      * spokes when the hub has become ready. Not inside a call of the hub, nor of a spoke's start. */
     void               (*turn)(struct serving *serving);
     char                 api[160];     /* where the API listens, "http://127.0.0.1:8001" or "unix:/path": set when its spoke is opened */
+    /* Appends where the spoke of this name listens, as the ready line says it; nothing when it does not, or is not open yet. */
+    void               (*address)(const struct serving *serving, const char *spoke, struct buf *out);
     char                 why[256];     /* open failed: one sentence for the operator */
 };
 

@@ -104,18 +104,3 @@ void redis_fill_keep(struct redis_bus *bus, struct msg *m);        /* a live one
 void redis_fill_echoed(struct redis_bus *bus, uint64_t seq);
 void redis_fill_stop(struct redis_bus *bus);                       /* no more questions; what has come stays */
 void redis_fill_drop(struct redis_bus *bus);                       /* and that goes: the listener is lost, or another epoch has begun */
-
-static inline uint64_t redis_reply_number(const struct redisReply *reply, size_t i)      /* 0: there is none */
-{
-    uint64_t n = 0;
-    if (reply->type != REDIS_REPLY_ARRAY || i >= reply->elements)
-        return 0;
-    if (reply->element[i]->type == REDIS_REPLY_INTEGER)
-        return (uint64_t)reply->element[i]->integer;
-    slice_u64(redis_reply_text(reply->element[i]), &n);
-    return n;
-}
-static inline struct slice redis_reply_word(const struct redisReply *reply, size_t i)
-{
-    return reply->type == REDIS_REPLY_ARRAY && i < reply->elements ? redis_reply_text(reply->element[i]) : slice("", 0);
-}

@@ -2,25 +2,16 @@
 
 #include "hub/base/err.h"
 #include "hub/store/store_block.h"
-
-#include <endian.h>
-
-static uint64_t take_u64(struct slice *rest)
-{
-    uint64_t n;
-    memcpy(&n, rest->at, sizeof n);
-    *rest = slice(rest->at + sizeof n, rest->len - sizeof n);
-    return le64toh(n);
-}
+#include "redis/redis_pack.h"
 
 static bool take_sight(struct slice *rest, struct redis_sight *ret)
 {
     if (rest->len < 8 + REDIS_PROOF_BYTES + 8)
         return false;
     ret->epoch = take_u64(rest);
-    memcpy(ret->proof, rest->at, REDIS_PROOF_BYTES);
-    *rest = slice(rest->at + REDIS_PROOF_BYTES, rest->len - REDIS_PROOF_BYTES);
-    return true;
+    struct slice proof = take_bytes(rest, REDIS_PROOF_BYTES);
+    memcpy(ret->proof, proof.at, proof.len);
+    return rest->at;
 }
 
 int redis_frame_message(struct slice frame, struct redis_sight *ret_sight, struct msg **ret_m)

@@ -1,11 +1,13 @@
-/* redis_scripts.h — the scripts of redis/lua, each with common.lua before it, as they were when the hub was built. scripts.def lists them.
- * Threading: constants. */
+/* redis_scripts.h — the Lua files of redis/lua (scripts.def), as they are compiled in: each behind common.lua, which they all begin
+ * with. Threading: constants. */
 #pragma once
 #include "hub/base/buf.h"
 
 enum redis_script {
 #define SCRIPT(name, file) REDIS_##name,
+#define SCRIPT_AGE SCRIPT
 #include "redis/scripts.def"
+#undef SCRIPT_AGE
 #undef SCRIPT
     REDIS_SCRIPTS
 };

@@ -11,6 +11,8 @@
 #include "hub/spoke.h"
 #include "redis/redis_bus.h"
 #include "redis/redis_rates.h"
+#include "redis/redis_nodes.h"
+#include "redis/redis_self.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -21,6 +23,8 @@ struct redis_spoke {
     struct serving      *serving;
     struct redis_bus    *bus;         /* NULL: no redis.url */
     struct redis_rates  *rates;
+    struct redis_self    self;
+    struct redis_nodes   nodes;
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -161,6 +165,8 @@ static int spoke_open(struct serving *serving, void **ret_self)
         spoke_free(spoke);
         return ERR_MEMORY;
     }
+    redis_self_init(&spoke->self, serving);
+    redis_nodes_init(&spoke->nodes, &(struct redis_nodes_setup){ spoke->bus, serving->config->redis_lease_ms, redis_self_describe, &spoke->self });
     on_away(spoke, "Redis has not been reached yet");
     hub_use_engine(serving->hub, &spoke->engine);
     redis_bus_open(spoke->bus);
@@ -170,14 +176,30 @@ static int spoke_open(struct serving *serving, void **ret_self)
 static void spoke_stop(void *self)
 {
     struct redis_spoke *spoke = self;
+    if (!spoke->bus)
+        return;
     redis_bus_free(spoke->bus);
+    redis_nodes_fini(&spoke->nodes);
+    redis_self_fini(&spoke->self);
     spoke->bus = NULL;
 }
 
+/* The others are told at once, instead of when the lease has passed. */
+static void spoke_drain(void *self)
+{
+    struct redis_spoke *spoke = self;
+    if (spoke->bus)
+        redis_nodes_leave(&spoke->nodes);
+}
+
+static bool spoke_done(const void *self)
+{
+    const struct redis_spoke *spoke = self;
+    return !spoke->bus || redis_nodes_left(&spoke->nodes);
+}
+
 static int  spoke_start(void *self)      { (void)self; return 0; }
-static void spoke_drain(void *self)      { (void)self; }
-static bool spoke_done(const void *self) { return self; }
 
 const struct spoke redis_spoke = {
-    .name = "redis", .open = spoke_open, .start = spoke_start, .drain = spoke_drain, .done = spoke_done, .stop = spoke_stop, .free = spoke_free,
+    .name = "redis", .outlasts = true, .open = spoke_open, .start = spoke_start, .drain = spoke_drain, .done = spoke_done, .stop = spoke_stop, .free = spoke_free,
 };

@@ -47,3 +47,18 @@ static inline struct slice redis_reply_text(const struct redisReply *reply)     
 {
     return reply->str ? slice(reply->str, reply->len) : slice("", 0);
 }
+/* Of an array. */
+static inline uint64_t redis_reply_number(const struct redisReply *reply, size_t i)      /* 0: there is none */
+{
+    uint64_t n = 0;
+    if (reply->type != REDIS_REPLY_ARRAY || i >= reply->elements)
+        return 0;
+    if (reply->element[i]->type == REDIS_REPLY_INTEGER)
+        return (uint64_t)reply->element[i]->integer;
+    slice_u64(redis_reply_text(reply->element[i]), &n);
+    return n;
+}
+static inline struct slice redis_reply_word(const struct redisReply *reply, size_t i)
+{
+    return reply->type == REDIS_REPLY_ARRAY && i < reply->elements ? redis_reply_text(reply->element[i]) : slice("", 0);
+}

@@ -7,7 +7,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-enum { PREFIX_MAX = 64, URL_FILE_MAX = 16 * 1024 };
+enum { PREFIX_MAX = 64, NODE_MAX = 64, URL_FILE_MAX = 16 * 1024 };
 
 /* The URL may hold a password, so it is not repeated. */
 static bool parse_url(struct config_loader *loader, struct slice text)
@@ -98,6 +98,8 @@ void config_redis_read(struct config_loader *loader)
     size_t prefix = strlen(config->redis_prefix);
     if (prefix == 0 || prefix > PREFIX_MAX || strpbrk(config->redis_prefix, "{} \n"))
         loader_error(loader, loader->set[CONFIG_KEY_redis_prefix].where, "redis.prefix is 1 to %d bytes without space, { and }", PREFIX_MAX);
+    if (strlen(config->redis_node) > NODE_MAX)
+        loader_error(loader, loader->set[CONFIG_KEY_redis_node].where, "redis.node is at most %d bytes", NODE_MAX);
     if (!*config->redis_url || !read_url(loader))
         return;
     check_unused(loader, config->redis->tls);

@@ -82,7 +82,8 @@ static const struct redis_bus_ops node_ops = {
     .behind = node_behind, .purged = node_purged, .answer = node_answer,
 };
 
-static inline void node_open(struct world *world, struct node *node)
+/* Parts may be added to its bus before it is opened. */
+static inline void node_make(struct world *world, struct node *node)
 {
     if (!node->base)
         node->base = event_base_new();
@@ -90,6 +91,11 @@ static inline void node_open(struct world *world, struct node *node)
         .link = { .base = node->base, .url = world->proxied.unix_path ? &world->proxied : &world->url, .connect_ms = 1000, .command_ms = 2500 }, .prefix = "t", .meta_ms = world->meta_ms,
         .config = &world->config, .index_length = world->index_length, .ops = &node_ops, .owner = node });
     assert_non_null(node->bus);
+}
+
+static inline void node_open(struct world *world, struct node *node)
+{
+    node_make(world, node);
     redis_bus_open(node->bus);
 }
 

@@ -1,0 +1,36 @@
+-- lease.lua: a node's beat. Its lease holds on, its word is kept; one node that has lost its own is given to it to bury.
+--
+-- ARGV  1 lease   2 for how long, ms   3 what the node says of itself
+--       4 "" to hold on, "new" to take the lease, "again" likewise by a node that had another
+--       5 lease that it buries, "" none   6 "1" to be told who is there
+-- -> {1, server's clock, changes of held:L, lease to bury or "", then for each lease that is held what its node says} · {0}: the lease is lost
+local lease, most, now = ARGV[1], tonumber(ARGV[2]), clock()
+if ARGV[4] == '' and not is_held(lease) or redis.call('ZSCORE', P .. 'burials', lease) then return { 0 } end
+local age, calm, pause = read_age(now)
+if (pause == 0 and age == 0 and ARGV[4] == 'again') or math.abs(pause) > 2 * STEP then calm = age + SETTLE end
+redis.call('SET', P .. 'pulse', struct.pack('<ddd', now, age, calm))
+redis.call('ZADD', P .. 'leases', text(age + most), lease)
+redis.call('HSET', P .. 'nodes', lease, struct.pack('<I8', now) .. ARGV[3])
+
+local bury = ''
+if ARGV[5] ~= '' then
+    redis.call('ZADD', P .. 'burials', 'XX', text(age + most), ARGV[5])
+else
+    bury = redis.call('ZRANGE', P .. 'leases', '-inf', text(age), 'BYSCORE', 'LIMIT', 0, 1)[1]
+    if bury then
+        redis.call('ZREM', P .. 'leases', bury)
+        redis.call('HDEL', P .. 'nodes', bury)
+    else
+        bury = redis.call('ZRANGE', P .. 'burials', '-inf', text(age), 'BYSCORE', 'LIMIT', 0, 1)[1] or ''
+    end
+    if bury ~= '' then redis.call('ZADD', P .. 'burials', text(age + most), bury) end
+end
+
+if ARGV[4] ~= '' or bury ~= '' then redis.call('PUBLISH', P .. 'words', 'n') end
+local reply = { 1, text(now), redis.call('HGET', P .. 'held:' .. lease, '') or '0', bury }
+if ARGV[6] == '1' then
+    for _, other in ipairs(redis.call('ZRANGE', P .. 'leases', '(' .. text(age), '+inf', 'BYSCORE')) do
+        reply[#reply + 1] = redis.call('HGET', P .. 'nodes', other) or ''
+    end
+end
+return reply
