@@ -9,7 +9,7 @@ NODE ?= node
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libhiredis-dev libinih-dev libjansson-dev uthash-dev
-DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel nginx haproxy
+DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel nginx haproxy systemd python3-yaml
 DEPS_CLUSTER := redis-server nginx
 DEPS_BENCH := openssl
 DEPS_FUZZ  := clang libclang-rt-dev

@@ -1,0 +1,4 @@
+// deploy/nginx.conf with real traffic.
+import { throughProxy } from './lib/through.mjs';
+
+throughProxy('nginx');
