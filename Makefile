@@ -114,6 +114,8 @@ sim: $(SIM)                                 ## simulated hub and edges, thousand
 node_tests = @cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=2 $(if $(T),--test-name-pattern='$(T)')
 e2e: all $(B)/tests/scarce.so               ## the real binary with real clients; make e2e T=pattern for some
 	$(node_tests) e2e/*.test.mjs
+e2e-redis: all $(B)/tests/scarce.so         ## the same with Redis as the engine of each hub
+	@export E2E_REDIS=1; $(node_tests:@%=%) e2e/*.test.mjs
 # $(1) = test files. A certificate for this run; Node's own clients and curl are told to trust it, the others by tests/e2e/lib/line.mjs.
 define over_tls
 	@rm -rf $(B)/$@ && $(NODE) tests/e2e/lib/certificate.mjs $(B)/$@
@@ -236,7 +238,7 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run cluster test unit sim e2e e2e-tls attacks attacks-tls deployed check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim soak-kills soak-attacks \
-        soak-lint soak-fuzz bench install clean help
+.PHONY: all deps deps-test run cluster test unit sim e2e e2e-redis e2e-tls attacks attacks-tls deployed check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim \
+        soak-kills soak-attacks soak-lint soak-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

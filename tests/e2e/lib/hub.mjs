@@ -10,7 +10,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { SUITE_TLS } from './line.mjs';
-import { Watched } from './wait.mjs';
+import { SUITE_REDIS, redisSettings } from './redis.mjs';
+import { Watched, eventually } from './wait.mjs';
 import { isAlive } from './proc.mjs';
 import { SANITIZER } from './sanitized.mjs';
 
@@ -90,6 +91,8 @@ export class Hub {
         hub.#options = { dev: true, args: [], env: {}, memory: false, tls: SUITE_TLS, ...options };
         hub.ownsDir = !options.dir && !options.memory;
         hub.dir = options.memory ? '' : options.dir ?? ownDir();
+        hub.onRedis = SUITE_REDIS && !hub.#options.args.some((arg) => arg.startsWith('--redis.url='));
+        hub.engine = hub.onRedis ? await redisSettings() : [];
         try { await hub.#run('127.0.0.1:0', '127.0.0.1:0'); } catch (error) { await hub.dispose(); throw error; }
         return hub;
     }
@@ -97,7 +100,7 @@ export class Hub {
     async #run(publicListen, apiListen) {
         const { dev, args, env, ulimit, tls, cwd } = this.#options;
         this.run = new Run(['serve', ...(dev ? ['--dev'] : []), `--public.listen=${publicListen}`, `--api.listen=${apiListen}`,
-            `--store.dir=${this.dir}`, ...(tls ? [`--tls.cert=${tls.cert}`, `--tls.key=${tls.key}`] : []), ...args], { env, ulimit, cwd });
+            `--store.dir=${this.dir}`, ...this.engine, ...(tls ? [`--tls.cert=${tls.cert}`, `--tls.key=${tls.key}`] : []), ...args], { env, ulimit, cwd });
         const line = await this.run.waitFor((run) => {
             if (run.ended) throw new Error(`the hub ended before it was ready: ${run.state()}`);
             return READY.exec(run.stdout);
@@ -106,6 +109,7 @@ export class Hub {
         this.api = { ...address(line[2]), ...(tls && !args.includes('--tls.api=no') && { tls }) };
         for (const where of [this.public, this.api]) if (where.socketPath) delete where.tls;      // never encrypted
         this.readyPid = Number(line[3]);
+        if (this.onRedis) await eventually(() => this.run.ended || /\bredis\b.*\blive\b/.test(this.run.stderr), 'Redis to be reached', undefined, () => this.run.state());
         return this;
     }
 
