@@ -12,6 +12,8 @@
 
 #include <stdlib.h>
 
+_Static_assert(sizeof(struct msg) == 72, "common.lua knows it: size_of");
+
 enum { LOOK_AT = 2 * 1024 };      /* entries of the index per call: some 4 ms in which Redis does nothing else */
 
 static const char *const from_names[] = {
@@ -22,7 +24,9 @@ static void add_names(struct redis_args *args, const struct fetch_call *call, st
 {
     buf_reset(names);
     for (size_t i = 0; i < call->n_channels; i++) {
-        buf_add_slice(names, call->channels[i].name);
+        const struct fetch_channel *asked = &call->channels[i];
+        buf_add_char(names, asked->whole ? 'w' : asked->from_now ? 'n' : '-');
+        buf_add_slice(names, asked->name);
         buf_add_char(names, '\n');
     }
     redis_args_add(args, names->failed ? slice("", 0) : buf_slice(names));
@@ -46,18 +50,21 @@ static void fetch_args(struct redis_request *request, struct redis_args *args)
     fetch->token = ++bus->token;
     redis_args_add_u64(args, fetch->token);
     redis_args_add_u64(args, call->from == FETCH_LATEST ? call->whole_after : 0);
+    redis_args_add_u64(args, call->conflates);
     add_names(args, call, &bus->body);
 }
 
 /* ---- the answer ---- */
 
-/* What hub/fetch.c calls so: nothing above it may be missing without a gap. */
+/* As hub/fetch.c has these. */
 static uint64_t promised_after(const struct fetch_call *call)
 {
-    if (call->from == FETCH_AFTER)
+    if (call->from == FETCH_AFTER || call->conflates)
         return call->after.seq;
     return call->from == FETCH_LATEST && call->whole_after ? call->whole_after : UINT64_MAX;
 }
+
+static bool resumes(const struct fetch_call *call) { return call->from == FETCH_AFTER || call->conflates; }
 
 static void mark_rule(const struct redis_bus *bus, struct fetch_channel *asked)
 {
@@ -65,20 +72,36 @@ static void mark_rule(const struct redis_bus *bus, struct fetch_channel *asked)
     asked->loses = config_pattern_loses(bus->setup.config, asked->name);
 }
 
-/* `dropped` of each, and whether the gap concerns it. */
-static void mark(const struct redis_bus *bus, struct fetch_call *call, bool foreign, struct slice dropped)
+static void mark(struct fetch_call *call, struct fetch_channel *asked, bool foreign, uint64_t dropped, enum gap_reason reason)
+{
+    bool is_foreign = foreign && resumes(call);
+    asked->dropped = dropped;
+    asked->incomplete = asked->resumable && (is_foreign || promised_after(call) < dropped);
+    if (asked->incomplete && call->gap < (is_foreign ? GAP_EPOCH : reason))
+        call->gap = is_foreign ? GAP_EPOCH : reason;
+}
+
+/* The first of numbers that are parted by spaces; 0: there is none. */
+static uint64_t take_number(struct slice *numbers)
+{
+    const char *space = memchr(numbers->at, ' ', numbers->len);
+    struct slice first = slice(numbers->at, space ? (size_t)(space - numbers->at) : numbers->len);
+    uint64_t n = 0;
+    *numbers = space ? slice(space + 1, numbers->len - first.len - 1) : slice("", 0);
+    slice_u64(first, &n);
+    return n;
+}
+
+/* What each has given up, and what was left out of it behind that. */
+static void mark_all(const struct redis_bus *bus, struct fetch_call *call, bool foreign, struct slice dropped, struct slice left_out)
 {
     for (size_t i = 0; i < call->n_channels; i++) {
         struct fetch_channel *asked = &call->channels[i];
-        const char *space = memchr(dropped.at, ' ', dropped.len);
-        struct slice number = slice(dropped.at, space ? (size_t)(space - dropped.at) : dropped.len);
-        dropped = space ? slice(space + 1, dropped.len - number.len - 1) : slice("", 0);
-        asked->dropped = 0;
-        slice_u64(number, &asked->dropped);
         mark_rule(bus, asked);
-        asked->incomplete = asked->resumable && ((call->from == FETCH_AFTER && foreign) || promised_after(call) < asked->dropped);
-        if (asked->incomplete)
-            call->gap = foreign && call->from == FETCH_AFTER ? GAP_EPOCH : GAP_HISTORY;
+        mark(call, asked, foreign, take_number(&dropped), GAP_HISTORY);
+        uint64_t left = take_number(&left_out);
+        if (left > asked->dropped)
+            mark(call, asked, foreign, left, GAP_CONFLATED);
     }
 }
 
@@ -125,7 +148,7 @@ static void clear(struct fetch_call *call)
     call->n_msgs = 0;
 }
 
-enum { REPLY_EPOCH, REPLY_HEAD, REPLY_MORE, REPLY_CUT, REPLY_DROPPED, REPLY_MESSAGES };
+enum { REPLY_EPOCH, REPLY_HEAD, REPLY_MORE, REPLY_CUT, REPLY_DROPPED, REPLY_LEFT_OUT, REPLY_MESSAGES };
 
 static int make_answer(struct redis_fetch *fetch, const struct redisReply *reply)
 {
@@ -134,7 +157,7 @@ static int make_answer(struct redis_fetch *fetch, const struct redisReply *reply
     bool foreign = call->after.epoch != epoch || call->after.seq > head;
     clear(call);
     call->more = redis_reply_number(reply, REPLY_MORE);
-    mark(fetch->bus, call, foreign, redis_reply_word(reply, REPLY_DROPPED));
+    mark_all(fetch->bus, call, foreign, redis_reply_word(reply, REPLY_DROPPED), redis_reply_word(reply, REPLY_LEFT_OUT));
     int err = take_messages(call, reply, REPLY_MESSAGES, epoch);
     if (!err)
         place(call, foreign, epoch, head, redis_reply_number(reply, REPLY_CUT));
@@ -148,7 +171,7 @@ void redis_fetch_now(struct redis_fetch *fetch)
     clear(call);
     for (size_t i = 0; i < call->n_channels; i++) {
         struct fetch_channel *asked = &call->channels[i];
-        *asked = (struct fetch_channel){ .name = asked->name };
+        *asked = (struct fetch_channel){ .name = asked->name, .whole = asked->whole, .from_now = asked->from_now };
         mark_rule(bus, asked);
     }
     call->begin = call->upto = redis_bus_head(bus);

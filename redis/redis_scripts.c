@@ -14,8 +14,10 @@
     extern const char redis_lua_##file[], redis_lua_##file##_end[];
 #define SCRIPT(name, file)     SCRIPT_BEHIND("", file)
 #define SCRIPT_AGE(name, file) SCRIPT_BEHIND(TAKE_IN("age"), file)
+#define SCRIPT_KEPT(name, file) SCRIPT_BEHIND(TAKE_IN("kept"), file)
 #include "redis/scripts.def"
 #undef SCRIPT_AGE
+#undef SCRIPT_KEPT
 #undef SCRIPT
 
 struct slice redis_script_text(enum redis_script script)
@@ -23,8 +25,10 @@ struct slice redis_script_text(enum redis_script script)
     static const struct { const char *at, *end; } texts[REDIS_SCRIPTS] = {
 #define SCRIPT(name, file) [REDIS_##name] = { redis_lua_##file, redis_lua_##file##_end },
 #define SCRIPT_AGE SCRIPT
+#define SCRIPT_KEPT SCRIPT
 #include "redis/scripts.def"
 #undef SCRIPT_AGE
+#undef SCRIPT_KEPT
 #undef SCRIPT
     };
     return slice(texts[script].at, (size_t)(texts[script].end - texts[script].at));

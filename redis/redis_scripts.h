@@ -6,8 +6,10 @@
 enum redis_script {
 #define SCRIPT(name, file) REDIS_##name,
 #define SCRIPT_AGE SCRIPT
+#define SCRIPT_KEPT SCRIPT
 #include "redis/scripts.def"
 #undef SCRIPT_AGE
+#undef SCRIPT_KEPT
 #undef SCRIPT
     REDIS_SCRIPTS
 };

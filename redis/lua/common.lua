@@ -3,11 +3,11 @@
 -- KEYS[1] is P, the prefix with its hash tag ("carillon:{0}:"): all keys of a partition begin with it, and so lie in one slot.
 --   head     string: epoch 8 · proof 8 · then doubles: seq, time of the newest message · low, opened of the open interval (0: none is) · floor
 --   run      string: the server whose data the nodes vouch for (proof.lua)
---   index    stream <seq>-0 {e: time 8 · proof 8 · 1 if its message was kept, else 0 · channel}: which channel each number was for
+--   index    stream <seq>-0 {e: time 8 · proof 8 · 1 if its message was kept, 2 if it ends by its own ttl, else 0 · channel}: which channel
+--            each number was for
 --   marks    sorted set: the last number of an interval, by the lowest time in it
---   last:C   string, what is known of channel C, doubles: number of its newest message, bytes of all its messages so far, bytes when it
---            was trimmed last, ttl in ms and bytes that it may keep, when kept:C expires; forgotten META ms after its newest message
---   kept:C   stream <seq>-0 {m: message, b: bytes of all messages so far}
+--   last:C   string, what is known of channel C, doubles (read_known); forgotten META ms after its newest message
+--   kept:C   stream <seq>-0 {m: message as store_block.h has it, b: bytes of all messages so far}
 --   done:H   string, of an idempotency key: content, epoch, seq, time, subscribers
 --
 -- Numbers are doubles here: exact up to 2^53.
@@ -35,6 +35,43 @@ local function number_of(id) return tonumber(string.sub(id, 1, -3)) end      -- 
 
 local function add_to_index(number, most, channel, time, proof, kept)
     redis.call('XADD', P .. 'index', 'MAXLEN', '~', most, text(number) .. '-0', 'e', struct.pack('<I8c8B', time, proof, kept) .. channel)
+end
+
+-- What is known of a channel. The oldest message that counts tells what was given up before it: `prev`. That is not so once messages have
+-- ended by their own ttl, which is no gap (EXACT.md 5), or a purge was asked for: then `gone` says it, and is kept as exactly as can be.
+local function new_known(last)
+    return { last = last, bytes = 0, trimmed = 0, ttl = 0, most = 0, expires = 0, gone = 0, firm = last, passed = 0, first_end = 0 }
+end
+
+local function read_known(channel)      -- nil: nothing
+    local packed = redis.call('GET', P .. 'last:' .. channel)
+    if not packed then return nil end
+    local k = {}
+    -- newest number · bytes of all messages so far · of those when it was trimmed last · ms and bytes that it may keep · when kept:C expires
+    k.last, k.bytes, k.trimmed, k.ttl, k.most, k.expires = struct.unpack('<dddddd', packed)
+    if #packed > 48 then
+        -- number of the last one given up, 0: prev tells · of the newest that does not end · when all after that have ended, 0: there are
+        -- none · nothing that is kept ends before this, 0: nothing does
+        k.gone, k.firm, k.passed, k.first_end = struct.unpack('<dddd', packed, 49)
+    else
+        k.gone, k.firm, k.passed, k.first_end = 0, k.last, 0, 0
+    end
+    return k
+end
+
+local function pack_known(k)
+    local packed = struct.pack('<dddddd', k.last, k.bytes, k.trimmed, k.ttl, k.most, k.expires)
+    return k.gone == 0 and packed or packed .. struct.pack('<dddd', k.gone, k.firm, k.passed, k.first_end)
+end
+
+-- msg_size: the fixed part of struct msg in place of that of store_block.h.
+local function size_of(message) return #message + (string.byte(message, 29) < 128 and 40 or 23) end
+
+local function time_of(message) return (struct.unpack('<I8', message, 17)) end
+local function end_of(message)      -- by its own ttl; 0: never
+    if string.byte(message, 29) < 128 then return 0 end
+    local ttl = struct.unpack('<I8', message, 33)
+    return ttl > 0 and time_of(message) + ttl or 0
 end
 
 -- The floor (EXACT.md 6): whatever channel is not known any more had its newest message at or below it. Such a message is older than

@@ -3,26 +3,28 @@
 -- ARGV  1 from: after · all · latest · count · time   2 epoch, 3 number of the position   4 how many, or since when (ms)
 --       5 bytes, 6 messages of an answer, at least one message; 0 messages: any   7 META   8 entries of the index to look at
 --       9 subject, 10 token of the echo   11 of latest: all that comes after this number too; 0: the newest alone
---       12 names and patterns, a line each
--- -> {epoch, seq, 1 if there is more else 0, how far it looked, `dropped` of each name, parted by spaces, messages…} · {"none"}
+--       12 1: it conflates, what is left out is told   13 names and patterns, a line each: w all its messages are asked for,
+--       n of latest: none from before now, - neither; then the name
+-- -> {epoch, seq, 1 if there is more else 0, how far it looked, `dropped` of each name, parted by spaces,
+--     when it conflates the number up to which messages were left out of each, likewise, messages…} · {"none"}
 --
 -- Exact names: each channel's stream is read from its place, and what is found is cut to the bounds now and then, so that never more
 -- than about twice an answer is held. With a pattern among them: the index is walked, at most so many entries in a call.
--- What is too old or too much for its channel does not count, and is trimmed when it is met.
 local from, wanted_epoch, wanted_seq, amount = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_bytes, max_count, meta, looks = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local whole, conflates = tonumber(ARGV[11]), ARGV[12] == '1'
 local head = read_head()
 if not head then return { 'none' } end
 local wall = clock()
 local now = math.max(wall, head.time)
 local is_foreign = wanted_epoch ~= head.epoch or wanted_seq > head.seq
 local start = (is_foreign or from == 'all' or from == 'count' or from == 'time') and 0 or wanted_seq      -- wanted is what comes after it
-local whole = tonumber(ARGV[11])
 local CHUNK = 64
 
-local function time_of(message) return (struct.unpack('<I8', message, 17)) end
-local function is_over(message)      -- by its own ttl: that is no gap
-    return string.byte(message, 29) >= 128 and time_of(message) + struct.unpack('<I8', message, 33) <= now
+-- What is asked: {name, all, none: none from before now}
+local asked, is_walk = {}, string.find(ARGV[13], '*', 1, true)
+for flag, name in string.gmatch(ARGV[13], '([^\n])([^\n]+)') do
+    asked[#asked + 1] = { name = name, all = flag == 'w' or from ~= 'latest', none = flag == 'n' and from == 'latest', left_out = 0 }
 end
 
 local floor
@@ -31,59 +33,46 @@ local function get_floor()
     return floor
 end
 
--- What a channel has: last, dropped; keeps: it had history when it was last published to.
-local function look_at(name)
-    local known = redis.call('GET', P .. 'last:' .. name)
-    if not known then return { last = 0, dropped = get_floor() } end
-    local last, bytes, _, ttl, most = struct.unpack('<ddddd', known)
-    local channel, kept, step, cut = { last = last, dropped = last, keeps = ttl > 0 }, P .. 'kept:' .. name, 1, nil
-    while ttl > 0 do
-        local oldest = redis.call('XRANGE', kept, cut and '(' .. cut or '-', '+', 'COUNT', step)
-        for _, entry in ipairs(oldest) do
-            local message = entry[2][2]
-            if now - time_of(message) < ttl and (bytes - tonumber(entry[2][4]) + #message <= most or number_of(entry[1]) == last) then
-                channel.dropped = struct.unpack('<I8', message, 9)
-                ttl = 0
-                break
-            end
-            cut = entry[1]
-        end
-        if #oldest < step then break end
-        step = CHUNK
-    end
-    if cut then redis.pcall('XTRIM', kept, 'MINID', text(number_of(cut) + 1)) end
-    return channel
-end
-
 local channels = {}
 local function channel_of(name)
-    if not channels[name] then channels[name] = look_at(name) end
+    if not channels[name] then channels[name] = look_at(name, now, get_floor) end
     return channels[name]
+end
+
+-- {number, number before it} of the newest message of a channel; of those up to `whole`, if that is given. Number 0: there is none.
+local function newest_of(name)
+    local channel = channel_of(name)
+    local cursor, least = whole > 0 and text(whole) or '+', text(channel.dropped + 1)
+    while not channel.newest do
+        local entry = redis.call('XREVRANGE', P .. 'kept:' .. name, cursor, least, 'COUNT', 1)[1]
+        if not entry then channel.newest = { 0, 0 }
+        elseif not is_over(entry[2][2], now) then channel.newest = { number_of(entry[1]), (struct.unpack('<I8', entry[2][2], 9)) }
+        else cursor = '(' .. entry[1] end
+    end
+    return channel.newest
 end
 
 -- ---- what is found ----
 
 local found, bytes, more, bound = {}, 0, false, nil      -- bound: nothing above it is in this answer
 
--- What a message costs the one who asks, about.
-local function cost(message) return #message + 64 end
-
 local function cut_to_bounds()
     table.sort(found, function(a, b) return a[1] < b[1] end)
     local sum, n = 0, 0
     for i, one in ipairs(found) do
-        local over = sum + cost(one[2]) > max_bytes or (max_count > 0 and n == max_count)
+        local over = sum + size_of(one[2]) > max_bytes or (max_count > 0 and n == max_count)
         if over and n > 0 then break end
-        sum, n = sum + cost(one[2]), i
+        sum, n = sum + size_of(one[2]), i
     end
     if n == #found then return end
+    bound = found[n + 1][1] - 1      -- one of another channel may still come between
     for i = #found, n + 1, -1 do found[i] = nil end
-    more, bytes, bound = true, sum, found[n][1]
+    more, bytes = true, sum
 end
 
 local function add_one(number, message)
     found[#found + 1] = { number, message }
-    bytes = bytes + cost(message)
+    bytes = bytes + size_of(message)
 end
 
 local function add(number, message)
@@ -93,41 +82,38 @@ end
 
 -- ---- exact names ----
 
--- The number of the newest message of a channel; of those up to `whole`, if that is given.
-local function newest_of(name, channel)
-    if whole == 0 then return channel.last end
-    if not channel.newest then
-        local newest = redis.call('XREVRANGE', P .. 'kept:' .. name, text(whole), '-', 'COUNT', 1)[1]
-        channel.newest = newest and number_of(newest[1]) or 0
-    end
-    return channel.newest
+-- The number behind which messages of a channel are asked for; nil: none is.
+local function first_of(one)
+    if from ~= 'latest' or one.all then return start end
+    if one.none then return whole > 0 and math.max(whole, start) or nil end
+    return math.max(start, newest_of(one.name)[1] - 1)
 end
 
-local function read_channel(name, channel)
-    local first = start
-    if from == 'latest' then first = math.max(start, newest_of(name, channel) - 1) end
-    local cursor = text(math.max(first, channel.dropped) + 1)
+local function read_channel(one)
+    local name, first = one.name, first_of(one)
+    if not first then return end
+    local cursor = text(math.max(first, channel_of(name).dropped) + 1)
     repeat
         local chunk = redis.call('XRANGE', P .. 'kept:' .. name, cursor, bound and text(bound) or '+', 'COUNT', CHUNK)
         for _, entry in ipairs(chunk) do
             local number, message = number_of(entry[1]), entry[2][2]
             cursor = '(' .. entry[1]
             if bound and number > bound then return end
-            if not is_over(message) and (from ~= 'time' or time_of(message) >= amount) then add(number, message) end
+            if not is_over(message, now) and (from ~= 'time' or time_of(message) >= amount) then add(number, message) end
         end
     until #chunk < CHUNK
 end
 
 -- The number before the newest `amount` messages of all of them.
-local function count_back(names)
+local function count_back()
     local numbers = {}
-    for _, name in ipairs(names) do
-        local cursor, least, taken = '+', text(channel_of(name).dropped + 1), 0
+    for _, one in ipairs(asked) do
+        local cursor, least, taken = '+', text(channel_of(one.name).dropped + 1), 0
         repeat
-            local chunk = redis.call('XREVRANGE', P .. 'kept:' .. name, cursor, least, 'COUNT', CHUNK)
+            local chunk = redis.call('XREVRANGE', P .. 'kept:' .. one.name, cursor, least, 'COUNT', CHUNK)
             for _, entry in ipairs(chunk) do
                 cursor = '(' .. entry[1]
-                if not is_over(entry[2][2]) then numbers[#numbers + 1] = number_of(entry[1]) taken = taken + 1 end
+                if not is_over(entry[2][2], now) then numbers[#numbers + 1] = number_of(entry[1]) taken = taken + 1 end
             end
         until #chunk < CHUNK or taken >= amount
     end
@@ -135,15 +121,19 @@ local function count_back(names)
     return numbers[amount] and numbers[amount] - 1 or 0
 end
 
-local function fetch_channels(names)
-    local dropped = {}
-    for i, name in ipairs(names) do dropped[i] = channel_of(name).dropped end
-    if from == 'count' then start = count_back(names) end
-    for _, name in ipairs(names) do
-        read_channel(name, channel_of(name))
-    end
+-- What a channel has given up; when only its newest message is given and follows, all before that is left out and nothing is worse.
+local function mark_channel(one)
+    local newest = conflates and not one.all and newest_of(one.name)
+    if newest and newest[1] > start then one.dropped, one.left_out = 0, newest[2]
+    else one.dropped = channel_of(one.name).dropped end
+end
+
+local function fetch_channels()
+    for _, one in ipairs(asked) do mark_channel(one) end
+    if from == 'count' then start = count_back() end
+    for _, one in ipairs(asked) do read_channel(one) end
     cut_to_bounds()
-    return dropped, #found > 0 and found[#found][1] or start
+    return #found > 0 and found[#found][1] or start
 end
 
 -- ---- patterns ----
@@ -155,45 +145,78 @@ local function matcher(name)
     return '^' .. string.gsub(pattern, '%%%*', '[^.]*') .. '$'
 end
 
-local function walk_index(names)
-    local dropped, wanted, index = {}, {}, P .. 'index'
+local function walk_index()
+    local wanted, patterns, index = {}, {}, P .. 'index'
     local oldest = redis.call('XRANGE', index, '-', '+', 'COUNT', 1)[1]
     local covered = oldest and number_of(oldest[1]) - 1 or head.seq
-    local patterns = {}
-    for i, name in ipairs(names) do
-        if string.find(name, '*', 1, true) then patterns[#patterns + 1], dropped[i] = { i, matcher(name) }, covered
-        else wanted[name], dropped[i] = { exact = true }, channel_of(name).dropped end
+    for _, one in ipairs(asked) do
+        if string.find(one.name, '*', 1, true) then
+            patterns[#patterns + 1], one.match, one.dropped = one, matcher(one.name), covered
+        else
+            mark_channel(one)
+            wanted[one.name] = one
+            if one.left_out > 0 then one.left_out = channel_of(one.name).dropped end      -- the walk tells the rest, as far as it comes
+        end
     end
 
+    -- What a pattern is told of a channel that matches. What has no history tells no gap.
+    local function mark_pattern(one, name)
+        local channel = channel_of(name)
+        if channel.keeps == false then return end
+        local what = conflates and not one.all and newest_of(name)[1] > 0 and 'left_out' or 'dropped'
+        one[what] = math.max(one[what], channel.dropped)
+    end
+
+    -- Who asks for a channel; all, some: for all its messages, for any from before now. false: nobody.
     local seen = {}
-    -- false, or which patterns match it (none: it is wanted by its name).
     local function who_wants(name)
         if seen[name] ~= nil then return seen[name] end
-        local who = {}
-        for _, pattern in ipairs(patterns) do
-            if string.find(name, pattern[2]) then who[#who + 1] = pattern[1] end
-        end
-        seen[name] = (#who > 0 or wanted[name]) and name ~= '' and who
-        if seen[name] then
-            local channel = channel_of(name)
-            for _, i in ipairs(who) do
-                if channel.keeps ~= false then dropped[i] = math.max(dropped[i], channel.dropped) end      -- what has no history tells no gap
+        local who = { wanted[name] }
+        for _, one in ipairs(patterns) do
+            if string.find(name, one.match) then
+                who[#who + 1] = one
+                mark_pattern(one, name)
             end
         end
+        for _, one in ipairs(who) do
+            who.some = who.some or not one.none
+            who.all = who.all or one.all
+        end
+        seen[name] = #who > 0 and name ~= '' and who
         return seen[name]
     end
 
-    -- The message of an entry, if it is given. What was kept, counts, and is not there is missing.
+    -- Told once per channel and call, as the number before the one that follows.
+    local function leave_out(who, name)
+        if who.told or not conflates then return end
+        who.told = true
+        for _, one in ipairs(who) do
+            if not one.all then one.left_out = math.max(one.left_out, newest_of(name)[2]) end
+        end
+    end
+
+    -- Of an entry: false: it is not given, true: it is, nil: it is left out, because a newer one follows.
+    local function is_given(who, name, number)
+        if from ~= 'latest' or who.all or (whole > 0 and number > whole) then return true end
+        if not who.some then return false end
+        if number == newest_of(name)[1] then return true end
+        return nil
+    end
+
+    -- The message of an entry, if it is given. What was kept, counts, and is not there is missing, but for what ends.
     local function message_of(number, entry)
         local name = string.sub(entry, 18)
         local who = who_wants(name)
         if not who then return nil end
-        local channel = channel_of(name)
-        if string.byte(entry, 17) == 0 or number <= channel.dropped then return nil end
-        if from == 'latest' and number ~= newest_of(name, channel) and (whole == 0 or number <= whole) then return nil end
+        local flag, given = string.byte(entry, 17), is_given(who, name, number)
+        if flag == 0 or number <= channel_of(name).dropped or given == false or (given == nil and (who.told or not conflates)) then return nil end
         local kept = redis.call('XRANGE', P .. 'kept:' .. name, text(number), text(number))[1]
-        if kept then return not is_over(kept[2][2]) and kept[2][2] or nil end
-        for _, i in ipairs(who) do dropped[i] = math.max(dropped[i], number) end
+        if not kept and flag == 1 then
+            for _, one in ipairs(who) do one.dropped = math.max(one.dropped, number) end
+        elseif kept and not is_over(kept[2][2], now) then
+            if given then return kept[2][2] end
+            leave_out(who, name)
+        end
         return nil
     end
 
@@ -232,7 +255,7 @@ local function walk_index(names)
             local message = not more and message_of(number, entry[2][2])
             if more then
                 who_wants(string.sub(entry[2][2], 18))
-            elseif message and #found > 0 and (bytes + cost(message) > max_bytes or (max_count > 0 and #found == max_count)) then
+            elseif message and #found > 0 and (bytes + size_of(message) > max_bytes or (max_count > 0 and #found == max_count)) then
                 more = true
             else
                 if message then add_one(number, message) end
@@ -240,19 +263,16 @@ local function walk_index(names)
             end
             cursor = '(' .. entry[1]
         end
-        if #chunk < step then return dropped, cut end
+        if #chunk < step then return cut end
         looks = looks - step
     end
     more = more or #redis.call('XRANGE', index, cursor, '+', 'COUNT', 1) > 0
-    return dropped, cut
+    return cut
 end
 
-local names, is_walk = {}, string.find(ARGV[12], '*', 1, true)
-for name in string.gmatch(ARGV[12], '[^\n]+') do names[#names + 1] = name end
-local dropped, cut
-if is_walk then dropped, cut = walk_index(names) else dropped, cut = fetch_channels(names) end
-for i, number in ipairs(dropped) do dropped[i] = text(number) end
-local answer = { text(head.epoch), text(head.seq), more and 1 or 0, text(cut), table.concat(dropped, ' ') }
-for i, one in ipairs(found) do answer[5 + i] = one[2] end
+local cut, dropped, left_out = is_walk and walk_index() or not is_walk and fetch_channels(), {}, {}
+for i, one in ipairs(asked) do dropped[i], left_out[i] = text(one.dropped), text(one.left_out) end
+local answer = { text(head.epoch), text(head.seq), more and 1 or 0, text(cut), table.concat(dropped, ' '), conflates and table.concat(left_out, ' ') or '' }
+for i, one in ipairs(found) do answer[6 + i] = one[2] end
 echo(ARGV[9], head, ARGV[10])
 return answer

@@ -22,20 +22,17 @@ if done then
     end
 end
 
-local last, bytes, trimmed, had, expires = 0, 0, 0, 0, 0
-local known = redis.call('GET', P .. 'last:' .. channel)
-if known then
-    local _
-    last, bytes, trimmed, had, _, expires = struct.unpack('<dddddd', known)
-end
+local k = read_known(channel)
+local known = k ~= nil
 if ARGV[9] ~= '' then
-    local met = ARGV[9] == 'none' and not known or known and ARGV[9] == text(head.epoch) .. ' ' .. text(last)
-    if not met then return { 'changed', text(head.epoch), text(last) } end
+    local met = ARGV[9] == 'none' and not known or known and ARGV[9] == text(head.epoch) .. ' ' .. text(k.last)
+    if not met then return { 'changed', text(head.epoch), text(known and k.last or 0) } end
 end
 
 local now = clock()
 local time, seq = math.max(now, head.time), head.seq + 1
-local prev = known and last or floor_of(head, now, meta)
+k = k or new_known(floor_of(head, now, meta))
+local prev = math.max(k.last, k.gone)
 local number = text(seq)
 local id = number .. '-0'
 if head.low == 0 then
@@ -50,34 +47,82 @@ end
 head.seq, head.time, head.proof = seq, time, proof
 write_head(head)
 
-local numbers = struct.pack('<I8I8I8', seq, prev, time)
-if size > 0 then
-    message = numbers .. message
-    bytes = bytes + #message
-    local kept = P .. 'kept:' .. channel
-    redis.call('XADD', kept, 'MAXLEN', size, id, 'm', message, 'b', text(bytes))
-    -- Longer than need be, so that not every message has to put it off: what is too old does not count anyway (fetch.lua).
-    if now + ttl > expires or expires > now + 2 * ttl then
-        expires = now + ttl + math.floor(ttl / 4)
-        redis.call('PEXPIREAT', kept, expires)
+-- What has ended by its own ttl makes room before others have to go. It is looked for among the oldest, and for what lies further on not
+-- with every message.
+local SWEEP = 256
+local function sweep(kept)
+    local oldest, ended, first = redis.call('XRANGE', kept, '-', '+', 'COUNT', SWEEP), {}, 0
+    for _, entry in ipairs(oldest) do
+        local ends = end_of(entry[2][2])
+        if ends > 0 and ends <= time then ended[#ended + 1] = entry[1]
+        elseif ends > 0 then first = first == 0 and ends or math.min(first, ends) end
     end
-    -- Bytes are looked at when a quarter of what may be kept has come since: a look costs as much as a publish.
-    while bytes - trimmed > most / 4 do
-        local oldest, cut = redis.call('XRANGE', kept, '-', '+', 'COUNT', 100), nil
-        for _, entry in ipairs(oldest) do
-            if bytes - tonumber(entry[2][4]) + #entry[2][2] <= most then break end
-            cut = entry[1]
-        end
-        if cut == id then cut = oldest[#oldest - 1] and oldest[#oldest - 1][1] end      -- the newest stays, however large
-        if cut then redis.call('XTRIM', kept, 'MINID', text(number_of(cut) + 1)) end
-        if not cut or #oldest < 100 or cut ~= oldest[#oldest][1] then trimmed = bytes end
-    end
-else
-    if had > 0 then redis.call('UNLINK', P .. 'kept:' .. channel) end      -- what went before must not look complete
-    message, ttl, expires = numbers .. message, 0, 0
+    if #ended > 0 then redis.call('XDEL', kept, unpack(ended)) end
+    if #oldest == SWEEP then first = first == 0 and time + 1000 or math.min(first, time + 1000) end
+    k.first_end = first
 end
-add_to_index(seq, ARGV[8], channel, time, proof, size > 0 and 1 or 0)
-redis.call('SET', P .. 'last:' .. channel, struct.pack('<dddddd', seq, bytes, trimmed, ttl, most, expires), 'PX', math.max(meta, 2 * ttl) + 2000)
+
+-- These go, from the oldest on, and with them the promise that nothing is missing behind them.
+local function give_up(kept, entries)
+    for _, entry in ipairs(entries) do
+        if k.gone > 0 and not is_over(entry[2][2], time) then k.gone = number_of(entry[1]) end
+    end
+    if #entries > 0 then redis.call('XTRIM', kept, 'MINID', text(number_of(entries[#entries][1]) + 1)) end
+end
+
+-- Bytes are looked at when a quarter of what may be kept has come since: a look costs as much as a publish.
+local function trim_bytes(kept)
+    while k.bytes - k.trimmed > most / 4 do
+        local oldest, cut = redis.call('XRANGE', kept, '-', '+', 'COUNT', 100), {}
+        for _, entry in ipairs(oldest) do
+            if entry[1] == id or k.bytes - tonumber(entry[2][4]) + size_of(entry[2][2]) <= most then break end      -- the newest stays, however large
+            cut[#cut + 1] = entry
+        end
+        give_up(kept, cut)
+        if #cut < 100 then k.trimmed = k.bytes end
+    end
+end
+
+-- Of a channel where `gone` says what was given up, room for one more.
+local function trim_count(kept)
+    if k.first_end > 0 and k.first_end <= time and redis.call('XLEN', kept) >= size then sweep(kept) end
+    local over = redis.call('XLEN', kept) - size + 1
+    while over > 0 do
+        local oldest = redis.call('XRANGE', kept, '-', '+', 'COUNT', math.min(over, 100))
+        give_up(kept, oldest)
+        over = #oldest > 0 and over - #oldest or 0
+    end
+end
+
+local function keep(kept, ends)
+    if ends > 0 and k.gone == 0 then k.gone = known and given_up(channel, k, time) or prev end
+    if k.gone > 0 then trim_count(kept) end
+    k.bytes = k.bytes + size_of(message)
+    redis.call('XADD', kept, 'MAXLEN', size, id, 'm', message, 'b', text(k.bytes))
+    -- Longer than need be, so that not every message has to put it off: what is too old does not count anyway (kept.lua).
+    if now + ttl > k.expires or k.expires > now + 2 * ttl then
+        k.expires = now + ttl + math.floor(ttl / 4)
+        redis.call('PEXPIREAT', kept, k.expires)
+    end
+    trim_bytes(kept)
+    k.last, k.ttl, k.most = seq, ttl, most
+    if ends > 0 then
+        k.passed, k.first_end = math.max(k.passed, ends), k.first_end == 0 and ends or math.min(k.first_end, ends)
+    else
+        k.firm, k.passed = seq, 0
+    end
+end
+
+message = struct.pack('<I8I8I8', seq, prev, time) .. message
+local ends = end_of(message)
+if size > 0 then
+    keep(P .. 'kept:' .. channel, ends)
+else
+    if k.ttl > 0 then redis.call('UNLINK', P .. 'kept:' .. channel) end      -- what went before must not look complete
+    k, ttl = new_known(seq), 0
+end
+add_to_index(seq, ARGV[8], channel, time, proof, size == 0 and 0 or ends > 0 and 2 or 1)
+redis.call('SET', P .. 'last:' .. channel, pack_known(k), 'PX', math.max(meta, 2 * ttl) + 2000)
 if done then
     redis.call('SET', done, ARGV[11] .. ' ' .. text(head.epoch) .. ' ' .. number .. ' ' .. text(time) .. ' ' .. ARGV[13], 'PX', ARGV[12])
 end

@@ -8,16 +8,35 @@ if not head then return { 'none' } end
 local epoch, before, kept = tonumber(ARGV[2]), tonumber(ARGV[3]), P .. 'kept:' .. ARGV[1]
 if epoch ~= 0 and (epoch ~= head.epoch or before == 0 or before > head.seq) then return { 'position' } end
 
-local known, upto = redis.call('GET', P .. 'last:' .. ARGV[1]), 0
-if known then upto = struct.unpack('<d', known) end
-if epoch ~= 0 then
-    local newest = redis.call('XREVRANGE', kept, text(before - 1), '-', 'COUNT', 1)[1]
-    local oldest = redis.call('XRANGE', kept, '-', '+', 'COUNT', 1)[1]
-    if newest then upto = number_of(newest[1])
-    else upto = math.min(oldest and struct.unpack('<I8', oldest[2][2], 9) or upto, before - 1) end
+local now = math.max(clock(), head.time)
+local channel, upto = look_at(ARGV[1], now, function() return 0 end), nil      -- of one that is not known there is nothing to go
+if epoch == 0 then
+    upto = math.max(channel.last, channel.dropped)
+else
+    upto = math.min(channel.dropped, before - 1)
+    local cursor = text(before - 1)
+    repeat
+        local entry = redis.call('XREVRANGE', kept, cursor, text(channel.dropped + 1), 'COUNT', 1)[1]
+        if entry and not is_over(entry[2][2], now) then upto, entry = number_of(entry[1]), nil end
+        cursor = entry and '(' .. entry[1]
+    until not entry
 end
-local removed = redis.call('XLEN', kept)
-redis.call('XTRIM', kept, 'MINID', text(upto + 1))
-removed = removed - redis.call('XLEN', kept)
+
+local removed = 0
+if channel.ends then      -- those that have ended are gone already
+    for _, entry in ipairs(redis.call('XRANGE', kept, '-', text(upto))) do
+        if not is_over(entry[2][2], now) then removed = removed + 1 end
+    end
+    redis.call('XTRIM', kept, 'MINID', text(upto + 1))
+else
+    removed = redis.call('XLEN', kept)
+    redis.call('XTRIM', kept, 'MINID', text(upto + 1))
+    removed = removed - redis.call('XLEN', kept)
+end
+if upto > channel.dropped then
+    local k = read_known(ARGV[1])
+    k.gone = upto
+    redis.call('SET', P .. 'last:' .. ARGV[1], pack_known(k), 'KEEPTTL')
+end
 if removed > 0 then redis.call('PUBLISH', ARGV[4], '') end
 return { 'ok', text(head.epoch), text(upto), removed }

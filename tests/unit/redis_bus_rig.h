@@ -175,22 +175,28 @@ static inline void watch(struct node *node, const char *channel)
     assert_int_equal(call.call.err, 0);
 }
 
-/* `names` ends with NULL. To be given back with fetch_answer_fini. */
-static inline void fetch(struct node *node, struct fetch_call *call, struct fetch_channel *channels, const char *const *names)
+/* With its channels. To be given back with fetch_answer_fini. */
+static inline void fetch_await(struct node *node, struct fetch_call *call)
 {
     unsigned answers = node->answers;
-    call->channels = channels;
     call->call.err = UNANSWERED;
-    call->n_channels = 0;
-    if (!call->max_bytes)
-        call->max_bytes = SIZE_MAX;
-    for (; names[call->n_channels]; call->n_channels++)
-        channels[call->n_channels] = (struct fetch_channel){ .name = slice_of(names[call->n_channels]) };
     call->patient = true;
     redis_bus_fetch(node->bus, call);
     if (node->answers == answers)
         loop_until(node->base, &node->answers, answers + 1);
     assert_int_equal(call->call.err, 0);
+}
+
+/* `names` ends with NULL. */
+static inline void fetch(struct node *node, struct fetch_call *call, struct fetch_channel *channels, const char *const *names)
+{
+    call->channels = channels;
+    call->n_channels = 0;
+    if (!call->max_bytes)
+        call->max_bytes = SIZE_MAX;
+    for (; names[call->n_channels]; call->n_channels++)
+        channels[call->n_channels] = (struct fetch_channel){ .name = slice_of(names[call->n_channels]) };
+    fetch_await(node, call);
 }
 
 #define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })

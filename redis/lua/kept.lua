@@ -1,0 +1,46 @@
+-- kept.lua: behind common.lua, before scripts that look at what channels keep: what counts of it. What is too old or too much, or has
+-- ended by its own ttl, does not, though it may be there still; it is trimmed when it is met at the old end.
+
+local function is_over(message, now)
+    local ends = end_of(message)
+    return ends > 0 and ends <= now
+end
+
+-- The number up to which a channel has given up messages.
+local function given_up(name, k, now)
+    local kept, step, cut, gone = P .. 'kept:' .. name, 1, nil, k.gone
+    local function trim()
+        if cut then redis.pcall('XTRIM', kept, 'MINID', text(number_of(cut) + 1)) end
+        if gone == k.gone then return end
+        k.gone = gone
+        redis.pcall('SET', P .. 'last:' .. name, pack_known(k), 'KEEPTTL')
+    end
+    repeat
+        local oldest = redis.call('XRANGE', kept, cut and '(' .. cut or '-', '+', 'COUNT', step)
+        for _, entry in ipairs(oldest) do
+            local message = entry[2][2]
+            local fits = now - time_of(message) < k.ttl and (k.bytes - tonumber(entry[2][4]) + size_of(message) <= k.most or number_of(entry[1]) == k.last)
+            local over = is_over(message, now)
+            if fits and not over then
+                trim()
+                return gone > 0 and gone or struct.unpack('<I8', message, 9)
+            end
+            if gone > 0 and not over then gone = number_of(entry[1]) end
+            cut = entry[1]
+        end
+        local is_end = #oldest < step
+        step = 64
+    until is_end
+    trim()
+    -- Nothing that counts is left. When the whole stream has expired nobody has noted what it had.
+    if gone > 0 and now < k.expires then return gone end
+    return math.max(gone, k.passed > 0 and k.passed <= now and k.firm or k.last)
+end
+
+-- {last, dropped, and of a channel that is known: keeps: it had history when it was last published to; ends: some of it may}
+local function look_at(name, now, floor)
+    local k = read_known(name)
+    if not k then return { last = 0, dropped = floor() } end
+    if k.ttl == 0 then return { last = k.last, dropped = k.last, keeps = false } end
+    return { last = k.last, dropped = given_up(name, k, now), keeps = true, ends = k.first_end > 0 }
+end
