@@ -637,6 +637,7 @@ struct redis_bus *redis_bus_new(const struct redis_bus_setup *setup)
     bus->setup = *setup;
     link_init(&bus->fetches_now);
     link_init(&bus->fetches_next);
+    link_init(&bus->asked);
     link_init(&bus->replied);
     link_init(&bus->held);
     link_init(&bus->blocked);

@@ -18,6 +18,8 @@ struct redis_fetch {
     bool                 patient;      /* is asked again when Redis is back */
     size_t               clear;        /* of a patient one: channels before it have no watch that waits */
     uint64_t             token;        /* of its echo */
+    struct link          asked;        /* in bus->asked, while it is sent and has no reply */
+    bool                 stale;        /* and it was not live since: its answer does not fit to what is delivered */
 };
 
 /* What was missed while it was not live (redis_fill.c). */
@@ -65,6 +67,8 @@ struct redis_bus {
     uint64_t               echo_token;         /* of the echo for those in `now` */
     struct link            fetches_now, fetches_next;      /* FETCH_NOW: until the echo that is under way, or the next one, is back */
     struct call           *watches_now, *watches_next;     /* confirmed ones, likewise; chained by letter.next */
+    struct link            asked;              /* patient fetches without their reply, oldest first */
+    struct redis_fetch    *held_for;           /* its echo is back before its reply: what follows on the listener waits for that */
     struct link            replied;            /* fetches that have their reply, until their echo */
     struct link            held;               /* patient fetches while it is not live */
     struct link            blocked;            /* patient fetches behind watches of their channels */

@@ -1,7 +1,7 @@
 /* redis_fetch.c — a question to history: one script (EXACT.md 19), and what it says as the answer of a CALL_FETCH.
  *
  *   redis_fetch_run ──script──> reply: the answer is made ─┐
- *                       └─echo─> the subscriber link ──────┴─> done()       both, in whatever order they come
+ *                       └─echo─> the subscriber link ──────┴─> done()       when both are here; messages behind the echo wait for the reply
  *
  * A FETCH_NOW asks nothing but where now is: an echo tells that, and one does for all who ask meanwhile.
  * What is patient and loses Redis on its way begins anew when it is back: a question may be asked twice. */
@@ -48,6 +48,10 @@ static void fetch_args(struct redis_request *request, struct redis_args *args)
     redis_args_add_u64(args, LOOK_AT);
     redis_args_add(args, slice_of(bus->own));
     fetch->token = ++bus->token;
+    fetch->stale = false;
+    link_remove(&fetch->asked);
+    if (fetch->patient)
+        list_add_last(&bus->asked, &fetch->asked);
     redis_args_add_u64(args, fetch->token);
     redis_args_add_u64(args, call->from == FETCH_LATEST ? call->whole_after : 0);
     redis_args_add_u64(args, call->conflates);
@@ -191,10 +195,22 @@ void redis_fetch_wait(struct redis_fetch *fetch, int err)
         list_add_last(&fetch->bus->held, &fetch->request.link);
 }
 
+/* It has its reply, or gets none. What was held behind its echo comes after this turn. */
+static void let_go(struct redis_fetch *fetch)
+{
+    struct redis_bus *bus = fetch->bus;
+    link_remove(&fetch->asked);
+    if (bus->held_for != fetch)
+        return;
+    bus->held_for = NULL;
+    redis_link_hold(bus->listener, false);
+}
+
 static void fetch_answered(struct redis_request *request, int err, const struct redisReply *reply)
 {
     struct redis_fetch *fetch = (struct redis_fetch *)request;
     struct redis_bus *bus = fetch->bus;
+    let_go(fetch);
     if (err == ERR_OUTCOME_UNKNOWN || err == ERR_REDIS_AWAY) {
         redis_fetch_wait(fetch, err);
         return;
@@ -202,6 +218,10 @@ static void fetch_answered(struct redis_request *request, int err, const struct 
     if (!err && reply->elements < REPLY_MESSAGES) {
         redis_fetch_wait(fetch, ERR_REDIS_AWAY);
         redis_bus_prove(bus, "Redis has lost its data");
+        return;
+    }
+    if (!err && fetch->stale) {
+        redis_fetch_run(fetch);
         return;
     }
     if (!err)
@@ -236,6 +256,7 @@ void redis_fetch_run(struct redis_fetch *fetch)
     struct redis_bus *bus = fetch->bus;
     int err = ERR_REDIS_AWAY;
     link_init(&fetch->request.link);
+    link_init(&fetch->asked);
     if (bus->state == REDIS_BUS_LIVE && fetch->patient && is_behind_watches(fetch)) {
         list_add_last(&bus->blocked, &fetch->request.link);
         return;
@@ -261,6 +282,13 @@ void redis_fetches_echoed(struct redis_bus *bus)
             return;
         link_remove(first);
         fetch->done(fetch, 0);
+    }
+    /* An edge goes live with the answer, behind all that it was mailed before: a message above the answer's number must not be among that. */
+    struct link *next = list_first(&bus->asked);
+    struct redis_fetch *fetch = next ? link_of(next, struct redis_fetch, asked) : NULL;
+    if (fetch && fetch->token <= bus->echoed) {
+        bus->held_for = fetch;
+        redis_link_hold(bus->listener, true);
     }
 }
 
@@ -293,6 +321,11 @@ void redis_fetches_end(struct redis_bus *bus, int err)
 
 void redis_fetches_lost(struct redis_bus *bus)
 {
+    for (struct link *first; (first = list_first(&bus->asked)); ) {
+        struct redis_fetch *fetch = link_of(first, struct redis_fetch, asked);
+        fetch->stale = true;
+        let_go(fetch);
+    }
     for (struct link *first; (first = list_first(&bus->replied)); ) {
         struct redis_fetch *fetch = link_of(first, struct redis_fetch, request.link);
         fetch_answer_fini(fetch->call);

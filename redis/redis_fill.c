@@ -134,6 +134,7 @@ static void ask(struct redis_bus *bus)
         return;
     }
     question->generation = fill->generation;
+    link_init(&question->fetch.asked);
     question->fetch.bus = bus;
     question->fetch.call = &question->call;
     question->fetch.done = on_done;

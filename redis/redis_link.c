@@ -264,6 +264,12 @@ void redis_link_again(struct redis_link *link, const char *why)
 enum redis_link_state redis_link_state(const struct redis_link *link) { return link->state; }
 const char *redis_link_why(const struct redis_link *link)             { return link->why; }
 
+void redis_link_hold(struct redis_link *link, bool held)
+{
+    if (link->wire)
+        redis_wire_hold(link->wire, held);
+}
+
 int redis_link_send(struct redis_link *link, const struct slice *args, size_t n, redis_reply_fn *on_reply, void *arg)
 {
     if (link->state != REDIS_UP)

@@ -56,5 +56,7 @@ void redis_link_again(struct redis_link *link, const char *why);
 enum redis_link_state redis_link_state(const struct redis_link *link);
 /* As redis_wire_send. Besides ERR_MEMORY: ERR_REDIS_AWAY, ERR_BUSY. */
 int  redis_link_send(struct redis_link *link, const struct slice *args, size_t n, redis_reply_fn *on_reply, void *arg);
+/* redis_wire_hold, of this connection: the next one is not held. */
+void redis_link_hold(struct redis_link *link, bool held);
 /* Why it is not UP, one sentence without its end; "" when nothing has been tried yet. */
 const char *redis_link_why(const struct redis_link *link);

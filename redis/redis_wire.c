@@ -30,6 +30,7 @@ struct redis_wire {
     size_t                       first, n, cap;
     unsigned                     busy;           /* callbacks on the stack: it is freed when they are over */
     bool                         freed;
+    bool                         held;
 };
 
 static void destroy(struct redis_wire *wire)
@@ -104,7 +105,7 @@ static bool alive(const struct redis_wire *wire) { return wire->bev && !wire->fr
 static void deliver_all(struct redis_wire *wire)
 {
     void *reply = NULL;
-    while (alive(wire) && redisReaderGetReply(wire->reader, &reply) == REDIS_OK && reply) {
+    while (alive(wire) && !wire->held && redisReaderGetReply(wire->reader, &reply) == REDIS_OK && reply) {
         deliver(wire, reply);
         freeReplyObject(reply);
         reply = NULL;
@@ -120,7 +121,8 @@ static void on_readable(struct bufferevent *bev, void *arg)
     struct evbuffer_iovec piece;
     wire->busy++;
     wire->came_ms = clock_mono_ms(clock_real());
-    while (alive(wire) && evbuffer_peek(in, -1, NULL, &piece, 1) > 0) {
+    deliver_all(wire);      /* what was held */
+    while (alive(wire) && !wire->held && evbuffer_peek(in, -1, NULL, &piece, 1) > 0) {
         if (redisReaderFeed(wire->reader, piece.iov_base, piece.iov_len) != REDIS_OK)
             redis_wire_break(wire, wire->reader->errstr);
         else
@@ -204,6 +206,19 @@ int redis_wire_send(struct redis_wire *wire, const struct slice *args, size_t n,
     if (wire->n == 1 && !evtimer_pending(wire->overdue, NULL))
         watch_overdue(wire);
     return 0;
+}
+
+void redis_wire_hold(struct redis_wire *wire, bool held)
+{
+    if (!wire->bev || wire->held == held)
+        return;
+    wire->held = held;
+    if (held) {
+        bufferevent_disable(wire->bev, EV_READ);
+        return;
+    }
+    bufferevent_enable(wire->bev, EV_READ);
+    bufferevent_trigger(wire->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 
 size_t redis_wire_queued(const struct redis_wire *wire)

@@ -37,6 +37,8 @@ void   redis_wire_free(struct redis_wire *wire);      /* no callback comes any m
 /* 0; ERR_MEMORY, or ERR_REDIS_AWAY on a wire that is broken (inside the last callbacks): nothing was sent. n is 1 … REDIS_ARGS_MAX. */
 int    redis_wire_send(struct redis_wire *wire, const struct slice *args, size_t n, redis_reply_fn *on_reply, void *arg);
 void   redis_wire_break(struct redis_wire *wire, const char *why);
+/* Nothing more is given until it is let go: from the next reply on, also of those that are here. What follows waits in the socket. */
+void   redis_wire_hold(struct redis_wire *wire, bool held);
 size_t redis_wire_queued(const struct redis_wire *wire);       /* bytes */
 size_t redis_wire_waiting(const struct redis_wire *wire);      /* commands without their reply */
 
