@@ -19,6 +19,7 @@ struct node {
     struct position   live_head, whole_after;      /* when it was live last; when it was after everybody had been told to be behind */
     bool              is_behind;
     char              why[200], behind[200];
+    unsigned              n_at_answer;       /* n_came at the newest answer */
 };
 
 struct world {
@@ -76,6 +77,7 @@ static inline void node_answer(void *owner, struct call *call, int err)
 {
     call->err = err;
     ((struct node *)owner)->answers++;
+    ((struct node *)owner)->n_at_answer = ((struct node *)owner)->n_came;
 }
 static const struct redis_bus_ops node_ops = {
     .live = node_live, .away = node_away, .refused = node_refused, .message = node_message,

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/unit/redis_bus_rig.h"
+#include "tests/unit/redis_proxy.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -544,92 +544,6 @@ static void many_channels_are_subscribed_and_filled_in_few_commands(void **state
     print_message("%u channels were back after %lld ms\n", MANY, (long long)(clock_mono_ms(clock_real()) - began));
     assert_came(world, b, seqs, SOME);
     assert_int_equal(b->behinds, 0);
-}
-
-/* ---- a proxy that drops what the server says to who listens ---- */
-
-struct proxy_pair { struct proxy *proxy; struct bufferevent *client, *server; bool listens, was_muted; };
-
-struct proxy {
-    struct event_base     *base;
-    struct evconnlistener *listener;
-    struct world          *world;
-    char                   server[OWN_DIR_MAX + 8], path[OWN_DIR_MAX + 16];
-    struct proxy_pair      pairs[64];
-    unsigned               n;
-    bool                   mute;
-};
-
-static void from_client(struct bufferevent *bev, void *arg)
-{
-    struct proxy_pair *pair = arg;
-    struct evbuffer *in = bufferevent_get_input(bev);
-    pair->listens |= evbuffer_search(in, "SUBSCRIBE", 9, NULL).pos >= 0;
-    evbuffer_add_buffer(bufferevent_get_output(pair->server), in);
-}
-
-static void from_server(struct bufferevent *bev, void *arg)
-{
-    struct proxy_pair *pair = arg;
-    struct evbuffer *in = bufferevent_get_input(bev);
-    pair->was_muted |= pair->listens && pair->proxy->mute;
-    if (pair->was_muted)
-        evbuffer_drain(in, evbuffer_get_length(in));
-    else
-        evbuffer_add_buffer(bufferevent_get_output(pair->client), in);
-    if (pair->was_muted)
-        pair->proxy->mute = false;
-}
-
-static void pair_ended(struct bufferevent *bev, short events, void *arg)
-{
-    struct proxy_pair *pair = arg;
-    (void)bev;
-    if (!(events & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) || !pair->client)
-        return;
-    bufferevent_free(pair->client);
-    bufferevent_free(pair->server);
-    pair->client = pair->server = NULL;
-}
-
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int len, void *arg)
-{
-    struct proxy *proxy = arg;
-    struct proxy_pair *pair = &proxy->pairs[proxy->n++];
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
-    (void)listener, (void)from, (void)len;
-    assert_true(proxy->n <= 64);
-    snprintf(to.sun_path, sizeof to.sun_path, "%s", proxy->server);
-    *pair = (struct proxy_pair){ proxy, bufferevent_socket_new(proxy->base, fd, BEV_OPT_CLOSE_ON_FREE),
-                                 bufferevent_socket_new(proxy->base, -1, BEV_OPT_CLOSE_ON_FREE), false, false };
-    bufferevent_setcb(pair->client, from_client, NULL, pair_ended, pair);
-    bufferevent_setcb(pair->server, from_server, NULL, pair_ended, pair);
-    assert_int_equal(bufferevent_socket_connect(pair->server, (struct sockaddr *)&to, sizeof to), 0);
-    bufferevent_enable(pair->client, EV_READ | EV_WRITE);
-    bufferevent_enable(pair->server, EV_READ | EV_WRITE);
-}
-
-/* Nodes opened from now on go through it. It lives in the loop of this one, which is opened next. */
-static void proxy_begin(struct proxy *proxy, struct world *world, struct node *node)
-{
-    struct sockaddr_un at = { .sun_family = AF_UNIX };
-    node->base = event_base_new();
-    *proxy = (struct proxy){ .base = node->base, .world = world };
-    snprintf(proxy->server, sizeof proxy->server, "%s", world->server.socket);
-    snprintf(proxy->path, sizeof proxy->path, "%s/proxy", world->server.dir.path);
-    snprintf(at.sun_path, sizeof at.sun_path, "%s", proxy->path);
-    proxy->listener = evconnlistener_new_bind(proxy->base, on_accept, proxy, LEV_OPT_CLOSE_ON_FREE, -1, (struct sockaddr *)&at, sizeof at);
-    assert_non_null(proxy->listener);
-    world->proxied = (struct redis_url){ .unix_path = proxy->path };
-}
-
-static void proxy_end(struct proxy *proxy)
-{
-    for (unsigned i = 0; i < proxy->n; i++)
-        if (proxy->pairs[i].client)
-            pair_ended(NULL, BEV_EVENT_EOF, &proxy->pairs[i]);
-    evconnlistener_free(proxy->listener);
-    proxy->world->proxied = (struct redis_url){ .unix_path = NULL };
 }
 
 /* ---- failover to a replica that lagged (EXACT.md 17) ---- */
