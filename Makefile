@@ -9,7 +9,7 @@ NODE ?= node
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libhiredis-dev libinih-dev libjansson-dev uthash-dev
-DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel nginx haproxy systemd python3-yaml
+DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel redis-tools iproute2 nginx haproxy systemd python3-yaml
 DEPS_CLUSTER := redis-server nginx
 DEPS_BENCH := openssl
 DEPS_FUZZ  := clang libclang-rt-dev
@@ -84,7 +84,8 @@ $(B)/tests/%: tests/unit/%.c $(B)/libcore.a
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka
 # memory that runs out: preloaded into the hub by tests/e2e/memory.test.mjs, which finds it beside the binary
-$(B)/tests/scarce.so: tests/shim/scarce.c
+# and a clock that jumps: preloaded into redis-server by tests/chaos
+$(B)/tests/scarce.so $(B)/tests/clock.so: $(B)/tests/%.so: tests/shim/%.c
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
 	$(Q)$(CC) -std=gnu11 -O2 $(WARN) -Wno-missing-prototypes -shared -fPIC -o $@ $<
@@ -123,6 +124,11 @@ define over_tls
 endef
 e2e-tls: all $(B)/tests/scarce.so           ## the same with TLS on both ports
 	$(call over_tls,e2e/*.test.mjs)
+chaos: all $(B)/tests/clock.so              ## hubs, Redis and the lines between them fail under load: ROUNDS=50 of each kind, T=kind, SEED=n
+	$(chaos)
+chaos-short: all                            ## one round of some kinds
+	$(chaos) --short
+chaos = @CARILLON=$(abspath $(B)/carillon) $(if $(T),T='$(T)') $(if $(ROUNDS),ROUNDS=$(ROUNDS)) $(if $(SEED),SEED=$(SEED)) $(NODE) tests/chaos/chaos.mjs
 attacks: all                                ## what must not harm it: the tables of tests/attacks, over raw sockets
 	$(node_tests) attacks/*.test.mjs
 attacks-tls: all                            ## the tables that are single exchanges, over TLS

@@ -49,12 +49,13 @@ export class Run extends Watched {
     ended = null;      // { code, signal } once it has
 
     // ulimit: options of the shell's ulimit, which sets the limit and becomes the binary, so the pid is the hub's: '-n 100' (descriptors),
-    // '-S -f 1024' (no file may grow larger, KiB).
-    constructor(args, { env = {}, cwd, input, ulimit } = {}) {
+    // '-S -f 1024' (no file may grow larger, KiB). under: a command that becomes the binary (ip netns exec).
+    constructor(args, { env = {}, cwd, input, ulimit, under } = {}) {
         super();
         this.args = args;
         const limited = ulimit && ['-c', `trap '' XFSZ; ulimit ${ulimit}; exec "$0" "$@"`, BINARY, ...args];
-        this.child = spawn(limited ? 'bash' : BINARY, limited || args, { env: cleanEnv(env), cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+        const [program, ...rest] = limited ? ['bash', ...limited] : [...under ?? [], BINARY, ...args];
+        this.child = spawn(program, rest, { env: cleanEnv(env), cwd, stdio: ['pipe', 'pipe', 'pipe'] });
         running.add(this.child);
         this.pid = this.child.pid;
         this.child.stdin.on('error', () => {});       // it may have ended before it has read all
@@ -88,19 +89,19 @@ export class Hub {
 
     static async start(options = {}) {
         const hub = new Hub();
-        hub.#options = { dev: true, args: [], env: {}, memory: false, tls: SUITE_TLS, ...options };
+        hub.#options = { dev: true, args: [], env: {}, memory: false, tls: SUITE_TLS, host: '127.0.0.1', ...options };
         hub.ownsDir = !options.dir && !options.memory;
         hub.dir = options.memory ? '' : options.dir ?? ownDir();
         hub.onRedis = SUITE_REDIS && !hub.#options.args.some((arg) => arg.startsWith('--redis.url='));
         hub.engine = hub.onRedis ? await redisSettings() : [];
-        try { await hub.#run('127.0.0.1:0', '127.0.0.1:0'); } catch (error) { await hub.dispose(); throw error; }
+        try { await hub.#run(`${hub.#options.host}:0`, `${hub.#options.host}:0`); } catch (error) { await hub.dispose(); throw error; }
         return hub;
     }
 
     async #run(publicListen, apiListen) {
-        const { dev, args, env, ulimit, tls, cwd } = this.#options;
+        const { dev, args, env, ulimit, tls, cwd, under } = this.#options;
         this.run = new Run(['serve', ...(dev ? ['--dev'] : []), `--public.listen=${publicListen}`, `--api.listen=${apiListen}`,
-            `--store.dir=${this.dir}`, ...this.engine, ...(tls ? [`--tls.cert=${tls.cert}`, `--tls.key=${tls.key}`] : []), ...args], { env, ulimit, cwd });
+            `--store.dir=${this.dir}`, ...this.engine, ...(tls ? [`--tls.cert=${tls.cert}`, `--tls.key=${tls.key}`] : []), ...args], { env, ulimit, cwd, under });
         const line = await this.run.waitFor((run) => {
             if (run.ended) throw new Error(`the hub ended before it was ready: ${run.state()}`);
             return READY.exec(run.stdout);

@@ -35,6 +35,7 @@ class Reader extends Watched {
     has(text, ms) { return this.waitFor(() => this.received.length && this.received.at(-1).text === text, `the message ${text}`, ms); }
     took(count, ms) { return this.waitFor(() => this.received.length >= count, `${count} messages`, ms); }
     take(message) { this.received.push({ channel: message.channel, id: message.id, text: message.data }); this.position = message.id; }
+    miss(gap) { this.gaps.push(gap); }
     cut() { this.line?.close(); }
     close() { this.#closed = true; this.cut(); }
 }
@@ -53,7 +54,7 @@ export class SseReader extends Reader {
         await stream.end(2 ** 31 - 1);
     }
     #onBlock(block) {
-        if (block.event === 'hub.gap') this.gaps.push(JSON.parse(block.data));
+        if (block.event === 'hub.gap') this.miss(JSON.parse(block.data));
         else if (block.event === 'hub.ready') this.connections++;
         else if (block.data !== undefined && !(block.event ?? '').startsWith('hub.')) this.take(JSON.parse(block.data));
         if (block.id !== undefined) this.position = block.id;
@@ -75,7 +76,7 @@ export class WsReader extends Reader {
         await client.end(2 ** 31 - 1);
     }
     #onFrame(frame) {
-        if (frame.type === 'gap') this.gaps.push(frame);
+        if (frame.type === 'gap') this.miss(frame);
         else if (frame.type === 'subscribed' && this.waiting) { this.waiting = false; this.connections++; }
         else if (frame.type === 'message') this.take(frame);
         if (frame.type === 'welcome' || ((frame.type === 'position' || frame.type === 'gap') && !frame.channel && !frame.replay)) this.position = frame.position;

@@ -1,0 +1,16 @@
+// keys.mjs — every key in Redis goes by itself, or is one of a few that are bounded otherwise.
+
+// kind of key -> what bounds it
+export const LASTING = [
+    [/^head$/, 'one'], [/^run$/, 'one'], [/^beat$/, 'one'],
+    [/^index$/, 'redis.index entries'], [/^marks$/, '1,024 intervals of redis.remember'],
+];
+
+// What is neither, as sentences.
+export async function unbounded(redis) {
+    const list = "local r, c = {}, '0' repeat local s = redis.call('SCAN', c, 'COUNT', 1000) c = s[1] for _, k in ipairs(s[2]) do " +
+        "if redis.call('PTTL', k) == -1 then r[#r + 1] = k end end until c == '0' return r";
+    const keys = (await redis.say('EVAL', list, 0)).split('\n').filter(Boolean);
+    const strange = keys.filter((key) => !LASTING.some(([pattern]) => pattern.test(key.replace(/^carillon:\{0\}:/, ''))));
+    return strange.slice(0, 10).map((key) => `the key ${key} stays for ever`);
+}
