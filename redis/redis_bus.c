@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONTROLS = 5 };
+enum { CONTROLS = 5, WAIT_TICKS = 2 };
 
 #define BIT(state) (1u << (state))
 static const uint8_t may_follow[REDIS_BUS_STATES] = {
@@ -51,8 +51,10 @@ static void chain_back(struct redis_bus *bus, struct call **chain)
 /* Whoever waits for an echo waits from the beginning. */
 static void leave_live(struct redis_bus *bus, const char *why)
 {
-    bool is_news = bus->told_live || strncmp(bus->why, why, sizeof bus->why - 1);
-    snprintf(bus->why, sizeof bus->why, "%s", why);
+    char said[REDIS_WHY];
+    snprintf(said, sizeof said, "%.*s", (int)redis_error_reason(why), why);
+    bool is_news = bus->told_live || strcmp(bus->why, said);
+    memcpy(bus->why, said, sizeof said);
     redis_fill_stop(bus);
     bus->echo_token = 0;
     chain_back(bus, &bus->watches_now);
@@ -118,6 +120,7 @@ static void proof_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, slice_of(bus->all));
     redis_args_add_u64(args, bus->setup.index_length);
     redis_args_add(args, slice_of(bus->voucher));
+    redis_args_add_u64(args, bus->waited >= WAIT_TICKS);
 }
 
 static void subscribe_all(struct redis_bus *bus);
@@ -134,6 +137,7 @@ static void adopt(struct redis_bus *bus, const struct redis_sight *sight, bool i
     }
     bus->seen = *sight;
     bus->proven = true;
+    bus->waited = 0;
     move(bus, REDIS_BUS_SUBSCRIBING);
     bus->unheard = 0;
     subscribe_all(bus);
@@ -145,6 +149,11 @@ static void on_proof(struct redis_request *request, int err, const struct redisR
     free(request);
     if (bus->freed || bus->state != REDIS_BUS_PROVING)
         return;
+    if (!err && slice_is(redis_reply_word(reply, 0), SLICE("wait"))) {
+        bus->waited++;
+        go_away(bus, "Redis was started again, and no hub has found there what it knows; waiting for one");
+        return;
+    }
     struct slice proof = err ? slice("", 0) : redis_reply_word(reply, 3);
     if (err || proof.len != REDIS_PROOF_BYTES) {
         go_away(bus, bus->refused[0] ? bus->refused : "Redis does not say what it holds");      /* the tick tries again */
@@ -298,11 +307,14 @@ static void echo_args(struct redis_request *request, struct redis_args *args)
 
 static void tell_refused(struct redis_bus *bus, const char *why)
 {
-    if (!strcmp(bus->refused, why ? why : ""))
-        return;
-    snprintf(bus->refused, sizeof bus->refused, "%s", why ? why : "");
+    char said[REDIS_WHY] = "";
     if (why)
-        log_warn("redis", "refuses: %s", why);
+        snprintf(said, sizeof said, "%.*s", (int)redis_error_reason(why), why);
+    if (!strcmp(bus->refused, said))
+        return;
+    memcpy(bus->refused, said, sizeof said);
+    if (why)
+        log_warn("redis", "refuses: %s", bus->refused);
     bus->setup.ops->refused(bus->setup.owner, why ? bus->refused : NULL);
 }
 
@@ -528,7 +540,16 @@ static void on_engine_down(void *owner, const char *why)
     bus->proven = false;
     go_away(bus, why);
 }
-static void on_refused(void *owner, const char *why)       { tell_refused(owner, why); }
+/* A right that is missing has to be there again before anything else is tried: half of a script is worse than none. */
+static void on_refused(void *owner, const char *why)
+{
+    struct redis_bus *bus = owner;
+    bool is_right = why && !strncmp(why, REDIS_NOPERM, strlen(REDIS_NOPERM));
+    if (is_right && bus->state >= REDIS_BUS_SUBSCRIBING)
+        redis_bus_prove(bus, why);      /* which says what is missing */
+    else
+        tell_refused(bus, why);
+}
 static const struct redis_engine_ops engine_ops = { .ready = on_engine_ready, .down = on_engine_down, .refused = on_refused };
 
 /* ---- live ---- */

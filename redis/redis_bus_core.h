@@ -42,6 +42,7 @@ struct redis_bus {
     enum redis_bus_state   state;
     bool                   told_live;          /* live() was said, and away() not since */
     bool                   freed;
+    unsigned               waited;             /* times it was told to let others vouch first (proof.lua) */
     bool                   proven;             /* the data behind the engine: publishes are taken, also while the listener is lost */
     char                   prefix[REDIS_PREFIX_MAX + 8];                      /* P */
     uint64_t               node;

@@ -59,12 +59,29 @@ static const struct { const char *kind; int err; } kinds[] = {
     { "WRONGPASS", ERR_REDIS_AWAY }, { "MOVED", ERR_REDIS_AWAY },     { "CLUSTERDOWN", ERR_REDIS_AWAY },
 };
 
+/* Redis 7.0, and later ones: a command inside of a script. */
+static const char *const half_done[] = { "user executing the script", "ACL failure in script" };
+
+static bool is_half_done(const struct redisReply *reply)
+{
+    for (size_t i = 0; i < sizeof half_done / sizeof *half_done; i++)
+        if (strstr(reply->str, half_done[i]))
+            return true;
+    return false;
+}
+
 int redis_error_kind(struct slice error)
 {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (slice_begins(error, slice_of(kinds[i].kind)))
             return kinds[i].err;
     return ERR_REDIS_REFUSED;
+}
+
+size_t redis_error_reason(const char *error)
+{
+    const char *where = strstr(error, " script: ");
+    return where ? (size_t)(where - error) : strlen(error);
 }
 
 /* ---- scripts ---- */
@@ -163,6 +180,9 @@ static void on_reply(void *arg, const struct redisReply *reply)
         list_add_last(&engine->redo, &request->link);
         if (engine->to_load == 0)
             load_scripts(engine);
+    } else if (is_half_done(reply)) {
+        tell_refused(engine, REDIS_NOPERM " the user of redis.url may not run all that the scripts need");
+        end(request, ERR_OUTCOME_UNKNOWN, NULL);
     } else {
         int err = redis_error_kind(redis_reply_text(reply));
         if (err == ERR_REDIS_REFUSED)

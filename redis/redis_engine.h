@@ -6,6 +6,7 @@
  *                                              what came meanwhile: nobody notices
  *     READONLY MASTERDOWN LOADING NOAUTH …     this server is left, and another looked for: ERR_REDIS_AWAY
  *     OOM MISCONF NOREPLICAS NOPERM …          it stays: ERR_REDIS_REFUSED, and ops->refused() says why
+ *     a right was missing in a script's middle it stays: ERR_OUTCOME_UNKNOWN, and ops->refused() says so
  *   the link is lost before the reply: ERR_OUTCOME_UNKNOWN, what waited for the scripts ERR_REDIS_AWAY. Nothing is sent twice (EXACT.md 21).
  *
  * Lifetime   redis_engine_new … redis_engine_free, which answers what is under way with ERR_OUTCOME_UNKNOWN. Callbacks may run more, but
@@ -53,5 +54,8 @@ bool redis_engine_ready(const struct redis_engine *engine);
 /* 0: it will be answered; ERR_REDIS_AWAY, ERR_BUSY, ERR_MEMORY: it will not. */
 int  redis_engine_run(struct redis_engine *engine, struct redis_request *request);
 void redis_engine_again(struct redis_engine *engine, const char *why);
+#define REDIS_NOPERM "NOPERM"      /* what the reason of a refusal begins with when a right is missing */
 /* What a server that says this is good for; ERR_REDIS_AWAY: it is to be left. */
 int  redis_error_kind(struct slice error);
+/* How long its part for people is: without where in which script it was. */
+size_t redis_error_reason(const char *error);

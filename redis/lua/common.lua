@@ -20,11 +20,19 @@ local function clock()
     return at[1] * 1000 + math.floor(at[2] / 1000)
 end
 
-local function read_head()      -- nil: the data is gone, or was never there (proof.lua makes an epoch)
+-- A command that the user of this link may not run. By its words the hub knows it from one that ended a script in its middle.
+local function not_allowed(command) return redis.error_reply('NOPERM the user of redis.url may not run ' .. command) end
+
+-- Of what pcall returned: '' it was done, else why not.
+local function failure(done) return type(done) == 'table' and done.err or '' end
+local function is_forbidden(why) return string.find(why, '^NOPERM') or string.find(why, 'user executing the script', 1, true) end
+
+-- nil: the data is gone, or was never there (proof.lua makes an epoch); also as it lies there
+local function read_head()
     local packed = redis.call('GET', P .. 'head')
     if not packed then return nil end
     local epoch, proof, seq, time, low, opened, floor = struct.unpack('<I8c8ddddd', packed)
-    return { epoch = epoch, proof = proof, seq = seq, time = time, low = low, opened = opened, floor = floor }
+    return { epoch = epoch, proof = proof, seq = seq, time = time, low = low, opened = opened, floor = floor }, packed
 end
 
 local function write_head(h)
@@ -34,7 +42,7 @@ end
 local function number_of(id) return tonumber(string.sub(id, 1, -3)) end      -- all ids end in -0
 
 local function add_to_index(number, most, channel, time, proof, kept)
-    redis.call('XADD', P .. 'index', 'MAXLEN', '~', most, text(number) .. '-0', 'e', struct.pack('<I8c8B', time, proof, kept) .. channel)
+    return redis.pcall('XADD', P .. 'index', 'MAXLEN', '~', most, text(number) .. '-0', 'e', struct.pack('<I8c8B', time, proof, kept) .. channel)
 end
 
 -- What is known of a channel. The oldest message that counts tells what was given up before it: `prev`. That is not so once messages have

@@ -2,12 +2,13 @@
 --
 -- ARGV  1 epoch, 2 number, 3 proof of the newest message that the node has seen; number 0: none
 --       4 random number, for a new epoch   5 proof of that: 8 random bytes   6 subject for all nodes   7 length of the index
---       8 voucher that this answered the node last, "" never
--- -> {epoch, seq, 1 if the epoch is new, else 0, proof, voucher}
+--       8 voucher that this answered the node last, "" never   9 1: it has waited for others, 0: it has not
+-- -> {epoch, seq, 1 if the epoch is new, else 0, proof, voucher} · {"wait"}
 --
 -- The nodes vouch for the data. A server that has been started since they did (its run id is another) may have read an old file: its
 -- data counts when one of them finds its newest message there. A node that has seen nothing cannot know, so it takes a new epoch then;
--- positions of the old one are not resumed from as if nothing were missing.
+-- positions of the old one are not resumed from as if nothing were missing. But first it waits a little: when others live, they find
+-- their messages there and vouch, and nobody has missed anything.
 local head = read_head()
 local mine, seen = tonumber(ARGV[1]), tonumber(ARGV[2])
 local info = redis.pcall('INFO', 'server')      -- may be forbidden: then restarts are found by the nodes that stayed
@@ -31,10 +32,7 @@ local function missing_right()
         { 'ZADD', probe .. 'z', 1, 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
         { 'PUBLISH', P .. 'm:', '' }, { 'PUBLISH', ARGV[6], '' },
     }) do
-        local done = redis.pcall(unpack(call))
-        if type(done) == 'table' and done.err and (string.find(done.err, '^NOPERM') or string.find(done.err, 'user executing the script', 1, true)) then
-            return call[1] .. ': ' .. done.err
-        end
+        if is_forbidden(failure(redis.pcall(unpack(call)))) then return call[1] end
     end
 end
 
@@ -66,10 +64,12 @@ local function begin(epoch, seq)
 end
 
 local missing = missing_right()
-if missing then return redis.error_reply('NOPERM ' .. missing) end
+if missing then return not_allowed(missing) end
 
 local is_new = false
-if not is_good() then
+local good = is_good()
+if not good and seen == 0 and head and run ~= '' and ARGV[9] == '0' then return { 'wait' } end
+if not good then
     local at = redis.call('TIME')
     -- No random number is good for two epochs.
     local epoch = (tonumber(ARGV[4]) + at[1] * 1000000 + at[2]) % (2 ^ 40 - 1) + 1

@@ -9,7 +9,7 @@
 --    PUBLISH P"m:"channel: epoch 8 · proof 8 · seq 8 · prev 8 · time 8 · message. prev is 0 when nothing was known of the channel: its
 --    floor, which is what the kept message has, is nothing that a listener could have missed.
 local channel, message, proof, size, ttl, most, meta = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local head = read_head()
+local head, head_before = read_head()
 if not head then return { 'none' } end
 
 local done = ARGV[10] ~= '' and P .. 'done:' .. ARGV[10]
@@ -115,13 +115,20 @@ end
 
 message = struct.pack('<I8I8I8', seq, prev, time) .. message
 local ends = end_of(message)
+
+-- Who may not write streams has done nothing. Otherwise numbers and index agree from here on, whatever else may not be done.
+local why = failure(add_to_index(seq, ARGV[8], channel, time, proof, size == 0 and 0 or ends > 0 and 2 or 1))
+if why ~= '' then
+    redis.call('SET', P .. 'head', head_before)
+    return is_forbidden(why) and not_allowed('XADD') or redis.error_reply(why)
+end
+
 if size > 0 then
     keep(P .. 'kept:' .. channel, ends)
 else
     if k.ttl > 0 then redis.call('UNLINK', P .. 'kept:' .. channel) end      -- what went before must not look complete
     k, ttl = new_known(seq), 0
 end
-add_to_index(seq, ARGV[8], channel, time, proof, size == 0 and 0 or ends > 0 and 2 or 1)
 redis.call('SET', P .. 'last:' .. channel, pack_known(k), 'PX', math.max(meta, 2 * ttl) + 2000)
 if done then
     redis.call('SET', done, ARGV[11] .. ' ' .. text(head.epoch) .. ' ' .. number .. ' ' .. text(time) .. ' ' .. ARGV[13], 'PX', ARGV[12])

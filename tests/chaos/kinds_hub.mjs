@@ -38,8 +38,9 @@ export const HUB_KINDS = {
         },
         heal: (world) => world.redis.run(),
     },
+    // Nobody is left who knows what was there: whether the file has lost something, cannot be found out.
     'all hubs and Redis kill -9, data kept': {
-        hold: [0, 500],
+        loses: true, hold: [0, 500],
         async hurt(world) { await Promise.all([world.redis.kill(), ...world.hubs.map((hub) => hub.kill9())]); },
         async heal(world) { await Promise.all([world.redis.run(), ...world.hubs.map((hub) => hub.restart())]); },
     },

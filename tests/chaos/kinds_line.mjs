@@ -2,6 +2,8 @@
 const UNANSWERED = /redis: .*(does not answer|deaf|timed out|closed|refused|reset|broken)/i;
 const again = { log: /redis: away: /, counts: 'carillon_redis_connects_total' };
 
+const found = { ...again, log: UNANSWERED };
+
 // On all lines, or on one.
 const onLines = (change) => (world, chance) => {
     const hubs = world.drawHubs(chance);
@@ -18,10 +20,10 @@ export const LINE_KINDS = {
     'black hole from Redis to the listener': held(['from'], 'listener'),
     'black hole of commands': held(['to', 'from'], 'commands'),
     'a line that stands for a moment': { hold: [200, 2000], hurt: onLines((line) => line.hold(['to', 'from'])), heal },
-    // Nobody heals it: the hub has to find out.
-    'half-open: both links forgotten': { ...again, red: UNANSWERED, hold: [6000, 7000], hurt: onLines((line) => line.forget()) },
-    'half-open: the listener forgotten': { ...again, red: UNANSWERED, hold: [6000, 7000], hurt: onLines((line) => line.forget('listener')) },
-    'half-open: commands forgotten': { ...again, red: UNANSWERED, hold: [6000, 7000], hurt: onLines((line) => line.forget('commands')) },
+    // Nobody heals it: the hub has to find out. A new link is there at once, so it is red only for a moment.
+    'half-open: both links forgotten': { ...found, hold: [6000, 7000], hurt: onLines((line) => line.forget()) },
+    'half-open: the listener forgotten': { ...found, hold: [6000, 7000], hurt: onLines((line) => line.forget('listener')) },
+    'half-open: commands forgotten': { ...found, hold: [6000, 7000], hurt: onLines((line) => line.forget('commands')) },
     'lines reset': { ...again, hold: [0, 500], hurt: onLines((line) => line.reset()) },
     'lines reset, and nobody answers the next': {
         ...again, red: UNANSWERED, hold: [4000, 7000], heal,

@@ -9,6 +9,7 @@ import net from 'node:net';
 class Pair {
     kind = null;                                  // of the link; null: it has not said so yet
     held = { to: [], from: [] };
+    late = { to: [], from: [] };                  // what is on its way: nothing may overtake it
     forgotten = false;
 
     constructor(line, hub) {
@@ -35,12 +36,27 @@ class Pair {
         if (this.line.holds(this, way)) {
             this.held[way].push(bytes);
             this.in(way).pause();                 // so that whoever sends is held up, as by a window that is closed
-        } else if (this.line.delay) {
-            setTimeout(() => { if (!this.forgotten) this.out(way).write(bytes); }, this.line.delay);
+        } else if (this.line.delay || this.late[way].length) {
+            this.#later(way, bytes);
         } else if (!this.out(way).write(bytes)) {
             this.in(way).pause();
             this.out(way).once('drain', () => { if (!this.line.holds(this, way)) this.in(way).resume(); });
         }
+    }
+
+    // One after the other, whatever the delay is meanwhile.
+    #later(way, bytes) {
+        const late = this.late[way];
+        late.push({ bytes, at: Date.now() + this.line.delay });
+        if (late.length === 1) this.#sendLate(way);
+    }
+    #sendLate(way) {
+        const [first] = this.late[way];
+        setTimeout(() => {
+            if (this.forgotten) return;
+            this.out(way).write(this.late[way].shift().bytes);
+            if (this.late[way].length) this.#sendLate(way);
+        }, first.at - Date.now());
     }
 
     release() {
