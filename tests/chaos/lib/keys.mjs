@@ -2,7 +2,7 @@
 
 // kind of key -> what bounds it
 export const LASTING = [
-    [/^head$/, 'one'], [/^run$/, 'one'], [/^beat$/, 'one'],
+    [/^head$/, 'one'], [/^run$/, 'one'], [/^beat$/, 'one'], [/^pulse$/, 'one'],
     [/^index$/, 'redis.index entries'], [/^marks$/, '1,024 intervals of redis.remember'],
 ];
 
