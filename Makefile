@@ -11,7 +11,7 @@ DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev 
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libhiredis-dev libinih-dev libjansson-dev uthash-dev
 DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel redis-tools iproute2 nginx haproxy systemd python3-yaml
 DEPS_CLUSTER := redis-server nginx
-DEPS_BENCH := openssl
+DEPS_BENCH := openssl redis-server redis-tools
 DEPS_FUZZ  := clang libclang-rt-dev
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # $(1) = package names. Asks dpkg first, so that nothing is fetched when nothing is missing.
@@ -216,7 +216,7 @@ ARGS ?=
 bench: deps                                 ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
 	$(call need,$(DEPS_BENCH))
 	$(need_node)
-	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/checks $(B)/bench/storm
+	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/checks $(B)/bench/storm $(B)/bench/redis
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
 $(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders members sock)
 $(B)/bench/baseline: $(patsubst %,$(B)/bench/obj/%.o,baseline mimic sock)

@@ -2,7 +2,7 @@
  *
  *   redis SOCKET DEPTH COUNT BYTES [watch]      prints a line of CSV: depth, publishes per second, µs of the hub's CPU for each
  *
- * Beside it stands redis-benchmark with the same script (tests/bench/redis.sh). With `watch` they are also listened to. */
+ * Beside it stands redis-benchmark with the same script (rows_redis.mjs). With `watch` they are also listened to. */
 #include "hub/base/clock.h"
 #include "hub/config/config.h"
 #include "redis/redis_bus.h"

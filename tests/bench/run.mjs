@@ -4,7 +4,9 @@
 //   --only=TEXT    only rows whose name contains it
 //   --rounds=N     3 when not given
 //   --nice=N       of servers and generators, on a machine that others use: below 0 as root
+//   --realtime     as root: nobody else runs while they can, so that rates and latencies are theirs; for few rows at a time
 //   --json=FILE    every figure of every round;  --markdown=FILE  the table as in the README
+import { execFileSync } from 'node:child_process';
 import { cpus, release, setPriority } from 'node:os';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -13,7 +15,7 @@ import { allRows } from './rows.mjs';
 import { sameBytes } from './same_bytes.mjs';
 import { server, ticks } from './server.mjs';
 
-const { values: args } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' }, nice: { type: 'string' }, json: { type: 'string' }, markdown: { type: 'string' } } });
+const { values: args } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' }, nice: { type: 'string' }, realtime: { type: 'boolean' }, json: { type: 'string' }, markdown: { type: 'string' } } });
 const rounds = Number(args.rounds ?? (args.quick ? 1 : 3));
 const debian = (() => { try { return readFileSync('/etc/debian_version', 'utf8').trim(); } catch { return 'unknown'; } })();
 const machine = { when: new Date().toISOString(), cpu: cpus()[0].model, cores: cpus().length, kernel: release(), debian };
@@ -27,14 +29,15 @@ async function measure(kind, options, run) {
 async function alternate(row) {
   const hub = [], base = [], before = ticks(), began = Date.now(), options = typeof row.options === 'function' ? row.options() : row.options;
   const other = typeof row.base === 'string' ? { kind: row.base, run: row.run } : row.base;
-  const ours = async () => hub.push(await measure('hub', options, row.run));
-  const theirs = async () => other && base.push(await measure(other.kind, options, other.run));
+  const ours = async () => hub.push(await measure(row.kind ?? 'hub', options, row.run));
+  const theirs = async () => other && base.push(await measure(other.kind, other.options ?? options, other.run));
   for (let i = 0; i < Math.min(rounds, row.rounds ?? rounds); i++)
     for (const one of i % 2 ? [theirs, ours] : [ours, theirs]) await one();
   const after = ticks();
   return { hub, base, others: (after.others - before.others) / (after.all - before.all), seconds: Math.round((Date.now() - began) / 1000) };
 }
 
+if (args.realtime) execFileSync('chrt', ['-r', '-p', '5', String(process.pid)]);
 if (args.nice) setPriority(Number(args.nice));       // those it starts have it too
 const results = [], page = [markdown(pageHeads), markdown(pageHeads.map(() => '---'))];
 const baseName = row => typeof row.base === 'object' ? row.base.name : row.base;

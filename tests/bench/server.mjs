@@ -4,6 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { redisServer } from './redis_server.mjs';
 
 const bin = process.env.BENCH_BIN;                  // folder with load and baseline
 const carillon = process.env.CARILLON;
@@ -61,31 +63,47 @@ function tls() {
 const hubArgs = (dir, { flags = [], tls: secure }) => ['serve', '--dev', '--public.listen=127.0.0.1:0', '--api.listen=127.0.0.1:0', `--store.dir=${dir}/data`,
   '--edge.threads=1', '--log.level=error', '--accept.per_second=0', ...(secure ? [`--tls.cert=${tls().cert}`, `--tls.key=${tls().key}`] : []), ...flags];
 
-// kind: hub, one or coalescing; options: flags (of the hub), tls.
+// kind: hub, redis (nothing else), one or coalescing; options: flags (of the hubs), tls, redis and hubs (rows_redis.mjs).
 export async function server(kind, options = {}) {
-  const dir = tempDir();
-  const hub = more => pinned(SERVER_CORE, carillon, [...hubArgs(dir, options), ...more]);
-  let child = kind === 'hub' ? hub([]) : pinned(SERVER_CORE, join(bin, 'baseline'), [kind, ...(options.tls ? [tls().cert, tls().key] : [])]);
+  const dir = tempDir(), children = [];
   const stop = async () => {
-    child.kill('SIGKILL');
-    await child.over;
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(children.map(child => child.over));
+    await redis?.kill();
     removeDir(dir);
   };
+  let redis;
   try {
-    const [, sub, pub, pid] = /public=(\S+) api=(\S+) pid=(\d+)/.exec(await child.line());
-    // Ends a hub by a signal and starts it again, with the same store and ports.
-    const restart = async signal => {
-      child.kill(signal);
-      await child.over;
-      child = hub([`--public.listen=${sub}`, `--api.listen=${pub}`]);
-      s.pid = /pid=(\d+)/.exec(await child.line())[1];
+    if (options.redis || kind === 'redis') redis = await redisServer(dir, kind === 'redis' ? SERVER_CORE : LOAD_CORE, started, options.redis === true ? {} : options.redis);
+    if (kind === 'redis') return { kind, redis, stop };
+    const flags = redis ? { ...options, flags: ['--store.dir=', `--redis.url=unix:${redis.socket}`, ...options.flags ?? []] } : options;
+    const run = more => kind === 'hub' ? pinned(SERVER_CORE, carillon, [...hubArgs(dir, flags), ...more])
+      : pinned(SERVER_CORE, join(bin, 'baseline'), [kind, ...(options.tls ? [tls().cert, tls().key] : [])]);
+    const one = async at => {
+      const child = children[at] = run([]), [, sub, pub, pid] = /public=(\S+) api=(\S+) pid=(\d+)/.exec(await child.line());
+      if (redis) await isReady(pub);
+      // Ends a hub by a signal and starts it again, with the same store and ports.
+      const restart = async signal => {
+        children[at].kill(signal);
+        await children[at].over;
+        children[at] = run([`--public.listen=${sub}`, `--api.listen=${pub}`]);
+        s.pid = /pid=(\d+)/.exec(await children[at].line())[1];
+      };
+      const s = { kind, sub, pub, pid, tls: options.tls, stop, restart, redis };
+      return s;
     };
-    const s = { kind, sub, pub, pid, tls: options.tls, stop, restart };
-    return s;
+    const hubs = [];
+    for (let i = 0; i < (options.hubs ?? 1); i++) hubs.push(await one(i));
+    return Object.assign(hubs[0], { hubs });
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+async function isReady(pub) {
+  for (let i = 0; i < 500; i++, await wait(20)) if ((await fetch(`http://${pub}/health/ready`)).ok) return;
+  throw new Error('a hub does not get ready');
 }
 
 const asOptions = (s, options) => Object.entries({ pid: s.pid, sub: s.sub, pub: s.pub, tls: s.tls, ...options })
@@ -102,15 +120,19 @@ export const load = (s, mode, options) => new Promise((done, failed) => {
   started.add(child);
 });
 
-// A program of ours that measures itself, on the server's core; what it printed.
-export const alone = (name, ...args) => new Promise((done, failed) => {
-  const child = execFile('taskset', ['-c', SERVER_CORE, join(bin, name), ...args], { timeout: PATIENCE_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
+const runOn = (core, command, args) => new Promise((done, failed) => {
+  const child = execFile('taskset', ['-c', core, command, ...args.map(String)], { timeout: PATIENCE_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
     started.delete(child);
     if (error) failed(new Error(stderr.trim() || error.message));
-    else done(JSON.parse(stdout));
+    else done(stdout);
   });
   started.add(child);
 });
+
+// A program of ours that measures itself, on the server's core; what it printed.
+export const alone = async (name, ...args) => JSON.parse(await runOn(SERVER_CORE, join(bin, name), args));
+// One that is a server's client, on the generator's core: its last line.
+export const beside = async (name, ...args) => (await runOn(LOAD_CORE, name === 'redis-benchmark' ? name : join(bin, name), args)).trim().split('\n').at(-1);
 
 // n connections that are held, by as many processes as it needs; end() closes them.
 export async function hold(s, options) {
