@@ -13,6 +13,7 @@
 #include "redis/redis_rates.h"
 #include "redis/redis_nodes.h"
 #include "redis/redis_self.h"
+#include "redis/redis_usage.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct redis_spoke {
     struct redis_rates  *rates;
     struct redis_self    self;
     struct redis_nodes   nodes;
+    struct redis_usage   usage;
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -167,6 +169,7 @@ static int spoke_open(struct serving *serving, void **ret_self)
     }
     redis_self_init(&spoke->self, serving);
     redis_nodes_init(&spoke->nodes, &(struct redis_nodes_setup){ spoke->bus, serving->config->redis_lease_ms, redis_self_describe, &spoke->self });
+    redis_usage_init(&spoke->usage, spoke->bus);
     on_away(spoke, "Redis has not been reached yet");
     hub_use_engine(serving->hub, &spoke->engine);
     redis_bus_open(spoke->bus);
@@ -179,6 +182,7 @@ static void spoke_stop(void *self)
     if (!spoke->bus)
         return;
     redis_bus_free(spoke->bus);
+    redis_usage_fini(&spoke->usage);
     redis_nodes_fini(&spoke->nodes);
     redis_self_fini(&spoke->self);
     spoke->bus = NULL;
