@@ -41,6 +41,8 @@ void engine_live(struct hub *hub, struct position head)
     hub->head = head.seq;
 }
 
+void engine_head(struct hub *hub, struct position head) { hub->head = head.seq; }
+
 void engine_message(struct hub *hub, struct msg *m)
 {
     struct channel *ch = channel_find(&hub->channels, msg_channel(m), m->hash);
@@ -74,6 +76,8 @@ void engine_answer(struct hub *hub, struct call *call, int err)
 {
     if (call->letter.kind == CALL_PUBLISH)
         published(hub, (struct publish_call *)(void *)call, err);
+    else if (call->letter.kind == CALL_PURGE && !err)
+        metric_add(METRIC_msgs_purged, ((struct purge_call *)(void *)call)->removed);
     else if (call->letter.kind == CALL_WATCH && err)
         watch_refused(hub, (struct watch_call *)(void *)call);
     hub_answer(hub, call, err);

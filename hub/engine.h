@@ -41,6 +41,8 @@ void hub_use_engine(struct hub *hub, struct engine *engine);
 
 /* Everything up to `head` has been brought, or told as behind. With another epoch than before, everybody has been told to be behind. */
 void engine_live(struct hub *hub, struct position head);
+/* Likewise, in the same epoch: there were others, of channels that nobody here watches. */
+void engine_head(struct hub *hub, struct position head);
 /* A message of a channel or pattern that is subscribed to, in order of number; borrowed. */
 void engine_message(struct hub *hub, struct msg *m);
 /* Readers of this channel (empty: all readers) may have missed something: they fetch, each from its own position. */

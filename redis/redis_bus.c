@@ -398,7 +398,10 @@ static void on_echo(struct redis_bus *bus, const struct redis_sight *sight, uint
         redis_bus_prove(bus, "numbers went back");
         return;
     }
-    bus->head = sight->seq;
+    if (sight->seq > bus->head) {
+        bus->head = sight->seq;
+        bus->setup.ops->head(bus->setup.owner, redis_bus_head(bus));
+    }
     redis_fetches_echoed(bus);
     if (bus->echo_token > 0 && bus->echo_token <= bus->echoed)
         end_echo(bus);

@@ -61,6 +61,7 @@ struct redis_bus_ops {
     /* From now on all works. `head`: everything up to here has been delivered, or told as behind. With another epoch than before,
      * behind() has been told for all channels: positions of the old one are for nothing (EXACT.md 17). */
     void (*live)(void *owner, struct position head);
+    void (*head)(void *owner, struct position head);             /* likewise, while it is live: what others publish where nothing is subscribed to moves it too */
     void (*away)(void *owner, const char *why);                  /* it is not live, or for another reason than before; one sentence without its end */
     void (*refused)(void *owner, const char *why);               /* publishes are refused, for this reason; NULL: no more */
     void (*message)(void *owner, struct msg *m);                 /* of a channel or pattern that is subscribed to; takes the reference */

@@ -88,6 +88,8 @@ static void on_live(void *owner, struct position head)
     engine_live(hub_of(spoke), head);
 }
 
+static void on_head(void *owner, struct position head)        { engine_head(hub_of(owner), head); }
+
 static void on_away(void *owner, const char *why)
 {
     struct redis_spoke *spoke = owner;
@@ -122,7 +124,7 @@ static void on_purged(void *owner)                            { engine_purged(hu
 static void on_answer(void *owner, struct call *call, int err) { engine_answer(hub_of(owner), call, err); }
 
 static const struct redis_bus_ops told = {
-    .live = on_live, .away = on_away, .refused = on_refused, .message = on_message, .behind = on_behind, .purged = on_purged, .answer = on_answer,
+    .live = on_live, .head = on_head, .away = on_away, .refused = on_refused, .message = on_message, .behind = on_behind, .purged = on_purged, .answer = on_answer,
 };
 
 /* ---- its life ---- */

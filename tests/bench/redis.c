@@ -74,6 +74,7 @@ static void on_live(void *owner, struct position head)
     event_base_loopbreak(bench->base);
 }
 static void on_away(void *owner, const char *why)              { (void)owner; fprintf(stderr, "away: %s\n", why); }
+static void on_head(void *owner, struct position head)         { (void)owner; (void)head; }
 static void on_refused(void *owner, const char *why)           { (void)owner; fprintf(stderr, "refused: %s\n", why ? why : "no more"); }
 static void on_behind(void *owner, struct slice channel)       { (void)owner; (void)channel; }
 static void on_purged(void *owner)                             { (void)owner; }
@@ -86,7 +87,7 @@ static void on_message(void *owner, struct msg *m)
         event_base_loopbreak(bench->base);
 }
 
-static const struct redis_bus_ops ops = { .live = on_live, .away = on_away, .refused = on_refused, .message = on_message, .behind = on_behind, .purged = on_purged,
+static const struct redis_bus_ops ops = { .live = on_live, .head = on_head, .away = on_away, .refused = on_refused, .message = on_message, .behind = on_behind, .purged = on_purged,
                                           .answer = on_answer };
 
 int main(int argc, char **argv)

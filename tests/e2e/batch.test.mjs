@@ -143,7 +143,8 @@ scenario('keys of items: the array again publishes nothing twice, also after kil
     const other = await only(hub, { ...items[3], data: 'other' });
     assert.deepEqual([other.status, other.code, other.channel], [422, 'idempotency_mismatch', 'c3']);
     const twice = (await send(hub, Array(2).fill({ channel: 'a', data: 1, idempotency_key: 'twice' }))).json.results;
-    assert.deepEqual(twice.map((r) => r.code ?? r.status), [201, 'idempotency_in_progress']);
+    assert.deepEqual(twice.map((r) => r.code ?? r.status), [201, hub.onRedis ? 201 : 'idempotency_in_progress']);      // a script ends before the next begins
+    assert.equal(twice[1].id ?? twice[0].id, twice[0].id);
     for (const idempotency_key of ['', 'é', 'k'.repeat(256), 'a\nb']) assert.equal((await only(hub, { channel: 'a', data: 1, idempotency_key })).code, 'bad_idempotency_key');
 });
 

@@ -142,7 +142,7 @@ scenario('history.ttl lets messages go, and who needed them is told', async (sco
     assert.deepEqual([complete.data, complete.gap], [[], undefined], 'who had the last one misses nothing');
 });
 
-scenario('history.max_bytes bounds all channels together; the oldest numbers go first', async (scope) => {
+scenario('history.max_bytes bounds all channels together; the oldest numbers go first', { ownEngine: 'Redis has its own bound, maxmemory' }, async (scope) => {
     const hub = await scope.hub({ args: ['--history.max_bytes=1MiB'] });
     const first = [];
     for (let i = 0; i < 40; i++) first.push((await publish(hub, `c${i}`, `${i}`.padEnd(50_000, '.'))).id);

@@ -107,7 +107,7 @@ scenario('sub comes back after SIGTERM and restart of the hub and misses nothing
     assert.deepEqual(linesOf(run), ['one', 'two']);
 });
 
-scenario('sub tells a gap on standard error when a hub without a store was restarted', async (scope) => {
+scenario('sub tells a gap on standard error when a hub without a store was restarted', { ownEngine: 'a hub in memory' }, async (scope) => {
     const hub = await scope.hub({ memory: true, args: QUICK });
     const { id } = await publish(hub, 'a', 'before');
     const run = scope.run(['sub', publicFlag(hub), 'a', `--since=${id}`]);

@@ -227,7 +227,7 @@ scenario('there are at most limits.keys', async (scope) => {
     await made(api, { name: 'c', scopes: ['*'] });
 });
 
-scenario('a store that cannot write changes nothing, and says so', async (scope) => {
+scenario('a store that cannot write changes nothing, and says so', { ownEngine: 'a store that cannot write' }, async (scope) => {
     const { hub, root, ...api } = await guarded(scope, { ulimit: '-S -f unlimited' });
     const { key, id } = await made(api, { name: 'a', scopes: ['*'] });
     const files = (most) => execFileSync('prlimit', [`--pid=${hub.pid}`, `--fsize=${most}:`]);

@@ -35,7 +35,7 @@ async function killedWhilePublishing(scope, hub, round, chance) {
 // Readers that come back meet these too, on the ports they know.
 async function killedWhileStarting(scope, hub, args, chance) {
     const run = scope.run(['serve', '--dev', `--public.listen=${hub.public.host}:${hub.public.port}`,
-        `--api.listen=${hub.api.host}:${hub.api.port}`, `--store.dir=${hub.dir}`, ...args]);
+        `--api.listen=${hub.api.host}:${hub.api.port}`, `--store.dir=${hub.dir}`, ...hub.engine, ...args]);
     await windowOf(chance.below(STARTING_MS));
     await run.kill9();
 }

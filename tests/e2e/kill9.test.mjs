@@ -56,7 +56,7 @@ for (const sync of ['batch', 'each']) {
     });
 }
 
-scenario('a store whose log was torn by the kill opens clean, with everything acknowledged', async (scope) => {
+scenario('a store whose log was torn by the kill opens clean, with everything acknowledged', { ownEngine: 'the log of SQLite' }, async (scope) => {
     const hub = await scope.hub({ args: ROOMY });
     const ids = await publishAll(hub, 'a', Array.from({ length: 200 }, (_, i) => `${i}`));
     await hub.kill9();

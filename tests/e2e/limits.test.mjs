@@ -34,7 +34,7 @@ async function fillMemory(scope, hub, channel) {
     return publisher;
 }
 
-scenario('when memory is short, new streams and publishes are refused, those who are there are served, and it recovers by itself', { skip: sanitizer() && 'its allocator keeps what is freed' }, async (scope) => {
+scenario('when memory is short, new streams and publishes are refused, those who are there are served, and it recovers by itself', { skip: sanitizer() && 'its allocator keeps what is freed', ownEngine: 'its history fills the memory of the hub' }, async (scope) => {
     const hub = await scope.hub({ args: [...KEEP_ALL, '--limits.memory=64MiB', '--history.ttl=10s', '--edge.threads=1'] });
     const reader = await scope.ws(hub, '/ws?channel=small');
     await reader.get('subscribed');
@@ -77,7 +77,7 @@ scenario('when memory is short, new streams and publishes are refused, those who
     assert.deepEqual([times(hub.log, 'warn  memory:'), times(hub.log, 'info  memory:')], [1, 1], 'logged once each way');
 });
 
-scenario('what history would not keep is published even when memory is short', async (scope) => {
+scenario('what history would not keep is published even when memory is short', { ownEngine: 'history takes no memory of a hub with Redis' }, async (scope) => {
     const hub = await scope.hub({ args: ['--history.size=3', '--limits.memory=1MiB'] });
     const answers = [];
     for (let i = 0; i < 2; i++) answers.push((await post(hub, 'a', `${i}`)).status);

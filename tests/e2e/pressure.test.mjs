@@ -87,7 +87,7 @@ scenario('a thousand readers that are stuck cost a thousand good ones nothing, a
     assert.ok(stuck.sockets.every((socket) => socket.bytesRead < NOTHING), 'they took nothing');
 });
 
-scenario('a publisher that is faster than the store and every reader is told 503, and nothing acknowledged is lost', async (scope, t) => {
+scenario('a publisher that is faster than the store and every reader is told 503, and nothing acknowledged is lost', { ownEngine: 'store.queue_bytes' }, async (scope, t) => {
     const QUEUE = 2 * MiB;
     const hub = await scope.hub({ args: ['--store.sync=each', `--store.queue_bytes=${QUEUE}`, '--limits.caller_bytes=1GiB', '--history.size=100000', '--history.bytes=48MiB', '--history.max_bytes=48MiB', '--lag.policy=skip', '--edge.threads=1'] });
     const reader = await scope.ws(hub, '/ws?channel=a');

@@ -70,7 +70,7 @@ scenario('nobody gets it from what another reader was sent a moment ago', async 
 });
 
 for (const sync of ['batch', 'off'])
-    scenario(`after a kill -9 what was purged stays gone, with store.sync=${sync}`, async (scope) => {
+    scenario(`after a kill -9 what was purged stays gone, with store.sync=${sync}`, { ownEngine: sync === 'off' && 'store.sync=off' }, async (scope) => {
         const hub = await scope.hub({ args: [`--store.sync=${sync}`] });
         const ids = await publishAll(hub, 'a', ['1', '2', '3']);
         await publish(hub, 'b', 'other');

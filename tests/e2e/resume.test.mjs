@@ -118,7 +118,7 @@ for (const Kind of [SseReader, WsReader]) {
         assert.equal(new Set(acknowledged.map(([, id]) => epochOf(id))).size, 1);
     });
 
-    scenario(`${Kind.name}: a hub that keeps messages in memory only begins a new epoch and tells the gap`, async (scope) => {
+    scenario(`${Kind.name}: a hub that keeps messages in memory only begins a new epoch and tells the gap`, { ownEngine: 'a hub in memory' }, async (scope) => {
         const hub = await scope.hub({ memory: true });
         const one = reader(scope, Kind, hub, ['a']);
         await one.ready();
@@ -134,7 +134,7 @@ for (const Kind of [SseReader, WsReader]) {
     });
 }
 
-scenario('a clean stop of a hub in memory is a new epoch too', async (scope) => {
+scenario('a clean stop of a hub in memory is a new epoch too', { ownEngine: 'a hub in memory' }, async (scope) => {
     const hub = await scope.hub({ memory: true });
     const { id } = await publish(hub, 'a', 'x');
     assert.equal((await hub.terminate()).code, 0);
@@ -159,7 +159,7 @@ scenario('numbers are never reused, whatever ended the hub', async (scope) => {
     assert.equal(epochs.size, 1, 'one epoch: nothing acknowledged was lost');
 });
 
-scenario('store.sync=off keeps the epoch over a clean stop and begins a new one after kill -9', async (scope) => {
+scenario('store.sync=off keeps the epoch over a clean stop and begins a new one after kill -9', { ownEngine: 'store.sync=off' }, async (scope) => {
     const hub = await scope.hub({ args: ['--store.sync=off'] });
     const first = await publish(hub, 'a', 'one');
     assert.equal((await hub.terminate()).code, 0);

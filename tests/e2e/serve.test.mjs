@@ -119,7 +119,7 @@ scenario('a data directory without permissions is one clear sentence and exit st
     refusedWithOneSentence(await scope.carillon(['serve', ...LISTEN, `--store.dir=${dir}`, '--log.level=error']), /closed/);
 });
 
-scenario('a store that another process has open is refused, and the other is not disturbed', async (scope) => {
+scenario('a store that another process has open is refused, and the other is not disturbed', { ownEngine: 'a store of one process' }, async (scope) => {
     const hub = await scope.hub();
     const first = await publish(hub, 'a', 'one');
     const result = await scope.carillon(['serve', ...LISTEN, `--store.dir=${hub.dir}`, '--log.level=error']);
@@ -128,7 +128,7 @@ scenario('a store that another process has open is refused, and the other is not
     assert.equal(second.id.split('.')[0], first.id.split('.')[0]);
 });
 
-scenario('a store that a newer version has written is refused and left as it is', async (scope) => {
+scenario('a store that a newer version has written is refused and left as it is', { ownEngine: 'a file of SQLite' }, async (scope) => {
     const dir = scope.dir();
     const hub = await scope.hub({ dir });
     const { id } = await publish(hub, 'a', 'one');

@@ -19,6 +19,7 @@ struct node {
     struct position   live_head, whole_after;      /* when it was live last; when it was after everybody had been told to be behind */
     bool              is_behind;
     char              why[200], behind[200];
+    struct position       head;              /* last told beside live_head */
     unsigned              n_at_answer;       /* n_came at the newest answer */
 };
 
@@ -44,6 +45,7 @@ static inline void node_live(void *owner, struct position head)
         node->whole_after = head;
     node->is_behind = false;
 }
+static inline void node_head(void *owner, struct position head) { ((struct node *)owner)->head = head; }
 static inline void node_away(void *owner, const char *why)
 {
     struct node *node = owner;
@@ -80,7 +82,7 @@ static inline void node_answer(void *owner, struct call *call, int err)
     ((struct node *)owner)->n_at_answer = ((struct node *)owner)->n_came;
 }
 static const struct redis_bus_ops node_ops = {
-    .live = node_live, .away = node_away, .refused = node_refused, .message = node_message,
+    .live = node_live, .head = node_head, .away = node_away, .refused = node_refused, .message = node_message,
     .behind = node_behind, .purged = node_purged, .answer = node_answer,
 };
 

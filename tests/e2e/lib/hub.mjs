@@ -93,7 +93,7 @@ export class Hub {
         hub.ownsDir = !options.dir && !options.memory;
         hub.dir = options.memory ? '' : options.dir ?? ownDir();
         hub.onRedis = SUITE_REDIS && !hub.#options.args.some((arg) => arg.startsWith('--redis.url='));
-        hub.engine = hub.onRedis ? await redisSettings() : [];
+        hub.engine = hub.onRedis ? await redisSettings(options.dir) : [];
         try { await hub.#run(`${hub.#options.host}:0`, `${hub.#options.host}:0`); } catch (error) { await hub.dispose(); throw error; }
         return hub;
     }

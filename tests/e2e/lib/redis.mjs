@@ -12,6 +12,7 @@ import { eventually } from './wait.mjs';
 export const SUITE_REDIS = Boolean(process.env.E2E_REDIS);
 
 let server = null, prefixes = 0;
+const prefixOf = new Map();      // directory -> prefix
 
 async function start() {
     const dir = mkdtempSync(path.join(tmpdir(), 'carillon-redis-'));
@@ -27,8 +28,10 @@ async function start() {
     return socket;
 }
 
-// Settings of a hub that stays the same one when it is started again: of its engine here.
-export async function redisSettings() {
+// Settings of a hub's engine, here. With a directory that another hub had before: those of that hub.
+export async function redisSettings(dir) {
     server ??= start();
-    return [`--redis.url=unix:${await server}`, `--redis.prefix=t${process.pid}-${++prefixes}`];
+    const prefix = prefixOf.get(dir) ?? `t${process.pid}-${++prefixes}`;
+    if (dir) prefixOf.set(dir, prefix);
+    return [`--redis.url=unix:${await server}`, `--redis.prefix=${prefix}`];
 }
