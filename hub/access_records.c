@@ -15,9 +15,13 @@ static int prepare_key(void *self, struct record_call *change)
 
 static void apply_key(void *self, struct record_call *change) { key_table_apply(self, change->key, change->ask, change->prepared); }
 static void abandon_key(void *self, struct record_call *change) { key_table_abandon(self, change->prepared); }
-static int  restore_key(void *self, struct slice key, struct slice value) { return key_table_restore(self, key, value); }
+static int  put_key(void *self, struct slice key, struct slice value)          { return key_table_put(self, key, value); }
+static void drop_key(void *self, struct slice key)                            { key_table_drop(self, key); }
+static bool print_key(void *self, struct slice key, struct buf *out)          { return key_table_print(self, key, out); }
 
-static const struct record_ops key_ops = { .prepare = prepare_key, .apply = apply_key, .abandon = abandon_key, .restore = restore_key };
+static const struct record_ops key_ops = {
+    .prepare = prepare_key, .apply = apply_key, .abandon = abandon_key, .put = put_key, .drop = drop_key, .print = print_key,
+};
 
 /* ---- revocations: likewise, a revocation_ask ---- */
 
@@ -30,10 +34,13 @@ static int prepare_revocation(void *self, struct record_call *change)
 
 static void apply_revocation(void *self, struct record_call *change) { revocations_apply(self, change->key, change->ask, change->prepared); }
 static void abandon_revocation(void *self, struct record_call *change) { revocations_abandon(self, change->prepared); }
-static int  restore_revocation(void *self, struct slice key, struct slice value) { return revocations_restore(self, key, value); }
+static int  put_revocation(void *self, struct slice key, struct slice value)  { return revocations_put(self, key, value); }
+static void drop_revocation(void *self, struct slice key)                    { revocations_drop(self, key); }
+static bool print_revocation(void *self, struct slice key, struct buf *out)  { return revocations_print(self, key, out); }
 
 static const struct record_ops revocation_ops = {
-    .prepare = prepare_revocation, .apply = apply_revocation, .abandon = abandon_revocation, .restore = restore_revocation,
+    .prepare = prepare_revocation, .apply = apply_revocation, .abandon = abandon_revocation,
+    .put = put_revocation, .drop = drop_revocation, .print = print_revocation,
 };
 
 void hub_add_access(struct hub *hub, struct authority *authority)

@@ -17,6 +17,7 @@
 struct channel_rule;
 struct config;
 struct hub;
+struct record_call;
 
 struct engine {
     /* As CALL_PUBLISH says, and ERR_REDIS_AWAY, ERR_REDIS_REFUSED (nothing was published), ERR_OUTCOME_UNKNOWN. `subscribers` is set;
@@ -29,6 +30,9 @@ struct engine {
     void (*subscribe)(struct engine *engine, struct watch_call *call);
     void (*unsubscribe)(struct engine *engine, struct slice name);
     void (*purge)(struct engine *engine, struct purge_call *call);
+    /* Keeps a record as change->value says, or removes it (change->remove), for all nodes: answered with engine_recorded, perhaps at once.
+     * Another node was first: engine_record_undo, engine_record says what it is now, engine_record_redo. */
+    void (*record)(struct engine *engine, struct record_call *change);
     void (*reconfigure)(struct engine *engine, const struct config *config);
     /* The hub ends: who waits, or would from now on, is answered ERR_DRAINING. */
     void (*give_up)(struct engine *engine);
@@ -50,3 +54,14 @@ void engine_behind(struct hub *hub, struct slice channel);
 /* Some node has removed messages, or may have: what edges keep of answers may have them. */
 void engine_purged(struct hub *hub);
 void engine_answer(struct hub *hub, struct call *call, int err);
+
+/* 0: all nodes have it so, or will in a moment. ERR_REDIS_AWAY, ERR_REDIS_REFUSED, ERR_BUSY, …: nothing has changed; ERR_OUTCOME_UNKNOWN:
+ * engine_record will tell what has come of it. */
+void engine_recorded(struct hub *hub, struct record_call *change, int err);
+void engine_record_undo(struct hub *hub, struct record_call *change);
+void engine_record_redo(struct hub *hub, struct record_call *change);
+/* This is so now, by another node; value empty: it is gone. Not while a change of the same record is under way here, but for between undo
+ * and redo. ERR_NOT_FOUND: such a kind is not known; ERR_STORE_OPEN: no such value was ever written; ERR_MEMORY: tell it again. */
+int  engine_record(struct hub *hub, struct slice kind, struct slice key, struct slice value);
+/* The value of a record, as this node knows it; false: it does not. */
+bool engine_record_print(struct hub *hub, struct slice kind, struct slice key, struct buf *out);

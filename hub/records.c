@@ -7,18 +7,27 @@
 
 static const char *const kind_names[RECORD_KINDS] = { [RECORD_KEY] = "key", [RECORD_REVOCATION] = "revocation" };
 
+struct slice record_kind_name(enum record_kind kind) { return slice_of(kind_names[kind]); }
+
 void hub_add_records(struct hub *hub, enum record_kind kind, const struct record_ops *ops, void *self)
 {
     hub->record_kinds[kind].ops = ops;
     hub->record_kinds[kind].self = self;
 }
 
+/* RECORD_KINDS: nobody's here. */
+static int kind_by_name(const struct hub *hub, struct slice name)
+{
+    int i = 0;
+    while (i < RECORD_KINDS && !(slice_is(name, slice_of(kind_names[i])) && hub->record_kinds[i].ops))
+        i++;
+    return i;
+}
+
 int hub_restore_record(struct hub *hub, struct slice kind, struct slice key, struct slice value)
 {
-    for (int i = 0; i < RECORD_KINDS; i++)
-        if (slice_is(kind, slice_of(kind_names[i])) && hub->record_kinds[i].ops)
-            return hub->record_kinds[i].ops->restore(hub->record_kinds[i].self, key, value);
-    return ERR_NOT_FOUND;
+    int i = kind_by_name(hub, kind);
+    return i < RECORD_KINDS ? hub->record_kinds[i].ops->put(hub->record_kinds[i].self, key, value) : ERR_NOT_FOUND;
 }
 
 static const struct record_ops *ops_of(const struct hub *hub, const struct record_call *change)
@@ -61,7 +70,7 @@ static void answer(struct hub *hub, struct record_call *change, int err)
 
 static void apply(struct hub *hub, struct record_call *change)
 {
-    change->durable = hub->store != NULL;
+    change->durable = hub->store || hub->engine;
     ops_of(hub, change)->apply(self_of(hub, change), change);
     answer(hub, change, 0);
 }
@@ -101,6 +110,11 @@ static void begin(struct hub *hub, struct record_call *change)
     }
     if (change->value.failed || (hub->store && !(group = publish_group(hub)))) {
         abandon(hub, change, ERR_MEMORY);
+        return;
+    }
+    if (hub->engine) {
+        append(&hub->changes, change);
+        hub->engine->record(hub->engine, change);
         return;
     }
     if (!group) {
@@ -189,4 +203,59 @@ void records_stored(struct hub *hub, const struct store_group *group, int err)
             apply(hub, change);
     }
     begin_waiting(hub);
+}
+
+/* ---- with an engine ---- */
+
+static void end(struct hub *hub, struct record_call *change, int err)
+{
+    leave(hub, change);
+    if (err)
+        answer(hub, change, err);
+    else
+        apply(hub, change);
+    begin_waiting(hub);
+}
+
+void engine_recorded(struct hub *hub, struct record_call *change, int err)
+{
+    if (err)
+        ops_of(hub, change)->abandon(self_of(hub, change), change);
+    end(hub, change, err);
+}
+
+void engine_record_undo(struct hub *hub, struct record_call *change)
+{
+    ops_of(hub, change)->abandon(self_of(hub, change), change);
+    buf_reset(&change->value);
+    change->remove = false;
+    change->prepared = NULL;
+}
+
+void engine_record_redo(struct hub *hub, struct record_call *change)
+{
+    int err = ++change->tries < RECORD_TRIES ? ops_of(hub, change)->prepare(self_of(hub, change), change) : ERR_BUSY;
+    if (err)
+        end(hub, change, err);
+    else if (change->value.failed)
+        engine_recorded(hub, change, ERR_MEMORY);
+    else
+        hub->engine->record(hub->engine, change);
+}
+
+int engine_record(struct hub *hub, struct slice kind, struct slice key, struct slice value)
+{
+    int i = kind_by_name(hub, kind);
+    if (i == RECORD_KINDS)
+        return ERR_NOT_FOUND;
+    if (value.len > 0)
+        return hub->record_kinds[i].ops->put(hub->record_kinds[i].self, key, value);
+    hub->record_kinds[i].ops->drop(hub->record_kinds[i].self, key);
+    return 0;
+}
+
+bool engine_record_print(struct hub *hub, struct slice kind, struct slice key, struct buf *out)
+{
+    int i = kind_by_name(hub, kind);
+    return i < RECORD_KINDS && hub->record_kinds[i].ops->print(hub->record_kinds[i].self, key, out);
 }

@@ -9,21 +9,25 @@
  * Changes of one record run one after the other: prepare() sees what the one before has made of it. In memory-only hubs there is
  * no store to wait for, and the answer says that it is not durable.
  *
- * Kinds are made of four functions and registered with hub_add_records before the first turn. Their tables have locks of their
+ * With an engine (engine.h) that is where records are, and all nodes have the same ones: a change is in force here when the engine has
+ * it, and there a moment later (put, drop). When another node was first it is prepared again, on what that has made of it.
+ *
+ * Kinds are made of six functions and registered with hub_add_records before the first turn. Their tables have locks of their
  * own where other threads read them.
  *
  * Threading  hub thread; hub_restore_record before it starts.
  * Limits     RECORDS_UNDER_WAY changes at a time, beyond that ERR_BUSY. How many records there are, and how large: each kind's
- *            prepare() sees to it. */
+ *            prepare() sees to it. RECORD_TRIES when other nodes are always first: ERR_BUSY. */
 #pragma once
 #include "hub/base/buf.h"
 #include "hub/call.h"
 #include "hub/store.h"
 
-enum { RECORDS_UNDER_WAY = 1024 };
+enum { RECORDS_UNDER_WAY = 1024, RECORD_TRIES = 16 };
 
 /* Their names in the store are in records.c, and are never changed once released. */
 enum record_kind { RECORD_KEY, RECORD_REVOCATION, RECORD_KINDS };
+struct slice record_kind_name(enum record_kind kind);
 
 /* ERR_STORE_FAILED, ERR_BUSY, ERR_DRAINING, ERR_MEMORY, and what the kind's prepare() says. */
 struct record_call {
@@ -40,6 +44,7 @@ struct record_call {
     struct store_record row;
     struct record_call *next;         /* in the list it is in */
     uint64_t            hash;
+    unsigned            tries;
     bool                own;          /* the hub's: nobody is answered */
 };
 
@@ -50,8 +55,13 @@ struct record_ops {
     void (*apply)(void *self, struct record_call *change);
     /* It came to nothing: what was prepared is given back. */
     void (*abandon)(void *self, struct record_call *change);
-    /* It was so when the hub ended. ERR_MEMORY; ERR_STORE_OPEN: no such value was ever written. */
-    int  (*restore)(void *self, struct slice key, struct slice value);
+    /* It is so, whatever it was: when the hub ended, or because another node says so. ERR_MEMORY; ERR_STORE_OPEN: no such value was ever
+     * written. */
+    int  (*put)(void *self, struct slice key, struct slice value);
+    /* Another node has removed it; nothing when it is not there. */
+    void (*drop)(void *self, struct slice key);
+    /* Its value as it was put or prepared last; false: it is not there. */
+    bool (*print)(void *self, struct slice key, struct buf *out);
 };
 
 struct hub;

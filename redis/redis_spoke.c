@@ -8,10 +8,13 @@
 #include "hub/engine.h"
 #include "hub/health.h"
 #include "hub/metrics.h"
+#include "hub/records.h"
 #include "hub/spoke.h"
+#include "redis/redis_ask.h"
 #include "redis/redis_bus.h"
 #include "redis/redis_rates.h"
 #include "redis/redis_nodes.h"
+#include "redis/redis_records.h"
 #include "redis/redis_self.h"
 #include "redis/redis_usage.h"
 
@@ -27,6 +30,9 @@ struct redis_spoke {
     struct redis_self    self;
     struct redis_nodes   nodes;
     struct redis_usage   usage;
+    struct redis_asks   *asks;
+    struct redis_records *records;
+    bool                 loaded;      /* the records have been read once */
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -45,12 +51,16 @@ static void ask_fetch(struct engine *engine, struct fetch_call *call)           
 static void ask_subscribe(struct engine *engine, struct watch_call *call)        { redis_bus_subscribe(bus_of(engine), call); }
 static void ask_unsubscribe(struct engine *engine, struct slice name)            { redis_bus_unsubscribe(bus_of(engine), name); }
 static void ask_purge(struct engine *engine, struct purge_call *call)            { redis_bus_purge(bus_of(engine), call); }
+static void ask_record(struct engine *engine, struct record_call *change)
+{
+    redis_records_change(((struct redis_spoke *)engine)->records, change);
+}
 static void ask_reconfigure(struct engine *engine, const struct config *config)  { redis_bus_reconfigure(bus_of(engine), config); }
 static void ask_give_up(struct engine *engine)                                   { redis_bus_give_up(bus_of(engine), ERR_DRAINING); }
 
 static const struct engine asked = {
     .publish = ask_publish, .fetch = ask_fetch, .subscribe = ask_subscribe, .unsubscribe = ask_unsubscribe, .purge = ask_purge,
-    .reconfigure = ask_reconfigure, .give_up = ask_give_up,
+    .record = ask_record, .reconfigure = ask_reconfigure, .give_up = ask_give_up,
 };
 
 /* ---- the bus tells ---- */
@@ -70,7 +80,8 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 
 static void show_health(const struct redis_spoke *spoke)
 {
-    const char *why = spoke->away[0] ? spoke->away : spoke->refused[0] ? spoke->refused : NULL;
+    const char *reading = spoke->loaded ? NULL : "API keys and revocations are being read";
+    const char *why = spoke->away[0] ? spoke->away : spoke->refused[0] ? spoke->refused : reading;
     health_set(HEALTH_REDIS, why);
 }
 
@@ -127,7 +138,41 @@ static const struct redis_bus_ops told = {
     .live = on_live, .head = on_head, .away = on_away, .refused = on_refused, .message = on_message, .behind = on_behind, .purged = on_purged, .answer = on_answer,
 };
 
+/* ---- records ---- */
+
+static int put_record(void *owner, struct slice kind, struct slice key, struct slice value) { return engine_record(hub_of(owner), kind, key, value); }
+static bool print_record(void *owner, struct slice kind, struct slice key, struct buf *out)
+{
+    return engine_record_print(((struct redis_spoke *)owner)->serving->hub, kind, key, out);
+}
+static void on_recorded(void *owner, struct record_call *change, int err) { engine_recorded(hub_of(owner), change, err); }
+static void undo_record(void *owner, struct record_call *change)          { engine_record_undo(hub_of(owner), change); }
+static void redo_record(void *owner, struct record_call *change)          { engine_record_redo(hub_of(owner), change); }
+
+/* From now on it is known who is not let in. */
+static void on_records_loaded(void *owner)
+{
+    struct redis_spoke *spoke = owner;
+    spoke->loaded = true;
+    authority_hold(spoke->serving->authority, false);
+    show_health(spoke);
+}
+
+static const struct redis_records_ops records_told = {
+    .put = put_record, .print = print_record, .recorded = on_recorded, .undo = undo_record, .redo = redo_record, .loaded = on_records_loaded,
+};
+
 /* ---- its life ---- */
+
+static size_t list_nodes(void *arg, uint64_t *ret_nodes, size_t most)
+{
+    const struct redis_node *list;
+    size_t n = redis_nodes_list(arg, &list);
+    n = n < most ? n : most;
+    for (size_t i = 0; i < n; i++)
+        ret_nodes[i] = list[i].number;
+    return n;
+}
 
 static const char *some(const char *text) { return *text ? text : NULL; }
 
@@ -146,10 +191,21 @@ static void spoke_free(void *self)
 {
     struct redis_spoke *spoke = self;
     redis_bus_free(spoke->bus);
+    redis_asks_free(spoke->asks);
+    redis_records_free(spoke->records);
     redis_rates_free(spoke->rates);
     if (spoke->turn)
         event_free(spoke->turn);
     free(spoke);
+}
+
+static int make_parts(struct redis_spoke *spoke)
+{
+    const struct serving *serving = spoke->serving;
+    spoke->rates = redis_rates_new(serving->base, spoke->bus, rates_buckets(authority_rates(serving->authority)));
+    spoke->asks = redis_asks_new(spoke->bus);
+    spoke->records = redis_records_new(spoke->bus, &records_told, spoke);
+    return spoke->rates && spoke->asks && spoke->records ? 0 : ERR_MEMORY;
 }
 
 static int spoke_open(struct serving *serving, void **ret_self)
@@ -163,15 +219,15 @@ static int spoke_open(struct serving *serving, void **ret_self)
         return 0;
     spoke->turn = event_new(serving->base, -1, 0, on_turn, spoke);
     spoke->bus = spoke->turn ? make_bus(spoke, serving->config) : NULL;
-    if (spoke->bus)
-        spoke->rates = redis_rates_new(serving->base, spoke->bus, rates_buckets(authority_rates(serving->authority)));
-    if (!spoke->rates) {
+    if (!spoke->bus || make_parts(spoke)) {
         spoke_free(spoke);
         return ERR_MEMORY;
     }
     redis_self_init(&spoke->self, serving);
     redis_nodes_init(&spoke->nodes, &(struct redis_nodes_setup){ spoke->bus, serving->config->redis_lease_ms, redis_self_describe, &spoke->self });
     redis_usage_init(&spoke->usage, spoke->bus);
+    redis_asks_know(spoke->asks, list_nodes, &spoke->nodes);
+    authority_hold(serving->authority, true);
     on_away(spoke, "Redis has not been reached yet");
     hub_use_engine(serving->hub, &spoke->engine);
     redis_bus_open(spoke->bus);
@@ -185,6 +241,8 @@ static void spoke_stop(void *self)
         return;
     redis_bus_free(spoke->bus);
     redis_usage_fini(&spoke->usage);
+    redis_asks_free(spoke->asks);
+    spoke->asks = NULL;
     redis_nodes_fini(&spoke->nodes);
     redis_self_fini(&spoke->self);
     spoke->bus = NULL;

@@ -16,7 +16,7 @@
 
 struct authority {
     atomic_uint      version;
-    atomic_bool      expects_keys;
+    atomic_bool      expects_keys, held;
     pthread_rwlock_t lock;
     struct jwk_set  *sources[KEY_SOURCES];      /* NULL: none yet */
     struct rates    *rates;
@@ -120,6 +120,13 @@ void authority_expect_keys(struct authority *authority, bool expect)
     atomic_store_explicit(&authority->expects_keys, expect, memory_order_relaxed);
 }
 
+void authority_hold(struct authority *authority, bool hold)
+{
+    atomic_store_explicit(&authority->held, hold, memory_order_release);
+}
+
+static bool is_held(const struct authority *authority) { return atomic_load_explicit(&authority->held, memory_order_acquire); }
+
 bool authority_knows_tokens(struct authority *authority)
 {
     if (atomic_load_explicit(&authority->expects_keys, memory_order_relaxed))
@@ -150,7 +157,10 @@ static int principal_of(struct authority *authority, const struct config *config
     buf_fini(&why);
     if (err)
         return err;
+    bool held = is_held(authority);      /* before the table is looked at: what is read afterwards is whole */
     err = revocations_check(authority->revocations, token->jti, token->user, token->issued_s);
+    if (!err && held)
+        err = ERR_REDIS_AWAY;
     if (!err)
         return principal_by_token(config, token, ret_principal);
     token_free(token);
@@ -185,10 +195,13 @@ static int check_key(struct authority *authority, const struct config *config, s
     struct live_key *key;
     uint32_t generation;
     int64_t until_s;
-    int err = key_table_check(authority->key_table, text, now_s, &key, &generation, &until_s);
+    bool held = is_held(authority);      /* before the table is looked at: what is read afterwards is whole */
+    int err = held ? ERR_UNAUTHENTICATED : key_table_check(authority->key_table, text, now_s, &key, &generation, &until_s);
     if (!err)
         return principal_by_live_key(config, key, generation, until_s, ret_principal);
-    return err == ERR_UNAUTHENTICATED ? principal_by_key(config, text, ret_principal) : err;
+    if (err == ERR_UNAUTHENTICATED)
+        err = principal_by_key(config, text, ret_principal);
+    return err == ERR_UNAUTHENTICATED && held ? ERR_REDIS_AWAY : err;
 }
 
 int authority_check(struct authority *authority, const struct config *config, struct slice credential, int64_t now_s,

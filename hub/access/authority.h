@@ -51,6 +51,9 @@ struct rates *authority_rates(const struct authority *authority);      /* NULL: 
 int  authority_set_keys(struct authority *authority, enum key_source source, struct jwk_set *keys);
 /* Whether a key that is not known may be fetched. Hub thread. */
 void authority_expect_keys(struct authority *authority, bool expect);
+/* While it is held nobody comes in whose credentials may have been taken back: what was is not known yet. ERR_REDIS_AWAY, but for the keys
+ * of the settings. Hub thread. */
+void authority_hold(struct authority *authority, bool hold);
 /* There are keys to check tokens with, or there will be. */
 bool authority_knows_tokens(struct authority *authority);
 

@@ -198,6 +198,11 @@ static int prepare_copy(struct live_key *now, bool without_old, struct prepared 
     return p->key ? 0 : ERR_MEMORY;
 }
 
+static bool is_worth_noting(const struct live_key *key)
+{
+    return atomic_load_explicit(&key->used_s, memory_order_relaxed) >= key->stored_s + KEY_USE_NOTED_S;
+}
+
 static int prepare_change(struct key_table *table, struct slice id, const struct key_ask *ask, struct prepared *p)
 {
     struct live_key *now = (struct live_key *)roll_find(&table->roll, id);
@@ -211,7 +216,8 @@ static int prepare_change(struct key_table *table, struct slice id, const struct
     case KEY_ROTATE:   return prepare_rotate(table, ask, now, p);
     case KEY_DROP_OLD:      /* it may have been rotated before its turn came: that secret is another one */
         return now->old_until_s && ask->now_s >= now->old_until_s ? prepare_copy(now, true, p) : ERR_NOT_FOUND;
-    case KEY_NOTE_USE: return prepare_copy(now, false, p);
+    case KEY_NOTE_USE:      /* another node may have noted as much */
+        return is_worth_noting(now) ? prepare_copy(now, false, p) : ERR_NOT_FOUND;
     default:           return 0;
     }
 }
@@ -266,20 +272,71 @@ void key_table_abandon(struct key_table *table, void *prepared)
     free(p);
 }
 
-int key_table_restore(struct key_table *table, struct slice id, struct slice record)
+/* A place for this secret, whether it is known already or not; what is prepared has its own. */
+static bool secret_reserve(struct key_table *table, const uint8_t sha256[32])
 {
-    struct live_key *key;
+    return secret_find(table, sha256) || secret_add(table, sha256);
+}
+
+static void secret_drop_unused(struct key_table *table, const uint8_t sha256[32])
+{
+    struct secret *secret = secret_find(table, sha256);
+    if (secret && !secret->key)
+        secret_remove(table, secret);
+}
+
+static int put_read(struct key_table *table, struct live_key *key, struct live_key **ret_before)
+{
+    if (roll_reserve(&table->roll, table->roll.n + table->adding + 1) || !secret_reserve(table, key->key.sha256))
+        return ERR_MEMORY;
+    if (key->old_until_s && !secret_reserve(table, key->old_sha256)) {
+        secret_drop_unused(table, key->key.sha256);
+        return ERR_MEMORY;
+    }
+    struct live_key *before = (struct live_key *)roll_put(&table->roll, &key->item);
+    if (before && atomic_load(&before->used_s) > atomic_load(&key->used_s))      /* here, since that node noted it */
+        atomic_store(&key->used_s, atomic_load(&before->used_s));
+    turn_secrets(table, before, key);
+    *ret_before = before;
+    return 0;
+}
+
+int key_table_put(struct key_table *table, struct slice id, struct slice record)
+{
+    struct live_key *key, *before = NULL;
     int err = live_key_read(id, record, &key);
     if (err)
         return err;
-    if (roll_reserve(&table->roll, table->roll.n + 1) || !secret_add(table, key->key.sha256) ||
-        (key->old_until_s && !secret_add(table, key->old_sha256))) {
+    pthread_rwlock_wrlock(&table->lock);
+    err = put_read(table, key, &before);
+    pthread_rwlock_unlock(&table->lock);
+    if (err)
         live_key_unref(key);
-        return ERR_MEMORY;
-    }
-    roll_put(&table->roll, &key->item);
-    turn_secrets(table, NULL, key);
-    return 0;
+    else if (before && (before->generation != key->generation || before->old_until_s != key->old_until_s))
+        taken_back_tell(table->taken_back);
+    live_key_unref(before);
+    return err;
+}
+
+void key_table_drop(struct key_table *table, struct slice id)
+{
+    pthread_rwlock_wrlock(&table->lock);
+    struct live_key *before = (struct live_key *)roll_take(&table->roll, id);
+    turn_secrets(table, before, NULL);
+    pthread_rwlock_unlock(&table->lock);
+    live_key_unref(before);
+    if (before)
+        taken_back_tell(table->taken_back);
+}
+
+bool key_table_print(struct key_table *table, struct slice id, struct buf *out)
+{
+    pthread_rwlock_rdlock(&table->lock);
+    const struct live_key *key = (struct live_key *)roll_find(&table->roll, id);
+    if (key)
+        live_key_print(key, out);
+    pthread_rwlock_unlock(&table->lock);
+    return key != NULL;
 }
 
 /* ---- what time brings ---- */
@@ -292,7 +349,7 @@ static struct key_ask *due(const struct live_key *key, int64_t now_s)
         return &remove_key;
     if (key->old_until_s && now_s >= key->old_until_s)
         return &drop_old;
-    return atomic_load_explicit(&key->used_s, memory_order_relaxed) >= key->stored_s + KEY_USE_NOTED_S ? &note_use : NULL;
+    return is_worth_noting(key) ? &note_use : NULL;
 }
 
 size_t key_table_due(struct key_table *table, int64_t now_s, struct key_due ret_due[KEYS_DUE_MAX])

@@ -51,7 +51,10 @@ struct key_ask {
 int  key_table_prepare(struct key_table *table, struct slice id, const struct key_ask *ask, struct buf *value, void **ret_prepared);
 void key_table_apply(struct key_table *table, struct slice id, struct key_ask *ask, void *prepared);
 void key_table_abandon(struct key_table *table, void *prepared);
-int  key_table_restore(struct key_table *table, struct slice id, struct slice record);      /* ERR_STORE_OPEN, ERR_MEMORY */
+/* Likewise: as it was when the hub ended, or as another node has made it. A key that changes is one that may be taken back. */
+int  key_table_put(struct key_table *table, struct slice id, struct slice record);      /* ERR_STORE_OPEN, ERR_MEMORY: nothing has changed */
+void key_table_drop(struct key_table *table, struct slice id);
+bool key_table_print(struct key_table *table, struct slice id, struct buf *out);        /* its record */
 
 /* What time brings: changes that are due, at most KEYS_DUE_MAX. Hub thread. */
 struct key_due {

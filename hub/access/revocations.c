@@ -120,19 +120,51 @@ void revocations_abandon(struct revocations *table, void *prepared)
     free(p);
 }
 
-int revocations_restore(struct revocations *table, struct slice id, struct slice record)
+/* What is prepared has room of its own. */
+static int put_read(struct revocations *table, struct revocation *r)
+{
+    size_t n = table->roll.n + table->adding + 1;
+    if (roll_reserve(&table->roll, n) || chains_reserve(&table->subjects, n))
+        return ERR_MEMORY;
+    struct revocation *before = (struct revocation *)roll_put(&table->roll, &r->item);
+    put_in_force(table, before, r);
+    free(before);
+    return 0;
+}
+
+int revocations_put(struct revocations *table, struct slice id, struct slice record)
 {
     struct revocation *r;
     int err = revocation_read(id, record, &r);
     if (err)
         return err;
-    if (roll_reserve(&table->roll, table->roll.n + 1) || chains_reserve(&table->subjects, table->roll.n + 1)) {
+    pthread_rwlock_wrlock(&table->lock);
+    err = put_read(table, r);
+    pthread_rwlock_unlock(&table->lock);
+    if (err)
         free(r);
-        return ERR_MEMORY;
-    }
-    roll_put(&table->roll, &r->item);
-    put_in_force(table, NULL, r);
-    return 0;
+    else
+        taken_back_tell(table->taken_back);
+    return err;
+}
+
+void revocations_drop(struct revocations *table, struct slice id)
+{
+    pthread_rwlock_wrlock(&table->lock);
+    struct revocation *before = (struct revocation *)roll_take(&table->roll, id);
+    put_in_force(table, before, NULL);
+    pthread_rwlock_unlock(&table->lock);
+    free(before);
+}
+
+bool revocations_print(struct revocations *table, struct slice id, struct buf *out)
+{
+    pthread_rwlock_rdlock(&table->lock);
+    const struct revocation *r = (struct revocation *)roll_find(&table->roll, id);
+    if (r)
+        revocation_print(r, out);
+    pthread_rwlock_unlock(&table->lock);
+    return r != NULL;
 }
 
 size_t revocations_due(struct revocations *table, int64_t now_s, char ret_ids[REVOCATIONS_DUE_MAX][ROLL_ID_MAX + 1])

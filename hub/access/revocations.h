@@ -34,7 +34,10 @@ int  revocations_prepare(struct revocations *table, struct slice id, const struc
                          void **ret_prepared);
 void revocations_apply(struct revocations *table, struct slice id, struct revocation_ask *ask, void *prepared);
 void revocations_abandon(struct revocations *table, void *prepared);
-int  revocations_restore(struct revocations *table, struct slice id, struct slice record);      /* ERR_STORE_OPEN, ERR_MEMORY */
+/* Likewise: as it was when the hub ended, or as another node has made it. */
+int  revocations_put(struct revocations *table, struct slice id, struct slice record);      /* ERR_STORE_OPEN, ERR_MEMORY: nothing has changed */
+void revocations_drop(struct revocations *table, struct slice id);
+bool revocations_print(struct revocations *table, struct slice id, struct buf *out);        /* its record */
 
 /* What time brings: ids of those that are not needed any more, at most REVOCATIONS_DUE_MAX. */
 size_t revocations_due(struct revocations *table, int64_t now_s, char ret_ids[REVOCATIONS_DUE_MAX][ROLL_ID_MAX + 1]);

@@ -246,7 +246,7 @@ scenario('a store that cannot write changes nothing, and says so', { ownEngine: 
     assert.deepEqual((await api.get('/v1/keys')).json.data, []);
 });
 
-scenario('a hub without a store keeps keys as long as it runs, and says that it is not longer', async (scope) => {
+scenario('a hub without a store keeps keys as long as it runs, and says that it is not longer', { ownEngine: 'it has no store' }, async (scope) => {
     const { hub, root, ...api } = await guarded(scope, { args: ['--store.dir='] });
     const { key, durable } = await made(api, { name: 'a', scopes: ['*'] });
     assert.equal(durable, false);

@@ -88,7 +88,7 @@ static int restore(void *self, struct slice key, struct slice value)
     return k >= 0 && recorder->loaded[k] == 0 && slice_u64(value, &recorder->loaded[k]) ? 0 : ERR_STORE_OPEN;
 }
 
-static const struct record_ops ops = { .prepare = prepare, .apply = apply, .abandon = abandon, .restore = restore };
+static const struct record_ops ops = { .prepare = prepare, .apply = apply, .abandon = abandon, .put = restore };
 
 /* ---- lives ---- */
 

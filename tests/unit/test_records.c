@@ -58,7 +58,7 @@ static int restore(void *self, struct slice key, struct slice value)
     return ERR_STORE_OPEN;
 }
 
-static const struct record_ops ops = { prepare, apply, abandon, restore };
+static const struct record_ops ops = { .prepare = prepare, .apply = apply, .abandon = abandon, .put = restore };
 
 /* ---- the rig ---- */
 

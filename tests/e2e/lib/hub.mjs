@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { request } from './http.mjs';
 import { SUITE_TLS } from './line.mjs';
 import { SUITE_REDIS, redisSettings } from './redis.mjs';
 import { Watched, eventually } from './wait.mjs';
@@ -110,8 +111,14 @@ export class Hub {
         this.api = { ...address(line[2]), ...(tls && !args.includes('--tls.api=no') && { tls }) };
         for (const where of [this.public, this.api]) if (where.socketPath) delete where.tls;      // never encrypted
         this.readyPid = Number(line[3]);
-        if (this.onRedis) await eventually(() => this.run.ended || /\bredis\b.*\blive\b/.test(this.run.stderr), 'Redis to be reached', undefined, () => this.run.state());
+        if (this.onRedis) await this.ready();
         return this;
+    }
+
+    // With Redis behind it: it has been reached, and what it knows of keys and revocations has been read.
+    ready() {
+        const isReady = async () => this.run.ended || (await request(this.api, '/health/ready')).status === 200;
+        return eventually(isReady, 'the hub to be ready', undefined, () => this.run.state());
     }
 
     get pid() { return this.run.pid; }
