@@ -33,6 +33,7 @@ enum letter_kind {
     CALL_MEMBERS,      /* struct members_call */
     CALL_MATCH,        /* struct match_call */
     CALL_PURGE,        /* struct purge_call */
+    CALL_NODES,        /* struct nodes_call */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
@@ -153,7 +154,14 @@ struct channel_info {
     const struct channel_rule *rule;
 };
 
-/* The channels that have a subscriber or a kept message, by name. With `exact`, that one: ERR_NOT_FOUND if there is none. */
+/* Nodes that did not answer in time, when several were asked: what they have is missing. The first of them are named. */
+struct nodes_missing {
+    unsigned n, n_named;
+    uint64_t named[8];                /* printed as %016llx */
+};
+
+/* The channels that have a subscriber or a kept message, by name. With `exact`, that one: ERR_NOT_FOUND if there is none. Over several nodes
+ * also ERR_REDIS_AWAY, ERR_BUSY, and a page may have fewer than `limit`, or none, with more behind it. */
 struct channels_call {
     struct call          call;
     struct slice         exact;       /* or empty */
@@ -164,6 +172,24 @@ struct channels_call {
     struct channel_info *infos;       /* malloc'ed, to be freed by the origin */
     size_t               n_infos;
     bool                 more;
+    char                 upto[200];   /* with `more`: names greater than this have not been looked at */
+    uint8_t              upto_len;
+    struct nodes_missing missing;
+};
+
+/* The nodes there are: this one, and those that share an engine with it. ERR_MEMORY. */
+struct node_info {
+    uint64_t number;                  /* of this start of it; printed as %016llx */
+    bool     is_self;
+    int64_t  since_ms, age_ms;        /* wall clock, when it started; how long ago it said the rest */
+    uint64_t connections, subscriptions, members;
+    char     name[80], version[32], public_address[160], api_address[160];
+};
+enum { NODES_MOST = 1024 };
+struct nodes_call {
+    struct call       call;
+    struct node_info *infos;          /* answer: malloc'ed, to be freed by the origin; at most NODES_MOST */
+    size_t            n_infos;
 };
 
 /* Some of the channels that have a subscriber or a kept message and match a pattern, in no order. To find all of them one asks on with
@@ -175,6 +201,8 @@ struct match_call {
     struct slice pattern;
     size_t       limit;               /* about how many to find at most: channels_scan() goes by the handful */
     uint64_t     cursor;              /* 0 at first; answer: 0 when there are no more */
+    char         after[200];          /* goes with the cursor: a directory's (directory.h) */
+    uint8_t      after_len;
     struct buf   names;               /* answer, the origin's to free: a byte of length and the name, of each */
 };
 

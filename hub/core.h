@@ -9,6 +9,7 @@
 #include "hub/base/trie.h"
 #include "hub/channel.h"
 #include "hub/config/config.h"
+#include "hub/directory.h"
 #include "hub/engine.h"
 #include "hub/errand.h"
 #include "hub/history.h"
@@ -44,6 +45,8 @@ struct hub {
     int64_t              now_ms, wall_ms;    /* what it said when the turn began */
     struct store        *store;              /* NULL: memory only */
     struct engine       *engine;             /* NULL: this hub is its own, by publish.c and what is below it */
+    struct directory    *directory;          /* NULL: there is no other node */
+    const struct self   *self;               /* what this hub is called; NULL: nobody asks (tests) */
     struct mailbox       box;
     struct peer          peers[PEERS_MAX];
     uint8_t              n_peers;
@@ -142,6 +145,7 @@ void members_run(struct hub *hub, struct members_call *call);
 /* inspect.c */
 void channels_run(struct hub *hub, struct channels_call *call);
 void match_run(struct hub *hub, struct match_call *call);
+void nodes_run(struct hub *hub, struct nodes_call *call);
 /* errand.c */
 void errand_run(struct hub *hub, struct errand_call *call);
 void recheck_end_turn(struct hub *hub);

@@ -11,7 +11,7 @@ typedef void run_fn(struct hub *hub, void *call);
 /* What runs a call, by its kind. */
 static void run_publish(struct hub *hub, void *call)   { (hub->engine ? engine_publish : publish_run)(hub, call); }
 static void run_fetch(struct hub *hub, void *call)     { hub->engine ? hub->engine->fetch(hub->engine, call) : fetch_run(hub, call); }
-static void run_channels(struct hub *hub, void *call)  { channels_run(hub, call); }
+static void run_channels(struct hub *hub, void *call)  { hub->directory ? hub->directory->channels(hub->directory, call) : channels_run(hub, call); }
 static void run_watch(struct hub *hub, void *call)     { watch_run(hub, call); }
 static void run_unwatch(struct hub *hub, void *call)   { unwatch_run(hub, call); }
 static void run_record(struct hub *hub, void *call)    { record_run(hub, call); }
@@ -19,7 +19,8 @@ static void run_loss_seen(struct hub *hub, void *call) { loss_seen_run(hub, call
 static void run_errand(struct hub *hub, void *call)    { errand_run(hub, call); }
 static void run_leave(struct hub *hub, void *call)     { leave_run(hub, call); }
 static void run_members(struct hub *hub, void *call)  { members_run(hub, call); }
-static void run_match(struct hub *hub, void *call)    { match_run(hub, call); }
+static void run_match(struct hub *hub, void *call)    { hub->directory ? hub->directory->match(hub->directory, call) : match_run(hub, call); }
+static void run_nodes(struct hub *hub, void *call)    { hub->directory ? hub->directory->nodes(hub->directory, call) : nodes_run(hub, call); }
 static void run_purge(struct hub *hub, void *call)     { purge_run(hub, call); }
 static void run_head(struct hub *hub, void *call)
 {
@@ -42,6 +43,7 @@ static run_fn *const calls[CALL_KINDS] = {
     [CALL_ERRAND] = run_errand,   [CALL_LEAVE] = run_leave,
     [CALL_PURGE] = run_purge,
     [CALL_KEYS] = run_keys,       [CALL_MEMBERS] = run_members, [CALL_MATCH] = run_match,
+    [CALL_NODES] = run_nodes,
 };
 
 static void look_at_clock(struct hub *hub)

@@ -15,6 +15,7 @@ struct authority;
 struct clock;
 struct config;
 struct http_out;
+struct self;
 struct store;
 
 /* Where numbers stand when the hub begins. */
@@ -42,6 +43,9 @@ void hub_look_at(struct hub *hub, size_t entries);
 
 /* A purge that the store remembers, before the first turn and after the messages. */
 int  hub_restore_purge(struct hub *hub, struct slice channel, uint64_t upto);
+
+/* What it is called, when it is asked which nodes there are. */
+void hub_use_self(struct hub *hub, const struct self *self);
 
 struct mailbox *hub_mailbox(struct hub *hub);
 /* A thread that will send calls: its mailbox gets the answers. Returns its number for call.from (0 …). Edges also get

@@ -1,5 +1,5 @@
 /* inspect.c — the channels that are alive: one page by name, for those who administer, and all that match a pattern, for those who
- * publish to it.
+ * publish to it; and what the other nodes want to know of them (directory.h).
  *
  * The table is not sorted. A page is found in one pass over all channels with a heap of the page's size, so a page of 100
  * out of 100,000 channels costs a few milliseconds of the hub thread, and nothing is kept sorted for it. What matches a pattern is
@@ -8,10 +8,11 @@
 #include "hub/base/heap.h"
 #include "hub/base/name.h"
 #include "hub/core.h"
+#include "hub/self.h"
 
 #include <stdlib.h>
 
-static int compare_names(struct slice a, struct slice b)
+int names_compare(struct slice a, struct slice b)
 {
     size_t common = a.len < b.len ? a.len : b.len;
     int order = common ? memcmp(a.at, b.at, common) : 0;      /* an empty slice may point nowhere */
@@ -21,7 +22,7 @@ static int compare_names(struct slice a, struct slice b)
 /* The heap has the greatest name on top, because that is the one a smaller name replaces. */
 static bool greater(const void *a, const void *b)
 {
-    return compare_names(channel_name(a), channel_name(b)) > 0;
+    return names_compare(channel_name(a), channel_name(b)) > 0;
 }
 
 static bool is_alive(const struct channel *ch)
@@ -51,43 +52,56 @@ static int one_channel(struct hub *hub, struct channels_call *call)
     return 0;
 }
 
-static bool is_wanted(const struct channels_call *call, const struct channel *ch)
+static bool is_wanted(const struct names_wish *wish, const struct channel *ch)
 {
     struct slice name = channel_name(ch);
-    return slice_begins(name, call->prefix) && compare_names(name, call->after) > 0 && is_alive(ch);
+    return slice_begins(name, wish->prefix) && names_compare(name, wish->after) > 0 && is_alive(ch) &&
+           (wish->pattern.len == 0 || pattern_matches(wish->pattern, name));
 }
 
-/* Leaves the call->limit smallest names after the cursor in the heap. */
-static void choose(struct hub *hub, struct channels_call *call, struct heap *heap)
+/* Leaves the smallest names after the cursor in the heap, which has room for `limit`. Whether there are more. */
+static bool choose(struct hub *hub, const struct names_wish *wish, struct heap *heap)
 {
+    bool more = false;
     for (struct channel *ch = hub->channels.table; ch; ch = ch->hh.next) {
-        if (!is_wanted(call, ch))
+        if (!is_wanted(wish, ch))
             continue;
-        if (heap->n < call->limit) {
+        if (heap->n < wish->limit) {
             heap_push(heap, ch);
-        } else {
-            call->more = true;
-            if (greater(heap->at[0], ch)) {
-                heap->at[0] = ch;
-                heap_top_changed(heap);
-            }
+            continue;
+        }
+        more = true;
+        if (greater(heap->at[0], ch)) {
+            heap->at[0] = ch;
+            heap_top_changed(heap);
         }
     }
+    return more;
+}
+
+static void end_page(struct channels_call *call)
+{
+    const struct channel_info *last = &call->infos[call->n_infos - 1];
+    memcpy(call->upto, last->name, last->name_len);
+    call->upto_len = last->name_len;
 }
 
 static int page(struct hub *hub, struct channels_call *call)
 {
+    const struct names_wish wish = { .prefix = call->prefix, .after = call->after, .limit = call->limit };
     struct heap heap = { .at = calloc(call->limit, sizeof(void *)), .less = greater };
     call->infos = calloc(call->limit, sizeof *call->infos);
-    if (heap.at && call->infos) {
-        choose(hub, call, &heap);
+    bool done = heap.at && call->infos;
+    if (done) {
+        call->more = choose(hub, &wish, &heap);
         call->n_infos = heap.n;
         while (heap.n > 0) {
             size_t last = heap.n - 1;
             describe(hub, heap_pop(&heap), &call->infos[last]);
         }
+        if (call->more)
+            end_page(call);
     }
-    bool done = heap.at && call->infos;
     free(heap.at);
     if (done)
         return 0;
@@ -137,3 +151,67 @@ void match_run(struct hub *hub, struct match_call *call)
         buf_fini(&call->names);
     hub_answer(hub, &call->call, err);
 }
+
+/* ---- for other nodes ---- */
+
+void hub_use_directory(struct hub *hub, struct directory *directory) { hub->directory = directory; }
+
+void directory_answer(struct hub *hub, struct call *call, int err)
+{
+    struct channels_call *channels = call->letter.kind == CALL_CHANNELS ? (struct channels_call *)(void *)call : NULL;
+    for (size_t i = 0; channels && !err && i < channels->n_infos; i++) {
+        struct channel_info *info = &channels->infos[i];
+        struct slice name = slice(info->name, info->name_len);
+        info->rule = config_channel_rule(hub->config, name);
+        info->resumable = rule_keeps(info->rule);
+        info->members = presence_count(&hub->presence, name, hash_bytes(name));
+    }
+    hub_answer(hub, call, err);
+}
+
+int names_here(struct hub *hub, const struct names_wish *wish, struct buf *ret_names, bool *ret_more)
+{
+    struct heap heap = { .at = calloc(wish->limit, sizeof(void *)), .less = greater };
+    if (!heap.at)
+        return ERR_MEMORY;
+    *ret_more = choose(hub, wish, &heap);
+    size_t n = heap.n;
+    while (heap.n > 0) {
+        void *greatest = heap_pop(&heap);
+        heap.at[heap.n] = greatest;      /* what was popped has left its place at the end */
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct slice name = channel_name(heap.at[i]);
+        buf_add_char(ret_names, (char)name.len);
+        buf_add_slice(ret_names, name);
+    }
+    free(heap.at);
+    return ret_names->failed ? ERR_MEMORY : 0;
+}
+
+uint32_t subscribers_here(struct hub *hub, struct slice channel)
+{
+    return watch_subscribers_all(hub, channel, channel_find(&hub->channels, channel, hash_bytes(channel)));
+}
+
+bool channel_is_here(struct hub *hub, struct slice channel)
+{
+    const struct channel *ch = channel_find(&hub->channels, channel, hash_bytes(channel));
+    return ch && is_alive(ch);
+}
+
+/* ---- nodes ---- */
+
+void nodes_run(struct hub *hub, struct nodes_call *call)
+{
+    call->infos = calloc(1, sizeof *call->infos);
+    call->n_infos = 0;
+    if (call->infos && hub->self) {
+        self_describe(hub->self, call->infos);
+        call->infos->is_self = true;
+        call->n_infos = 1;
+    }
+    hub_answer(hub, &call->call, call->infos ? 0 : ERR_MEMORY);
+}
+
+void hub_use_self(struct hub *hub, const struct self *self) { hub->self = self; }

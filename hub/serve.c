@@ -14,6 +14,7 @@
 #include "hub/hub.h"
 #include "hub/memory.h"
 #include "hub/records.h"
+#include "hub/self.h"
 #include "hub/spoke.h"
 #include "hub/store.h"
 #include "hub/tidy.h"
@@ -31,6 +32,7 @@ enum { SPOKES_MAX = 8, SIGNALS = 4, DRAIN_POLL_MS = 20, MEMORY_CHECK_S = 1, SWEE
 
 struct serve {
     struct serving             serving;        /* first */
+    struct self                self;
     struct store              *store;          /* NULL: memory only */
     const struct spoke *const *spokes;
     void                      *selves[SPOKES_MAX];
@@ -367,6 +369,9 @@ static int open_hub(struct serve *s)
     s->serving.hub = hub_new(s->serving.config, s->serving.clock, s->store, start);
     if (!s->serving.hub)
         return tell_why("hub", ERR_MEMORY, NULL);
+    self_init(&s->self, &s->serving);
+    s->serving.self = &s->self;
+    hub_use_self(s->serving.hub, &s->self);
     hub_add_access(s->serving.hub, s->serving.authority);
     authority_on_taken_back(s->serving.authority, (struct taken_back){ on_taken_back, s->serving.hub });
     if (!s->store)

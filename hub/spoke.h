@@ -16,11 +16,13 @@ struct config;
 struct event_base;
 struct http_out;
 struct hub;
+struct self;
 
 struct serving {                       /* what a spoke is given; lives as long as the process serves */
     const struct config *config;
     const struct clock  *clock;
     struct hub          *hub;
+    const struct self   *self;         /* what this hub is called (self.h) */
     struct authority    *authority;    /* checks credentials */
     struct event_base   *base;         /* the hub thread's loop */
     struct http_out     *http_out;     /* requests to other servers (http_out.h): set by the spoke that makes them, which is listed first */

@@ -9,13 +9,14 @@
 #include "hub/health.h"
 #include "hub/metrics.h"
 #include "hub/records.h"
+#include "hub/self.h"
 #include "hub/spoke.h"
 #include "redis/redis_ask.h"
 #include "redis/redis_bus.h"
+#include "redis/redis_directory.h"
 #include "redis/redis_rates.h"
 #include "redis/redis_nodes.h"
 #include "redis/redis_records.h"
-#include "redis/redis_self.h"
 #include "redis/redis_usage.h"
 
 #include <event2/event.h>
@@ -27,12 +28,13 @@ struct redis_spoke {
     struct serving      *serving;
     struct redis_bus    *bus;         /* NULL: no redis.url */
     struct redis_rates  *rates;
-    struct redis_self    self;
+    struct node_info     info;        /* scratch: of this hub */
     struct redis_nodes   nodes;
     struct redis_usage   usage;
     struct redis_asks   *asks;
     struct redis_records *records;
     bool                 loaded;      /* the records have been read once */
+    struct redis_directory directory;
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -187,6 +189,27 @@ static struct redis_bus *make_bus(struct redis_spoke *spoke, const struct config
         .index_length = config->redis_index, .ops = &told, .owner = spoke });
 }
 
+static void describe_self(void *owner, struct redis_node *node)
+{
+    struct redis_spoke *spoke = owner;
+    struct node_info *info = &spoke->info;
+    self_describe(spoke->serving->self, info);
+    *node = (struct redis_node){
+        .number = node->number, .started_ms = info->since_ms, .connections = info->connections, .subscriptions = info->subscriptions, .members = info->members,
+        .name = slice_of(info->name), .version = slice_of(info->version),
+        .public_address = slice_of(info->public_address), .api_address = slice_of(info->api_address) };
+}
+
+static void turn_soon(void *spoke) { hub_of(spoke); }
+
+static void open_directory(struct redis_spoke *spoke)
+{
+    spoke->directory = (struct redis_directory){ .hub = spoke->serving->hub, .bus = spoke->bus, .asks = spoke->asks, .nodes = &spoke->nodes,
+                                                 .turn = turn_soon, .turn_arg = spoke };
+    redis_directory_init(&spoke->directory);
+    hub_use_directory(spoke->serving->hub, &spoke->directory.port);
+}
+
 static void spoke_free(void *self)
 {
     struct redis_spoke *spoke = self;
@@ -223,11 +246,11 @@ static int spoke_open(struct serving *serving, void **ret_self)
         spoke_free(spoke);
         return ERR_MEMORY;
     }
-    redis_self_init(&spoke->self, serving);
-    redis_nodes_init(&spoke->nodes, &(struct redis_nodes_setup){ spoke->bus, serving->config->redis_lease_ms, redis_self_describe, &spoke->self });
+    redis_nodes_init(&spoke->nodes, &(struct redis_nodes_setup){ spoke->bus, serving->config->redis_lease_ms, describe_self, spoke });
     redis_usage_init(&spoke->usage, spoke->bus);
     redis_asks_know(spoke->asks, list_nodes, &spoke->nodes);
     authority_hold(serving->authority, true);
+    open_directory(spoke);
     on_away(spoke, "Redis has not been reached yet");
     hub_use_engine(serving->hub, &spoke->engine);
     redis_bus_open(spoke->bus);
@@ -244,7 +267,6 @@ static void spoke_stop(void *self)
     redis_asks_free(spoke->asks);
     spoke->asks = NULL;
     redis_nodes_fini(&spoke->nodes);
-    redis_self_fini(&spoke->self);
     spoke->bus = NULL;
 }
 

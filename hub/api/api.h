@@ -66,11 +66,12 @@ void   api_feed_end(struct api_request *request, int err);
  * who its credentials say now. */
 int    api_still_admitted(struct api_request *request);
 
-/* The handlers (api_publish.c, api_batch.c, api_channels.c, api_purge.c, api_presence.c, api_connections.c, api_keys.c,
+/* The handlers (api_publish.c, api_batch.c, api_channels.c, api_nodes.c, api_purge.c, api_presence.c, api_connections.c, api_keys.c,
  * api_revocations.c, api_ops.c). */
 void api_publish(struct api_request *request);
 void api_publish_batch(struct api_request *request);
 void api_list_channels(struct api_request *request);
+void api_list_nodes(struct api_request *request);
 void api_inspect_channel(struct api_request *request);
 void api_read_messages(struct api_request *request);
 void api_purge(struct api_request *request);

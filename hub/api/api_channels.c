@@ -37,6 +37,17 @@ static void add_rule(struct buf *out, const struct channel_rule *rule)
         buf_add_str(out, "null");
 }
 
+/* Nodes that did not answer: what they have is not in this. */
+static void add_missing(struct buf *out, const struct nodes_missing *missing)
+{
+    if (missing->n == 0)
+        return;
+    buf_addf(out, ",\"missing\":{\"count\":%u,\"nodes\":[", missing->n);
+    for (unsigned i = 0; i < missing->n_named; i++)
+        buf_addf(out, "%s\"%016llx\"", i ? "," : "", (unsigned long long)missing->named[i]);
+    buf_add_str(out, "]}");
+}
+
 static void listed(struct call *call)
 {
     struct api_request *r = call->owner;
@@ -56,13 +67,14 @@ static void listed(struct call *call)
         buf_add_char(out, '}');
     }
     buf_add_str(out, "],\"next_cursor\":");
-    if (channels->more && n > 0) {
-        struct slice last = slice(infos[n - 1].name, infos[n - 1].name_len);
-        buf_add_json(out, last);
-        api_list_link(r, &(struct list_filter){ "prefix", channels->prefix }, 1, last);
+    if (channels->more) {
+        struct slice upto = slice(channels->upto, channels->upto_len);
+        buf_add_json(out, upto);
+        api_list_link(r, &(struct list_filter){ "prefix", channels->prefix }, 1, upto);
     } else {
         buf_add_str(out, "null");
     }
+    add_missing(out, &channels->missing);
     buf_add_str(out, "}\n");
     free(infos);
     api_answer_end(r);
@@ -96,6 +108,7 @@ static void inspected(struct call *call)
     struct buf *out = api_answer_begin(r, 200, "application/json");
     add_channel(out, info);
     add_rule(out, info->rule);
+    add_missing(out, &r->channels.missing);
     buf_add_str(out, "}\n");
     free(info);
     api_answer_end(r);

@@ -88,6 +88,7 @@ struct api_request {
         struct publish_call  publish;
         struct fetch_call    fetch;
         struct channels_call channels;
+        struct nodes_call    nodes;
         struct errand_call   errand;
         struct members_call  members;
         struct purge_call    purge;

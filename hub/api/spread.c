@@ -208,7 +208,12 @@ static void ask(struct batch *batch)
     spread->asking = true;
     buf_fini(&spread->names);
     spread->at = 0;
+    struct match_call before = pattern->match;
     pattern->match = (struct match_call){ .pattern = slice_of(pattern->name), .limit = NAMES_AT_ONCE, .cursor = spread->cursor };
+    if (spread->cursor) {
+        pattern->match.after_len = before.after_len;
+        memcpy(pattern->match.after, before.after, before.after_len);
+    }
     batch_submit(pattern, CALL_MATCH, strlen(pattern->name), found);
 }
 

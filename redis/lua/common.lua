@@ -5,6 +5,7 @@
 --   run      string: the server whose data the nodes vouch for (proof.lua)
 --   index    stream <seq>-0 {e: time 8 · proof 8 · 1 if its message was kept, 2 if it ends by its own ttl, else 0 · channel}: which channel
 --            each number was for
+--   names    sorted set, all scores 0: channels whose stream was begun, and has not been found gone since
 --   marks    sorted set: the last number of an interval, by the lowest time in it
 --   last:C   string, what is known of channel C, doubles (read_known); forgotten META ms after its newest message
 --   kept:C   stream <seq>-0 {m: message as store_block.h has it, b: bytes of all messages so far}
@@ -40,6 +41,13 @@ local function write_head(h)
 end
 
 local function number_of(id) return tonumber(string.sub(id, 1, -3)) end      -- all ids end in -0
+
+-- `*` is one segment, `**` at the end one or more; a segment may be empty.
+local function matcher(name)
+    local pattern = string.gsub(name, '[^%w]', '%%%0')
+    pattern = string.gsub(pattern, '%%%*%%%*', '.*')
+    return '^' .. string.gsub(pattern, '%%%*', '[^.]*') .. '$'
+end
 
 local function add_to_index(number, most, channel, time, proof, kept)
     return redis.pcall('XADD', P .. 'index', 'MAXLEN', '~', most, text(number) .. '-0', 'e', struct.pack('<I8c8B', time, proof, kept) .. channel)
@@ -108,3 +116,9 @@ local function echo(subject, head, token)
     redis.call('PUBLISH', subject, struct.pack('<I8c8I8', head.epoch, head.proof, head.seq) .. token)
 end
 
+-- Some names, by chance, whose streams may be gone: with two for each that begins, those that are gone are never much more than the others.
+local function sweep_names(n)
+    for _, name in ipairs(redis.call('ZRANDMEMBER', P .. 'names', n)) do
+        if redis.call('EXISTS', P .. 'kept:' .. name) == 0 then redis.call('ZREM', P .. 'names', name) end
+    end
+end

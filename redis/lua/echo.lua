@@ -9,6 +9,7 @@ if ARGV[3] ~= '' then
     local written = redis.pcall('SET', P .. 'beat', clock())
     refused = type(written) == 'table' and written.err or nil
     if not refused and sweep_marks(head, clock(), tonumber(ARGV[3])) then write_head(head) end
+    if not refused then sweep_names(32) end
 end
 echo(ARGV[1], head, ARGV[2])
 return { text(head.epoch), text(head.seq), refused }

@@ -138,13 +138,6 @@ end
 
 -- ---- patterns ----
 
--- `*` is one segment, `**` at the end one or more; a segment may be empty.
-local function matcher(name)
-    local pattern = string.gsub(name, '[^%w]', '%%%0')
-    pattern = string.gsub(pattern, '%%%*%%%*', '.*')
-    return '^' .. string.gsub(pattern, '%%%*', '[^.]*') .. '$'
-end
-
 local function walk_index()
     local wanted, patterns, index = {}, {}, P .. 'index'
     local oldest = redis.call('XRANGE', index, '-', '+', 'COUNT', 1)[1]

@@ -44,3 +44,19 @@ local function look_at(name, now, floor)
     if k.ttl == 0 then return { last = k.last, dropped = k.last, keeps = false } end
     return { last = k.last, dropped = given_up(name, k, now), keeps = true, ends = k.first_end > 0 }
 end
+
+-- How much of it counts: messages and bytes; nil: nothing. What has ended by its own ttl is looked for among the oldest MOST.
+local function kept_of(name, now)
+    local k, kept, MOST = read_known(name), P .. 'kept:' .. name, 1024
+    if not k or k.ttl == 0 then return nil end
+    given_up(name, k, now)
+    local oldest = redis.call('XRANGE', kept, '-', '+', 'COUNT', 1)[1]
+    if not oldest then return nil end
+    local messages, bytes = redis.call('XLEN', kept), k.bytes - tonumber(oldest[2][4]) + size_of(oldest[2][2])
+    if k.first_end > 0 and k.first_end <= now then
+        for _, entry in ipairs(redis.call('XRANGE', kept, '-', '+', 'COUNT', MOST)) do
+            if is_over(entry[2][2], now) then messages, bytes = messages - 1, bytes - size_of(entry[2][2]) end
+        end
+    end
+    return { messages = messages, bytes = bytes }
+end

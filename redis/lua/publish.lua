@@ -101,6 +101,10 @@ local function keep(kept, ends)
     redis.call('XADD', kept, 'MAXLEN', size, id, 'm', message, 'b', text(k.bytes))
     -- Longer than need be, so that not every message has to put it off: what is too old does not count anyway (kept.lua).
     if now + ttl > k.expires or k.expires > now + 2 * ttl then
+        if k.expires <= now then      -- it has just begun
+            redis.call('ZADD', P .. 'names', 0, channel)
+            sweep_names(2)
+        end
         k.expires = now + ttl + math.floor(ttl / 4)
         redis.call('PEXPIREAT', kept, k.expires)
     end

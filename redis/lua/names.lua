@@ -1,0 +1,26 @@
+-- names.lua: channels that keep messages, in order of name.
+--
+-- ARGV  1 names that begin with this   2 names greater than this, "" all   3 pattern, "" all   4 names   5 how many to look at
+-- -> {1 if there may be more else 0, the last one looked at, name…} · {"none"}
+local head = read_head()
+if not head then return { 'none' } end
+local now = math.max(clock(), head.time)
+local prefix, after, limit, looks = ARGV[1], ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5])
+local pattern = ARGV[3] ~= '' and matcher(ARGV[3])
+local least = after >= prefix and '(' .. after or '[' .. prefix
+local answer, upto = { 0, '' }, ''
+-- No byte of a name is 255: they are UTF-8.
+for _, name in ipairs(redis.call('ZRANGE', P .. 'names', least == '(' and '-' or least, '[' .. prefix .. '\255', 'BYLEX', 'LIMIT', 0, looks)) do
+    upto, looks = name, looks - 1
+    if not pattern or string.find(name, pattern) then
+        if kept_of(name, now) then answer[#answer + 1] = name
+        elseif redis.call('EXISTS', P .. 'kept:' .. name) == 0 then redis.pcall('ZREM', P .. 'names', name) end
+    end
+    if #answer == 2 + limit then looks = 0 end
+    if looks == 0 then
+        answer[1] = 1
+        break
+    end
+end
+answer[2] = upto
+return answer
