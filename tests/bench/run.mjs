@@ -2,7 +2,7 @@
 //
 //   --quick        a tenth of the load, one round: to see that it runs
 //   --only=TEXT    only rows whose name contains it
-//   --rounds=N     3 when not given
+//   --rounds=N     2 when not given
 //   --nice=N       of servers and generators, on a machine that others use: below 0 as root
 //   --realtime     as root: nobody else runs while they can, so that rates and latencies are theirs; for few rows at a time
 //   --json=FILE    every figure of every round;  --markdown=FILE  the table as in the README
@@ -16,7 +16,7 @@ import { sameBytes } from './same_bytes.mjs';
 import { server, ticks } from './server.mjs';
 
 const { values: args } = parseArgs({ options: { quick: { type: 'boolean' }, only: { type: 'string' }, rounds: { type: 'string' }, nice: { type: 'string' }, realtime: { type: 'boolean' }, json: { type: 'string' }, markdown: { type: 'string' } } });
-const rounds = Number(args.rounds ?? (args.quick ? 1 : 3));
+const rounds = Number(args.rounds ?? (args.quick ? 1 : 2));
 const debian = (() => { try { return readFileSync('/etc/debian_version', 'utf8').trim(); } catch { return 'unknown'; } })();
 const machine = { when: new Date().toISOString(), cpu: cpus()[0].model, cores: cpus().length, kernel: release(), debian };
 
