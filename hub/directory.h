@@ -12,7 +12,7 @@
 struct hub;
 
 struct directory {
-    /* As CALL_CHANNELS says; members, rule and resumable are the core's to fill in. ERR_REDIS_AWAY, ERR_BUSY. */
+    /* As CALL_CHANNELS says; rule and resumable are the core's to fill in. ERR_REDIS_AWAY, ERR_BUSY. */
     void (*channels)(struct directory *directory, struct channels_call *call);
     /* As CALL_MATCH says, in order of name. */
     void (*match)(struct directory *directory, struct match_call *call);

@@ -164,7 +164,6 @@ void directory_answer(struct hub *hub, struct call *call, int err)
         struct slice name = slice(info->name, info->name_len);
         info->rule = config_channel_rule(hub->config, name);
         info->resumable = rule_keeps(info->rule);
-        info->members = presence_count(&hub->presence, name, hash_bytes(name));
     }
     hub_answer(hub, call, err);
 }

@@ -29,6 +29,7 @@ struct listing {
     bool                *here;           /* a node has it */
     uint64_t             epoch;
     struct channel_info *infos;
+    size_t               told;           /* of those, what they keep is known of */
 };
 
 static void end(struct listing *listing);
@@ -130,8 +131,10 @@ static void names_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, listing->wish.prefix);
     redis_args_add(args, listing->wish.after);
     redis_args_add(args, listing->wish.pattern);
-    redis_args_add_u64(args, listing->wish.limit);
+    bool counts = listing->call->letter.kind == CALL_MATCH;
+    redis_args_add_u64(args, counts && listing->wish.limit > LISTING_AT_ONCE ? LISTING_AT_ONCE : listing->wish.limit);
     redis_args_add_u64(args, LISTING_LOOKS);
+    redis_args_add_u64(args, counts);
 }
 
 static void names_answered(struct redis_request *request, int err, const struct redisReply *reply)
@@ -229,7 +232,8 @@ static int count(struct listing *listing)
     }
     if (listing->asked.failed)
         return ERR_MEMORY;
-    ask_others(listing, REDIS_ASK_COUNTS, buf_slice(&listing->asked), counts_replied);
+    if (listing->n > 0)
+        ask_others(listing, REDIS_ASK_COUNTS, buf_slice(&listing->asked), counts_replied);
     return 0;
 }
 
@@ -237,36 +241,54 @@ static int count(struct listing *listing)
 
 static struct channels_call *channels_of(const struct listing *listing) { return (struct channels_call *)(void *)listing->call; }
 
+static size_t at_once(const struct listing *listing)
+{
+    size_t left = listing->n - listing->told;
+    return left < LISTING_AT_ONCE ? left : LISTING_AT_ONCE;
+}
+
 static void channels_args(struct redis_request *request, struct redis_args *args)
 {
     struct listing *listing = link_of(request, struct listing, request);
     buf_reset(&listing->asked);
-    for (size_t i = 0; i < listing->n; i++) {
-        buf_add_slice(&listing->asked, listing->sorted[i]);
+    for (size_t i = 0; i < at_once(listing); i++) {
+        buf_add_slice(&listing->asked, listing->sorted[listing->told + i]);
         buf_add_char(&listing->asked, '\n');
     }
     redis_args_add(args, redis_bus_prefix(listing->directory->bus));
     redis_args_add(args, buf_slice(&listing->asked));
 }
 
+static void ask_what_is_kept(struct listing *listing);
+
 static void channels_answered(struct redis_request *request, int err, const struct redisReply *reply)
 {
     struct listing *listing = link_of(request, struct listing, request);
     uint64_t epoch = err ? 0 : redis_reply_number(reply, 0);
-    if (err || epoch == 0 || reply->elements != 1 + listing->n) {
+    size_t n = at_once(listing);
+    if (err || epoch == 0 || reply->elements != 1 + n) {
         fail(listing, err ? err : ERR_REDIS_AWAY);
         came(listing);
         return;
     }
-    for (size_t i = 0; i < listing->n; i++) {
-        struct channel_info *info = &listing->infos[i];
-        unsigned long long last = 0, kept = 0, bytes = 0;
-        sscanf(redis_reply_word(reply, 1 + i).at, "%llu %llu %llu", &last, &kept, &bytes);
+    for (size_t i = 0; i < n; i++) {
+        struct channel_info *info = &listing->infos[listing->told + i];
+        unsigned long long last = 0, members = 0, kept = 0, bytes = 0;
+        sscanf(redis_reply_word(reply, 1 + i).at, "%llu %llu %llu %llu", &last, &members, &kept, &bytes);
         info->last = (struct position){ epoch, last };
+        info->members = (uint32_t)members;
         info->kept = (uint32_t)kept;
         info->kept_bytes = bytes;
     }
+    listing->told += n;
+    ask_what_is_kept(listing);
     came(listing);
+}
+
+static void ask_what_is_kept(struct listing *listing)
+{
+    if (listing->told < listing->n)
+        run(listing, REDIS_CHANNELS, channels_args, channels_answered);
 }
 
 static void channels_counted(struct listing *listing)
@@ -305,7 +327,7 @@ static void ask_what_is_there(struct listing *listing)
     if (err)
         fail(listing, err);
     else
-        run(listing, REDIS_CHANNELS, channels_args, channels_answered);
+        ask_what_is_kept(listing);
     came(listing);
 }
 

@@ -5,15 +5,16 @@
  *   … exact         only the second half
  *   CALL_MATCH      first the names of all nodes, page by page; then those with kept messages that no node has given (ask) ─> answer
  *
- * In Redis a call looks at LISTING_LOOKS names and keeps nobody waiting longer; a node looks at its channels once for a page. A node
- * that does not answer (redis_ask.h) is named in the answer.
+ * A script looks at LISTING_LOOKS names at most, or at what LISTING_AT_ONCE channels keep, and the next one is sent when it has answered:
+ * that is 1 to 2 ms of Redis in one piece. A node looks at its channels once for a page. One that does not answer (redis_ask.h) is named in
+ * the answer.
  *
  * Lifetime   one call's: from redis_listing_begin to its answer, which frees it. Threading: the hub's. */
 #pragma once
 #include "hub/directory.h"
 #include "redis/redis_ask.h"
 
-enum { LISTING_LOOKS = 4096, LISTINGS_AT_ONCE = 32 };
+enum { LISTING_LOOKS = 1024, LISTING_AT_ONCE = 100, LISTINGS_AT_ONCE = 32 };
 
 struct redis_directory;
 

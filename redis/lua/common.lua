@@ -116,9 +116,13 @@ local function echo(subject, head, token)
     redis.call('PUBLISH', subject, struct.pack('<I8c8I8', head.epoch, head.proof, head.seq) .. token)
 end
 
--- Some names, by chance, whose streams may be gone: with two for each that begins, those that are gone are never much more than the others.
+-- Some names, by chance: those whose streams are gone are taken out. Two for each that begins, on the average, and so they are never much more
+-- than the others.
 local function sweep_names(n)
-    for _, name in ipairs(redis.call('ZRANDMEMBER', P .. 'names', n)) do
-        if redis.call('EXISTS', P .. 'kept:' .. name) == 0 then redis.call('ZREM', P .. 'names', name) end
+    local names, keys = redis.call('ZRANDMEMBER', P .. 'names', n), {}
+    for i, name in ipairs(names) do keys[i] = P .. 'kept:' .. name end
+    if #keys == 0 or redis.call('EXISTS', unpack(keys)) == #keys then return end
+    for i, name in ipairs(names) do
+        if redis.call('EXISTS', keys[i]) == 0 then redis.call('ZREM', P .. 'names', name) end
     end
 end

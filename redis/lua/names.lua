@@ -1,6 +1,7 @@
 -- names.lua: channels that keep messages, in order of name.
 --
 -- ARGV  1 names that begin with this   2 names greater than this, "" all   3 pattern, "" all   4 names   5 how many to look at
+--       6 1: only those that keep what counts; 0: also those that may be found to keep nothing (channels.lua)
 -- -> {1 if there may be more else 0, the last one looked at, name…} · {"none"}
 local head = read_head()
 if not head then return { 'none' } end
@@ -13,8 +14,8 @@ local answer, upto = { 0, '' }, ''
 for _, name in ipairs(redis.call('ZRANGE', P .. 'names', least == '(' and '-' or least, '[' .. prefix .. '\255', 'BYLEX', 'LIMIT', 0, looks)) do
     upto, looks = name, looks - 1
     if not pattern or string.find(name, pattern) then
-        if kept_of(name, now) then answer[#answer + 1] = name
-        elseif redis.call('EXISTS', P .. 'kept:' .. name) == 0 then redis.pcall('ZREM', P .. 'names', name) end
+        if redis.call('EXISTS', P .. 'kept:' .. name) == 0 then redis.pcall('ZREM', P .. 'names', name)
+        elseif ARGV[6] == '0' or kept_of(name, now) then answer[#answer + 1] = name end
     end
     if #answer == 2 + limit then looks = 0 end
     if looks == 0 then

@@ -103,7 +103,7 @@ local function keep(kept, ends)
     if now + ttl > k.expires or k.expires > now + 2 * ttl then
         if k.expires <= now then      -- it has just begun
             redis.call('ZADD', P .. 'names', 0, channel)
-            sweep_names(2)
+            if seq % 8 == 0 then sweep_names(16) end
         end
         k.expires = now + ttl + math.floor(ttl / 4)
         redis.call('PEXPIREAT', kept, k.expires)
