@@ -73,6 +73,8 @@ struct hub {
     /* errand.c */
     struct link          errands;            /* oldest first */
     size_t               n_errands;          /* of those, under way: the first ones */
+    struct link          errands_out;        /* done here, and not yet on other nodes */
+    struct elsewhere    *elsewhere;          /* NULL: there are no other nodes */
     struct recheck {
         struct errand_call errand;
         bool               wanted, out;      /* credentials were taken back since it went out; it is not back yet */

@@ -10,11 +10,15 @@
  * that is about to end has said so (CALL_LEAVE) and is not asked any more; what was mailed to it before, it still does.
  * The hub has errands of its own too (hub_errand): their answered() runs on the hub thread.
  *
+ * With other nodes (struct elsewhere, redis/) an errand of a peer's is done there too, or only there when the id says so; the answer has
+ * their parts behind those of the edges, and says which nodes did not answer. What is waited for there holds up nothing here.
+ *
  * Lifetime   the errand belongs to who asks and is not changed while it is under way, so edges read it where it is. The parts are
  *            the hub's until the answer, then the asker's: errand_answer_fini().
  * Threading  the asker's thread before and after; a part belongs to whose mail it is in.
  * Limits     ERRANDS_AT_ONCE are under way, the others wait in order; the text of a part of a list ends at ERRAND_PART_BYTES. No
- *            memory for the parts: ERR_MEMORY, nothing was done. No memory on an edge: its part says so. */
+ *            memory for the parts: ERR_MEMORY, nothing was done. No memory on an edge: its part says so. Of each other node a part of
+ *            ERRAND_PART_BYTES is in the answer at most. */
 #pragma once
 #include "hub/base/list.h"
 #include "hub/call.h"
@@ -38,9 +42,10 @@ struct errand_call {
     enum errand_kind    kind;
     /* which connections: those that fit all that is given */
     uint64_t            connection;      /* 0: not asked for by id */
+    uint64_t            node;            /* with `connection`: whose it is (hub_node) */
     struct slice        user;            /* empty: any */
     struct slice        channel;         /* subscribed to it, or to a pattern that matches it; empty: to any, or none. A pattern: to just that */
-    uint64_t            after;           /* LIST: ids greater than this */
+    uint64_t            after, after_node;      /* LIST: ids greater than this, by number and then by node */
     size_t              limit;           /* LIST: 1 … 1,000 */
     int                 close_err;       /* CLOSE: why */
     int                 close_code;      /* CLOSE: 4000–4199, or 0: that of close_err */
@@ -48,17 +53,20 @@ struct errand_call {
     const struct slice *add, *remove;    /* CHANNELS: valid names */
     size_t              n_add, n_remove;
     struct principal   *principal;       /* TOKEN: borrowed */
+    struct slice        credential;      /* TOKEN: what it was made of, for another node */
     /* answer; call.err is ERR_NOT_FOUND (asked for by id), ERR_MEMORY, or what a single connection answered */
-    struct errand_part *parts;
+    struct errand_part *parts;           /* of edges here; errand_part_at has all */
     size_t              n_parts;
+    struct nodes_missing missing;
 };
 
-/* What one edge does of it. */
+/* What one edge does of it, or another node. */
 struct errand_found { uint64_t id; size_t end; };      /* of a list: a connection, and where its text ends */
 struct errand_part {
     struct letter        letter;         /* LETTER_ERRAND, there and back */
     struct errand       *under_way;      /* the hub's */
     const struct errand_call *errand;
+    uint64_t             node;           /* whose it is */
     int                  err;            /* asked for by id: why it was not done; else ERR_MEMORY */
     size_t               n;              /* connections that it was done for */
     size_t               n_refused;      /* CHANNELS: and those it was not */
@@ -68,13 +76,15 @@ struct errand_part {
     bool                 more;           /* LIST: there are more behind the last */
 };
 
-/* Totals of the answer, and its memory given back. */
+/* All parts of the answer, totals of it, and its memory given back. */
+size_t errand_n_parts(const struct errand_call *call);
+const struct errand_part *errand_part_at(const struct errand_call *call, size_t i);
 size_t errand_done(const struct errand_call *call);
 size_t errand_refused(const struct errand_call *call);
 void   errand_answer_fini(struct errand_call *call);
-/* The next connection of a list over all edges, by id: its text; false: the page ends here, and *ret_more says whether there is another
- * one. Begin with zeroed `at` of n_parts entries. */
-bool   errand_list_next(const struct errand_call *call, size_t *at, struct slice *ret_text, uint64_t *ret_id, bool *ret_more);
+/* The next connection of a list, by id: its text; NULL: the page ends here, and *ret_more says whether there is another one. Begin with
+ * zeroed `at` of errand_n_parts entries. The part that it is in. */
+const struct errand_part *errand_list_next(const struct errand_call *call, size_t *at, struct slice *ret_text, uint64_t *ret_id, bool *ret_more);
 
 struct hub;
 /* Hub thread: an errand of the hub's own. */
@@ -84,3 +94,18 @@ void hub_errand(struct hub *hub, struct errand_call *call);
 void hub_recheck(struct hub *hub);
 /* One that found no memory is still to be done: a turn does it. */
 bool hub_wants_recheck(const struct hub *hub);
+
+/* ---- port: connections of other nodes ---- */
+
+struct errand;
+struct elsewhere {
+    uint64_t node;      /* this one's number: part of the ids of its connections */
+    /* Has it done on call->node, of a connection, or on all other nodes. 0: errand_elsewhere will be told, never from inside. ERR_BUSY, ERR_MEMORY:
+     * it will not; ERR_REDIS_AWAY: nor will it, and call->missing says of whom. */
+    int    (*run)(struct elsewhere *elsewhere, struct errand *errand, struct errand_call *call);
+};
+/* Before edges and threads begin; outlives them. */
+void     hub_use_elsewhere(struct hub *hub, struct elsewhere *elsewhere);
+uint64_t hub_node(const struct hub *hub);      /* 0: it is the only one */
+/* What the others did: malloc'ed parts, which it takes over. err: of one connection, and why it was not done. */
+void     errand_elsewhere(struct hub *hub, struct errand *errand, struct errand_part *parts, size_t n_parts, const struct nodes_missing *missing, int err);

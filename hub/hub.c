@@ -85,6 +85,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     presence_init(&hub->presence, &members_port, hub);
     idempotency_init(&hub->idempotency);
     link_init(&hub->errands);
+    link_init(&hub->errands_out);
     hub->history.wall_ms = hub_wall_ms(hub);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
     if (keeping_init(&hub->keeping, config, start.keeping, start.next))

@@ -14,6 +14,7 @@
 #include "redis/redis_ask.h"
 #include "redis/redis_bus.h"
 #include "redis/redis_directory.h"
+#include "redis/redis_errands.h"
 #include "redis/redis_rates.h"
 #include "redis/redis_nodes.h"
 #include "redis/redis_records.h"
@@ -35,6 +36,7 @@ struct redis_spoke {
     struct redis_records *records;
     bool                 loaded;      /* the records have been read once */
     struct redis_directory directory;
+    struct redis_errands errands;
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -210,9 +212,17 @@ static void open_directory(struct redis_spoke *spoke)
     hub_use_directory(spoke->serving->hub, &spoke->directory.port);
 }
 
+static void open_errands(struct redis_spoke *spoke)
+{
+    spoke->errands = (struct redis_errands){ .serving = spoke->serving, .bus = spoke->bus, .asks = spoke->asks, .nodes = &spoke->nodes,
+                                             .turn = turn_soon, .turn_arg = spoke };
+    redis_errands_init(&spoke->errands);
+}
+
 static void spoke_free(void *self)
 {
     struct redis_spoke *spoke = self;
+    redis_errands_fini(&spoke->errands);
     redis_bus_free(spoke->bus);
     redis_asks_free(spoke->asks);
     redis_records_free(spoke->records);
@@ -251,6 +261,7 @@ static int spoke_open(struct serving *serving, void **ret_self)
     redis_asks_know(spoke->asks, list_nodes, &spoke->nodes);
     authority_hold(serving->authority, true);
     open_directory(spoke);
+    open_errands(spoke);
     on_away(spoke, "Redis has not been reached yet");
     hub_use_engine(serving->hub, &spoke->engine);
     redis_bus_open(spoke->bus);
@@ -265,7 +276,7 @@ static void spoke_stop(void *self)
     redis_bus_free(spoke->bus);
     redis_usage_fini(&spoke->usage);
     redis_asks_free(spoke->asks);
-    spoke->asks = NULL;
+    spoke->asks = spoke->errands.asks = NULL;
     redis_nodes_fini(&spoke->nodes);
     spoke->bus = NULL;
 }

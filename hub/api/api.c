@@ -158,7 +158,7 @@ static void take_user(struct api_request *r, struct slice value)
     r->channel = r->channel_err ? slice("", 0) : channel;
 }
 
-static void take_connection(struct api_request *r, struct slice value) { r->connection = connection_parse(value); }
+static void take_connection(struct api_request *r, struct slice value) { r->connection = connection_parse(value, &r->node); }
 
 /* A key in place of its id must not get into the audit log. */
 static void take_item(struct api_request *r, struct slice value)

@@ -37,17 +37,6 @@ static void add_rule(struct buf *out, const struct channel_rule *rule)
         buf_add_str(out, "null");
 }
 
-/* Nodes that did not answer: what they have is not in this. */
-static void add_missing(struct buf *out, const struct nodes_missing *missing)
-{
-    if (missing->n == 0)
-        return;
-    buf_addf(out, ",\"missing\":{\"count\":%u,\"nodes\":[", missing->n);
-    for (unsigned i = 0; i < missing->n_named; i++)
-        buf_addf(out, "%s\"%016llx\"", i ? "," : "", (unsigned long long)missing->named[i]);
-    buf_add_str(out, "]}");
-}
-
 static void listed(struct call *call)
 {
     struct api_request *r = call->owner;
@@ -74,7 +63,7 @@ static void listed(struct call *call)
     } else {
         buf_add_str(out, "null");
     }
-    add_missing(out, &channels->missing);
+    api_list_missing(out, &channels->missing);
     buf_add_str(out, "}\n");
     free(infos);
     api_answer_end(r);
@@ -108,7 +97,7 @@ static void inspected(struct call *call)
     struct buf *out = api_answer_begin(r, 200, "application/json");
     add_channel(out, info);
     add_rule(out, info->rule);
-    add_missing(out, &r->channels.missing);
+    api_list_missing(out, &r->channels.missing);
     buf_add_str(out, "}\n");
     free(info);
     api_answer_end(r);

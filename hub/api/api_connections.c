@@ -35,6 +35,7 @@ static bool is_of_somebody(struct api_request *r)
 static void submit(struct api_request *r, void (*answered)(struct call *call))
 {
     r->errand.connection = r->connection;
+    r->errand.node = r->node;
     if (r->user.len > 0)
         r->errand.user = r->user;
     api_submit(r, CALL_ERRAND, sizeof r->errand + r->body.len, answered);
@@ -50,12 +51,12 @@ static bool answer_failed(struct api_request *r)
 
 /* ---- which there are ---- */
 
-static void add_next(struct api_request *r, struct buf *out, uint64_t last)
+static void add_next(struct api_request *r, struct buf *out, uint64_t node, uint64_t last)
 {
     const struct list_filter filters[] = { { "channel", r->errand.channel }, { "user", r->errand.user } };
     char cursor[CONNECTION_TEXT];
-    size_t len = connection_print(cursor, last);
-    buf_addf(out, "],\"next_cursor\":\"%.*s\"}\n", (int)len, cursor);
+    size_t len = connection_print(cursor, node, last);
+    buf_addf(out, "],\"next_cursor\":\"%.*s\"", (int)len, cursor);
     api_list_link(r, filters, sizeof filters / sizeof *filters, slice(cursor, len));
 }
 
@@ -63,26 +64,30 @@ static void add_page(struct api_request *r, size_t *at)
 {
     struct buf *out = api_answer_begin(r, 200, "application/json");
     struct slice text;
-    uint64_t id = 0, last = 0;
+    const struct errand_part *part;
+    uint64_t id = 0, last = 0, node = 0;
     bool more;
     size_t n = 0;
     buf_add_str(out, "{\"data\":[");
-    while (errand_list_next(&r->errand, at, &text, &id, &more) && !(more = n == r->limit)) {
+    while ((part = errand_list_next(&r->errand, at, &text, &id, &more)) && !(more = n == r->limit)) {
         if (n++ > 0)
             buf_add_char(out, ',');
         buf_add_slice(out, text);
         last = id;
+        node = part->node;
     }
     if (more)
-        add_next(r, out, last);
+        add_next(r, out, node, last);
     else
-        buf_add_str(out, "],\"next_cursor\":null}\n");
+        buf_add_str(out, "],\"next_cursor\":null");
+    api_list_missing(out, &r->errand.missing);
+    buf_add_str(out, "}\n");
 }
 
 static void listed(struct call *call)
 {
     struct api_request *r = call->owner;
-    size_t *at = call->err ? NULL : calloc(r->errand.n_parts + 1, sizeof *at);
+    size_t *at = call->err ? NULL : calloc(errand_n_parts(&r->errand) + 1, sizeof *at);
     if (!call->err && !at)
         call->err = ERR_MEMORY;
     if (!call->err)
@@ -101,7 +106,7 @@ void api_list_connections(struct api_request *r)
     api_list_limit(r, &problem);
     struct slice channel = api_list_value(r, "channel", &problem), user = api_list_value(r, "user", &problem);
     struct slice cursor = api_list_value(r, "cursor", &problem);
-    uint64_t after = connection_parse(cursor);
+    uint64_t after_node = 0, after = connection_parse(cursor, &after_node);
     int err = channel.len > 0 ? pattern_check(channel) : 0;
     if (err)
         problem_add(&problem, "channel", err, NULL);
@@ -111,7 +116,8 @@ void api_list_connections(struct api_request *r)
         problem_answer(r, &problem);
         return;
     }
-    r->errand = (struct errand_call){ .kind = ERRAND_LIST, .channel = channel, .user = user, .after = after, .limit = r->limit };
+    r->errand = (struct errand_call){ .kind = ERRAND_LIST, .channel = channel, .user = user, .after = after, .after_node = after_node,
+                                    .limit = r->limit };
     submit(r, listed);
 }
 
@@ -122,7 +128,7 @@ static void shown(struct call *call)
     struct api_request *r = call->owner;
     if (!call->err) {
         struct buf *out = api_answer_begin(r, 200, "application/json");
-        buf_add_slice(out, buf_slice(&r->errand.parts[0].text));
+        buf_add_slice(out, buf_slice(&errand_part_at(&r->errand, 0)->text));
         buf_add_char(out, '\n');
     }
     errand_answer_fini(&r->errand);
@@ -166,17 +172,25 @@ static void read_parting(struct body_reader *body)
     r->errand.reason = reason;
 }
 
+static void add_count(struct buf *out, size_t n, const struct nodes_missing *missing)
+{
+    buf_addf(out, "{\"connections\":%zu", n);
+    api_list_missing(out, missing);
+    buf_add_str(out, "}\n");
+}
+
 static void closed(struct call *call)
 {
     struct api_request *r = call->owner;
     size_t n = errand_done(&r->errand);
+    struct nodes_missing missing = r->errand.missing;
     errand_answer_fini(&r->errand);
     if (answer_failed(r))
         return;
     if (r->connection)
         api_answer_begin(r, 204, NULL);
     else
-        buf_addf(api_answer_begin(r, 200, "application/json"), "{\"connections\":%zu}\n", n);
+        add_count(api_answer_begin(r, 200, "application/json"), n, &missing);
     api_answer_end(r);
 }
 
@@ -235,14 +249,16 @@ static void changed(struct call *call)
         struct buf *out = api_answer_begin(r, 200, "application/json");
         buf_addf(out, "{\"connections\":%zu,\"refused\":[", errand_done(errand));
         bool any = false;
-        for (size_t i = 0; i < errand->n_parts; i++) {
-            struct slice refused = buf_slice(&errand->parts[i].text);
+        for (size_t i = 0; i < errand_n_parts(errand); i++) {
+            struct slice refused = buf_slice(&errand_part_at(errand, i)->text);
             if (refused.len > 0 && any)
                 buf_add_char(out, ',');
             buf_add_slice(out, refused);
             any |= refused.len > 0;
         }
-        buf_addf(out, "],\"refused_count\":%zu}\n", errand_refused(errand));
+        buf_addf(out, "],\"refused_count\":%zu", errand_refused(errand));
+        api_list_missing(out, &errand->missing);
+        buf_add_str(out, "}\n");
     }
     errand_answer_fini(&r->errand);
     if (!answer_failed(r))
@@ -329,7 +345,7 @@ static int try_token(struct api_request *r)
     int err = authority_check(api->authority, api->config, buf_slice(&r->scratch), clock_wall_ms(api->clock) / 1000, &principal);
     if (err)
         return err;
-    r->errand = (struct errand_call){ .kind = ERRAND_TOKEN, .principal = principal };
+    r->errand = (struct errand_call){ .kind = ERRAND_TOKEN, .principal = principal, .credential = buf_slice(&r->scratch) };
     submit(r, renewed);
     return 0;
 }

@@ -49,3 +49,13 @@ void api_list_link(struct api_request *r, const struct list_filter *filters, siz
     percent_encode(cursor, out);
     buf_add_str(out, ">; rel=\"next\"\r\n");
 }
+
+void api_list_missing(struct buf *out, const struct nodes_missing *missing)
+{
+    if (missing->n == 0)
+        return;
+    buf_addf(out, ",\"missing\":{\"count\":%u,\"nodes\":[", missing->n);
+    for (unsigned i = 0; i < missing->n_named; i++)
+        buf_addf(out, "%s\"%016llx\"", i ? "," : "", (unsigned long long)missing->named[i]);
+    buf_add_str(out, "]}");
+}

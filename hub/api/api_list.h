@@ -17,3 +17,6 @@ void         api_list_limit(struct api_request *request, struct problem *problem
 struct slice api_list_value(struct api_request *request, const char *name, struct problem *problem);
 /* Link: <path?…>; rel="next" (RFC 8288), with what the page was asked for and where it goes on. */
 void         api_list_link(struct api_request *request, const struct list_filter *filters, size_t n_filters, struct slice cursor);
+/* A member that names the hubs which did not answer: what they have is not in this, what they should have done may not be done. Nothing when
+ * all have. */
+void         api_list_missing(struct buf *out, const struct nodes_missing *missing);

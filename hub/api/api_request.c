@@ -41,7 +41,7 @@ void api_request_reset(struct api_request *r)
     api_caller_unref(r->caller);
     r->channel_err = r->user_err = 0;
     r->user = slice("", 0);
-    r->connection = 0;
+    r->connection = r->node = 0;
     r->caller = NULL;
     r->waits_for_key = false;
     principal_unref(r->principal);
@@ -114,7 +114,7 @@ static struct slice target_of(const struct api_request *r, char text[CONNECTION_
     if (r->item.len > 0)
         return r->item;
     if (r->connection)
-        return slice(text, connection_print(text, r->connection));
+        return slice(text, connection_print(text, r->node, r->connection));
     return r->user.len > 0 ? r->user : r->channel;
 }
 

@@ -68,6 +68,7 @@ struct api_request {
     struct slice             user;           /* {user}; `channel` is the user's own then, where the route is about its messages */
     int                      user_err;       /* ERR_BAD_FIELD: nothing that a user could be called */
     uint64_t                 connection;     /* {connection}; 0: there is none of that id, ever */
+    uint64_t                 node;           /* and which hub has it */
     struct slice             item;           /* {key}, {revocation}; empty: nothing that could be one */
     struct principal        *principal;      /* of routes for OP_ADMIN, and of batches; one reference */
     struct api_caller       *caller;         /* not of open routes; one reference */

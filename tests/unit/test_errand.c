@@ -292,14 +292,20 @@ static void what_is_under_way_when_the_hub_ends_is_freed_with_what_edges_had_fil
 
 static void ids_are_read_as_they_are_printed_and_nothing_else_is(void **state)
 {
-    static const char *const none[] = { "", "c", "C1", "c0", "c01", "c1G", "cA", "c12345678123456781", " c1", "c1 ", "1", "c-1", "c+1", "c0x1" };
+    static const char *const none[] = { "", "c", "C1", "c0", "c01", "c1G", "cA", "c12345678123456781", " c1", "c1 ", "1", "c-1", "c+1", "c0x1",
+                                        "c1-", "c1-0", "c1-01", "c1-A", "c1-1-1", "c-", "c1-12345678123456781" };
+    const uint64_t ids[] = { 1, 255, 256, 0x1234567890abcdef, UINT64_MAX };
     char text[CONNECTION_TEXT];
+    uint64_t node;
     (void)state;
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-        assert_int_equal(connection_parse(slice_of(none[i])), 0);
-    const uint64_t ids[] = { 1, 255, 256, 0x1234567890abcdef, UINT64_MAX };
+        assert_int_equal(connection_parse(slice_of(none[i]), &node), 0);
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
-        assert_int_equal(connection_parse(slice(text, connection_print(text, ids[i]))), ids[i]);
+        for (size_t k = 0; k <= sizeof ids / sizeof *ids; k++) {
+            uint64_t of = k > 0 ? ids[k - 1] : 0;
+            assert_int_equal(connection_parse(slice(text, connection_print(text, of, ids[i])), &node), ids[i]);
+            assert_int_equal(node, of);
+        }
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

@@ -69,7 +69,7 @@ static void log_closed(const struct conn *conn, enum log_level level, int err)
 {
     if (!log_enabled(level))
         return;
-    char name[24];
+    char name[CONNECTION_TEXT];
     struct slice who = principal_name(conn->principal), user = principal_user(conn->principal);
     conn_name(conn, name);
     log_line(level, name, "closed reason=%s transport=%s who=%.*s user=%.*s", err_code(err), conn->protocol->name, (int)who.len,
@@ -148,19 +148,19 @@ void conn_free(struct conn *conn)
     free(conn);
 }
 
-size_t conn_name(const struct conn *conn, char out[24])
+size_t conn_name(const struct conn *conn, char out[CONNECTION_TEXT])
 {
-    return connection_print(out, conn->id);
+    return connection_print(out, conn->edge->node, conn->id);
 }
 
-struct slice conn_client(const struct conn *conn, char scratch[24])
+struct slice conn_client(const struct conn *conn, char scratch[CONNECTION_TEXT])
 {
     return conn->extra && conn->extra->client[0] ? slice_of(conn->extra->client) : slice(scratch, conn_name(conn, scratch));
 }
 
 uint32_t conn_exclusion(const struct conn *conn)
 {
-    char scratch[24];
+    char scratch[CONNECTION_TEXT];
     const struct exclusions *exclusions = &conn->edge->exclusions;
     return exclusions_none(exclusions) ? 0 : exclusion_find(exclusions, conn_client(conn, scratch));
 }

@@ -42,6 +42,7 @@
 #include "hub/base/ip.h"
 #include "hub/base/list.h"
 #include "hub/call.h"
+#include "hub/connection_id.h"
 #include "transports/edge/sub_set.h"
 
 #include <sys/uio.h>
@@ -214,8 +215,8 @@ bool         conn_at_end(const struct conn *conn);
 /* How long it shall stay away when it is cut (crowd.h): to be told now, at the beginning, at the end, and whenever what it was told is old. */
 int64_t      conn_retry_ms(struct conn *conn);
 bool         conn_retry_is_old(const struct conn *conn);
-size_t       conn_name(const struct conn *conn, char out[24]);     /* connection_print: for logs, and as default client id */
-struct slice conn_client(const struct conn *conn, char scratch[24]);
+size_t       conn_name(const struct conn *conn, char out[CONNECTION_TEXT]);     /* connection_print: for logs, and as default client id */
+struct slice conn_client(const struct conn *conn, char scratch[CONNECTION_TEXT]);
 
 enum catchup_kind { CATCHUP_NOW, CATCHUP_RESUME, CATCHUP_REPLAY };
 enum catchup_stage {

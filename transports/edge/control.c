@@ -68,7 +68,7 @@ static void recovery(struct buf *out, const struct fetch_channel *channel, bool 
 
 void control_ready(struct buf *out, const struct conn *conn, const struct fetch_call *answer, bool resumed)
 {
-    char name[24];
+    char name[CONNECTION_TEXT];
     begin(out, "ready", SLICE(""));
     position_member(out, "position", answer->begin);
     member(out, "connection", slice(name, conn_name(conn, name)));
@@ -106,7 +106,7 @@ void control_gap(struct buf *out, const struct fetch_call *answer, bool replay)
 
 void control_welcome(struct buf *out, const struct conn *conn, struct position position, int64_t retry_ms)
 {
-    char name[24], scratch[24];
+    char name[CONNECTION_TEXT], scratch[CONNECTION_TEXT];
     begin(out, "welcome", SLICE(""));
     member(out, "connection", slice(name, conn_name(conn, name)));
     member(out, "client", conn_client(conn, scratch));

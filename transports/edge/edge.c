@@ -2,6 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/config/config.h"
+#include "hub/errand.h"
 #include "hub/hub.h"
 #include "hub/metrics.h"
 #include "transports/edge/attend.h"
@@ -34,6 +35,7 @@ int edge_new(const struct config *config, const struct clock *clock, struct hub 
     edge->crowd = &edge->alone;
     edge->wheel_s = clock_mono_ms(clock) / 1000;
     edge->next_id = 1;
+    edge->node = hub_node(hub);
     pool_init(&edge->pool, config->edge_pool_bytes, &edge->exclusions);
     struct link *lists[] = { &edge->dirty_feeds, &edge->dirty_conns, &edge->conns, &edge->doomed, &edge->head_wanted,
                              &edge->asking, &edge->kept, &edge->keys_waiting };

@@ -51,6 +51,7 @@ struct edge {
     struct mailbox         box;
     struct post            to_hub;
     uint8_t                peer;         /* its number at the hub */
+    uint64_t               node;         /* hub_node() */
     struct position        head;         /* newest head the hub has told, or of the newest message */
     uint64_t               arrivals;     /* arrival number of the newest message (DESIGN, "one order per connection") */
     struct feed_node      *feeds;        /* table by name of channel or pattern (feed.c) */

@@ -156,7 +156,8 @@ static int renew(struct conn *conn, struct errand_part *part)
 static void list(struct edge *edge, struct errand_part *part)
 {
     const struct errand_call *errand = part->errand;
-    size_t at = roster_after(&edge->roster, errand->after);
+    bool same_counts = errand->after > 0 && edge->node > errand->after_node;      /* of the same number, this node's comes behind that one's */
+    size_t at = roster_after(&edge->roster, errand->after - same_counts);
     part->found = malloc(errand->limit * sizeof *part->found);
     if (!part->found)
         part->err = ERR_MEMORY;

@@ -24,7 +24,7 @@ static void tell_behind(struct conn *conn, const struct feed *feed, enum lag_pol
 {
     enum log_level level = policy == LAG_LATEST && conn->conflated ? LOG_DEBUG : LOG_INFO;
     struct slice channel = feed_name(feed), user = principal_user(conn->principal);
-    char name[24];
+    char name[CONNECTION_TEXT];
     conn->conflated |= policy == LAG_LATEST;
     metric_add(policies[policy].metric, 1);
     if (!log_enabled(level))

@@ -57,6 +57,8 @@ void portrait_add(struct buf *out, const struct conn *conn, size_t channels_max)
 {
     char name[CONNECTION_TEXT], scratch[CONNECTION_TEXT];
     buf_addf(out, "{\"id\":\"%.*s\"", (int)conn_name(conn, name), name);
+    if (conn->edge->node)
+        buf_addf(out, ",\"node\":\"%016llx\"", (unsigned long long)conn->edge->node);
     member(out, "client", conn_client(conn, scratch));
     member(out, "user", principal_user(conn->principal));
     member(out, "principal", principal_name(conn->principal));

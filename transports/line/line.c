@@ -137,7 +137,7 @@ void line_fini(struct line *line)
 
 void line_log_opened(const struct line *line, const struct stream_request *request)
 {
-    char name[24];
+    char name[CONNECTION_TEXT];
     if (!line->conn || !log_enabled(LOG_DEBUG))
         return;
     conn_name(line->conn, name);

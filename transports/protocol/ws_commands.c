@@ -235,7 +235,7 @@ static struct slice scope_of(const struct conn *conn, struct buf *scratch)
 
 static int submit_publish(struct command *command, struct slice channel, const struct wish *wish, struct buf *scratch)
 {
-    char client[24];
+    char client[CONNECTION_TEXT];
     struct publishing *publishing = calloc(1, sizeof *publishing + command->ref.len);
     struct msg *m = publishing ? wish_message(wish, channel, conn_client(command->conn, client)) : NULL;
     int err = m ? wish_terms(wish, scope_of(command->conn, scratch), channel, &publishing->publish) : ERR_MEMORY;
@@ -310,7 +310,7 @@ static void history_answered(struct call *call)
     struct conn *conn = call->owner;
     if (conn->conn_state == CONN_OPEN) {
         struct buf object = { 0 };
-        char scratch[24];
+        char scratch[CONNECTION_TEXT];
         struct slice ref = slice(reading->ref, reading->ref_len);
         if (call->err)
             control_error(&object, ref, call->err);

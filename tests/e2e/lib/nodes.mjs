@@ -3,6 +3,7 @@
 //   const { redis, hubs: [a, b, c] } = await nodes(scope, 3);
 //   await redis.kill9(); await redis.start(); redis.say('flushall')
 import { spawn, execFileSync } from 'node:child_process';
+import net from 'node:net';
 import path from 'node:path';
 import { writeFileSync } from 'node:fs';
 import { SECRET } from './tokens.mjs';
@@ -16,6 +17,18 @@ export class OwnRedis {
     }
 
     say(...words) { return execFileSync('redis-cli', ['-s', this.socket, ...words], { stdio: 'pipe' }).toString().trim(); }
+
+    // Commands of any bytes, one behind the other; resolves when all have been run.
+    async sendAll(commands) {
+        const socket = net.connect(this.socket), ended = new Promise((resolve) => { socket.on('close', resolve); });
+        for (const words of [...commands, ['QUIT']])
+            socket.write(Buffer.concat([Buffer.from(`*${words.length}\r\n`), ...words.flatMap((word) => {
+                const bytes = Buffer.from(word);
+                return [Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from('\r\n')];
+            })]));
+        socket.resume();
+        await ended;
+    }
 
     // With what it had when it was ended by shutdown(), if that was asked to save.
     async start() {
