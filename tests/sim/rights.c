@@ -165,7 +165,7 @@ static bool may_be_busy(const struct listener *r, const struct order *order)
 /* What the edge says it did. */
 static int outcome(const struct conn *conn, const struct errand_part *part)
 {
-    char name[24];
+    char name[CONNECTION_TEXT];
     size_t len = conn_name(conn, name);
     name[len++] = '"';
     if (part->errand->connection)
