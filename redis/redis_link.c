@@ -17,9 +17,12 @@ struct redis_link {
     enum redis_link_state   state;
     struct redis_master    *master;        /* NULL: no Sentinels */
     struct redis_address    address;       /* what was dialed last */
+    char                    dialed[256];   /* its name and port, when the Sentinels named it */
+    uint16_t                dialed_port;
     struct redis_dial      *dial;          /* while DIALING */
     struct redis_wire      *wire;          /* while GREETING or UP */
     struct event           *timer;         /* while WAITING: again; while UP: it has held STEADY_MS */
+    struct event           *look;          /* while UP, with Sentinels: is it still the one they name? */
     int64_t                 pause_ms;      /* before the next try */
     char                    why[REDIS_WHY];
 };
@@ -48,6 +51,18 @@ static void set_timer(struct redis_link *link, int64_t ms)
 
 /* ---- again ---- */
 
+/* Who hears "Connection refused" wants to know by whom. A Sentinel is named already. */
+static void say_why(struct redis_link *link, const char *why)
+{
+    const struct redis_address *address = &link->address;
+    if (link->state == REDIS_FINDING)
+        snprintf(link->why, sizeof link->why, "%s", why);
+    else if (address->unix_path)
+        snprintf(link->why, sizeof link->why, "%s: %s", address->unix_path, why);
+    else
+        snprintf(link->why, sizeof link->why, strchr(address->name, ':') ? "[%s]:%u: %s" : "%s:%u: %s", address->name, address->port, why);
+}
+
 /* Half of it to all of it, so that hubs do not come back together. */
 static int64_t with_jitter(int64_t ms)
 {
@@ -61,9 +76,10 @@ static void fall_back(struct redis_link *link, const char *why)
     bool was_up = link->state == REDIS_UP;
     if (link->master && (link->state == REDIS_DIALING || link->state == REDIS_GREETING))
         redis_master_doubt(link->master);
-    snprintf(link->why, sizeof link->why, "%s", why);
+    say_why(link, why);
     redis_wire_free(link->wire);
     link->wire = NULL;
+    event_del(link->look);
     move(link, REDIS_WAITING);
     set_timer(link, with_jitter(link->pause_ms));
     link->pause_ms = link->pause_ms * 2 < REDIS_PAUSE_MAX_MS ? link->pause_ms * 2 : REDIS_PAUSE_MAX_MS;
@@ -101,9 +117,16 @@ static void on_named(void *arg, const struct redisReply *reply)
     (void)reply;
 }
 
-static bool is_master(const struct redisReply *role)
+static bool is_role(const struct redisReply *role, const char *name)
 {
-    return role->type == REDIS_REPLY_ARRAY && role->elements > 0 && slice_is(redis_reply_text(role->element[0]), SLICE("master"));
+    return role->type == REDIS_REPLY_ARRAY && role->elements > 0 && slice_is(redis_reply_text(role->element[0]), slice_of(name));
+}
+
+static void look_later(struct redis_link *link)
+{
+    struct timeval after = { REDIS_LOOK_MS / 1000, REDIS_LOOK_MS % 1000 * 1000 };
+    if (link->master)
+        evtimer_add(link->look, &after);
 }
 
 /* Whom an ACL does not allow to ask for it hears of a replica by its READONLY. */
@@ -114,12 +137,14 @@ static void on_role(void *arg, const struct redisReply *reply)
         return;
     if (redis_reply_failed(reply) && !redis_reply_is_error(reply, "NOPERM")) {
         redis_wire_break(link->wire, reply->str);
-    } else if (!redis_reply_failed(reply) && !is_master(reply)) {
-        redis_wire_break(link->wire, "it is a replica, not a master");
+    } else if (!redis_reply_failed(reply) && !is_role(reply, "master")) {
+        redis_wire_break(link->wire, is_role(reply, "sentinel") ? "it is a Sentinel: redis.url is to begin with redis+sentinel://"
+                                                                : "it is a replica, not a master");
     } else {
         move(link, REDIS_UP);
         link->why[0] = '\0';
         set_timer(link, STEADY_MS);
+        look_later(link);
         link->setup.ops->up(link->setup.owner);
     }
 }
@@ -179,14 +204,38 @@ static void dial(struct redis_link *link)
         fall_back(link, "no memory for a connection");
 }
 
+/* A master that was replaced while it stood still, or was cut off, goes on as if it were one: whoever stays with it hears nothing of
+ * what the others say. Sentinels that do not answer are no reason to leave. */
+static void looked(struct redis_link *link, const struct redis_host *host)
+{
+    if (host && (host->port != link->dialed_port || strcmp(host->name, link->dialed)))
+        redis_link_again(link, "the Sentinels name another master");
+    else
+        look_later(link);
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct redis_link *link = arg;
+    redis_master_look(link->master);
+}
+
 static void on_found(void *arg, const struct redis_host *host, const char *why)
 {
     struct redis_link *link = arg;
+    if (link->state == REDIS_UP) {
+        looked(link, host);
+        return;
+    }
     if (!host) {
         fall_back(link, why);
         return;
     }
-    link->address = (struct redis_address){ .name = host->name, .port = host->port, .tls = link->setup.tls };
+    snprintf(link->dialed, sizeof link->dialed, "%s", host->name);
+    link->dialed_port = host->port;
+    link->address = (struct redis_address){ .name = link->dialed, .port = host->port, .tls = link->setup.tls };
     dial(link);
 }
 
@@ -227,11 +276,12 @@ struct redis_link *redis_link_new(const struct redis_link_setup *setup)
     link->setup = *setup;
     link->pause_ms = REDIS_PAUSE_MS;
     link->timer = evtimer_new(setup->base, on_timer, link);
+    link->look = evtimer_new(setup->base, on_look, link);
     bool sentinels = setup->url->master;
     if (sentinels)
         link->master = redis_master_new(&(struct redis_master_setup){ setup->base, setup->url, setup->tls, setup->sentinel_user,
                                         setup->sentinel_password }, on_found, link);
-    if (link->timer && (link->master || !sentinels))
+    if (link->timer && link->look && (link->master || !sentinels))
         return link;
     redis_link_free(link);
     return NULL;
@@ -246,6 +296,8 @@ void redis_link_free(struct redis_link *link)
     redis_master_free(link->master);
     if (link->timer)
         event_free(link->timer);
+    if (link->look)
+        event_free(link->look);
     free(link);
 }
 

@@ -1,4 +1,5 @@
 /* redis_link.h — a connection to the Redis server that takes writes, which comes back by itself.
+ * With Sentinels it asks every REDIS_LOOK_MS whether they still name this one, and leaves it when they do not.
  *
  *   OFF ──open──> FINDING (Sentinel) ──> DIALING ──> GREETING (AUTH, SELECT, name, ROLE) ──> UP
  *                     │                     │            │                                   │
@@ -23,6 +24,7 @@
 enum {
     REDIS_PAUSE_MS = 50,
     REDIS_PAUSE_MAX_MS = 1000,
+    REDIS_LOOK_MS = 2000,
     REDIS_QUEUE_BYTES = 64 << 20,
 };
 

@@ -12,6 +12,7 @@ struct redis_master {
     redis_found_fn       *done;
     void                 *arg;
     size_t                at, tried;         /* the Sentinel that is asked, and how many were before it */
+    bool                  is_look;           /* nobody but this one is asked */
     struct redis_address  address;           /* of that one */
     struct redis_dial    *dial;              /* at most one of the two */
     struct redis_wire    *wire;
@@ -33,6 +34,10 @@ static void fail_here(struct redis_master *master, const char *why)
 {
     hang_up(master);
     snprintf(master->why, sizeof master->why, "Sentinel %s:%u: %s", master->address.name, master->address.port, why);
+    if (master->is_look) {
+        master->done(master->arg, NULL, master->why);
+        return;
+    }
     master->at = (master->at + 1) % master->setup.url->n_hosts;
     master->tried++;
     ask_next(master);
@@ -52,14 +57,16 @@ static void on_master(void *arg, const struct redisReply *reply)
 {
     struct redis_master *master = arg;
     uint64_t port = 0;
+    char why[REDIS_WHY];
     if (!reply)
         return;      /* on_broken tells */
     if (redis_reply_failed(reply)) {
-        fail_here(master, reply->str);
+        fail_here(master, strstr(reply->str, "unknown command") ? "it is no Sentinel" : reply->str);
         return;
     }
     if (!is_address(reply) || !slice_u64(redis_reply_text(reply->element[1]), &port) || port == 0 || port > UINT16_MAX) {
-        fail_here(master, "it knows no master of this name");
+        snprintf(why, sizeof why, "it knows no master of the name %s", master->setup.url->master);
+        fail_here(master, why);
         return;
     }
     free(master->found.name);
@@ -111,11 +118,16 @@ static void ask_next(struct redis_master *master)
     }
 }
 
-void redis_master_find(struct redis_master *master)
+static void ask(struct redis_master *master, bool is_look)
 {
+    hang_up(master);
     master->tried = 0;
+    master->is_look = is_look;
     ask_next(master);
 }
+
+void redis_master_find(struct redis_master *master) { ask(master, false); }
+void redis_master_look(struct redis_master *master) { ask(master, true); }
 
 void redis_master_doubt(struct redis_master *master) { master->at = (master->at + 1) % master->setup.url->n_hosts; }
 

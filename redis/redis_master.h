@@ -4,7 +4,8 @@
  * master indeed its own greeting tells (redis_link.h): a Sentinel may be the one that was cut off. Who finds that it is none says
  * so with redis_master_doubt, and the next Sentinel is asked first.
  *
- *   redis_master_find ~~~ done(address) or done(NULL, why)      exactly once, never from inside redis_master_find
+ *   redis_master_find ~~~ done(address) or done(NULL, why)      exactly once, never from inside redis_master_find; one that is
+ *                                                               under way is forgotten when it is asked again
  *
  * Lifetime   redis_master_new … redis_master_free, which asks no more and calls nobody. The URL and what setup points to outlive it.
  * Threading  the thread of the loop. Limits: one socket; each Sentinel has REDIS_SENTINEL_MS. */
@@ -27,5 +28,6 @@ typedef void redis_found_fn(void *arg, const struct redis_host *master, const ch
 
 struct redis_master *redis_master_new(const struct redis_master_setup *setup, redis_found_fn *done, void *arg);   /* NULL: no memory */
 void redis_master_free(struct redis_master *master);      /* NULL is fine */
-void redis_master_find(struct redis_master *master);      /* not while it is finding */
-void redis_master_doubt(struct redis_master *master);     /* what was found last was none; likewise */
+void redis_master_find(struct redis_master *master);
+void redis_master_look(struct redis_master *master);      /* as find, but only of the Sentinel that knew it last: another may be cut off */
+void redis_master_doubt(struct redis_master *master);     /* what was found last was none; not while it is finding */

@@ -26,10 +26,10 @@ end
 local function missing_right()
     local probe = P .. 'probe:'
     for _, call in ipairs({
-        { 'SET', probe .. 's', 1, 'PX', 1000 }, { 'GET', probe .. 's' }, { 'UNLINK', probe .. 's' },
+        { 'TIME' }, { 'SET', probe .. 's', 1, 'PX', 1000 }, { 'GET', probe .. 's' }, { 'UNLINK', probe .. 's' }, { 'DEL', probe .. 's' },
         { 'XADD', probe .. 'x', 'MAXLEN', '~', 1, '*', 'p', 1 }, { 'PEXPIREAT', probe .. 'x', 1 }, { 'XRANGE', probe .. 'x', '-', '+', 'COUNT', 1 },
         { 'XREVRANGE', probe .. 'x', '+', '-', 'COUNT', 1 }, { 'XTRIM', probe .. 'x', 'MAXLEN', 1 }, { 'XLEN', probe .. 'x' }, { 'XDEL', probe .. 'x', '1-0' },
-        { 'ZADD', probe .. 'z', 1, 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
+        { 'ZADD', probe .. 'z', 1, 1 }, { 'ZSCORE', probe .. 'z', 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
         { 'HSET', probe .. 'h', 'f', '' }, { 'HGET', probe .. 'h', 'f' }, { 'HSCAN', probe .. 'h', 0 }, { 'HDEL', probe .. 'h', 'f' },
         { 'ZRANGE', probe .. 'z', '-', '+', 'BYLEX', 'LIMIT', 0, 1 }, { 'ZRANDMEMBER', probe .. 'z', 1 }, { 'ZREM', probe .. 'z', 1 }, { 'EXISTS', probe .. 'z' }, { 'ZCARD', probe .. 'z' },
         { 'PUBLISH', P .. 'm:', '' }, { 'PUBLISH', ARGV[6], '' },
@@ -65,6 +65,10 @@ local function begin(epoch, seq)
     return fresh
 end
 
+local version = type(info) == 'string' and string.match(info, 'redis_version:(%S+)')
+if version and tonumber(string.match(version, '^%d+')) < 7 then
+    return redis.error_reply('TOOOLD it is Redis ' .. version .. ', and 7 or newer is needed')
+end
 local missing = missing_right()
 if missing then return not_allowed(missing) end
 

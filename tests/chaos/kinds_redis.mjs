@@ -35,6 +35,11 @@ const configured = (name, bad, good, more) => ({
 
 const CLOCK = path.join(path.dirname(BINARY), 'tests/clock.so');      // tests/shim/clock.c
 
+async function evictNoMore(redis) {
+    await redis.config('maxmemory-policy', 'noeviction');
+    await redis.config('maxmemory', 0);
+}
+
 export const REDIS_KINDS = {
     'redis kill -9, data kept': { ...again, hold: [0, 3000], hurt: (world) => world.redis.kill(), heal: (world) => world.redis.run() },
     'redis kill -9 for long, data kept': { ...again, red: UNANSWERED, hold: [3000, 6000], hurt: (world) => world.redis.kill(), heal: (world) => world.redis.run() },
@@ -120,6 +125,20 @@ export const REDIS_KINDS = {
         },
     },
     'OOM: maxmemory, noeviction': configured('maxmemory', '1mb', '0', { ...refuses, red: /redis: .*OOM/ }),
+    'a maxmemory-policy that evicts': {
+        log: /maxmemory-policy is allkeys-lru/, hold: [10500, 12000],      // it is looked at every ten seconds
+        async hurt(world) { await world.redis.config('maxmemory', '1gb'); await world.redis.config('maxmemory-policy', 'allkeys-lru'); },
+        heal: (world) => evictNoMore(world.redis),
+    },
+    'keys are evicted': {
+        ...lost, log: /keys were evicted/, hold: [10500, 12000],
+        async hurt({ redis }) {
+            await redis.config('maxmemory', Number((await redis.info('memory')).get('used_memory')) + 1_000_000);
+            await redis.config('maxmemory-policy', 'allkeys-random');
+            await redis.say('EVAL', "for i = 1, 4000 do redis.call('SET', 'junk:' .. i, string.rep('x', 1000), 'PX', 60000) end", 0);
+        },
+        heal: (world) => evictNoMore(world.redis),
+    },
     NOREPLICAS: configured('min-replicas-to-write', 1, 0, { ...refuses, red: /redis: .*NOREPLICAS/ }),
     'it becomes a replica: READONLY': {
         ...again, red: /redis: .*(READONLY|replica)/, hold: [1500, 4000],

@@ -294,7 +294,7 @@ static void a_subscriber_that_is_killed_misses_nothing(void **state)
     seqs[5] = publish(a, "c", "x");
     assert_came(world, b, seqs, 6);
     assert_int_equal(b->behinds, 0);
-    assert_string_equal(b->why, "it closed the connection");
+    assert_non_null(strstr(b->why, "it closed the connection"));
 }
 
 static void a_subscriber_that_reads_too_slowly_for_redis_misses_nothing(void **state)

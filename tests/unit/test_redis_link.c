@@ -159,7 +159,7 @@ static void a_server_that_does_not_answer_is_left(void **state)
     send_words(world, "PING", NULL, NULL);
     loop_until(world->base, &world->downs, 1);
     assert_int_equal(world->lost, 1);
-    assert_string_equal(world->why, "it does not answer");
+    assert_non_null(strstr(world->why, ": it does not answer"));
     loop_until(world->base, &world->fails, 1);      /* it accepts, and does not greet */
     kill(world->server.pid, SIGCONT);
     loop_until(world->base, &world->ups, 2);
@@ -223,7 +223,7 @@ static void a_name_that_nobody_knows_and_a_port_where_nobody_listens_are_told(vo
     redis_stop(&world->server);
     open_link(world, tcp_url("redis://127.0.0.1:PORT", world), &ops, NULL);
     loop_until(world->base, &world->fails, 2);
-    assert_string_equal(world->why, "Connection refused");
+    assert_non_null(strstr(world->why, ": Connection refused"));
     close_link(world);
     open_link(world, "redis://no-such-name.invalid", &ops, NULL);
     world->fails = 0;

@@ -63,8 +63,9 @@ export function notDeaf(reader, health, records) {
     const wrong = [];
     if (!reader.home) return wrong;
     const cameAt = new Map(reader.came.map(({ text, at }) => [text, at]));
-    for (const { text, id, channel, state, at } of records) {
-        if (state !== 'acknowledged' || !reader.wants(channel)) continue;
+    for (const record of records) {
+        const { text, id, channel, state, at } = record;
+        if (state !== 'acknowledged' || !reader.wants(channel) || (!cameAt.has(text) && wasTold(reader, record))) continue;
         const late = (cameAt.get(text) ?? Infinity) - at;
         if (late > DEAF_MS && Date.now() - at > DEAF_MS && reader.wasUp(at - 1, at + DEAF_MS) && !health.wasRed(at - 1000, at + DEAF_MS))
             wrong.push(`${reader.label}: ${text} = ${id} came ${late} ms after it was acknowledged, and the hub was ready all the time`);

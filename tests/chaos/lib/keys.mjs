@@ -3,6 +3,7 @@
 // kind of key -> what bounds it
 export const LASTING = [
     [/^head$/, 'one'], [/^run$/, 'one'], [/^beat$/, 'one'], [/^pulse$/, 'one'],
+    [/^nodes$/, 'hubs that live'], [/^leases$/, 'hubs that live'],
     [/^index$/, 'redis.index entries'], [/^marks$/, '1,024 intervals of redis.remember'],
 ];
 

@@ -124,11 +124,11 @@ export class SentinelWorld extends World {
 
     // Both servers run, one follows the other with all its data, and the Sentinels know each other and both.
     async settled() {
-        await eventually(async () => (await this.replica.info('replication')).get('master_link_status') === 'up', 'the replica to follow', 30_000);
+        await eventually(async () => (await this.replica.info('replication')).get('master_link_status') === 'up', 'the replica to follow', 60_000);
         await eventually(async () => {
             const told = await Promise.all(this.sentinels.map((one) => one.say('SENTINEL', 'MASTER', 'mymaster')));
             return told.every((text) => /num-slaves\n1/.test(text) && /num-other-sentinels\n2/.test(text) && /\nflags\nmaster\n/.test(text));
-        }, 'the Sentinels to agree', 30_000);
+        }, 'the Sentinels to agree', 60_000);
     }
     async promoted() {
         await eventually(async () => (await this.replica.info('replication')).get('role') === 'master', 'the replica to be promoted', 30_000);
