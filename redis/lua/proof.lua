@@ -47,8 +47,20 @@ local function holds()
     return oldest and number_of(oldest[1]) > seen and run ~= '' and is_vouched and voucher == ARGV[8]
 end
 
+local function newest_in_index()
+    local entry = redis.call('XREVRANGE', P .. 'index', '+', '-', 'COUNT', 1)[1]
+    return entry and number_of(entry[1]) or 0
+end
+
+-- Where keys were evicted, the head may be gone and histories be left: numbers that nobody can tell any more stay far below.
+local function above_all()
+    local stats = head and '' or redis.pcall('INFO', 'stats')
+    local evicted = type(stats) == 'string' and tonumber(string.match(stats, 'evicted_keys:(%d+)') or 0) > 0
+    return math.max(head and head.seq or 0, seen, newest_in_index()) + (evicted and 2 ^ 20 or 1)
+end
+
 local function is_good()
-    if not head then return false end
+    if not head or head.seq < newest_in_index() then return false end
     if holds() then return true end
     return head.epoch ~= mine and is_vouched      -- by others
 end
@@ -79,7 +91,7 @@ if not good then
     local at = redis.call('TIME')
     -- No random number is good for two epochs.
     local epoch = (tonumber(ARGV[4]) + at[1] * 1000000 + at[2]) % (2 ^ 40 - 1) + 1
-    head, is_new = begin(epoch, math.max(head and head.seq or 0, seen) + 1), true
+    head, is_new = begin(epoch, above_all()), true
 elseif head.seq < seen then
     head = begin(head.epoch, seen + 1)      -- seen in an older epoch: no number comes again
 else

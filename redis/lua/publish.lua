@@ -98,7 +98,11 @@ local function keep(kept, ends)
     if ends > 0 and k.gone == 0 then k.gone = known and given_up(channel, k, time) or prev end
     if k.gone > 0 then trim_count(kept) end
     k.bytes = k.bytes + size_of(message)
-    redis.call('XADD', kept, 'MAXLEN', size, id, 'm', message, 'b', text(k.bytes))
+    if failure(redis.pcall('XADD', kept, 'MAXLEN', size, id, 'm', message, 'b', text(k.bytes))) ~= '' then
+        redis.call('UNLINK', kept)      -- a history of numbers that are lost, and with them what came after it
+        redis.call('XADD', kept, 'MAXLEN', size, id, 'm', message, 'b', text(k.bytes))
+        k.expires = 0
+    end
     -- Longer than need be, so that not every message has to put it off: what is too old does not count anyway (kept.lua).
     if now + ttl > k.expires or k.expires > now + 2 * ttl then
         if k.expires <= now then      -- it has just begun
@@ -124,7 +128,7 @@ local ends = end_of(message)
 local why = failure(add_to_index(seq, ARGV[8], channel, time, proof, size == 0 and 0 or ends > 0 and 2 or 1))
 if why ~= '' then
     redis.call('SET', P .. 'head', head_before)
-    return is_forbidden(why) and not_allowed('XADD') or redis.error_reply(why)
+    return is_forbidden(why) and not_allowed('XADD') or { 'none' }      -- numbers are behind the index: proof.lua
 end
 
 if size > 0 then

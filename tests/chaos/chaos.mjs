@@ -88,7 +88,7 @@ async function round(world, kind, chance, name) {
     await world.allReady();
     const wrong = [...whatIsBroken(kind, world), ...whatIsRed(kind, world, concerned, from), ...whatIsLogged(kind, concerned, marks),
         ...whatIsCounted(kind, world, concerned, counted, kind.counts ? await world.count(kind.counts) : [])];
-    if (wrong.length) throw new Error(wrong.slice(0, 12).join('\n  ') + (wrong.length > 12 ? `\n  … ${wrong.length} in all` : ''));
+    if (wrong.length) throw new Error(wrong.slice(0, VERBOSE ? 2000 : 12).join('\n  ') + (wrong.length > 12 && !VERBOSE ? `\n  … ${wrong.length} in all` : ''));
     const sums = { acknowledged: load.records.filter((r) => r.state === 'acknowledged').length, of: load.records.length, flowed };
     load.forget();
     for (const watch of world.watches) watch.forget();

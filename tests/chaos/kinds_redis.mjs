@@ -48,6 +48,19 @@ export const REDIS_KINDS = {
     'redis stands still, shortly': { hold: [100, 2000], hurt: (world) => world.redis.signal('SIGSTOP'), heal: (world) => world.redis.signal('SIGCONT') },
     'redis stands still, long': { ...again, red: UNANSWERED, hold: [5500, 8000], hurt: (world) => world.redis.signal('SIGSTOP'), heal: (world) => world.redis.signal('SIGCONT') },
     FLUSHALL: { ...lost, hold: [0, 500], hurt: (world) => world.redis.must('FLUSHALL').then(() => {}) },
+    // The next while the hubs still come back from the one before.
+    'FLUSHALL again and again': {
+        ...lost, hold: [7000, 9000],
+        async hurt(world, chance) {
+            const gaps = Array.from({ length: 12 }, () => chance.below(8));
+            const cli = world.redis.cli();
+            for (const gap of gaps) {
+                cli.write('FLUSHALL\n');
+                await pause(gap);
+            }
+            cli.end();
+        },
+    },
     'SCRIPT FLUSH': { hold: [0, 500], unnoticed: true, hurt: (world) => world.redis.must('SCRIPT', 'FLUSH').then(() => {}) },
     'CLIENT KILL of commands': { ...again, hold: [0, 300], hurt: (world, chance) => killClients(world, chance, ['commands']) },
     'CLIENT KILL of listeners': { ...again, hold: [0, 300], hurt: (world, chance) => killClients(world, chance, ['listener']) },
@@ -138,6 +151,7 @@ export const REDIS_KINDS = {
             await redis.say('EVAL', "for i = 1, 4000 do redis.call('SET', 'junk:' .. i, string.rep('x', 1000), 'PX', 60000) end", 0);
         },
         heal: (world) => evictNoMore(world.redis),
+        after: (world) => world.redis.must('FLUSHALL'),      // what has lost its expiry stays until its channel is used again
     },
     NOREPLICAS: configured('min-replicas-to-write', 1, 0, { ...refuses, red: /redis: .*NOREPLICAS/ }),
     'it becomes a replica: READONLY': {

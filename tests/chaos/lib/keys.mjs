@@ -4,7 +4,7 @@
 export const LASTING = [
     [/^head$/, 'one'], [/^run$/, 'one'], [/^beat$/, 'one'], [/^pulse$/, 'one'],
     [/^nodes$/, 'hubs that live'], [/^leases$/, 'hubs that live'],
-    [/^index$/, 'redis.index entries'], [/^marks$/, '1,024 intervals of redis.remember'],
+    [/^index$/, 'redis.index entries'], [/^evicted$/, 'one'], [/^names$/, 'channels that keep messages: swept by publishes and heartbeats'], [/^marks$/, '1,024 intervals of redis.remember'],
 ];
 
 // What is neither, as sentences.
