@@ -1,6 +1,7 @@
 /* redis_fill.c — what was missed while there was no live link, before it is live again (EXACT.md 19).
  *
  *   everything up to `head` was delivered ── lost link ──> subscribed again: from here on live ones come, and are kept here
+ *     0. when there are many channels: which of them have had messages since, by the index (missed.lua); the others have missed nothing
  *     1. each channel that was served is asked for what came after `head`, BATCH channels in a question, WINDOW of them at a time
  *     2. an echo: all that came before it is here
  *     3. all together in order of number, each once; then the channels that have given something up are told to be behind
@@ -12,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { BATCH = 100, WINDOW = 4 };
+enum { BATCH = 100, WINDOW = 4, LOOK_AT = 4096 };      /* LOOK_AT entries of the index: some 8 ms in which Redis does nothing else */
 
 struct question {
     struct redis_fetch   fetch;
@@ -159,31 +160,126 @@ static void ask_more(struct redis_bus *bus)
         fill->token = redis_bus_echo(bus);
 }
 
+static bool is_filled(const struct redis_sub *sub) { return sub->state == REDIS_SUB_ON && sub->last > 0 && sub->refs > 0; }
+
 /* Channels first, patterns behind them: those are other questions (a walk over the index). */
 static void collect(struct redis_bus *bus, bool patterns)
 {
     struct redis_fill *fill = &bus->fill;
     list_each(item, next, &bus->subs.lists[REDIS_SUB_ON]) {
         struct redis_sub *sub = link_of(item, struct redis_sub, link);
-        if (sub->last > 0 && sub->refs > 0 && sub->is_pattern == patterns)
+        if (is_filled(sub) && sub->is_pattern == patterns)
             fill->subs[fill->n_subs++] = sub;
     }
+}
+
+static void ask_all(struct redis_bus *bus)
+{
+    bus->fill.n_subs = 0;
+    collect(bus, false);
+    collect(bus, true);
+    ask_more(bus);
+}
+
+/* ---- which channels it is about ---- */
+
+struct walk {
+    struct redis_request request;
+    struct redis_bus    *bus;
+    uint64_t             generation, upto;      /* it has looked up to this number */
+    size_t               left;                  /* entries it may still look at: more, and asking for all channels were cheaper */
+};
+
+static size_t entries_of(const struct walk *walk) { return walk->left < LOOK_AT ? walk->left : LOOK_AT; }
+
+static void walk_args(struct redis_request *request, struct redis_args *args)
+{
+    struct walk *walk = (struct walk *)request;
+    redis_args_add(args, slice_of(walk->bus->prefix));
+    redis_args_add_u64(args, walk->bus->epoch);
+    redis_args_add_u64(args, walk->upto);
+    redis_args_add_u64(args, entries_of(walk));
+}
+
+static void take_names(struct redis_bus *bus, const struct redisReply *reply)
+{
+    for (size_t i = 2; i < reply->elements; i++) {
+        struct redis_sub *sub = redis_subs_find(&bus->subs, redis_reply_word(reply, i));
+        if (sub && is_filled(sub) && !sub->is_pattern)
+            bus->fill.subs[bus->fill.n_subs++] = sub;
+    }
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct redis_sub *x = *(struct redis_sub *const *)a, *y = *(struct redis_sub *const *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* A channel may have been found by several questions. */
+static void ask_found(struct redis_bus *bus)
+{
+    struct redis_fill *fill = &bus->fill;
+    size_t n = 0;
+    qsort(fill->subs, fill->n_subs, sizeof *fill->subs, by_place);
+    for (size_t i = 0; i < fill->n_subs; i++)
+        if (i == 0 || fill->subs[i] != fill->subs[i - 1])
+            fill->subs[n++] = fill->subs[i];
+    fill->n_subs = n;
+    collect(bus, true);
+    ask_more(bus);
+}
+
+static void on_walked(struct redis_request *request, int err, const struct redisReply *reply)
+{
+    struct walk *walk = (struct walk *)request;
+    struct redis_bus *bus = walk->bus;
+    bool counts = !bus->freed && walk->generation == bus->fill.generation;
+    struct slice what = err ? slice("", 0) : redis_reply_word(reply, 0);
+    bool is_end = slice_is(what, SLICE("end")), is_told = is_end || slice_is(what, SLICE("more"));
+    if (counts && is_told) {
+        take_names(bus, reply);
+        walk->upto = redis_reply_number(reply, 1);
+        walk->left -= entries_of(walk);
+        if (!is_end && walk->left > 0 && !redis_engine_run(bus->engine, request))
+            return;
+    }
+    free(walk);
+    if (counts && is_end)
+        ask_found(bus);
+    else if (counts)
+        ask_all(bus);
+}
+
+static bool walk(struct redis_bus *bus, size_t channels)
+{
+    struct walk *walk = calloc(1, sizeof *walk);
+    if (!walk)
+        return false;
+    *walk = (struct walk){ .request = { .script = REDIS_MISSED, .args = walk_args, .answered = on_walked }, .bus = bus,
+                           .generation = bus->fill.generation, .upto = bus->head, .left = channels };
+    bool sent = !redis_engine_run(bus->engine, &walk->request);
+    if (!sent)
+        free(walk);
+    return sent;
 }
 
 void redis_fill_begin(struct redis_bus *bus)
 {
     struct redis_fill *fill = &bus->fill;
     redis_fill_stop(bus);
-    if (!bus->is_behind && !fill->overflow) {
-        fill->subs = calloc(HASH_COUNT(bus->subs.table) + 1, sizeof *fill->subs);
-        if (fill->subs) {
-            collect(bus, false);
-            collect(bus, true);
-        } else {
-            overflow(fill);
-        }
+    if (bus->is_behind || fill->overflow) {
+        ask_more(bus);
+        return;
     }
-    ask_more(bus);
+    size_t channels = HASH_COUNT(bus->subs.table);
+    fill->subs = calloc(2 * channels + 1, sizeof *fill->subs);      /* a walk finds one for each entry at most; patterns stand behind */
+    if (!fill->subs) {
+        overflow(fill);
+        ask_more(bus);
+    } else if (channels <= BATCH || !walk(bus, channels)) {
+        ask_all(bus);
+    }
 }
 
 /* ---- all is here ---- */
