@@ -44,7 +44,8 @@ scenario('one connection is shown with who it is, since when, from where and how
     const id = await idOf(socket);
     const answer = await request(hub, `/v1/connections/${id}`);
     assert.equal(answer.status, 200, answer.text);
-    const { since, address, position, channels, ...rest } = answer.json;
+    const { since, address, position, channels, node, ...rest } = answer.json;
+    assert.equal(node?.replace(/^0+/, ''), id.split('-')[1]);      // of several hubs
     assert.deepEqual(rest, { id, client: 'tab-1', user: 'ann', principal: 'dev', transport: 'websocket', expires: null, channel_count: channels.length,
         lag: { bytes: 0, messages: 0, catching_up: false } });
     assert.ok(channels.includes('a') && channels.includes('b'));
