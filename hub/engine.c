@@ -7,6 +7,7 @@
 void hub_use_engine(struct hub *hub, struct engine *engine)
 {
     hub->engine = engine;
+    hub->presence.outside = true;
     hub->epoch = 0;      /* until it is live for the first time nobody knows */
     hub->head = 0;
 }

@@ -18,6 +18,9 @@ struct channel_rule;
 struct config;
 struct hub;
 struct record_call;
+struct member;
+struct presence_change;
+struct member_saying;
 
 struct engine {
     /* As CALL_PUBLISH says, and ERR_REDIS_AWAY, ERR_REDIS_REFUSED (nothing was published), ERR_OUTCOME_UNKNOWN. `subscribers` is set;
@@ -34,6 +37,12 @@ struct engine {
      * Another node was first: engine_record_undo, engine_record says what it is now, engine_record_redo. */
     void (*record)(struct engine *engine, struct record_call *change);
     void (*reconfigure)(struct engine *engine, const struct config *config);
+    /* Members (presence.h): engine_unsaid_member has some. */
+    void (*say_members)(struct engine *engine);
+    /* From now on who comes to this channel, or leaves it, on any hub is told with engine_member; or no more. */
+    void (*follow_members)(struct engine *engine, struct slice channel, uint64_t hash, bool on);
+    /* As CALL_MEMBERS says, of all hubs, and ERR_REDIS_AWAY. What engine_member has told before is in the answer. */
+    void (*members)(struct engine *engine, struct members_call *call);
     /* The hub ends: who waits, or would from now on, is answered ERR_DRAINING. */
     void (*give_up)(struct engine *engine);
 };
@@ -65,3 +74,13 @@ void engine_record_redo(struct hub *hub, struct record_call *change);
 int  engine_record(struct hub *hub, struct slice kind, struct slice key, struct slice value);
 /* The value of a record, as this node knows it; false: it does not. */
 bool engine_record_print(struct hub *hub, struct slice kind, struct slice key, struct buf *out);
+/* How a member of this hub stands, to be made known to the others; NULL: all is said. Each is answered with engine_member_said, once. */
+struct member_saying_rule {
+    int64_t grace_ms;
+    bool    tells;                    /* who asks is told of it */
+};
+struct member *engine_unsaid_member(struct hub *hub, struct member_saying *ret_saying, struct member_saying_rule *ret_rule);
+void engine_member_said(struct hub *hub, struct member *member, bool done);
+void engine_say_members_again(struct hub *hub);      /* nothing that was said before is known any more */
+/* Joined and left of a user alternate in each channel that is followed. */
+void engine_member(struct hub *hub, const struct presence_change *change);

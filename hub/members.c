@@ -38,12 +38,26 @@ static void tell(void *self, uint8_t peer, const struct presence_change *change)
     post_put(&to->post, &letter->letter, sizeof *letter + change->channel.len);
 }
 
-const struct presence_port members_port = { grace_ms, tell };
+static void asked(void *self, struct slice channel, uint64_t hash, bool asked)
+{
+    struct hub *hub = self;
+    if (hub->engine)
+        hub->engine->follow_members(hub->engine, channel, hash, asked);
+}
+
+static void unsaid(void *self)
+{
+    struct hub *hub = self;
+    if (hub->engine)
+        hub->engine->say_members(hub->engine);
+}
+
+const struct presence_port members_port = { grace_ms, tell, asked, unsaid };
 
 void join_run(struct hub *hub, struct letter *letter)
 {
     letter_done(letter);
-    presence_join(&hub->presence, link_of(letter, struct attendance, join), hub_wall_ms(hub));
+    presence_join(&hub->presence, link_of(letter, struct attendance, join), hub_now_ms(hub), hub_wall_ms(hub));
 }
 
 void leave_channel_run(struct hub *hub, struct letter *letter)
@@ -54,6 +68,25 @@ void leave_channel_run(struct hub *hub, struct letter *letter)
 
 void members_run(struct hub *hub, struct members_call *call)
 {
-    int err = rule_of(hub, call->channel, call->hash)->presence ? presence_list(&hub->presence, call) : ERR_PRESENCE_OFF;
-    hub_answer(hub, &call->call, err);
+    bool known = rule_of(hub, call->channel, call->hash)->presence;
+    if (known && hub->engine)
+        hub->engine->members(hub->engine, call);
+    else
+        hub_answer(hub, &call->call, known ? presence_list(&hub->presence, call) : ERR_PRESENCE_OFF);
 }
+
+/* ---- what an engine outside asks and tells ---- */
+
+struct member *engine_unsaid_member(struct hub *hub, struct member_saying *ret_saying, struct member_saying_rule *ret_rule)
+{
+    struct member *member = presence_unsaid(&hub->presence, ret_saying);
+    if (!member)
+        return NULL;
+    const struct channel_rule *rule = rule_of(hub, ret_saying->channel, ret_saying->hash);
+    *ret_rule = (struct member_saying_rule){ rule->presence ? rule->presence_grace_ms : 0, rule->presence && rule->presence_events };
+    return member;
+}
+
+void engine_member_said(struct hub *hub, struct member *member, bool done)              { presence_said(&hub->presence, member, done); }
+void engine_say_members_again(struct hub *hub)                                           { presence_say_again(&hub->presence); }
+void engine_member(struct hub *hub, const struct presence_change *change)               { presence_tell(&hub->presence, change); }

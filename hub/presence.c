@@ -40,6 +40,9 @@ struct member {
     int64_t           leaves_ms;      /* mono; when `place` is one */
     ptrdiff_t         place;          /* in presence->leaving, or NO_PLACE */
     uint32_t          connections;
+    uint32_t          under_way;      /* sayings that were given out */
+    bool              known;          /* the engine may know of it */
+    struct link       unsaid;         /* in presence->unsaid */
     char              key[];
 };
 
@@ -112,7 +115,7 @@ static struct asker *asker_of(struct hall *hall, uint8_t peer)
     return NULL;
 }
 
-static int ask(struct hall *hall, uint8_t peer)
+static int ask(struct presence *presence, struct hall *hall, uint8_t peer)
 {
     struct asker *asker = asker_of(hall, peer), *more;
     if (!asker) {
@@ -121,16 +124,21 @@ static int ask(struct hall *hall, uint8_t peer)
         hall->askers = more;
         asker = &more[hall->n_askers++];
         *asker = (struct asker){ .peer = peer };
+        if (hall->n_askers == 1)
+            presence->port->asked(presence->self, hall_name(hall), hall->hash, true);
     }
     asker->n++;
     return 0;
 }
 
-static void ask_no_more(struct hall *hall, uint8_t peer)
+static void ask_no_more(struct presence *presence, struct hall *hall, uint8_t peer)
 {
     struct asker *asker = asker_of(hall, peer);
-    if (--asker->n == 0)
-        *asker = hall->askers[--hall->n_askers];
+    if (--asker->n > 0)
+        return;
+    *asker = hall->askers[--hall->n_askers];
+    if (hall->n_askers == 0)
+        presence->port->asked(presence->self, hall_name(hall), hall->hash, false);
 }
 
 /* ---- members ---- */
@@ -142,12 +150,25 @@ static void key_init(struct key *key, const struct hall *hall, struct slice user
     key->len = sizeof hall + user.len;
 }
 
+static void tell_askers(struct presence *presence, const struct hall *hall, const struct presence_change *change)
+{
+    for (uint32_t i = 0; i < hall->n_askers; i++)
+        presence->port->tell(presence->self, hall->askers[i].peer, change);
+}
+
 static void tell(struct presence *presence, const struct member *member, bool joined)
 {
     const struct hall *hall = member->hall;
-    struct presence_change change = { hall_name(hall), hall->hash, member->principal, joined };
-    for (uint32_t i = 0; i < hall->n_askers; i++)
-        presence->port->tell(presence->self, hall->askers[i].peer, &change);
+    tell_askers(presence, hall, &(struct presence_change){ hall_name(hall), hall->hash, member->principal, joined });
+}
+
+static void unsay(struct presence *presence, struct member *member)
+{
+    bool was_nothing = link_alone(&presence->unsaid);
+    if (link_alone(&member->unsaid))
+        list_add_last(&presence->unsaid, &member->unsaid);
+    if (was_nothing)
+        presence->port->unsaid(presence->self);
 }
 
 static bool sooner(const void *a, const void *b)
@@ -173,6 +194,7 @@ static struct member *member_new(struct presence *presence, struct hall *hall, c
     }
     link_init(&member->attendances);
     link_init(&member->hall_link);
+    link_init(&member->unsaid);
     list_add_last(&hall->members, &member->hall_link);
     hall->n_members++;
     presence->n_members++;
@@ -185,6 +207,7 @@ static void member_free(struct presence *presence, struct member *member)
     struct hall *hall = member->hall;
     HASH_DELETE(hh, presence->members, member);
     link_remove(&member->hall_link);
+    link_remove(&member->unsaid);
     principal_unref(member->principal);
     free(member);
     hall->n_members--;
@@ -219,7 +242,9 @@ static int enter(struct presence *presence, struct attendance *a, int64_t wall_m
     a->member = member;
     member->connections++;
     list_add_last(&member->attendances, &a->link);
-    if (joined)
+    if (presence->outside)
+        unsay(presence, member);
+    else if (joined)
         tell(presence, member, true);
     return 0;
 }
@@ -235,10 +260,12 @@ static void quit(struct presence *presence, struct attendance *a, int64_t now_ms
 {
     struct member *member = a->member;
     link_remove(&a->link);
-    if (--member->connections > 0) {
+    if (--member->connections > 0)
         take_newest(member, link_of(member->attendances.prev, struct attendance, link)->principal);
+    if (presence->outside)
+        unsay(presence, member);
+    if (presence->outside || member->connections > 0)
         return;
-    }
     int64_t grace_ms = presence->port->grace_ms(presence->self, hall_name(member->hall), member->hall->hash);
     if (grace_ms <= 0) {
         end(presence, member);
@@ -251,14 +278,15 @@ static void quit(struct presence *presence, struct attendance *a, int64_t now_ms
 /* ---- in ---- */
 
 /* Who finds no memory is not listed, and not told. */
-void presence_join(struct presence *presence, struct attendance *a, int64_t wall_ms)
+void presence_join(struct presence *presence, struct attendance *a, int64_t now_ms, int64_t wall_ms)
 {
     struct hall *hall = hall_get(presence, slice(a->name, a->name_len), a->hash);
     int err = hall ? 0 : ERR_MEMORY;
     a->hall = hall;
+    a->came_ms = now_ms;
     if (!err && a->counts)
         err = enter(presence, a, wall_ms);
-    if (!err && a->asks && (err = ask(hall, a->peer)))
+    if (!err && a->asks && (err = ask(presence, hall, a->peer)))
         a->asks = false;
     if (!err)
         return;
@@ -273,7 +301,7 @@ void presence_leave(struct presence *presence, struct attendance *a, int64_t now
 {
     struct hall *hall = a->hall;
     if (hall && a->asks)
-        ask_no_more(hall, a->peer);
+        ask_no_more(presence, hall, a->peer);
     if (a->member)
         quit(presence, a, now_ms);      /* which may free the hall */
     else if (hall)
@@ -384,11 +412,57 @@ void members_answer_fini(struct members_call *call)
     call->n_infos = 0;
 }
 
+/* ---- beside an engine outside ---- */
+
+struct member *presence_unsaid(struct presence *presence, struct member_saying *ret_saying)
+{
+    for (struct link *first; (first = list_first(&presence->unsaid)); ) {
+        struct member *member = link_of(first, struct member, unsaid);
+        link_remove(first);
+        if (member->connections > 0 || member->known) {
+            *ret_saying = (struct member_saying){ hall_name(member->hall), member->hall->hash, member->principal, member->connections, 0 };
+            if (member->connections > 0)
+                ret_saying->came_ms = link_of(member->attendances.prev, struct attendance, link)->came_ms;
+            member->known = true;
+            member->under_way++;
+            return member;
+        }
+        if (member->under_way == 0)      /* it came and went, and nobody has heard of it */
+            member_free(presence, member);
+    }
+    return NULL;
+}
+
+void presence_said(struct presence *presence, struct member *member, bool done)
+{
+    member->under_way--;
+    if (!done)
+        unsay(presence, member);
+    else if (member->connections == 0 && member->under_way == 0 && link_alone(&member->unsaid))
+        member_free(presence, member);
+}
+
+void presence_say_again(struct presence *presence)
+{
+    for (struct member *member = presence->members; member; member = member->hh.next) {
+        member->known = false;
+        unsay(presence, member);
+    }
+}
+
+void presence_tell(struct presence *presence, const struct presence_change *change)
+{
+    const struct hall *hall = hall_find(presence, change->channel, change->hash);
+    if (hall)
+        tell_askers(presence, hall, change);
+}
+
 /* ---- life ---- */
 
 void presence_init(struct presence *presence, const struct presence_port *port, void *self)
 {
     *presence = (struct presence){ .port = port, .self = self, .leaving = { .less = sooner, .placed = placed } };
+    link_init(&presence->unsaid);
 }
 
 /* Attendances that only ask are known to their edges alone, which are gone by now; the process ends. */

@@ -9,8 +9,16 @@
  *                          └──────────────an attendance─────────────┘
  *
  * So joined and left of a user alternate in each channel. An attendance may also ask: its edge is told. It knows nothing of edges
- * but their numbers, and of the hub nothing: what it needs is in struct presence_port, so that members of other nodes can be put in
- * through the same door.
+ * but their numbers, and of the hub nothing: what it needs is in struct presence_port.
+ *
+ * With an engine outside, which several hubs share, that one knows all members, and graces: here are those of this hub only. What
+ * changes of one is to be said to the engine (a saying is how it stands, so a newer one makes an older needless, and one said twice
+ * does no harm), and the engine tells who came or left, on whatever hub, through presence_tell:
+ *
+ *   attendance ─> member is unsaid ─presence_unsaid─> engine ─presence_said─> said, or unsaid again
+ *                                                       └─ of any hub ─presence_tell─> edges that ask
+ *
+ * Who has left stays until the engine knows.
  *
  * Attendances are made by the edge, so leaving needs no memory. Both letters, join and then leave, come in that order; the hub has
  * the block from join to leave and frees it then.
@@ -46,6 +54,7 @@ struct attendance {
     struct hall      *hall;           /* NULL: there was no memory for it */
     struct member    *member;         /* NULL: it does not count */
     struct link       link;           /* in member->attendances */
+    int64_t           came_ms;        /* mono */
     uint64_t          hash;           /* hash_bytes(name) */
     uint8_t           name_len;
     char              name[];         /* the channel */
@@ -68,6 +77,10 @@ struct presence_port {
     int64_t (*grace_ms)(void *self, struct slice channel, uint64_t hash);
     /* Somebody on the edge `peer` asks and is to be told. */
     void    (*tell)(void *self, uint8_t peer, const struct presence_change *change);
+    /* In this channel somebody asks now, or nobody does any more. */
+    void    (*asked)(void *self, struct slice channel, uint64_t hash, bool asked);
+    /* There is something unsaid, and there was nothing. */
+    void    (*unsaid)(void *self);
 };
 
 struct presence {
@@ -77,14 +90,31 @@ struct presence {
     struct member *members;           /* table by hall and user */
     struct heap    leaving;           /* members whose grace runs, by its end; room for all members */
     size_t         n_members;
+    bool           outside;           /* an engine knows the members; set before the first attendance */
+    struct link    unsaid;            /* members of whom the engine does not know how they stand, oldest first */
 };
 
 void     presence_init(struct presence *presence, const struct presence_port *port, void *self);
 void     presence_fini(struct presence *presence);
-void     presence_join(struct presence *presence, struct attendance *attendance, int64_t wall_ms);
+void     presence_join(struct presence *presence, struct attendance *attendance, int64_t now_ms, int64_t wall_ms);
 void     presence_leave(struct presence *presence, struct attendance *attendance, int64_t now_ms);     /* frees it */
 void     presence_tick(struct presence *presence, int64_t now_ms);
 int64_t  presence_due_ms(const struct presence *presence);      /* mono: when a grace ends; INT64_MAX: none runs */
 uint32_t presence_count(const struct presence *presence, struct slice channel, uint64_t hash);
 /* Fills in the answer. 0 or ERR_MEMORY. */
 int      presence_list(const struct presence *presence, struct members_call *call);
+
+/* ---- beside an engine outside ---- */
+
+/* How a member stands on this hub. Borrowed from it, until the next call. */
+struct member_saying {
+    struct slice      channel;
+    uint64_t          hash;
+    struct principal *principal;      /* of the newest attendance */
+    uint32_t          connections;    /* 0: it is not here any more */
+    int64_t           came_ms;        /* mono: the newest attendance */
+};
+struct member *presence_unsaid(struct presence *presence, struct member_saying *ret_saying);      /* the oldest; NULL: nothing is unsaid */
+void presence_said(struct presence *presence, struct member *member, bool done);           /* each that was given out, once */
+void presence_say_again(struct presence *presence);                                        /* the engine knows of nobody any more */
+void presence_tell(struct presence *presence, const struct presence_change *change);

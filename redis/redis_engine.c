@@ -39,6 +39,14 @@ void redis_args_addf(struct redis_args *args, const char *format, ...)
     args->used += (size_t)n;
 }
 
+void redis_args_add_bytes(struct redis_args *args, struct slice bytes)
+{
+    assert(args->used + bytes.len <= sizeof args->text);
+    memcpy(args->text + args->used, bytes.at, bytes.len);
+    redis_args_add(args, slice(args->text + args->used, bytes.len));
+    args->used += bytes.len;
+}
+
 void redis_args_add_u64(struct redis_args *args, uint64_t n)
 {
     char digits[20], *to = digits + sizeof digits;

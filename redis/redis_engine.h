@@ -27,6 +27,7 @@ struct redis_args {
     char         text[REDIS_ARG_TEXT];
 };
 void redis_args_add(struct redis_args *args, struct slice s);
+void redis_args_add_bytes(struct redis_args *args, struct slice bytes);      /* copied here */
 void redis_args_add_u64(struct redis_args *args, uint64_t n);
 void redis_args_addf(struct redis_args *args, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

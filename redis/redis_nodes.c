@@ -50,6 +50,15 @@ static bool take_node(struct slice text, struct redis_node *ret)
     return text.at;
 }
 
+/* A node that has taken another lease has two for a while, of which the newer is further on. */
+static bool is_known(struct redis_node *list, size_t n, uint64_t number)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].number == number)
+            return true;
+    return false;
+}
+
 /* Without memory the list stays as it was. */
 static void take_list(struct redis_nodes *nodes, const struct redisReply *reply, size_t first)
 {
@@ -65,7 +74,8 @@ static void take_list(struct redis_nodes *nodes, const struct redisReply *reply,
     }
     for (size_t i = first; i < reply->elements; i++) {
         size_t len = redis_reply_word(reply, i).len;
-        n += take_node(slice(text.at + at, len), &list[n]);
+        if (take_node(slice(text.at + at, len), &list[n]))
+            n += !is_known(list, n, list[n].number);
         at += len;
     }
     free(nodes->list);
@@ -99,12 +109,18 @@ static void begin_burial(struct redis_nodes *nodes, struct slice lease)
         nodes->diggers++;
         watcher->bury(watcher, nodes->burying);
     }
-    redis_nodes_buried(nodes, nodes->burying);
+    redis_nodes_buried(nodes, nodes->burying, true);
 }
 
-void redis_nodes_buried(struct redis_nodes *nodes, const char *lease)
+bool redis_nodes_buries(const struct redis_nodes *nodes, const char *lease) { return nodes->burying[0] && !strcmp(nodes->burying, lease); }
+
+void redis_nodes_buried(struct redis_nodes *nodes, const char *lease, bool done)
 {
-    if (!strcmp(nodes->burying, lease) && --nodes->diggers == 0)
+    if (!redis_nodes_buries(nodes, lease))
+        return;
+    if (!done)
+        nodes->burying[0] = '\0';
+    else if (--nodes->diggers == 0)
         end_lease(nodes, nodes->burying);
 }
 
@@ -139,13 +155,15 @@ static void beat(struct redis_nodes *nodes)
     nodes->beating = !redis_engine_run(redis_bus_engine(nodes->setup.bus), &nodes->beat);
 }
 
-static void lose_lease(struct redis_nodes *nodes)
+static void lose_lease(struct redis_nodes *nodes, const char *why)
 {
-    log_warn("redis", "lease %s is lost: this node was cut off for too long, or Redis has lost it", nodes->lease);
+    log_warn("redis", "lease %s is lost: %s", nodes->lease, why);
     nodes->has_lease = nodes->holding = false;
     nodes->lease[0] = '\0';
     beat(nodes);
 }
+
+void redis_nodes_abandon(struct redis_nodes *nodes) { lose_lease(nodes, "what was said in its name is not all there"); }
 
 static void tell_held(struct redis_nodes *nodes, uint64_t changes)
 {
@@ -166,7 +184,7 @@ static void on_beat(struct redis_request *request, int err, const struct redisRe
     if (err || redis_bus_state(nodes->setup.bus) != REDIS_BUS_LIVE)
         return;      /* whether it has it is seen the next time */
     if (redis_reply_number(reply, 0) == 0) {
-        lose_lease(nodes);
+        lose_lease(nodes, "this node was cut off for too long, or Redis has lost it");
         return;
     }
     if (nodes->taking[0])

@@ -78,7 +78,11 @@ struct redis_nodes {
 void redis_nodes_init(struct redis_nodes *nodes, const struct redis_nodes_setup *setup);
 void redis_nodes_fini(struct redis_nodes *nodes);
 void redis_nodes_watch(struct redis_nodes *nodes, struct redis_nodes_watcher *watcher);
-void redis_nodes_buried(struct redis_nodes *nodes, const char *lease);      /* one watcher has done its part */
+/* One watcher has done its part; or could not, and the rest is for whoever is chosen when this node's claim has ended. */
+void redis_nodes_buried(struct redis_nodes *nodes, const char *lease, bool done);
+bool redis_nodes_buries(const struct redis_nodes *nodes, const char *lease);
+/* Redis has not kept what was said in the lease's name: the node takes another one, and the former is left to end. */
+void redis_nodes_abandon(struct redis_nodes *nodes);
 
 /* All that hold a lease, this one too, as they were at most some seconds ago; in no order. Valid until the loop's next turn. While
  * Redis is away: as it was before. */

@@ -4,12 +4,8 @@
 #include "hub/base/buf.h"
 
 enum redis_script {
-#define SCRIPT(name, file) REDIS_##name,
-#define SCRIPT_AGE SCRIPT
-#define SCRIPT_KEPT SCRIPT
+#define SCRIPT(name, file, behind) REDIS_##name,
 #include "redis/scripts.def"
-#undef SCRIPT_AGE
-#undef SCRIPT_KEPT
 #undef SCRIPT
     REDIS_SCRIPTS
 };

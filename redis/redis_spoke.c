@@ -15,6 +15,7 @@
 #include "redis/redis_bus.h"
 #include "redis/redis_directory.h"
 #include "redis/redis_errands.h"
+#include "redis/redis_members.h"
 #include "redis/redis_rates.h"
 #include "redis/redis_nodes.h"
 #include "redis/redis_records.h"
@@ -37,6 +38,7 @@ struct redis_spoke {
     bool                 loaded;      /* the records have been read once */
     struct redis_directory directory;
     struct redis_errands errands;
+    struct redis_members *members;
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -60,11 +62,17 @@ static void ask_record(struct engine *engine, struct record_call *change)
     redis_records_change(((struct redis_spoke *)engine)->records, change);
 }
 static void ask_reconfigure(struct engine *engine, const struct config *config)  { redis_bus_reconfigure(bus_of(engine), config); }
+static void ask_say(struct engine *engine)                                       { redis_members_say(((struct redis_spoke *)engine)->members); }
+static void ask_follow(struct engine *engine, struct slice channel, uint64_t hash, bool on)
+{
+    redis_members_follow(((struct redis_spoke *)engine)->members, channel, hash, on);
+}
+static void ask_members(struct engine *engine, struct members_call *call)        { redis_members_list(((struct redis_spoke *)engine)->members, call); }
 static void ask_give_up(struct engine *engine)                                   { redis_bus_give_up(bus_of(engine), ERR_DRAINING); }
 
 static const struct engine asked = {
     .publish = ask_publish, .fetch = ask_fetch, .subscribe = ask_subscribe, .unsubscribe = ask_unsubscribe, .purge = ask_purge,
-    .record = ask_record, .reconfigure = ask_reconfigure, .give_up = ask_give_up,
+    .say_members = ask_say, .follow_members = ask_follow, .members = ask_members, .record = ask_record, .reconfigure = ask_reconfigure, .give_up = ask_give_up,
 };
 
 /* ---- the bus tells ---- */
@@ -166,6 +174,8 @@ static const struct redis_records_ops records_told = {
     .put = put_record, .print = print_record, .recorded = on_recorded, .undo = undo_record, .redo = redo_record, .loaded = on_records_loaded,
 };
 
+static void wake(void *owner) { hub_of(owner); }
+
 /* ---- its life ---- */
 
 static size_t list_nodes(void *arg, uint64_t *ret_nodes, size_t most)
@@ -226,6 +236,7 @@ static void spoke_free(void *self)
     redis_bus_free(spoke->bus);
     redis_asks_free(spoke->asks);
     redis_records_free(spoke->records);
+    redis_members_free(spoke->members);
     redis_rates_free(spoke->rates);
     if (spoke->turn)
         event_free(spoke->turn);
@@ -238,7 +249,9 @@ static int make_parts(struct redis_spoke *spoke)
     spoke->rates = redis_rates_new(serving->base, spoke->bus, rates_buckets(authority_rates(serving->authority)));
     spoke->asks = redis_asks_new(spoke->bus);
     spoke->records = redis_records_new(spoke->bus, &records_told, spoke);
-    return spoke->rates && spoke->asks && spoke->records ? 0 : ERR_MEMORY;
+    redis_nodes_init(&spoke->nodes, &(struct redis_nodes_setup){ spoke->bus, serving->config->redis_lease_ms, describe_self, spoke });
+    spoke->members = redis_members_new(&(struct redis_members_setup){ spoke->bus, &spoke->nodes, serving->base, serving->hub, wake, spoke });
+    return spoke->rates && spoke->asks && spoke->records && spoke->members ? 0 : ERR_MEMORY;
 }
 
 static int spoke_open(struct serving *serving, void **ret_self)
@@ -256,7 +269,6 @@ static int spoke_open(struct serving *serving, void **ret_self)
         spoke_free(spoke);
         return ERR_MEMORY;
     }
-    redis_nodes_init(&spoke->nodes, &(struct redis_nodes_setup){ spoke->bus, serving->config->redis_lease_ms, describe_self, spoke });
     redis_usage_init(&spoke->usage, spoke->bus);
     redis_asks_know(spoke->asks, list_nodes, &spoke->nodes);
     authority_hold(serving->authority, true);
@@ -273,10 +285,13 @@ static void spoke_stop(void *self)
     struct redis_spoke *spoke = self;
     if (!spoke->bus)
         return;
+    spoke->serving->turn(spoke->serving);      /* what the threads that have ended wanted of it */
     redis_bus_free(spoke->bus);
     redis_usage_fini(&spoke->usage);
     redis_asks_free(spoke->asks);
     spoke->asks = spoke->errands.asks = NULL;
+    redis_members_free(spoke->members);
+    spoke->members = NULL;
     redis_nodes_fini(&spoke->nodes);
     spoke->bus = NULL;
 }
@@ -286,7 +301,7 @@ static void spoke_drain(void *self)
 {
     struct redis_spoke *spoke = self;
     if (spoke->bus)
-        redis_nodes_leave(&spoke->nodes);
+        redis_members_leave(spoke->members);
 }
 
 static bool spoke_done(const void *self)

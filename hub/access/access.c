@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum principal_kind { NOBODY, DEV, KEY, LIVE_KEY, TOKEN };
+enum principal_kind { NOBODY, DEV, KEY, LIVE_KEY, TOKEN, ELSEWHERE };
 
 /* What [access] and keys grant is looked up in the config when it is asked for: lists of patterns are short, and a principal of an
  * idle connection then costs a few dozen bytes. */
@@ -27,7 +27,8 @@ struct principal {
     int64_t              expires_s; /* INT64_MAX: never */
     uint32_t             generation;/* of LIVE_KEY */
     uint8_t              name_len, user_len;
-    char                 bytes[];   /* name, user */
+    uint16_t             info_len;  /* of ELSEWHERE; a token has its own */
+    char                 bytes[];   /* name, user, info */
 };
 
 static struct principal *principal_new(enum principal_kind kind, const struct config *config, const struct api_key *key,
@@ -140,6 +141,18 @@ int principal_by_live_key(const struct config *config, struct live_key *key, uin
     return 0;
 }
 
+struct principal *principal_elsewhere(struct slice user, struct slice info)
+{
+    struct principal *p = user.len <= UINT8_MAX && info.len <= UINT16_MAX ? malloc(sizeof *p + user.len + info.len) : NULL;
+    if (!p)
+        return NULL;
+    *p = (struct principal){ .kind = ELSEWHERE, .expires_s = INT64_MAX, .user_len = (uint8_t)user.len, .info_len = (uint16_t)info.len };
+    atomic_init(&p->refs, 1);
+    memcpy(p->bytes, user.at, user.len);
+    memcpy(p->bytes + user.len, info.at, info.len);
+    return p;
+}
+
 struct principal *principal_ref(struct principal *p)
 {
     atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
@@ -213,7 +226,10 @@ int principal_may(const struct principal *p, enum access_op op, struct slice cha
 }
 
 struct slice principal_user(const struct principal *p) { return slice(p->bytes + p->name_len, p->user_len); }
-struct slice principal_info(const struct principal *p) { return p->token ? p->token->info : SLICE(""); }
+struct slice principal_info(const struct principal *p)
+{
+    return p->token ? p->token->info : slice(p->bytes + p->name_len + p->user_len, p->info_len);
+}
 struct slice principal_name(const struct principal *p) { return slice(p->bytes, p->name_len); }
 bool         principal_is_nobody(const struct principal *p) { return p->kind == NOBODY || (p->kind == DEV && p->user_len == 0); }
 bool         principal_is_client(const struct principal *p) { return p->kind == TOKEN || p->kind == NOBODY; }

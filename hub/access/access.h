@@ -35,6 +35,8 @@ int principal_by_token(const struct config *config, struct token *token, struct 
  * memory: ERR_MEMORY. */
 int principal_by_live_key(const struct config *config, struct live_key *key, uint32_t generation, int64_t until_s,
                           struct principal **ret_principal);
+/* A member of a channel on another hub (presence.h): user and info are copied, and it may do nothing. NULL: no memory. */
+struct principal *principal_elsewhere(struct slice user, struct slice info);
 struct principal *principal_ref(struct principal *p);
 void              principal_unref(struct principal *p);     /* NULL is fine */
 

@@ -3,7 +3,7 @@
 -- ARGV  1 lease   2 for how long, ms   3 what the node says of itself
 --       4 "" to hold on, "new" to take the lease, "again" likewise by a node that had another
 --       5 lease that it buries, "" none   6 "1" to be told who is there
--- -> {1, server's clock, changes of held:L, lease to bury or "", then for each lease that is held what its node says} · {0}: the lease is lost
+-- -> {1, server's clock, changes of held:L, lease to bury or "", then for each lease that is held what its node says, the newest first} · {0}: the lease is lost
 local lease, most, now = ARGV[1], tonumber(ARGV[2]), clock()
 if ARGV[4] == '' and not is_held(lease) or redis.call('ZSCORE', P .. 'burials', lease) then return { 0 } end
 local age, calm, pause = read_age(now)
@@ -29,7 +29,7 @@ end
 if ARGV[4] ~= '' or bury ~= '' then redis.call('PUBLISH', P .. 'words', 'n') end
 local reply = { 1, text(now), redis.call('HGET', P .. 'held:' .. lease, '') or '0', bury }
 if ARGV[6] == '1' then
-    for _, other in ipairs(redis.call('ZRANGE', P .. 'leases', '(' .. text(age), '+inf', 'BYSCORE')) do
+    for _, other in ipairs(redis.call('ZRANGE', P .. 'leases', '+inf', '(' .. text(age), 'BYSCORE', 'REV')) do
         reply[#reply + 1] = redis.call('HGET', P .. 'nodes', other) or ''
     end
 end

@@ -92,7 +92,7 @@ scenario('on a WebSocket the list and what is told after it agree', async (scope
     assert.deepEqual([...new Set(socket.of('error').map((e) => e.code))].sort(), ['bad_channel', 'bad_field']);
 });
 
-scenario('after kill -9 members come back as clients do', async (scope) => {
+scenario('after kill -9 members come back as clients do', { ownEngine: 'there members outlive their hub by its lease' }, async (scope) => {
     const hub = await scope.hub({ args: ['--presence.grace=100ms'] });
     await open(scope, hub, 'ann');
     await becomes(hub, 'room', ['ann 1']);

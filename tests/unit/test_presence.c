@@ -68,7 +68,10 @@ static void on_tell(void *self, uint8_t peer, const struct presence_change *chan
     told++;
 }
 
-static const struct presence_port port = { grace_of, on_tell };
+static void on_asked(void *self, struct slice channel, uint64_t hash, bool asked) { (void)self, (void)channel, (void)hash, (void)asked; }
+static void on_unsaid(void *self)                                                 { (void)self; }
+
+static const struct presence_port port = { grace_of, on_tell, on_asked, on_unsaid };
 
 static int set_up(void **state)
 {
@@ -103,7 +106,7 @@ static struct attendance *join(int h, int u, uint8_t peer, bool counts, bool ask
     assert_non_null(a);
     a->counts = counts;
     a->asks = asks;
-    presence_join(&presence, a, now_ms);
+    presence_join(&presence, a, now_ms, now_ms);
     return a;
 }
 

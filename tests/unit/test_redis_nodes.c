@@ -31,7 +31,7 @@ static void on_bury(struct redis_nodes_watcher *watcher, const char *lease)
     digger->burials++;
     snprintf(digger->lease, sizeof digger->lease, "%s", lease);
     if (!digger->slow)
-        redis_nodes_buried(digger->nodes, lease);
+        redis_nodes_buried(digger->nodes, lease, true);
 }
 
 static void begin(struct world *world, unsigned i, int64_t lease_ms)

@@ -1,0 +1,240 @@
+/* Members over three hubs on a real Redis: told once and in turn on every one, counted exactly, and after whatever happened the same
+ * everywhere as in a model. */
+#define _GNU_SOURCE     /* own_dir.h */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/redis_members_rig.h"
+
+enum { ROOM, HALL };
+enum { ANN, BOB, CYD };
+
+static unsigned seed;
+static unsigned draw(unsigned below) { return (unsigned)((seed = seed * 1103515245 + 12345) >> 8) % below; }
+
+static void members_of_all_nodes_are_one_list_and_each_is_told_once_everywhere(void **state)
+{
+    struct world *world = *state;
+    members_begin(world, 0, LONG_LEASE_MS);
+    struct seat *a = sit(0, ROOM, ANN);
+    struct members_call own = { .limit = 1 };
+    assert_int_equal(list_of(world, 0, ROOM, &own), 0);
+    assert_int_equal(own.count, 1);      /* who is subscribed here finds himself in the list */
+    members_answer_fini(&own);
+    struct seat *b = sit(1, ROOM, ANN), *c = sit(2, ROOM, BOB);
+    until_all_agree(world);
+    for (unsigned i = 0; i < NODES; i++)
+        until_news(world, i, 2);
+    rise(a);
+    until_all_agree(world);
+    for (unsigned i = 0; i < NODES; i++)
+        assert_int_equal(places[i].news, 2);      /* she is still there */
+    rise(b);
+    rise(c);
+    until_all_agree(world);
+    for (unsigned i = 0; i < NODES; i++)
+        until_news(world, i, 4);
+    redis_say(&world->server, "eval 'for _, k in ipairs(redis.call(\"keys\", \"*\")) do assert(not k:find(\"members:\") and not k:find(\"users:\") and not k:find(\"leaving\"), k) end' 0 | grep -v ERR");
+}
+
+static void a_reload_that_lands_on_another_node_makes_no_noise(void **state)
+{
+    struct world *world = *state;
+    members_begin(world, 500, LONG_LEASE_MS);
+    struct seat *page = sit(0, ROOM, ANN);
+    for (unsigned i = 0; i < NODES; i++)
+        until_news(world, i, 1);
+    rise(page);
+    struct members_call call = { .limit = 10 };
+    do {      /* nobody is connected, and she is there */
+        members_answer_fini(&call);
+        assert_int_equal(list_of(world, 2, ROOM, &call), 0);
+        assert_int_equal(call.n_infos, 1);
+    } while (call.infos[0].connections > 0);
+    members_answer_fini(&call);
+    page = sit(1, ROOM, ANN);
+    until_all_agree(world);
+    redis_say(&world->server, "eval 'assert(redis.call(\"exists\", \"t:{0}:leaving\") == 0)' 0 | grep -v ERR");      /* so no grace can end */
+    for (unsigned i = 0; i < NODES; i++)
+        assert_int_equal(places[i].news, 1);
+    rise(page);
+    for (unsigned i = 0; i < NODES; i++)
+        until_news(world, i, 2);
+    until_all_agree(world);
+}
+
+static void assert_info(struct world *world, unsigned node, const char *info)
+{
+    struct members_call call = { .limit = 10 };
+    until_all_agree(world);
+    assert_int_equal(list_of(world, node, ROOM, &call), 0);
+    assert_int_equal(call.n_infos, 1);
+    assert_true(slice_is(principal_info(call.infos[0].principal), slice_of(info)));
+    members_answer_fini(&call);
+}
+
+static void info_is_that_of_the_newest_who_is_there_on_whatever_node(void **state)
+{
+    struct world *world = *state;
+    members_begin(world, 0, LONG_LEASE_MS);
+    struct seat *newest[3];
+    const char *const infos[] = { "\"old\"", "\"newer\"", "\"newest\"" };
+    for (unsigned i = 0; i < 3; i++) {
+        newest[i] = sit_as(i, ROOM, ANN, infos[i]);
+        assert_info(world, 0, infos[i]);
+        usleep(20 * 1000);      /* moments that differ by more than what half a round trip may be wrong */
+    }
+    rise(newest[2]);
+    assert_info(world, 1, infos[1]);
+    rise(newest[1]);
+    assert_info(world, 2, infos[0]);
+}
+
+static void members_of_a_node_that_was_killed_leave_once_and_those_who_came_elsewhere_stay(void **state)
+{
+    struct world *world = *state;
+    members_begin(world, 0, LEASE_MS);
+    for (unsigned u = 0; u < USERS; u++)
+        sit(2, ROOM, u);
+    sit(2, HALL, ANN);
+    sit(0, ROOM, ANN);
+    until_all_agree(world);
+    unsigned before = places[0].news;
+    place_end(world, 2);
+    sit(1, ROOM, BOB);
+    place_begin(world, 2, LEASE_MS);      /* again within its lease */
+    sit(2, ROOM, CYD);
+    until_all_agree(world);
+    assert_int_equal(places[0].news, before + (USERS - 3) + 1);      /* those of the room but three, and ann from the other */
+    assert_int_equal(places[1].news, places[0].news);
+}
+
+static void when_redis_has_lost_everything_nobody_is_told_anything(void **state)
+{
+    struct world *world = *state;
+    members_begin(world, 200, LONG_LEASE_MS);
+    for (unsigned u = 0; u < USERS; u++)
+        sit(u % NODES, ROOM, u);
+    until_all_agree(world);
+    redis_say(&world->server, "flushall");
+    for (unsigned i = 0; i < NODES; i++)
+        world_until(world, &world->nodes[i].lives, 2);
+    until_all_agree(world);
+    sit(0, HALL, ANN);      /* what is told after it, and after what was told has been compared with what there is */
+    for (unsigned i = 0; i < NODES; i++)
+        until_news(world, i, USERS + 1);
+    for (int64_t end = clock_mono_ms(clock_real()) + 3500; clock_mono_ms(clock_real()) < end; )
+        members_turn(world);
+    until_all_agree(world);
+    for (unsigned i = 0; i < NODES; i++)
+        assert_int_equal(places[i].news, USERS + 1);
+}
+
+static void what_happened_while_redis_was_away_is_told_when_it_is_back(void **state)
+{
+    struct world *world = *state;
+    members_begin(world, 0, LONG_LEASE_MS);
+    struct seat *gone = sit(0, ROOM, ANN), *moves = sit(0, ROOM, BOB);
+    until_all_agree(world);
+    kill(world->server.pid, SIGSTOP);
+    for (unsigned i = 0; i < NODES; i++)
+        world_until(world, &world->nodes[i].aways, 1);
+    rise(gone);
+    sit(1, ROOM, CYD);
+    sit(1, ROOM, BOB);
+    rise(moves);
+    struct members_call call = { .limit = 1 };
+    assert_int_equal(list_of(world, 0, ROOM, &call), ERR_REDIS_AWAY);
+    redis_stop(&world->server);
+    redis_run(&world->server, "");      /* and has lost all */
+    for (unsigned i = 0; i < NODES; i++)
+        world_until(world, &world->nodes[i].lives, 2);
+    until_all_agree(world);
+    for (unsigned i = 0; i < NODES; i++) {
+        assert_int_equal(places[i].heard[ROOM][ANN], LEFT);
+        assert_int_equal(places[i].heard[ROOM][CYD], JOINED);
+        assert_int_equal(places[i].news, 4);      /* two before; bob has only moved */
+    }
+}
+
+static void a_node_whose_words_redis_has_not_kept_says_all_again(void **state)
+{
+    struct world *world = *state;
+    members_begin(world, 0, LEASE_MS);
+    for (unsigned u = 0; u < USERS; u++)
+        sit(0, ROOM, u);
+    until_all_agree(world);
+    /* As after a failover to a replica that had not heard of some of it. */
+    redis_say(&world->server, "eval 'redis.call(\"del\", \"t:{0}:members:room\", \"t:{0}:users:room\") for _, k in ipairs(redis.call(\"keys\", \"t:{0}:held:*\")) do redis.call(\"hset\", k, \"\", 0) end' 0");
+    redis_say(&world->server, "client kill type normal");
+    world_until(world, &world->nodes[0].lives, 2);
+    until_all_agree(world);
+    for (unsigned i = 0; i < NODES; i++)
+        assert_int_equal(places[i].news, USERS);
+}
+
+/* ---- anything ---- */
+
+static void sit_or_rise(void)
+{
+    unsigned s = draw(SEATS);
+    if (seats[s].attendance)
+        rise(&seats[s]);
+    else if (places[s % NODES].members && s < SEATS * 3 / 4)
+        sit(s % NODES, draw(HALLS), draw(USERS));
+}
+
+static void fault(struct world *world)
+{
+    unsigned node = draw(NODES);
+    switch (draw(5)) {
+    case 0: redis_say(&world->server, "client kill type normal"); break;
+    case 1: redis_say(&world->server, "client kill type pubsub"); break;
+    case 2: redis_say(&world->server, "script flush"); break;
+    case 3: redis_say(&world->server, "flushall"); break;
+    default:
+        place_end(world, node);
+        place_begin(world, node, LEASE_MS);
+    }
+}
+
+static void at_rest_every_node_agrees_with_the_model(void **state)
+{
+    struct world *world = *state;
+    for (seed = 1; seed <= 3; seed++) {
+        unsigned began = seed;
+        print_message("seed %u\n", seed);
+        members_begin(world, draw(2) * 100, LEASE_MS);
+        for (unsigned step = 1; step <= 900; step++) {
+            for (unsigned n = draw(4); n > 0; n--)
+                sit_or_rise();
+            if (step % 300 == 0)
+                until_all_agree(world);
+            else if (step % 60 == 0)
+                fault(world);
+            members_turn(world);
+        }
+        for (unsigned i = 0; i < NODES; i++)
+            place_end(world, i);
+        redis_say(&world->server, "flushall");
+        seed = began;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_MEMBERS(members_of_all_nodes_are_one_list_and_each_is_told_once_everywhere),
+        ON_MEMBERS(a_reload_that_lands_on_another_node_makes_no_noise),
+        ON_MEMBERS(info_is_that_of_the_newest_who_is_there_on_whatever_node),
+        ON_MEMBERS(members_of_a_node_that_was_killed_leave_once_and_those_who_came_elsewhere_stay),
+        ON_MEMBERS(when_redis_has_lost_everything_nobody_is_told_anything),
+        ON_MEMBERS(what_happened_while_redis_was_away_is_told_when_it_is_back),
+        ON_MEMBERS(a_node_whose_words_redis_has_not_kept_says_all_again),
+        ON_MEMBERS(at_rest_every_node_agrees_with_the_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
