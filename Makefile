@@ -133,8 +133,8 @@ attacks: all                                ## what must not harm it: the tables
 	$(node_tests) attacks/*.test.mjs
 attacks-tls: all                            ## the tables that are single exchanges, over TLS
 	$(call over_tls,$(patsubst %,attacks/%.test.mjs,http websocket payloads batches credentials tokens))
-deployed: all                               ## what is in deploy/: make cluster; nginx, HAProxy, Redis and systemd with these settings
-	$(node_tests) deploy/*.test.mjs
+deployed: all                               ## what is in deploy/: make cluster; nginx, HAProxy, Redis and systemd with these settings (they wait more than they work)
+	$(subst concurrency=2,concurrency=4,$(node_tests)) deploy/*.test.mjs
 check:                                      ## one test: make check T=name (a unit test program, or a pattern for e2e)
 	@if [ -f tests/unit/test_$(T).c ]; then $(MAKE) --no-print-directory $(B)/tests/test_$(T) && $(B)/tests/test_$(T); else $(MAKE) --no-print-directory e2e T='$(T)'; fi
 lint: all                                   ## layers, circles, long functions, hardening; clang and clang-tidy

@@ -13,9 +13,10 @@ carillon=$(realpath "${1:?usage: cluster.sh CARILLON}")
 hubs=${HUBS:-3}
 dir=${DIR:-build/cluster}
 AGAIN_S=2           # until somebody who ended is started again
+LOOK_S=0.2
 PATIENCE=300        # tenths of a second for anything to get ready; generous, a machine may be slow
 
-declare -A pid_of name_of public api
+declare -A pid_of public api
 mkdir -p "$dir" && cd "$dir" || exit 1
 dir=$PWD
 exec 9>lock
@@ -40,7 +41,6 @@ start() {       # NAME; what it says goes to NAME.log
     command_of "$1"
     setsid setpriv --pdeathsig TERM "${argv[@]}" >>"$1.log" 2>&1 9>&- </dev/null &
     pid_of[$1]=$!
-    name_of[$!]=$1
 }
 
 end() {         # NAME SIGNAL: told to, and gone when this returns
@@ -168,10 +168,12 @@ for ((h = 1; h <= hubs; h++)); do start "hub$h"; done
 for ((h = 1; h <= hubs; h++)); do learn_ports "hub$h"; done
 start_nginx
 tell
+# Looked after rather than waited for: `wait -n` does not tell of who has ended before it begins.
 while :; do
-    gone=
-    wait -n -p gone
-    status=$?
-    name=${name_of[${gone:-0}]:-}
-    [ -z "$name" ] || [ "${pid_of[$name]:-}" != "$gone" ] || again "$name" "$status"
+    for name in "${!pid_of[@]}"; do
+        kill -0 "${pid_of[$name]}" 2>/dev/null && continue
+        wait "${pid_of[$name]}" 2>/dev/null
+        again "$name" $?
+    done
+    sleep "$LOOK_S"
 done
