@@ -51,12 +51,18 @@ void hub_add_access(struct hub *hub, struct authority *authority)
 
 /* ---- what time brings: what cannot be begun now is due again the next time ---- */
 
+/* That a key was used here is for this node to note. */
 static size_t sweep_keys(struct hub *hub, struct key_table *table, int64_t now_s)
 {
     struct key_due due[KEYS_DUE_MAX];
     size_t n = key_table_due(table, now_s, due), begun = 0;
-    while (begun < n && !hub_change_record(hub, RECORD_KEY, slice_of(due[begun].id), due[begun].ask))
+    for (size_t i = 0; i < n; i++) {
+        if (due[i].ask->change != KEY_NOTE_USE && !hub_sweeps(hub))
+            continue;
+        if (hub_change_record(hub, RECORD_KEY, slice_of(due[i].id), due[i].ask))
+            break;
         begun++;
+    }
     return begun;
 }
 
@@ -73,5 +79,6 @@ static size_t sweep_revocations(struct hub *hub, struct revocations *revocations
 
 size_t hub_sweep_access(struct hub *hub, struct authority *authority, int64_t now_s)
 {
-    return sweep_keys(hub, authority_key_table(authority), now_s) + sweep_revocations(hub, authority_revocations(authority), now_s);
+    size_t begun = sweep_keys(hub, authority_key_table(authority), now_s);
+    return begun + (hub_sweeps(hub) ? sweep_revocations(hub, authority_revocations(authority), now_s) : 0);
 }

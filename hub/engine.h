@@ -36,6 +36,8 @@ struct engine {
     /* Keeps a record as change->value says, or removes it (change->remove), for all nodes: answered with engine_recorded, perhaps at once.
      * Another node was first: engine_record_undo, engine_record says what it is now, engine_record_redo. */
     void (*record)(struct engine *engine, struct record_call *change);
+    /* Of all nodes this is the one that removes records which have expired. */
+    bool (*sweeps)(const struct engine *engine);
     void (*reconfigure)(struct engine *engine, const struct config *config);
     /* Members (presence.h): engine_unsaid_member has some. */
     void (*say_members)(struct engine *engine);

@@ -207,6 +207,8 @@ void records_stored(struct hub *hub, const struct store_group *group, int err)
 
 /* ---- with an engine ---- */
 
+bool hub_sweeps(const struct hub *hub) { return !hub->engine || hub->engine->sweeps(hub->engine); }
+
 static void end(struct hub *hub, struct record_call *change, int err)
 {
     leave(hub, change);

@@ -70,6 +70,8 @@ struct hub;
 void hub_add_records(struct hub *hub, enum record_kind kind, const struct record_ops *ops, void *self);
 /* A record of the store. ERR_NOT_FOUND: this version does not know the kind; it stays where it is. */
 int  hub_restore_record(struct hub *hub, struct slice kind, struct slice key, struct slice value);
+/* What has expired is for this hub to remove: of several nodes one does it, so that they are not in each other's way. */
+bool hub_sweeps(const struct hub *hub);
 /* A change of the hub's own, which nobody waits for: what has expired goes, what is worth keeping is written. `ask` as in the
  * call: it must live until prepare has refused it, or until apply or abandon. ERR_BUSY, ERR_MEMORY: ask again later. */
 int  hub_change_record(struct hub *hub, enum record_kind kind, struct slice key, void *ask);

@@ -10,8 +10,8 @@
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "redis/redis_engine.h"
+#include "redis/redis_pack.h"
 
-#include <endian.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,7 +99,8 @@ static int send_word(struct redis_asks *asks, uint64_t to, char form, struct red
     tell->head[tell->head_len++] = how;
     if (kind)
         tell->head[tell->head_len++] = kind;
-    memcpy(tell->body, body.at, body.len);
+    if (body.len > 0)
+        memcpy(tell->body, body.at, body.len);
     tell->len = body.len;
     int err = redis_engine_run(redis_bus_engine(asks->bus), &tell->request);
     if (err)
@@ -388,21 +389,6 @@ static void fetch_parcel(struct redis_asks *asks, char form, struct redis_asker 
 
 /* ---- words in ---- */
 
-static uint64_t take_u64(struct slice *rest)
-{
-    uint64_t n;
-    memcpy(&n, rest->at, sizeof n);
-    *rest = slice(rest->at + sizeof n, rest->len - sizeof n);
-    return le64toh(n);
-}
-
-static char take_char(struct slice *rest)
-{
-    char c = *rest->at;
-    *rest = slice(rest->at + 1, rest->len - 1);
-    return c;
-}
-
 /* A question to all others comes to who asked, too. */
 static bool is_for_others(const struct redis_asks *asks, struct redis_asker asker)
 {
@@ -415,11 +401,11 @@ static void on_word(struct redis_part *part, struct slice word)
     struct redis_asks *asks = (struct redis_asks *)part;
     if (word.len < WORD_HEAD + (*word.at == 'Q'))
         return;
-    char form = take_char(&word);
+    char form = (char)take_u8(&word);
     struct redis_asker of;
     of.node = take_u64(&word);
     of.number = take_u64(&word);
-    char how = take_char(&word), kind = form == 'Q' ? take_char(&word) : 0;
+    char how = (char)take_u8(&word), kind = form == 'Q' ? (char)take_u8(&word) : 0;
     if ((form != 'Q' && form != 'R') || (form == 'Q' && is_for_others(asks, of)))
         return;
     if (how == HOW_BODY)

@@ -5,8 +5,8 @@
 #include "hub/base/hash.h"
 #include "hub/base/log.h"
 #include "redis/redis_engine.h"
+#include "redis/redis_pack.h"
 
-#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uthash.h>
@@ -79,10 +79,9 @@ static void forget(struct redis_records *records, struct known *known)
 
 static uint64_t version_read(const char *at)
 {
-    uint64_t bits;
+    struct slice bytes = slice(at, VERSION_BYTES);
+    uint64_t bits = take_u64(&bytes);
     double version;
-    memcpy(&bits, at, sizeof bits);
-    bits = le64toh(bits);
     memcpy(&version, &bits, sizeof version);
     return version >= 1 && version <= 9007199254740992.0 ? (uint64_t)version : 0;
 }

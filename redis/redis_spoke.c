@@ -61,6 +61,18 @@ static void ask_record(struct engine *engine, struct record_call *change)
 {
     redis_records_change(((struct redis_spoke *)engine)->records, change);
 }
+/* The first of those with a lease, by number. Nobody while Redis is away: nothing could be changed. */
+static bool ask_sweeps(const struct engine *engine)
+{
+    const struct redis_spoke *spoke = (const struct redis_spoke *)engine;
+    const struct redis_node *list;
+    size_t n = spoke->live ? redis_nodes_list(&spoke->nodes, &list) : 0;
+    uint64_t first = UINT64_MAX;
+    for (size_t i = 0; i < n; i++)
+        first = list[i].number < first ? list[i].number : first;
+    return n > 0 && first == redis_bus_node(spoke->bus);
+}
+
 static void ask_reconfigure(struct engine *engine, const struct config *config)  { redis_bus_reconfigure(bus_of(engine), config); }
 static void ask_say(struct engine *engine)                                       { redis_members_say(((struct redis_spoke *)engine)->members); }
 static void ask_follow(struct engine *engine, struct slice channel, uint64_t hash, bool on)
@@ -72,7 +84,8 @@ static void ask_give_up(struct engine *engine)                                  
 
 static const struct engine asked = {
     .publish = ask_publish, .fetch = ask_fetch, .subscribe = ask_subscribe, .unsubscribe = ask_unsubscribe, .purge = ask_purge,
-    .say_members = ask_say, .follow_members = ask_follow, .members = ask_members, .record = ask_record, .reconfigure = ask_reconfigure, .give_up = ask_give_up,
+    .say_members = ask_say, .follow_members = ask_follow, .members = ask_members, .record = ask_record, .sweeps = ask_sweeps,
+    .reconfigure = ask_reconfigure, .give_up = ask_give_up,
 };
 
 /* ---- the bus tells ---- */
