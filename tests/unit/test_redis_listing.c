@@ -238,7 +238,24 @@ static void publish_many(struct world *world, const char *before, unsigned n)
     }
 }
 
-/* Channels come and go: their names go too, though nobody asks for a list; what is left a list takes out. */
+static void assert_pages_have(struct cluster *cluster, size_t limit, size_t n)
+{
+    struct channels_call call = { .limit = limit, .more = true };
+    size_t have = 0;
+    while (call.more) {
+        char after[200];
+        memcpy(after, call.upto, call.upto_len);
+        call.after = slice(after, call.upto_len);
+        call.upto_len = 0;
+        run(&cluster->nodes[0], cluster->world, &call.call, CALL_CHANNELS);
+        assert_int_equal(call.call.err, 0);
+        have += call.n_infos;
+        free(call.infos);
+    }
+    assert_int_equal(have, n);
+}
+
+/* Channels come and go: their names go too, though nobody asks for a list; what is left of them lists take out. */
 static void names_whose_streams_have_expired_are_taken_out(void **state)
 {
     struct world *world = *state;
@@ -254,12 +271,25 @@ static void names_whose_streams_have_expired_are_taken_out(void **state)
     publish_many(world, "long", 400);
     assert_names(world, "-ge 400");
     assert_names(world, "-le 700");
-    struct channels_call call = { .limit = 1000 };
-    run(&cluster->nodes[0], world, &call.call, CALL_CHANNELS);
-    assert_int_equal(call.call.err, 0);
-    assert_int_equal(call.n_infos, 400);
-    free(call.infos);
+    assert_pages_have(cluster, 1000, 400);
     assert_names(world, "= 400");
+    cluster_end(cluster);
+    free(cluster);
+}
+
+/* More of them than one script looks at: a page ends there, and has nothing of what comes behind. */
+static void a_page_ends_where_redis_has_looked_enough(void **state)
+{
+    struct world *world = *state;
+    struct cluster *cluster = calloc(1, sizeof *cluster);
+    cluster_begin(cluster, world);
+    struct watch_call watch = { .channel = SLICE("zzz"), .hash = hash_bytes(SLICE("zzz")), .subscribers = &cluster->subscribers[1][0] };
+    atomic_store(&cluster->subscribers[1][0], 1);
+    run(&cluster->nodes[1], world, &watch.call, CALL_WATCH);
+    publish_many(world, "long", 10);
+    redis_say(&world->server, "eval \"for i = 1, 3000 do redis.call('ZADD', 't:{0}:names', 0, 'gone.' .. i) end\" 0");
+    assert_pages_have(cluster, 30, 11);
+    assert_names(world, "= 10");
     cluster_end(cluster);
     free(cluster);
 }
@@ -289,6 +319,7 @@ int main(void)
         ON_BUS(one_channel_is_there_or_not_found),
         ON_BUS(what_matches_a_pattern_on_any_node_is_found_once),
         ON_BUS(names_whose_streams_have_expired_are_taken_out),
+        ON_BUS(a_page_ends_where_redis_has_looked_enough),
         ON_BUS(without_redis_a_list_is_refused_and_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
