@@ -203,6 +203,7 @@ struct match_call {
     uint64_t     cursor;              /* 0 at first; answer: 0 when there are no more */
     char         after[200];          /* goes with the cursor: a directory's (directory.h) */
     uint8_t      after_len;
+    struct nodes_missing missing;     /* answer: of this call */
     struct buf   names;               /* answer, the origin's to free: a byte of length and the name, of each */
 };
 

@@ -52,7 +52,8 @@ static struct listing *of_ask(struct redis_ask *ask) { return link_of(ask, struc
 
 static struct nodes_missing *missing_of(struct listing *listing)
 {
-    return listing->call->letter.kind == CALL_CHANNELS ? &((struct channels_call *)(void *)listing->call)->missing : NULL;
+    return listing->call->letter.kind == CALL_CHANNELS ? &((struct channels_call *)(void *)listing->call)->missing
+                                                       : &((struct match_call *)(void *)listing->call)->missing;
 }
 
 static void ask_done(struct redis_ask *ask)
@@ -61,7 +62,7 @@ static void ask_done(struct redis_ask *ask)
     struct nodes_missing *missing = missing_of(listing);
     if (ask->err)
         fail(listing, ask->err);
-    if (missing && ask->n_missing > missing->n) {
+    if (ask->n_missing > missing->n) {
         missing->n = ask->n_missing;
         for (missing->n_named = 0; missing->n_named < ask->n_named && missing->n_named < sizeof missing->named / sizeof *missing->named; missing->n_named++)
             missing->named[missing->n_named] = ask->missing[missing->n_named];
@@ -405,6 +406,7 @@ static void begin_match(struct listing *listing)
     if (call->cursor == 0)
         call->cursor = MATCH_ON_NODES;
     call->names = (struct buf){ 0 };
+    call->missing = (struct nodes_missing){ .n = 0 };
     listing->wish = (struct names_wish){ .prefix = slice(call->pattern.at, star ? (size_t)(star - call->pattern.at) : call->pattern.len),
                                          .pattern = call->pattern, .after = slice(call->after, call->after_len), .limit = call->limit };
     listing->next = match_named;

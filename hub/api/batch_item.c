@@ -101,6 +101,8 @@ static void add_pattern(struct buf *out, const struct batch_item *item)
         add_text(out, "pattern", item->name);
     buf_addf(out, ",\"channels\":%zu,\"successful\":%zu,\"failed\":%zu,\"replayed\":%zu,\"capped\":%s", item->n_channels, item->n_successful,
              item->n_channels - item->n_successful, item->n_replayed, item->capped ? "true" : "false");
+    if (item->n_missing > 0)
+        buf_addf(out, ",\"missing\":{\"count\":%u}", item->n_missing);
 }
 
 void batch_item_add_result(const struct batch_item *item, struct buf *out)

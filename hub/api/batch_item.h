@@ -2,7 +2,7 @@
  *
  *   {"index":0,"status":201,"id":…,"channel":…,"time":…,"subscribers":…,"replayed"?}
  *   {"index":1,"status":400,"code":…,"detail":…,"field"?,"channel"|"pattern"?,"position"?,"retry_after"?}
- *   {"index":2,"status":201|207|…,"code"?,"detail"?,"pattern":…,"channels":…,"successful":…,"failed":…,"replayed":…,"capped":…}
+ *   {"index":2,"status":201|207|…,"code"?,"detail"?,"pattern":…,"channels":…,"successful":…,"failed":…,"replayed":…,"capped":…,"missing"?}
  *
  * Lifetime   batch_item_new; batch_item_free makes it the batch's spare, for the next one.
  * Threading  API thread. Limits: batch.h. */
@@ -29,6 +29,7 @@ struct batch_item {
     /* patterns */
     struct batch_item *of;               /* the pattern that this is a message of */
     bool               is_pattern, capped;
+    unsigned           n_missing;        /* nodes that did not say which channels they have */
     int                part_err;         /* of the first message that failed */
     size_t             n_waiting;        /* messages without an answer, and the spread */
     size_t             n_channels, n_successful, n_replayed;

@@ -192,6 +192,8 @@ static void found(struct call *call)
     spread->more = !call->err && pattern->match.cursor;
     spread->cursor = pattern->match.cursor;
     spread->at = 0;
+    if (pattern->n_missing < pattern->match.missing.n)
+        pattern->n_missing = pattern->match.missing.n;
     if (call->err) {
         batch_item_fail(pattern, call->err, NULL, NULL);
     } else {

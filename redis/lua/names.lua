@@ -11,17 +11,20 @@ local pattern = ARGV[3] ~= '' and matcher(ARGV[3])
 local least = after >= prefix and '(' .. after or '[' .. prefix
 local answer, upto = { 0, '' }, ''
 -- No byte of a name is 255: they are UTF-8.
-for _, name in ipairs(redis.call('ZRANGE', P .. 'names', least == '(' and '-' or least, '[' .. prefix .. '\255', 'BYLEX', 'LIMIT', 0, looks)) do
-    upto, looks = name, looks - 1
-    if not pattern or string.find(name, pattern) then
-        if redis.call('EXISTS', P .. 'kept:' .. name) == 0 then redis.pcall('ZREM', P .. 'names', name)
-        elseif ARGV[6] == '0' or kept_of(name, now) then answer[#answer + 1] = name end
+local names = redis.call('ZRANGE', P .. 'names', least == '(' and '-' or least, '[' .. prefix .. '\255', 'BYLEX', 'LIMIT', 0, looks + 1)
+for i, name in ipairs(names) do
+    local keeps = i <= looks and (not pattern or string.find(name, pattern))
+    if keeps and redis.call('EXISTS', P .. 'kept:' .. name) == 0 then
+        redis.pcall('ZREM', P .. 'names', name)
+        keeps = false
     end
-    if #answer == 2 + limit then looks = 0 end
-    if looks == 0 then
+    keeps = keeps and (ARGV[6] == '0' or kept_of(name, now))
+    if i > looks or (keeps and #answer == 2 + limit) then
         answer[1] = 1
         break
     end
+    if keeps then answer[#answer + 1] = name end
+    upto = name
 end
 answer[2] = upto
 return answer
