@@ -62,7 +62,7 @@ export function once(reader, records) {
 export function notDeaf(reader, health, records) {
     const wrong = [];
     if (!reader.home) return wrong;
-    const cameAt = new Map(reader.came.map(({ text, at }) => [text, at]));
+    const cameAt = new Map([...reader.came].reverse().map(({ text, at }) => [text, at]));      // for the first time
     for (const record of records) {
         const { text, id, channel, state, at } = record;
         if (state !== 'acknowledged' || !reader.wants(channel) || (!cameAt.has(text) && wasTold(reader, record))) continue;
