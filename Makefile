@@ -104,8 +104,8 @@ cluster: deps                               ## three hubs as one, with Redis and
 	@$(MAKE) --no-print-directory all
 	@DIR='$(or $(DIR),$(B)/cluster)' exec deploy/cluster.sh $(B)/carillon
 
-test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e (plain and over TLS), attacks, deploy/
-	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e e2e-tls attacks deployed
+test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e (plain and over TLS), attacks, chaos-short, deploy/
+	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e e2e-tls attacks chaos-short deployed
 unit: $(UNIT)                               ## unit tests (cmocka)
 	@set -e; for t in $(UNIT); do echo "== $$(basename $$t)"; $$t; done
 SEEDS ?= 2000

@@ -97,7 +97,7 @@ async function round(world, kind, chance, name) {
 
 // ---- worlds ----
 
-const FILES_MORE = 6, MIB_MORE = 96;
+const FILES_MORE = 6, MIB_MORE = 96, GRACE_MS = 30_000;      // members have a grace
 
 // What is left behind when all is well again.
 async function leftBehind(world) {
@@ -106,7 +106,9 @@ async function leftBehind(world) {
     await eventually(files, 'descriptors to be as before', FLOWS_MS).catch(() => wrong.push(`descriptors: ${JSON.stringify([world.quiet, world.figures()])}`));
     for (const [i, { pid, mib }] of world.figures().entries())
         if (pid === world.quiet[i].pid && mib > world.quiet[i].mib + MIB_MORE) wrong.push(`memory of hub ${i}: ${world.quiet[i].mib} MiB before, ${mib} after`);
-    wrong.push(...await unbounded(world.redis ?? world.master));
+    const keys = () => unbounded(world.redis ?? world.master);
+    await eventually(async () => (await keys()).length === 0, 'members that left to be gone', GRACE_MS).catch(() => {});
+    wrong.push(...await keys());
     return wrong;
 }
 

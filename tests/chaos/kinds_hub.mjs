@@ -1,7 +1,10 @@
 // kinds_hub.mjs — what happens to hubs, under load.
+import { eventually } from '../e2e/lib/wait.mjs';
+import { Hall } from './lib/hall.mjs';
 import { pause } from './lib/load.mjs';
 
 let hurt = null;      // the hub, between hurt and heal
+let halls = 0;
 
 export const HUB_KINDS = {
     'hub stands still': {
@@ -10,6 +13,34 @@ export const HUB_KINDS = {
     },
     'hub kill -9': {
         hold: [0, 2000], hurt: async (world, chance) => { await (hurt = chance.one(world.hubs)).kill9(); return [hurt]; }, heal: () => hurt.restart(),
+    },
+    // Whoever was only there leaves, once, after its lease; who is also elsewhere stays.
+    'hub kill -9 with members in it': {
+        hold: [0, 500],
+        async hurt(world, chance) {
+            const [dead, other, third] = chance.below(2) ? world.hubs : [...world.hubs].reverse();
+            const users = Array.from({ length: 20 }, (_, i) => `u${i}`);
+            hurt = dead;
+            world.hall = Object.assign(new Hall(`hall.${++halls}`), { stay: users.slice(0, 5), leave: users.slice(5), other });
+            await world.hall.watch(other);
+            await world.hall.enter(dead, users);
+            await world.hall.enter(third, world.hall.stay);
+            await world.hall.becomes(users, ['joined']);
+            await dead.kill9();
+            return [dead];
+        },
+        async heal({ hall }) {
+            const stay = [...hall.stay, 'watcher'].sort().join();
+            await hall.becomes(hall.leave, ['joined', 'left']);
+            await hurt.restart();
+            for (const hub of [hall.other, hurt])
+                await eventually(async () => (await hall.listed(hub)).join() === stay, `the list of members to be ${stay}`, 10_000, () => hall.listed(hub));
+        },
+        async after({ hall }) {
+            await hall.becomes(hall.stay, ['joined']);
+            await hall.becomes(hall.leave, ['joined', 'left']);
+            hall.close();
+        },
     },
     'hub restarted': {
         hold: [0, 1000], heal: () => hurt.restart(),

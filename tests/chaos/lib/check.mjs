@@ -19,7 +19,7 @@ export function order(reader) {
 }
 
 // A gap of a name that covers the channel, told between positions around this one.
-function wasTold(reader, { id, channel }) {
+export function wasTold(reader, { id, channel }) {
     return reader.missed.some(({ from, to, channels }) => {
         if (!channels.some((name) => reader.names.includes(name)) || !reader.wants(channel)) return false;
         const after = !from || epochOf(from) !== epochOf(id) || numberOf(id) > numberOf(from);

@@ -3,7 +3,7 @@
 // kind of key -> what bounds it
 export const LASTING = [
     [/^head$/, 'one'], [/^run$/, 'one'], [/^beat$/, 'one'], [/^pulse$/, 'one'],
-    [/^nodes$/, 'hubs that live'], [/^leases$/, 'hubs that live'],
+    [/^nodes$/, 'hubs that live'], [/^leases$/, 'hubs that live'], [/^held:/, 'one of each hub that lives, buried with it'],
     [/^index$/, 'redis.index entries'], [/^evicted$/, 'one'], [/^names$/, 'channels that keep messages: swept by publishes and heartbeats'], [/^marks$/, '1,024 intervals of redis.remember'],
 ];
 
