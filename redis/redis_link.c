@@ -229,6 +229,8 @@ static void on_found(void *arg, const struct redis_host *host, const char *why)
         looked(link, host);
         return;
     }
+    if (link->state != REDIS_FINDING)
+        return;      /* a look that the link did not outlive */
     if (!host) {
         fall_back(link, why);
         return;

@@ -118,11 +118,29 @@ static void without_sentinels_it_stays(void **state)
     assert_string_equal(world->last, "a");
 }
 
+/* The link is lost while a look is under way, and that one fails before the next try. */
+static void what_a_look_brings_after_the_link_was_lost_counts_no_more(void **state)
+{
+    struct world *world = *state;
+    kill(world->sentinel.pid, SIGSTOP);
+    for (int64_t end = clock_mono_ms(clock_real()) + REDIS_LOOK_MS + 300; clock_mono_ms(clock_real()) < end; )
+        loop_once(world->base);
+    redis_stop(&world->a);
+    loop_until(world->base, &world->downs, 1);
+    redis_stop(&world->sentinel);
+    for (int i = 0; i < 20; i++)
+        loop_once(world->base);
+    redis_run(&world->a, "");
+    redis_run(&world->sentinel, "");
+    loop_until(world->base, &world->ups, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_server_that_is_the_master_no_more_is_left_though_it_works, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_sentinels_it_stays, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_look_brings_after_the_link_was_lost_counts_no_more, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
