@@ -178,6 +178,10 @@ int redis_subs_send(struct redis_subs *subs, redis_sub_on_fn *on, void *arg)
     int err = 0;
     list_each(item, next, &subs->lists[REDIS_SUB_OFF]) {
         struct redis_sub *sub = link_of(item, struct redis_sub, link);
+        if (sub->refs == 0) {      /* since the link was lost; a pattern that nobody wants would never be confirmed */
+            forget(subs, sub);
+            continue;
+        }
         move(subs, sub, REDIS_SUB_SENT);
         if (!sub->is_pattern)
             add_subject(&subjects, subs, sub);
