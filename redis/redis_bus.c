@@ -299,10 +299,7 @@ static void echo_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, slice_of(bus->prefix));
     redis_args_add(args, slice_of(bus->own));
     redis_args_add_u64(args, own->token);
-    if (own->is_beat)
-        redis_args_add_u64(args, (uint64_t)bus->setup.meta_ms);
-    else
-        redis_args_add(args, SLICE(""));
+    redis_args_add(args, own->is_beat ? SLICE("1") : SLICE(""));
 }
 
 static void tell_refused(struct redis_bus *bus, const char *why)

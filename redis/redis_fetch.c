@@ -44,7 +44,6 @@ static void fetch_args(struct redis_request *request, struct redis_args *args)
     redis_args_add_u64(args, call->from == FETCH_TIME ? (uint64_t)call->time_ms : call->count);
     redis_args_add_u64(args, call->max_bytes < UINT32_MAX ? call->max_bytes : UINT32_MAX);
     redis_args_add_u64(args, call->max_count);
-    redis_args_add_u64(args, (uint64_t)bus->setup.meta_ms);
     redis_args_add_u64(args, LOOK_AT);
     redis_args_add(args, slice_of(bus->own));
     fetch->token = ++bus->token;
@@ -152,13 +151,13 @@ static void clear(struct fetch_call *call)
     call->n_msgs = 0;
 }
 
-enum { REPLY_EPOCH, REPLY_HEAD, REPLY_MORE, REPLY_CUT, REPLY_DROPPED, REPLY_LEFT_OUT, REPLY_MESSAGES };
+enum { REPLY_EPOCH, REPLY_HEAD, REPLY_FOREIGN, REPLY_MORE, REPLY_CUT, REPLY_DROPPED, REPLY_LEFT_OUT, REPLY_MESSAGES };
 
 static int make_answer(struct redis_fetch *fetch, const struct redisReply *reply)
 {
     struct fetch_call *call = fetch->call;
     uint64_t epoch = redis_reply_number(reply, REPLY_EPOCH), head = redis_reply_number(reply, REPLY_HEAD);
-    bool foreign = call->after.epoch != epoch || call->after.seq > head;
+    bool foreign = redis_reply_number(reply, REPLY_FOREIGN);
     clear(call);
     call->more = redis_reply_number(reply, REPLY_MORE);
     mark_all(fetch->bus, call, foreign, redis_reply_word(reply, REPLY_DROPPED), redis_reply_word(reply, REPLY_LEFT_OUT));

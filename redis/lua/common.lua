@@ -1,12 +1,13 @@
 -- common.lua: stands before each of the other scripts; what they all know of the keys.
 --
 -- KEYS[1] is P, the prefix with its hash tag ("carillon:{0}:"): all keys of a partition begin with it, and so lie in one slot.
---   head     string: epoch 8 · proof 8 · then doubles: seq, time of the newest message · low, opened of the open interval (0: none is) · floor
+--   head     string: epoch 8 · proof 8 · then doubles: seq, time of the newest message · due, opened of the open interval (0: none is) · floor
 --   run      string: the server whose data the nodes vouch for (proof.lua)
 --   index    stream <seq>-0 {e: time 8 · proof 8 · 1 if its message was kept, 2 if it ends by its own ttl, else 0 · channel}: which channel
 --            each number was for
 --   names    sorted set, all scores 0: channels whose stream was begun, and has not been found gone since
---   marks    sorted set: the last number of an interval, by the lowest time in it
+--   marks    sorted set: the last number of an interval, by when the first channel may be forgotten that was published to in it
+--   leaps    sorted set: the last number before a leap, by the first one behind it: what is between was lost, or never given (proof.lua)
 --   last:C   string, what is known of channel C, doubles (read_known); forgotten META ms after its newest message
 --   kept:C   stream <seq>-0 {m: message as store_block.h has it, b: bytes of all messages so far}
 --   done:H   string, of an idempotency key: content, epoch, seq, time, subscribers
@@ -32,12 +33,12 @@ local function is_forbidden(why) return string.find(why, '^NOPERM') or string.fi
 local function read_head()
     local packed = redis.call('GET', P .. 'head')
     if not packed then return nil end
-    local epoch, proof, seq, time, low, opened, floor = struct.unpack('<I8c8ddddd', packed)
-    return { epoch = epoch, proof = proof, seq = seq, time = time, low = low, opened = opened, floor = floor }, packed
+    local epoch, proof, seq, time, due, opened, floor = struct.unpack('<I8c8ddddd', packed)
+    return { epoch = epoch, proof = proof, seq = seq, time = time, due = due, opened = opened, floor = floor }, packed
 end
 
 local function write_head(h)
-    redis.call('SET', P .. 'head', struct.pack('<I8c8ddddd', h.epoch, h.proof, h.seq, h.time, h.low, h.opened, h.floor))
+    redis.call('SET', P .. 'head', struct.pack('<I8c8ddddd', h.epoch, h.proof, h.seq, h.time, h.due, h.opened, h.floor))
 end
 
 local function number_of(id) return tonumber(string.sub(id, 1, -3)) end      -- all ids end in -0
@@ -90,24 +91,25 @@ local function end_of(message)      -- by its own ttl; 0: never
     return ttl > 0 and time_of(message) + ttl or 0
 end
 
--- The floor (EXACT.md 6): whatever channel is not known any more had its newest message at or below it. Such a message is older than
--- META, so it is in an interval whose lowest time is. Intervals are closed after META / 1024 and told apart by the server's own clock,
--- as the expiry of keys is: a clock that is set back makes the floor higher than it need be, never lower.
-local function floor_of(head, now, meta)
+-- The floor (EXACT.md 6): whatever channel is not known any more had its newest message at or below it. Such a message is in an interval
+-- that is due: `due` is the least of time + META in it. Each node has its own META, so the sum is kept, not the time. Intervals are closed
+-- after META / 1024 and told apart by the server's own clock, as the expiry of keys is: a clock that is set back makes the floor higher
+-- than it need be, never lower.
+local function floor_of(head, now)
     local floor = head.floor
-    for _, number in ipairs(redis.call('ZRANGE', P .. 'marks', '-inf', now - meta, 'BYSCORE')) do
+    for _, number in ipairs(redis.call('ZRANGE', P .. 'marks', '-inf', now, 'BYSCORE')) do
         floor = math.max(floor, tonumber(number))
     end
-    if head.low > 0 and head.low <= now - meta then floor = math.max(floor, head.seq) end
+    if head.due > 0 and head.due <= now then floor = math.max(floor, head.seq) end
     return floor
 end
 
 -- Marks of which the floor knows. The head is for the caller to write.
-local function sweep_marks(head, now, meta)
-    local floor = floor_of(head, now, meta)
+local function sweep_marks(head, now)
+    local floor = floor_of(head, now)
     if floor == head.floor then return false end
     head.floor = floor
-    redis.call('ZREMRANGEBYSCORE', P .. 'marks', '-inf', now - meta)
+    redis.call('ZREMRANGEBYSCORE', P .. 'marks', '-inf', now)
     return true
 end
 

@@ -1,35 +1,41 @@
 -- fetch.lua: what is kept of a set of channels and patterns, in order of number, and what they have given up (EXACT.md 3, 5-7, 19, 20).
 --
 -- ARGV  1 from: after · all · latest · count · time   2 epoch, 3 number of the position   4 how many, or since when (ms)
---       5 bytes, 6 messages of an answer, at least one message; 0 messages: any   7 META   8 entries of the index to look at
---       9 subject, 10 token of the echo   11 of latest: all that comes after this number too; 0: the newest alone
---       12 1: it conflates, what is left out is told   13 names and patterns, a line each: w all its messages are asked for,
+--       5 bytes, 6 messages of an answer, at least one message; 0 messages: any   7 entries of the index to look at
+--       8 subject, 9 token of the echo   10 of latest: all that comes after this number too; 0: the newest alone
+--       11 1: it conflates, what is left out is told   12 names and patterns, a line each: w all its messages are asked for,
 --       n of latest: none from before now, - neither; then the name
--- -> {epoch, seq, 1 if there is more else 0, how far it looked, `dropped` of each name, parted by spaces,
---     when it conflates the number up to which messages were left out of each, likewise, messages…} · {"none"}
+-- -> {epoch, seq, 1 if the position is not of this data else 0, 1 if there is more else 0, how far it looked, `dropped` of each name, parted
+--     by spaces, when it conflates the number up to which messages were left out of each, likewise, messages…} · {"none"}
 --
 -- Exact names: each channel's stream is read from its place, and what is found is cut to the bounds now and then, so that never more
 -- than about twice an answer is held. With a pattern among them: the index is walked, at most so many entries in a call.
 local from, wanted_epoch, wanted_seq, amount = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local max_bytes, max_count, meta, looks = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local whole, conflates = tonumber(ARGV[11]), ARGV[12] == '1'
+local max_bytes, max_count, looks = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local whole, conflates = tonumber(ARGV[10]), ARGV[11] == '1'
 local head = read_head()
 if not head then return { 'none' } end
 local wall = clock()
 local now = math.max(wall, head.time)
-local is_foreign = wanted_epoch ~= head.epoch or wanted_seq > head.seq
+
+-- Of numbers that were given by a server whose newest messages are lost (proof.lua).
+local function is_leapt_over(seq)
+    local before = redis.call('ZRANGE', P .. 'leaps', '(' .. text(seq), '+inf', 'BYSCORE', 'LIMIT', 0, 1)[1]
+    return before and seq > tonumber(before)
+end
+local is_foreign = wanted_epoch ~= head.epoch or wanted_seq > head.seq or is_leapt_over(wanted_seq)
 local start = (is_foreign or from == 'all' or from == 'count' or from == 'time') and 0 or wanted_seq      -- wanted is what comes after it
 local CHUNK = 64
 
 -- What is asked: {name, all, none: none from before now}
-local asked, is_walk = {}, string.find(ARGV[13], '*', 1, true)
-for flag, name in string.gmatch(ARGV[13], '([^\n])([^\n]+)') do
+local asked, is_walk = {}, string.find(ARGV[12], '*', 1, true)
+for flag, name in string.gmatch(ARGV[12], '([^\n])([^\n]+)') do
     asked[#asked + 1] = { name = name, all = flag == 'w' or from ~= 'latest', none = flag == 'n' and from == 'latest', left_out = 0 }
 end
 
 local floor
 local function get_floor()
-    floor = floor or floor_of(head, wall, meta)
+    floor = floor or floor_of(head, wall)
     return floor
 end
 
@@ -265,7 +271,8 @@ end
 
 local cut, dropped, left_out = is_walk and walk_index() or not is_walk and fetch_channels(), {}, {}
 for i, one in ipairs(asked) do dropped[i], left_out[i] = text(one.dropped), text(one.left_out) end
-local answer = { text(head.epoch), text(head.seq), more and 1 or 0, text(cut), table.concat(dropped, ' '), conflates and table.concat(left_out, ' ') or '' }
-for i, one in ipairs(found) do answer[6 + i] = one[2] end
-echo(ARGV[9], head, ARGV[10])
+local answer = { text(head.epoch), text(head.seq), is_foreign and 1 or 0, more and 1 or 0, text(cut), table.concat(dropped, ' '),
+                 conflates and table.concat(left_out, ' ') or '' }
+for i, one in ipairs(found) do answer[7 + i] = one[2] end
+echo(ARGV[8], head, ARGV[9])
 return answer

@@ -17,7 +17,6 @@ local voucher = redis.call('GET', P .. 'run') or ' 0'      -- run id of the serv
 local is_vouched = string.match(voucher, '^%x*') == run
 
 local function vouch()
-    if is_vouched then return end
     voucher = run .. ' ' .. text(tonumber(string.match(voucher, '%d+$')) + 1)
     redis.call('SET', P .. 'run', voucher)
 end
@@ -30,6 +29,7 @@ local function missing_right()
         { 'XADD', probe .. 'x', 'MAXLEN', '~', 1, '*', 'p', 1 }, { 'PEXPIREAT', probe .. 'x', 1 }, { 'XRANGE', probe .. 'x', '-', '+', 'COUNT', 1 },
         { 'XREVRANGE', probe .. 'x', '+', '-', 'COUNT', 1 }, { 'XTRIM', probe .. 'x', 'MAXLEN', 1 }, { 'XLEN', probe .. 'x' }, { 'XDEL', probe .. 'x', '1-0' },
         { 'ZADD', probe .. 'z', 1, 1 }, { 'ZSCORE', probe .. 'z', 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
+        { 'ZREMRANGEBYRANK', probe .. 'z', 0, 1 },
         { 'HSET', probe .. 'h', 'f', '' }, { 'HGET', probe .. 'h', 'f' }, { 'HSCAN', probe .. 'h', 0 }, { 'HDEL', probe .. 'h', 'f' },
         { 'ZRANGE', probe .. 'z', '-', '+', 'BYLEX', 'LIMIT', 0, 1 }, { 'ZRANDMEMBER', probe .. 'z', 1 }, { 'ZREM', probe .. 'z', 1 }, { 'EXISTS', probe .. 'z' }, { 'ZCARD', probe .. 'z' },
         { 'PUBLISH', P .. 'm:', '' }, { 'PUBLISH', ARGV[6], '' },
@@ -68,13 +68,23 @@ end
 -- A number that is no message's: it is there to be proved, and all that come are above it.
 local function begin(epoch, seq)
     local at = clock()
-    local fresh = { epoch = epoch, seq = seq, proof = ARGV[5], time = math.max(at, head and head.time or 0), low = head and head.low or 0,
+    local fresh = { epoch = epoch, seq = seq, proof = ARGV[5], time = math.max(at, head and head.time or 0), due = head and head.due or 0,
                     opened = head and head.opened or 0, floor = head and head.floor or seq }
     write_head(fresh)
-    vouch()
+    if not is_vouched then vouch() end
     add_to_index(seq, ARGV[7], '', at, fresh.proof, 0)
     echo(ARGV[6], fresh, '')
     return fresh
+end
+
+-- This server has been started, or promoted, since: it holds all that this node knows, but others, who may be gone, can have seen and
+-- given to their readers numbers above. None of those is given to another message, and who comes with one is told a gap (fetch.lua).
+local LEAP, LEAPS = 2 ^ 32, 64
+local function leap()
+    local last = head.seq
+    head = begin(head.epoch, last + LEAP)
+    redis.call('ZADD', P .. 'leaps', text(head.seq), text(last))
+    redis.call('ZREMRANGEBYRANK', P .. 'leaps', 0, -LEAPS - 1)
 end
 
 local version = type(info) == 'string' and string.match(info, 'redis_version:(%S+)')
@@ -92,9 +102,10 @@ if not good then
     -- No random number is good for two epochs.
     local epoch = (tonumber(ARGV[4]) + at[1] * 1000000 + at[2]) % (2 ^ 40 - 1) + 1
     head, is_new = begin(epoch, above_all()), true
+    redis.call('UNLINK', P .. 'leaps')
+elseif not is_vouched then
+    leap()
 elseif head.seq < seen then
     head = begin(head.epoch, seen + 1)      -- seen in an older epoch: no number comes again
-else
-    vouch()
 end
 return { text(head.epoch), text(head.seq), is_new and 1 or 0, head.proof, voucher }

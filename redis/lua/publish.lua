@@ -31,18 +31,18 @@ end
 
 local now = clock()
 local time, seq = math.max(now, head.time), head.seq + 1
-k = k or new_known(floor_of(head, now, meta))
+k = k or new_known(floor_of(head, now))
 local prev = math.max(k.last, k.gone)
 local number = text(seq)
 local id = number .. '-0'
-if head.low == 0 then
-    head.low, head.opened = now, now
+if head.due == 0 then
+    head.due, head.opened = now + meta, now
 elseif now < head.opened or now - head.opened >= meta / 1024 then
-    redis.call('ZADD', P .. 'marks', head.low, text(head.seq))
-    head.low, head.opened = now, now
-    sweep_marks(head, now, meta)
-elseif now < head.low then
-    head.low = now
+    redis.call('ZADD', P .. 'marks', head.due, text(head.seq))
+    head.due, head.opened = now + meta, now
+    sweep_marks(head, now)
+else
+    head.due = math.min(head.due, now + meta)
 end
 head.seq, head.time, head.proof = seq, time, proof
 write_head(head)
