@@ -6,7 +6,7 @@ local head = read_head()
 local known, looks = tonumber(ARGV[2]), tonumber(ARGV[3])
 if not head or head.epoch ~= tonumber(ARGV[1]) or head.seq < known then return { 'gone' } end
 
--- Every message has an entry, also one that was not kept: between the oldest one and the newest none is missing.
+-- Every message has an entry, also one that was not kept: between the oldest one and the newest no message is missing.
 local oldest = redis.call('XRANGE', P .. 'index', '-', '+', 'COUNT', 1)[1]
 if not oldest or number_of(oldest[1]) > known + 1 then return { 'gone' } end
 
