@@ -123,6 +123,7 @@ export const REDIS_KINDS = {
     'MISCONF: its disk refuses': {
         ...refuses, red: /redis: .*MISCONF/, hold: [2500, 5000],
         async hurt(world) {
+            rmSync(path.join(world.redis.dir, 'dump.rdb'), { force: true });
             mkdirSync(path.join(world.redis.dir, 'dump.rdb'));
             await world.redis.config('save', '3600 1000000');
             await world.redis.say('BGSAVE');
