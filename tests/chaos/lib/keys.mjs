@@ -4,7 +4,9 @@
 export const LASTING = [
     [/^head$/, 'one'], [/^run$/, 'one'], [/^beat$/, 'one'], [/^pulse$/, 'one'],
     [/^nodes$/, 'hubs that live'], [/^leases$/, 'hubs that live'], [/^held:/, 'one of each hub that lives, buried with it'],
-    [/^index$/, 'redis.index entries'], [/^evicted$/, 'one'], [/^names$/, 'channels that keep messages: swept by publishes and heartbeats'], [/^marks$/, '1,024 intervals of redis.remember'], [/^leaps$/, '64'],
+    [/^burials$/, 'hubs that have died and are not buried'], [/^leaving$/, 'members in their grace'], [/^records$/, 'API keys and revocations'],
+    [/^index$/, 'redis.index entries'], [/^evicted$/, 'one'], [/^names$/, 'channels that keep messages: swept by publishes and heartbeats'],
+    [/^marks$/, '1,024 intervals of redis.remember'], [/^leaps$/, '64'],
 ];
 
 // What is neither, as sentences.

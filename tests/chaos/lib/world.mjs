@@ -124,9 +124,14 @@ export class SentinelWorld extends World {
         await this.loadUp(chance);
     }
 
-    // Both servers run, one follows the other with all its data, and the Sentinels know each other and both.
+    // Both servers run, one follows the other with all its data, and the Sentinels know each other and both. On a busy machine they may
+    // have changed their minds once more.
     async settled() {
-        await eventually(async () => (await this.replica.info('replication')).get('master_link_status') === 'up', 'the replica to follow', 60_000);
+        await eventually(async () => {
+            const [master, replica] = await Promise.all([this.master, this.replica].map((one) => one.info('replication')));
+            if (master.get('role') === 'slave' && replica.get('role') === 'master') [this.master, this.replica] = [this.replica, this.master];
+            return replica.get('role') === 'slave' && replica.get('master_link_status') === 'up';
+        }, 'the replica to follow', 60_000);
         await eventually(async () => {
             const told = await Promise.all(this.sentinels.map((one) => one.say('SENTINEL', 'MASTER', 'mymaster')));
             return told.every((text) => /num-slaves\n1/.test(text) && /num-other-sentinels\n2/.test(text) && /\nflags\nmaster\n/.test(text));
