@@ -30,7 +30,8 @@ local function missing_right()
         { 'XREVRANGE', probe .. 'x', '+', '-', 'COUNT', 1 }, { 'XTRIM', probe .. 'x', 'MAXLEN', 1 }, { 'XLEN', probe .. 'x' }, { 'XDEL', probe .. 'x', '1-0' },
         { 'ZADD', probe .. 'z', 1, 1 }, { 'ZSCORE', probe .. 'z', 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
         { 'ZREMRANGEBYRANK', probe .. 'z', 0, 1 },
-        { 'HSET', probe .. 'h', 'f', '' }, { 'HGET', probe .. 'h', 'f' }, { 'HSCAN', probe .. 'h', 0 }, { 'HDEL', probe .. 'h', 'f' },
+        { 'HSET', probe .. 'h', 'f', '' }, { 'HGET', probe .. 'h', 'f' }, { 'HMGET', probe .. 'h', 'f' }, { 'HINCRBY', probe .. 'h', 'n', 1 },
+        { 'HRANDFIELD', probe .. 'h', 1 }, { 'HSCAN', probe .. 'h', 0 }, { 'HDEL', probe .. 'h', 'f', 'n' },
         { 'ZRANGE', probe .. 'z', '-', '+', 'BYLEX', 'LIMIT', 0, 1 }, { 'ZRANDMEMBER', probe .. 'z', 1 }, { 'ZREM', probe .. 'z', 1 }, { 'EXISTS', probe .. 'z' }, { 'ZCARD', probe .. 'z' },
         { 'PUBLISH', P .. 'm:', '' }, { 'PUBLISH', ARGV[6], '' },
     }) do
