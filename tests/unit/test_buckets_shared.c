@@ -8,6 +8,9 @@
 
 #include "hub/base/buckets.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define MS     INT64_C(1000000)
 #define SECOND (1000 * MS)
 enum { BURST = 40, TOKEN_MS = 100, REPORTS = 8, UNDER_WAY = 64 };
@@ -210,6 +213,54 @@ static void an_answer_is_for_whom_it_was_asked(void **state)
     buckets_free(process.buckets);
 }
 
+enum { THREADS = 4, EACH = 20000, WHO = 16 };
+struct crowd { struct process process; atomic_int let_in, done; };
+
+static struct bucket_ask of_crowd(uint64_t i)
+{
+    return (struct bucket_ask){ .id = i % WHO * 256 + 1, .token_ns = 600 * SECOND, .burst = 1000, .tokens = 1, .kind = "k", .who = slice("0123456789abcdef" + i % WHO, 1) };
+}
+
+static void *hammer(void *arg)
+{
+    struct crowd *crowd = arg;
+    for (uint64_t i = 0; i < EACH; i++) {
+        struct bucket_ask ask = of_crowd(i);
+        atomic_fetch_add(&crowd->let_in, !buckets_take(crowd->process.buckets, &ask, SECOND, SECOND).refused);
+    }
+    atomic_fetch_add(&crowd->done, 1);
+    return NULL;
+}
+
+/* While one thread reports, and answers come, others take. */
+static void from_many_threads_no_token_is_taken_twice_and_all_are_told(void **state)
+{
+    struct crowd crowd;
+    struct center centers[WHO] = { { 0 } };
+    struct bucket_report reports[REPORTS];
+    pthread_t threads[THREADS];
+    (void)state;
+    process_begin(&crowd.process);
+    atomic_store(&crowd.let_in, 0);
+    atomic_store(&crowd.done, 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, hammer, &crowd), 0);
+    int64_t now = SECOND;
+    bool over = false;
+    for (size_t n = 1; n > 0 || !over; now += BUCKET_GAP_MS * MS) {
+        over = atomic_load(&crowd.done) == THREADS;
+        n = buckets_report(crowd.process.buckets, true, now, REPORTS, reports);
+        for (size_t i = 0; i < n; i++)
+            buckets_reported(crowd.process.buckets, &reports[i], sum_up(&centers[reports[i].id / 256], &reports[i], now));
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&crowd.let_in), WHO * 1000);
+    for (int i = 0; i < WHO; i++)
+        assert_int_equal(centers[i].full_ns, SECOND + 1000 * 600 * SECOND);
+    buckets_free(crowd.process.buckets);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +268,7 @@ int main(void)
         cmocka_unit_test(many_together_give_an_eighth_more_each_and_the_rate_in_the_long_run),
         cmocka_unit_test(a_portion_wakes_once_a_trifle_is_not_told_and_the_rest_when_all_is_asked_for),
         cmocka_unit_test(after_a_time_without_the_others_only_how_full_it_is_is_told),
+        cmocka_unit_test(from_many_threads_no_token_is_taken_twice_and_all_are_told),
         cmocka_unit_test(an_answer_is_for_whom_it_was_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
