@@ -52,6 +52,7 @@ CORE_OBJ := $(CORE:%.c=$(B)/obj/%.o)
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 SIM_SRC := $(sort $(wildcard tests/sim/*.c))
 SIM  := $(if $(SIM_SRC),$(B)/tests/sim)
+SIM_REDIS_SRC := $(sort $(wildcard tests/sim/redis/*.c))
 
 all: $(B)/carillon                          ## build build/carillon
 
@@ -93,6 +94,10 @@ $(B)/tests/sim: $(SIM_SRC) $(wildcard tests/sim/*.h) $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
+$(B)/tests/sim-redis: $(SIM_REDIS_SRC) $(wildcard tests/sim/redis/*.h tests/sim/redis/*.def) $(B)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_REDIS_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
 run: deps                                   ## build and serve in --dev mode: public on :8000, API on :8001
 	@$(MAKE) --no-print-directory all

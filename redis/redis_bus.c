@@ -56,6 +56,7 @@ static void leave_live(struct redis_bus *bus, const char *why)
     bool is_news = bus->told_live || strcmp(bus->why, said);
     memcpy(bus->why, said, sizeof said);
     redis_fill_stop(bus);
+    bus->lives++;
     bus->echo_token = 0;
     chain_back(bus, &bus->watches_now);
     chain_back(bus, &bus->watches_next);
@@ -613,6 +614,8 @@ void redis_bus_give_up(struct redis_bus *bus, int err)
 {
     struct redis_sub *sub, *next;
     bus->over = err;
+    chain_back(bus, &bus->watches_now);      /* a server that refuses to write sends no echo */
+    chain_back(bus, &bus->watches_next);
     HASH_ITER (hh, bus->subs.table, sub, next) {
         struct call *waiters = sub->waiters;
         sub->waiters = NULL;

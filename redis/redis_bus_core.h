@@ -19,7 +19,7 @@ struct redis_fetch {
     size_t               clear;        /* of a patient one: channels before it have no watch that waits */
     uint64_t             token;        /* of its echo */
     struct link          asked;        /* in bus->asked, while it is sent and has no reply */
-    bool                 stale;        /* and it was not live since: its answer does not fit to what is delivered */
+    unsigned             life;         /* bus->lives when it was asked: later, its answer does not fit to what is delivered */
 };
 
 /* What was missed while it was not live (redis_fill.c). */
@@ -59,6 +59,7 @@ struct redis_bus {
     uint64_t               epoch, head;        /* what live() said, and what was delivered since */
     uint64_t               live_epoch;         /* when it was live last */
     uint64_t               live_at;            /* the head when it was live last */
+    unsigned               lives;              /* how often it was left */
     bool                   is_behind;          /* a new epoch: everybody is, and nothing is filled */
 
     uint64_t               token, echoed;      /* last one given; last one that came back */
@@ -100,7 +101,7 @@ void redis_fetch_wait(struct redis_fetch *fetch, int err);         /* Redis is a
 void redis_fetches_echoed(struct redis_bus *bus);
 void redis_fetches_again(struct redis_bus *bus);                   /* live again */
 void redis_fetches_unblock(struct redis_bus *bus);                 /* watches were answered */
-void redis_fetches_end(struct redis_bus *bus, int err);            /* those that wait for Redis, or for watches */
+void redis_fetches_end(struct redis_bus *bus, int err);            /* those that wait for Redis, for watches, or for where now is */
 void redis_fetches_lost(struct redis_bus *bus);                    /* those that wait for an echo that will not come */
 
 /* redis_fill.c */

@@ -47,7 +47,6 @@ static void fetch_args(struct redis_request *request, struct redis_args *args)
     redis_args_add_u64(args, LOOK_AT);
     redis_args_add(args, slice_of(bus->own));
     fetch->token = ++bus->token;
-    fetch->stale = false;
     link_remove(&fetch->asked);
     if (fetch->patient)
         list_add_last(&bus->asked, &fetch->asked);
@@ -219,7 +218,7 @@ static void fetch_answered(struct redis_request *request, int err, const struct 
         redis_bus_prove(bus, "Redis has lost its data");
         return;
     }
-    if (!err && fetch->stale) {
+    if (!err && fetch->patient && fetch->life != bus->lives) {
         redis_fetch_run(fetch);
         return;
     }
@@ -256,6 +255,7 @@ void redis_fetch_run(struct redis_fetch *fetch)
     int err = ERR_REDIS_AWAY;
     link_init(&fetch->request.link);
     link_init(&fetch->asked);
+    fetch->life = bus->lives;
     if (bus->state == REDIS_BUS_LIVE && fetch->patient && is_behind_watches(fetch)) {
         list_add_last(&bus->blocked, &fetch->request.link);
         return;
@@ -285,7 +285,7 @@ void redis_fetches_echoed(struct redis_bus *bus)
     /* An edge goes live with the answer, behind all that it was mailed before: a message above the answer's number must not be among that. */
     struct link *next = list_first(&bus->asked);
     struct redis_fetch *fetch = next ? link_of(next, struct redis_fetch, asked) : NULL;
-    if (fetch && fetch->token <= bus->echoed) {
+    if (fetch && fetch->token <= bus->echoed && fetch->life == bus->lives) {
         bus->held_for = fetch;
         redis_link_hold(bus->listener, true);
     }
@@ -311,6 +311,8 @@ void redis_fetches_end(struct redis_bus *bus, int err)
     link_init(&all);
     list_move_all(&all, &bus->held);
     list_move_all(&all, &bus->blocked);
+    list_move_all(&all, &bus->fetches_now);
+    list_move_all(&all, &bus->fetches_next);
     for (struct link *first; (first = list_first(&all)); ) {
         struct redis_fetch *fetch = link_of(first, struct redis_fetch, request.link);
         link_remove(first);
@@ -320,11 +322,8 @@ void redis_fetches_end(struct redis_bus *bus, int err)
 
 void redis_fetches_lost(struct redis_bus *bus)
 {
-    for (struct link *first; (first = list_first(&bus->asked)); ) {
-        struct redis_fetch *fetch = link_of(first, struct redis_fetch, asked);
-        fetch->stale = true;
-        let_go(fetch);
-    }
+    for (struct link *first; (first = list_first(&bus->asked)); )
+        let_go(link_of(first, struct redis_fetch, asked));
     for (struct link *first; (first = list_first(&bus->replied)); ) {
         struct redis_fetch *fetch = link_of(first, struct redis_fetch, request.link);
         fetch_answer_fini(fetch->call);

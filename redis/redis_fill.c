@@ -4,7 +4,8 @@
  *     0. when there are many channels: which of them have had messages since, by the index (missed.lua); the others have missed nothing
  *     1. each channel that was served is asked for what came after `head`, BATCH channels in a question, WINDOW of them at a time
  *     2. an echo: all that came before it is here
- *     3. all together in order of number, each once; then the channels that have given something up are told to be behind
+ *     3. the channels and patterns that have given something up are told to be behind, then all together in order of number, each once:
+ *        a reader of a pattern could not see that something is missing before it
  *
  * Numbers go out in order over all channels, so nothing can be delivered before everything is here. More than REDIS_FILL_BYTES is not
  * collected: everybody is behind then, and fetches at his own pace. */
@@ -320,13 +321,13 @@ void redis_fill_echoed(struct redis_bus *bus, uint64_t seq)
     struct buf behind = fill->behind;
     bool all = fill->overflow || bus->is_behind || behind.failed;
     fill->behind = (struct buf){ .at = NULL };
-    if (!all)
-        deliver_all(bus);
-    redis_fill_drop(bus);
-    if (all)
+    if (all) {
         bus->setup.ops->behind(bus->setup.owner, slice("", 0));
-    else
+    } else {
         tell_behind(bus, &behind);
+        deliver_all(bus);
+    }
+    redis_fill_drop(bus);
     buf_fini(&behind);
     redis_bus_filled(bus, seq);
 }

@@ -132,7 +132,7 @@ static void mark_wanted(const struct batch *b, bool wanted)
     list_each(l, following, (struct link *)&b->waiters)
         list_each(s, after, &link_of(l, struct catchup, wait_link)->subs) {
             struct sub *sub = link_of(s, struct sub, catchup_link);
-            sub->feed->mark = wanted ? sub->after : UINT64_MAX;
+            sub->feed->mark = !wanted ? UINT64_MAX : b->fetch.gap == GAP_EPOCH ? 0 : sub->after;
         }
 }
 

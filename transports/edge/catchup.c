@@ -374,6 +374,13 @@ static uint64_t before_first(const struct batch *b, const struct conn *conn, uin
     return otherwise;
 }
 
+/* Where its subscriptions began is a number of another epoch: a hub that knew none of its numbers may have begun this one below it. */
+static void begin_anew(struct catchup *cu)
+{
+    list_each(l, following, &cu->subs)
+        sub_of(l)->after = 0;
+}
+
 void catchup_take(struct catchup *cu)
 {
     struct conn *conn = cu->conn;
@@ -408,6 +415,8 @@ void catchup_take(struct catchup *cu)
     } else {
         leave_out_unwanted(cu, &answer);
     }
+    if (answer.gap == GAP_EPOCH)
+        begin_anew(cu);
     if (cu->begun && lag_conflates(cu, &answer))
         return;
     if (cu->begun)
