@@ -45,7 +45,7 @@ void truth_begin(struct fleet *fleet);
 void truth_end(struct fleet *fleet);
 /* Everything that Redis has done so far is known. */
 void truth_learn(struct fleet *fleet);
-const struct epoch *truth_of(const struct fleet *fleet, uint64_t epoch);      /* NULL: there is none */
+const struct epoch *truth_of(const struct fleet *fleet, uint64_t number);      /* NULL: there is none */
 const struct fact  *truth_find(const struct epoch *epoch, uint64_t seq);
 /* The first of what this name stands for with a number above `after` and at most `upto`; NULL: none. */
 const struct fact  *truth_next(const struct epoch *epoch, int name, uint64_t after, uint64_t upto);
