@@ -3,7 +3,9 @@
 #include "hub/base/log.h"
 #include "hub/metrics.h"
 
-enum { REPLY_USED, REPLY_MOST, REPLY_INDEX, REPLY_POLICY, REPLY_EVICTED, REPLY_ELEMENTS };
+#include <stdio.h>
+
+enum { REPLY_USED, REPLY_MOST, REPLY_INDEX, REPLY_POLICY, REPLY_EVICTED, REPLY_COUNT, REPLY_ELEMENTS };
 
 static struct redis_usage *of_part(struct redis_part *part) { return link_of(part, struct redis_usage, part); }
 
@@ -42,11 +44,15 @@ static void answered(struct redis_request *request, int err, const struct redisR
     if (evicted > 0)
         log_error("redis", "%lld keys were evicted (maxmemory-policy): nobody knows what is missing, so a new epoch begins", (long long)evicted);
     metric_add(METRIC_redis_evicted, evicted);
+    struct slice count = redis_reply_text(reply->element[REPLY_COUNT]);
+    snprintf(usage->count, sizeof usage->count, "%.*s", (int)count.len, count.at);
 }
 
 static void args(struct redis_request *request, struct redis_args *args)
 {
-    redis_args_add(args, redis_bus_prefix(link_of(request, struct redis_usage, request)->bus));
+    struct redis_usage *usage = link_of(request, struct redis_usage, request);
+    redis_args_add(args, redis_bus_prefix(usage->bus));
+    redis_args_add(args, slice_of(usage->count));
 }
 
 static void ask(struct redis_usage *usage)

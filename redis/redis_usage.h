@@ -19,6 +19,7 @@ struct redis_usage {
     bool                 asking;
     bool                 may_evict;
     int64_t              memory, limit, index;      /* as they were told last */
+    char                 count[72];                 /* of evicted keys, likewise (lua/usage.lua) */
 };
 
 void redis_usage_init(struct redis_usage *usage, struct redis_bus *bus);

@@ -104,11 +104,29 @@ static void what_was_thrown_away_is_a_gap_for_all_and_told_once(void **state)
     close_with_usage(world, 2);
 }
 
+static void the_count_may_be_thrown_away_too(void **state)
+{
+    struct world *world = *state;
+    open_with_usage(world, 1);
+    struct node *a = &world->nodes[0];
+    publish(a, "c", "x");
+    uint64_t before = redis_bus_head(a->bus).epoch;
+    look(world, &usages[0]);
+    evict(world);
+    redis_say(&world->server, "del 't:{0}:evicted'");
+    look(world, &usages[0]);
+    world_until(world, &a->behind_all, 1);
+    wait_live(world);
+    assert_int_not_equal(redis_bus_head(a->bus).epoch, before);
+    close_with_usage(world, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BUS(what_it_takes_is_told),
         ON_BUS(what_was_thrown_away_is_a_gap_for_all_and_told_once),
+        ON_BUS(the_count_may_be_thrown_away_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
