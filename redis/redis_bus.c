@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 enum { CONTROLS = 5, WAIT_TICKS = 2 };
+#define REDIS_NUMBERS_AHEAD ((uint64_t)1 << 33)      /* more than a leap of proof.lua, and than is published while a link holds */
 
 #define BIT(state) (1u << (state))
 static const uint8_t may_follow[REDIS_BUS_STATES] = {
@@ -378,8 +379,20 @@ static void end_echo(struct redis_bus *bus)
     redis_bus_want_echo(bus);
 }
 
+/* Whoever may publish in Redis may say anything. A number beyond all that can have been given would have to be disproved by a new epoch above
+ * it, and after some of these there were none left that scripts can count (common.lua). */
+static bool is_believable(const struct redis_bus *bus, const struct redis_sight *sight)
+{
+    bool is = sight->epoch != bus->seen.epoch || sight->seq <= bus->seen.seq + REDIS_NUMBERS_AHEAD;
+    if (!is)
+        log_warn("redis", "number %llu cannot have been given: somebody else publishes under redis.prefix", (unsigned long long)sight->seq);
+    return is;
+}
+
 static void on_echo(struct redis_bus *bus, const struct redis_sight *sight, uint64_t token)
 {
+    if (token > bus->token || !is_believable(bus, sight))
+        return;      /* nobody has asked for it */
     if (token > bus->echoed) {
         bus->echoed = token;
         if (bus->echoed >= bus->unheard)
@@ -450,6 +463,10 @@ static void on_message(struct redis_bus *bus, struct slice frame)
         log_warn("redis", "%s", err_text(err));
         if (err == ERR_MEMORY)
             redis_link_again(bus->listener, "no memory for a message");      /* which fetches it */
+        return;
+    }
+    if (!is_believable(bus, &sight)) {
+        msg_unref(m);
         return;
     }
     redis_bus_saw(bus, &sight);

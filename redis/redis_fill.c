@@ -21,7 +21,14 @@ struct question {
     struct fetch_call    call;
     uint64_t             generation;
     struct fetch_channel channels[BATCH];
+    struct buf           names;        /* theirs: it may be sent again when the subs are gone */
 };
+
+static void question_free(struct question *question)
+{
+    buf_fini(&question->names);
+    free(question);
+}
 
 static void clear_messages(struct redis_fill *fill)
 {
@@ -85,6 +92,13 @@ void redis_fill_drop(struct redis_bus *bus)
 
 static void ask_more(struct redis_bus *bus);
 
+/* When the link is lost it all begins anew behind this; what has come stays. */
+static void not_sent(struct redis_fill *fill, int err)
+{
+    if (err != ERR_REDIS_AWAY)
+        overflow(fill);
+}
+
 static void note_behind(struct redis_bus *bus, const struct fetch_call *call)
 {
     for (size_t i = 0; i < call->n_channels; i++) {
@@ -117,13 +131,26 @@ static void on_done(struct redis_fetch *fetch, int err)
         err = redis_fetch_send(fetch);
         if (!err)
             return;
-        overflow(&bus->fill);
+        not_sent(&bus->fill, err);
     }
-    free(question);
-    if (!counts)
+    question_free(question);
+    if (!counts || err == ERR_REDIS_AWAY)
         return;
     bus->fill.under_way--;
     ask_more(bus);
+}
+
+static void name_channels(struct redis_fill *fill, struct question *question)
+{
+    size_t n = 0, at = 0;
+    for (; fill->next < fill->n_subs && n < BATCH; n++) {
+        struct slice name = redis_sub_name(fill->subs[fill->next++]);
+        buf_add_slice(&question->names, name);
+        question->channels[n].name.len = name.len;
+    }
+    for (size_t i = 0; i < n && !question->names.failed; at += question->channels[i++].name.len)
+        question->channels[i].name.at = question->names.at + at;
+    question->call.n_channels = n;
 }
 
 static void ask(struct redis_bus *bus)
@@ -142,11 +169,11 @@ static void ask(struct redis_bus *bus)
     question->fetch.done = on_done;
     question->call = (struct fetch_call){ .channels = question->channels, .from = FETCH_AFTER, .after = { bus->epoch, bus->head },
                                           .max_bytes = REDIS_FILL_BYTES / WINDOW };
-    while (fill->next < fill->n_subs && question->call.n_channels < BATCH)
-        question->channels[question->call.n_channels++] = (struct fetch_channel){ .name = redis_sub_name(fill->subs[fill->next++]) };
-    if (redis_fetch_send(&question->fetch)) {
-        free(question);
-        overflow(fill);
+    name_channels(fill, question);
+    int err = question->names.failed ? ERR_MEMORY : redis_fetch_send(&question->fetch);
+    if (err) {
+        question_free(question);
+        not_sent(fill, err);
         return;
     }
     fill->under_way++;
