@@ -176,4 +176,4 @@ while :; do
         again "$name" $?
     done
     sleep "$LOOK_S"
-done
+done 2>/dev/null        # bash's own word on who was killed; say() has told of it
