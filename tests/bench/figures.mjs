@@ -9,7 +9,7 @@ const reaches = (goal, value) => goal.more ? value >= goal.limit : value <= goal
 
 // hub, base: one object of figures per round; the rounds are pairs, taken one after the other. others: what other processes used of the machine.
 export function summarise(figure, hub, base, others) {
-  const ours = hub.map(r => r[figure.key]), theirs = base.map(r => r[figure.key]).filter(value => value !== undefined);      // some figures are the hub's alone
+  const ours = hub.map(r => r[figure.key]), theirs = base.map(r => r[figure.key]).filter(Number.isFinite);      // some figures are the hub's alone
   const ratios = ours.map((value, i) => value / theirs[i]).filter(Number.isFinite);
   const it = { ...figure, hub: ours, base: theirs, median: median(ours), range: range(ours) };
   if (theirs.length > 0) Object.assign(it, { base_median: median(theirs), base_range: range(theirs), ratio: median(ours) / median(theirs), ratio_range: range(ratios) });
