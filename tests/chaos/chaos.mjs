@@ -2,7 +2,7 @@
 //
 // A round: load on all hubs ─ hurt ─ hold ─ heal ─ within 10 s everything flows again ─ load ends ─ everything is held against the promises
 // (lib/check.mjs). Hubs and Redis live on from round to round until one fails. T is part of the names of kinds; the seed of a failed round
-// is told: SEED=that ROUNDS=1 T=its kind draws the same again (the machine has a say too).
+// is told: SEED=that ROUNDS=1 T=its kind draws the same again (the machine has a say too). VERBOSE=1: all that is wrong, not the first of it.
 import { Chance, anySeed } from '../e2e/lib/chance.mjs';
 import { patient } from '../e2e/lib/sanitized.mjs';
 import { eventually } from '../e2e/lib/wait.mjs';
@@ -97,7 +97,7 @@ async function round(world, kind, chance, name) {
 
 // ---- worlds ----
 
-const FILES_MORE = 6, MIB_MORE = 96, GRACE_MS = 30_000;      // members have a grace
+const FILES_MORE = 6, MIB_MORE = 96, GRACE_MS = 30_000, LOG_TAIL = 3000;      // members have a grace
 
 // What is left behind when all is well again.
 async function leftBehind(world) {
@@ -113,8 +113,11 @@ async function leftBehind(world) {
 }
 
 function tell(world, error) {
-    console.log(`  ${error.stack?.includes(error.message) && VERBOSE ? error.stack : error.message}`);
-    for (const hub of world?.hubs ?? []) console.log(`---- log of hub ${world.hubs.indexOf(hub)} (${hub.pid}) ----\n${hub.log.split('\n').filter((line) => !/ api: request=/.test(line)).join('\n').slice(-3000)}`);
+    console.log(`  ${VERBOSE ? error.stack : error.message}`);
+    for (const [i, hub] of (world?.hubs ?? []).entries()) {
+        const log = hub.log.split('\n').filter((line) => !/ api: request=/.test(line)).join('\n');
+        console.log(`---- log of hub ${i} (${hub.pid}) ----\n${log.slice(-LOG_TAIL)}`);
+    }
     for (const [i, watch] of (world?.watches ?? []).entries()) console.log(`---- hub ${i} was not ready for: ${JSON.stringify(watch.reasons(0))}`);
 }
 
