@@ -25,7 +25,7 @@
  *
  * Lifetime   presence_init, presence_fini (which frees the attendances it has).
  * Threading  the hub's. An attendance: made on the edge; the hub's fields are touched by the hub only, the edge's by the edge only.
- * Limits     one attendance per subscription (limits.channels of each connection); a member costs about 170 bytes, its user and an
+ * Limits     one attendance per subscription (limits.channels of each connection); a member costs about 200 bytes, its user and an
  *            attendance of about 200 and the channel's name; info is shared with the connection (presence.max_info). The time of a
  *            page is linear in the members of the channel, the count is not. */
 #pragma once

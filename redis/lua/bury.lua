@@ -5,12 +5,12 @@
 local lease, channel, after, looks = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local number, held = tonumber(lease, 16), P .. 'held:' .. lease
 local age, calm = read_age(clock())
-if channel == '' then
-    for _, name in ipairs(redis.call('HRANDFIELD', held, 2)) do if name ~= '' then channel = name end end
-    if channel == '' then return { 1 } end
+
+local function another()
+    for _, name in ipairs(redis.call('HRANDFIELD', held, 2)) do if name ~= '' then return name end end
 end
-local users = redis.call('ZRANGE', P .. 'users:' .. channel, after == '' and '-' or '(' .. after, '+', 'BYLEX', 'LIMIT', 0, looks)
-for _, user in ipairs(users) do
+
+local function take_out(user)
     local member = read_member(channel, user)
     local last = member and take_standing(member, number)
     if last and #member > 0 then
@@ -19,6 +19,14 @@ for _, user in ipairs(users) do
         begin_grace(channel, user, member, last, age, calm, 0)
     end
 end
-if #users == looks then return { 0, channel, users[looks] } end
-redis.call('HDEL', held, channel)
+
+while looks > 0 do
+    if channel == '' then channel = another() end
+    if not channel then return { 1 } end
+    local users = redis.call('ZRANGE', P .. 'users:' .. channel, after == '' and '-' or '(' .. after, '+', 'BYLEX', 'LIMIT', 0, looks)
+    for _, user in ipairs(users) do take_out(user) end
+    if #users == looks then return { 0, channel, users[looks] } end
+    redis.call('HDEL', held, channel)
+    looks, channel, after = looks - #users - 1, '', ''
+end
 return { 0, '', '' }

@@ -3,7 +3,7 @@
 #include "redis/redis_nodes.h"
 #include "tests/unit/redis_bus_rig.h"
 
-enum { LEASE_MS = 2000, LONG_LEASE_MS = 3000 };      /* the long one outlasts a Redis that is away (lua/age.lua) */
+enum { LEASE_MS = 10 * 1000 };      /* what ends before is ended by expire */
 
 struct known {
     struct redis_nodes nodes;
@@ -39,6 +39,28 @@ static inline void known_end(struct world *world, unsigned i)
     if (knows[i].open)
         redis_nodes_fini(&knows[i].nodes);
     knows[i].open = false;
+}
+
+/* What redis-cli prints for these words. */
+static inline void redis_says(const struct redis_server *server, const char *words, const char *expected)
+{
+    char command[600], said[200] = "";
+    snprintf(command, sizeof command, "redis-cli -s %s %s", server->socket, words);
+    FILE *out = popen(command, "r");
+    assert_non_null(out);
+    size_t len = fread(said, 1, sizeof said - 1, out);
+    pclose(out);
+    said[len] = '\0';
+    said[strcspn(said, "\n")] = '\0';
+    assert_string_equal(said, expected);
+}
+
+/* This lease is over now, and so is whoever's claim to bury it. */
+static inline void expire(struct world *world, const char *lease)
+{
+    char words[200];
+    snprintf(words, sizeof words, "eval 'redis.call(\"zadd\", \"t:{0}:leases\", \"xx\", 0, ARGV[1]) redis.call(\"zadd\", \"t:{0}:burials\", \"xx\", 0, ARGV[1])' 0 %s", lease);
+    redis_say(&world->server, words);
 }
 
 /* The numbers of those that node `i` knows of, as bits; -1: one twice, or a stranger's words. */
