@@ -18,6 +18,7 @@
 #include "hub/hub.h"
 #include "hub/msg.h"
 #include "hub/position.h"
+#include "hub/self.h"
 #include "hub/spoke.h"
 #include "transports/edge/conn.h"
 #include "transports/edge/edge.h"
@@ -61,6 +62,8 @@ void server_kill_connection(struct fleet *fleet);
 struct node {
     struct fleet      *fleet;
     struct serving     serving;
+    struct self        self;
+    struct authority  *authority;
     struct hub        *hub;
     void              *spoke;
     struct edge       *edges[EDGES];
@@ -135,7 +138,6 @@ struct fleet {
     char             prefix[32];
     const char      *socket;
     struct event_base *base;
-    struct authority *authority;
     struct line_ops  line;
     struct node      nodes[HUBS_MAX];
     int              n_nodes;

@@ -10,7 +10,6 @@
 
 #include "tests/unit/redis_rig.h"
 
-#include "hub/access/authority.h"
 #include "hub/base/log.h"
 
 #include <inttypes.h>
@@ -107,7 +106,7 @@ static void set_up(struct fleet *fleet, uint64_t seed, bool tracing)
     char url[200];
     int64_t now = clock_wall_ms(clock_real());
     *fleet = (struct fleet){ .clock = { mono_of, wall_of }, .mono_ms = 1000000, .wall_ms = now, .seed = seed, .dice = seed, .tracing = tracing,
-                             .line = reader_line, .socket = server.socket, .base = event_base_new(), .authority = authority_new() };
+                             .line = reader_line, .socket = server.socket, .base = event_base_new() };
     snprintf(fleet->prefix, sizeof fleet->prefix, "s%" PRIu64, seed);
     snprintf(url, sizeof url, "unix:%s", server.socket);
     fleet_check(fleet, !redis_url_read(slice_of(url), &fleet->url), "not a URL");
@@ -261,12 +260,27 @@ static bool all_have_read(const struct fleet *fleet)
     return true;
 }
 
+static void tell_readers(const struct fleet *fleet)
+{
+    for (int i = 0; i < fleet->n_readers; i++) {
+        const struct client *r = &fleet->readers[i];
+        fprintf(stderr, "reader %d of %x: connected %d, begun %d, at %" PRIu64 ".%" PRIu64 ", %zu bytes unread, %zu kept\n", i, r->wanted, r->connected, r->begun,
+                r->last.epoch, r->last.seq, r->net.len, r->kept.len);
+        if (r->conn)
+            fprintf(stderr, "    its connection: state %d, choked %d, catching up %d, calls %d, position %" PRIu64 ".%" PRIu64 "\n", (int)r->conn->conn_state,
+                    (int)r->conn->choked, !link_alone(&r->conn->catchups), (int)r->conn->calls, r->conn->position.epoch, r->conn->position.seq);
+    }
+}
+
 static void turn_until(struct fleet *fleet, bool (*done)(const struct fleet *fleet), const char *what)
 {
     int64_t end = clock_mono_ms(clock_real()) + REST_MS;
     do {
         turn_all(fleet);
-        fleet_check(fleet, clock_mono_ms(clock_real()) < end, "it does not come to rest: %s", what);
+        if (clock_mono_ms(clock_real()) >= end) {
+            tell_readers(fleet);
+            fleet_fail(fleet, "it does not come to rest: %s", what);
+        }
         usleep(200);
     } while (!done(fleet));
 }
@@ -322,7 +336,6 @@ static void tear_down(struct fleet *fleet)
     truth_end(fleet);
     event_base_loop(fleet->base, EVLOOP_NONBLOCK);      /* what libevent frees later */
     event_base_free(fleet->base);
-    authority_free(fleet->authority);
     redis_url_fini(&fleet->url);
     free(fleet->writes);
 }

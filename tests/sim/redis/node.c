@@ -1,5 +1,6 @@
 #include "tests/sim/redis/fleet.h"
 
+#include "hub/access/authority.h"
 #include "hub/base/err.h"
 #include "redis/redis_spoke.h"
 
@@ -14,14 +15,17 @@ static void no_address(const struct serving *serving, const char *spoke, struct 
 
 void node_begin(struct fleet *fleet, struct node *node)
 {
-    *node = (struct node){ .fleet = fleet, .ticked_ms = fleet->mono_ms };
+    *node = (struct node){ .fleet = fleet, .ticked_ms = fleet->mono_ms, .authority = authority_new() };
     node->hub = hub_new(&fleet->config, &fleet->clock, NULL, (struct hub_start){ .epoch = 1, .next = 1, .reserved = 1 });
     fleet_check(fleet, node->hub, "no hub");
-    node->serving = (struct serving){ .config = &fleet->config, .clock = &fleet->clock, .hub = node->hub, .authority = fleet->authority,
+    node->serving = (struct serving){ .config = &fleet->config, .clock = &fleet->clock, .hub = node->hub, .authority = node->authority,
                                       .base = fleet->base, .turn = on_turn, .address = no_address };
+    self_init(&node->self, &node->serving);
+    node->serving.self = &node->self;
+    hub_use_self(node->hub, &node->self);
     fleet_check(fleet, redis_spoke.open(&node->serving, &node->spoke) == 0, "no engine");
     for (int e = 0; e < EDGES; e++) {
-        fleet_check(fleet, edge_new(&fleet->config, &fleet->clock, node->hub, fleet->authority, false, &node->edges[e]) == 0, "no edge");
+        fleet_check(fleet, edge_new(&fleet->config, &fleet->clock, node->hub, node->authority, false, &node->edges[e]) == 0, "no edge");
         node->edges[e]->line = &fleet->line;
     }
     mailbox_init(&node->box, false);
@@ -97,6 +101,7 @@ void node_end(struct node *node)
     fleet_check(fleet, node->under_way == 0, "a hub that ends leaves %u publishes without an answer", node->under_way);
     redis_spoke.free(node->spoke);
     hub_free(node->hub);
+    authority_free(node->authority);
     mailbox_fini(&node->box);
     node->hub = NULL;
 }
