@@ -399,7 +399,7 @@ static bool is_for_others(const struct redis_asks *asks, struct redis_asker aske
 static void on_word(struct redis_part *part, struct slice word)
 {
     struct redis_asks *asks = (struct redis_asks *)part;
-    if (word.len < WORD_HEAD + (*word.at == 'Q'))
+    if (word.len < WORD_HEAD || (*word.at == 'Q' && word.len == WORD_HEAD))
         return;
     char form = (char)take_u8(&word);
     struct redis_asker of;

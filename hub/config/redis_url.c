@@ -139,8 +139,18 @@ static const char *read_unix(struct slice text, struct redis_url *url)
     return query.len > 0 ? read_db(slice(query.at + 3, query.len - 3), &url->db) : NULL;
 }
 
+static bool has_control(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if ((unsigned char)text.at[i] < ' ' || text.at[i] == 0x7f)
+            return true;
+    return false;
+}
+
 static const char *read_any(struct slice text, struct redis_url *url)
 {
+    if (has_control(text))
+        return "has a control character";      /* a name would end at a NUL */
     if (slice_begins(text, SLICE("unix:")))
         return read_unix(slice(text.at + 5, text.len - 5), url);
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {

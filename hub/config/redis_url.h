@@ -30,7 +30,7 @@ struct redis_url {
     unsigned          db;
 };
 
-/* NULL, or the end of a sentence about what is wrong; then *ret is empty. */
+/* NULL, or the end of a sentence about what is wrong; then *ret is as it was. */
 const char *redis_url_read(struct slice text, struct redis_url *ret);
 void        redis_url_fini(struct redis_url *url);       /* also of an empty one */
 /* Where it leads, without secrets: for logs and reasons. */

@@ -68,6 +68,9 @@ static void what_is_wrong_with_a_url_is_said(void **state)
             fail_msg("%s: %s", bads[i].text, wrong ? wrong : "(taken)");
         assert_int_equal(url.db, 77);      /* untouched */
     }
+    const char *wrong = redis_url_read(slice("redis://a\0b", 11), &(struct redis_url){ .tls = false });
+    assert_non_null(wrong);
+    assert_non_null(strstr(wrong, "control character"));
 }
 
 int main(void)
