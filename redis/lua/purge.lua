@@ -24,9 +24,14 @@ end
 
 local removed = 0
 if channel.ends then      -- those that have ended are gone already
-    for _, entry in ipairs(redis.call('XRANGE', kept, '-', text(upto))) do
-        if not is_over(entry[2][2], now) then removed = removed + 1 end
-    end
+    local cursor, CHUNK = '-', 64      -- so that no more than these are held
+    repeat
+        local chunk = redis.call('XRANGE', kept, cursor, text(upto), 'COUNT', CHUNK)
+        for _, entry in ipairs(chunk) do
+            cursor = '(' .. entry[1]
+            if not is_over(entry[2][2], now) then removed = removed + 1 end
+        end
+    until #chunk < CHUNK
     redis.call('XTRIM', kept, 'MINID', text(upto + 1))
 else
     removed = redis.call('XLEN', kept)
