@@ -24,7 +24,7 @@ struct place {
     struct mailbox        edge_box, api_box;
     struct post           to_hub;
     uint8_t               edge, api;
-    bool                  woken;
+    struct attendance    *asking[HALLS];  /* the edge's */
     unsigned              news;           /* told in all */
     enum heard            heard[HALLS][USERS];
 };
@@ -43,7 +43,7 @@ static inline void place_follow(struct engine *engine, struct slice channel, uin
 {
     redis_members_follow(place_of(engine)->members, channel, hash, on);
 }
-static inline void place_wake(void *owner) { ((struct place *)owner)->woken = true; }
+static inline void place_wake(void *owner) { (void)owner; }      /* members_turn turns all */
 
 static inline unsigned index_of(const char *const *names, unsigned n, struct slice name)
 {
@@ -65,10 +65,8 @@ static inline void hear(struct place *place, struct member_letter *letter)
     place->news++;
 }
 
-static inline void place_turn(struct place *place)
+static inline void place_take(struct place *place)
 {
-    place->woken = false;
-    hub_turn(place->hub);
     mailbox_take(&place->api_box);
     for (struct letter *letter = mailbox_take(&place->edge_box), *next; letter; letter = next) {
         next = letter->next;
@@ -78,6 +76,12 @@ static inline void place_turn(struct place *place)
         letter_done(letter);
         free(letter);
     }
+}
+
+static inline void place_turn(struct place *place)
+{
+    hub_turn(place->hub);
+    place_take(place);
 }
 
 static inline void place_submit(struct place *place, struct letter *letter)
@@ -116,7 +120,7 @@ static inline void place_begin(struct world *world, unsigned i, int64_t lease_ms
     redis_bus_open(world->nodes[i].bus);
     struct principal *asker = principal_elsewhere(SLICE("asker"), SLICE(""));
     for (unsigned hall = 0; hall < HALLS; hall++)
-        attend(place, hall, asker, true);      /* the edge's own: freed by place_end */
+        place->asking[hall] = attend(place, hall, asker, true);
     principal_unref(asker);
 }
 
@@ -131,8 +135,10 @@ static inline void place_end(struct world *world, unsigned i)
     world->nodes[i].bus = NULL;
     redis_members_free(place->members);
     if (place->hub) {
-        mailbox_take(&place->edge_box);
+        place_turn(place);
         hub_free(place->hub);
+        for (unsigned hall = 0; hall < HALLS; hall++)
+            attendance_free(place->asking[hall]);
         mailbox_fini(&place->edge_box);
         mailbox_fini(&place->api_box);
     }
