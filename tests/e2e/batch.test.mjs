@@ -172,8 +172,9 @@ scenario('Idempotency-Key of the whole request is one for each item, also of cha
     await publish(hub, 'c', 'born meanwhile');
     const again = await send(hub, items, headers);
     assert.deepEqual(again.json.results.slice(0, 4), first.json.results.slice(0, 4).map((r) => ({ ...r, replayed: true })));
-    if (hub.onRedis) delete again.json.results[4].missing;      // who was killed is missed until its lease ends
-    assert.deepEqual(again.json.results[4], { index: 3, status: 201, pattern: '*', channels: 3, successful: 3, failed: 0, replayed: 2, capped: false });
+    const { missing, ...whole } = again.json.results[4];
+    assert.ok(!missing || hub.onRedis, 'there, who was killed is missed until its lease ends');
+    assert.deepEqual(whole, { index: 3, status: 201, pattern: '*', channels: 3, successful: 3, failed: 0, replayed: 2, capped: false });
     assert.equal(again.headers['idempotency-replay'], undefined, 'c was new');
     assert.equal((await send(hub, items, headers)).headers['idempotency-replay'], 'true');
     assert.deepEqual([await kept(hub, 'a'), await kept(hub, 'b'), await kept(hub, 'c')], [[1, 2, 4], [2, 3, 4], ['born meanwhile', 4]]);
