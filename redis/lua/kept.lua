@@ -9,6 +9,20 @@ end
 -- The number up to which a channel has given up messages.
 local function given_up(name, k, now)
     local kept, step, cut, gone = P .. 'kept:' .. name, 1, nil, k.gone
+    local function fits(entry)
+        local message = entry[2][2]
+        return now - time_of(message) < k.ttl and (k.bytes - tonumber(entry[2][4]) + size_of(message) <= k.most or number_of(entry[1]) == k.last)
+    end
+    -- Further than some messages: the further back the older, and the more bytes. So where it begins to count is found by halving.
+    local function skip()
+        local low, high = number_of(cut), k.last
+        while high > low + 1 do
+            local middle = math.floor((low + high) / 2)
+            local entry = redis.call('XRANGE', kept, text(middle), '+', 'COUNT', 1)[1]
+            if entry and not fits(entry) then low = number_of(entry[1]) else high = middle end
+        end
+        cut = text(low) .. '-0'
+    end
     local function trim()
         if cut then redis.pcall('XTRIM', kept, 'MINID', text(number_of(cut) + 1)) end
         if gone == k.gone then return end
@@ -19,9 +33,8 @@ local function given_up(name, k, now)
         local oldest = redis.call('XRANGE', kept, cut and '(' .. cut or '-', '+', 'COUNT', step)
         for _, entry in ipairs(oldest) do
             local message = entry[2][2]
-            local fits = now - time_of(message) < k.ttl and (k.bytes - tonumber(entry[2][4]) + size_of(message) <= k.most or number_of(entry[1]) == k.last)
             local over = is_over(message, now)
-            if fits and not over then
+            if fits(entry) and not over then
                 trim()
                 return gone > 0 and gone or struct.unpack('<I8', message, 9)
             end
@@ -29,6 +42,7 @@ local function given_up(name, k, now)
             cut = entry[1]
         end
         local is_end = #oldest < step
+        if not is_end and step > 1 and gone == 0 then skip() end
         step = 64
     until is_end
     trim()

@@ -79,12 +79,44 @@ static void numbers_go_on_above_those_of_the_index_when_the_head_is_gone(void **
     assert_true(publish(b, "c", "x") > newest);
 }
 
+/* Of a long history whose older part is too old all at once: found without reading it all. */
+static void where_a_long_history_begins_to_count_is_found(void **state)
+{
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    enum { OLD = 300, YOUNG = 80, PAUSE_MS = 400, LATE_MS = 350 };
+    world->config.general_rule.history_size = 1000;
+    open_nodes(world, 1);
+    uint64_t old = 0;
+    for (unsigned i = 0; i < OLD; i++)
+        old = publish(a, "c", "x");
+    usleep(PAUSE_MS * 1000);
+    int64_t began = clock_mono_ms(clock_real());
+    for (unsigned i = 1; i < YOUNG; i++)
+        publish(a, "c", "x");
+    world->config.general_rule.history_ttl_ms = clock_mono_ms(clock_real()) - began + LATE_MS;
+    publish(a, "c", "x");
+    struct fetch_channel channels[1];
+    struct fetch_call call = { .from = FETCH_ALL };
+    fetch(a, &call, channels, NAMES("c"));
+    assert_int_equal(channels[0].dropped, old);
+    assert_int_equal(call.n_msgs, YOUNG);
+    assert_int_equal(call.msgs[0]->seq, old + 1);
+    fetch_answer_fini(&call);
+    usleep((unsigned)world->config.general_rule.history_ttl_ms * 1000);
+    fetch(a, &call, channels, NAMES("c"));
+    assert_int_equal(channels[0].dropped, old + YOUNG);
+    assert_int_equal(call.n_msgs, 0);
+    fetch_answer_fini(&call);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BUS(positions_that_redis_has_lost_with_the_node_that_gave_them_are_gaps),
         ON_BUS(what_one_node_lets_be_forgotten_soon_another_does_not_take_for_unwritten),
         ON_BUS(numbers_go_on_above_those_of_the_index_when_the_head_is_gone),
+        ON_BUS(where_a_long_history_begins_to_count_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
