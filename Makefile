@@ -110,7 +110,7 @@ cluster: deps                               ## three hubs as one, with Redis and
 	@DIR='$(or $(DIR),$(B)/cluster)' exec deploy/cluster.sh $(B)/carillon
 
 test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e (plain, on Redis, over TLS), attacks, chaos-short, deploy/
-	@$(MAKE) --no-print-directory all lint unit sim fuzz-corpus e2e e2e-redis-some e2e-tls attacks chaos-short deployed
+	@$(MAKE) --no-print-directory all lint unit sim sim-redis fuzz-corpus e2e e2e-redis-some e2e-tls attacks chaos-short deployed
 unit: $(UNIT)                               ## unit tests (cmocka)
 	@set -e; for t in $(UNIT); do echo "== $$(basename $$t)"; $$t; done
 SEEDS ?= 2000

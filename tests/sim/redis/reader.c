@@ -171,6 +171,7 @@ static void on_new_epoch(struct client *r, struct position p)
 {
     check(r, r->last.epoch != p.epoch || r->asked.seq > epoch_of(r)->head, "a gap of reason epoch in the same epoch");
     r->last = (struct position){ p.epoch, 0 };
+    r->n_read = 0;
     for (int c = 0; c < NAMES; c++) {
         r->checked[c] = 0;
         r->excused[c] = newest_lost(r, epoch_of(r), c);
