@@ -118,8 +118,8 @@ FROM  ?= 1
 sim: $(SIM)                                 ## simulated hub and edges, thousands of random schedules: SEEDS=2000 FROM=1
 	@if [ -n "$(SIM)" ]; then $(SIM) --seeds $(SEEDS) --from $(FROM); fi
 # a server of its own; most of its time it waits for links that come back
-REDIS_SEEDS ?= 100
-sim-redis: $(B)/tests/sim-redis             ## several hubs on a real Redis, under faults: REDIS_SEEDS=100 FROM=1
+REDIS_SEEDS ?= 40
+sim-redis: $(B)/tests/sim-redis             ## several hubs on a real Redis, under faults: REDIS_SEEDS=40 FROM=1
 	@$< --seeds $(REDIS_SEEDS) --from $(FROM)
 node_tests = @cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=$(or $(AT_ONCE),2) $(if $(T),--test-name-pattern='$(T)')
 e2e: all $(B)/tests/scarce.so               ## the real binary with real clients; make e2e T=pattern for some
