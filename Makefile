@@ -80,7 +80,7 @@ $(B)/obj/%.o: %.c Makefile
 $(B)/obj/transports/page.o: transports/page/index.html
 # so are the scripts for Redis
 $(B)/obj/redis/redis_scripts.o: $(wildcard redis/lua/*.lua)
-$(B)/tests/%: tests/unit/%.c $(B)/libcore.a
+$(B)/tests/%: tests/unit/%.c $(B)/libcore.a $(wildcard tests/unit/*.h)
 	@mkdir -p $(@D)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka
