@@ -1,9 +1,11 @@
 /* edge_hub.h — the scripted hub of an edge world: a mailbox and an array of messages per channel.
  *
- * It stands in for hub/ itself (hub_mailbox, hub_add_peer, fetch_answer_fini are defined here). Calls are answered in order, when the test
+ * It stands in for hub/ itself (hub_mailbox, hub_add_peer, hub_node, fetch_answer_fini are defined here). Calls are answered in order, when the test
  * lets it run; what is published is mailed when the test says so; history is given up, and mail lost, on request. */
 #pragma once
 #include "tests/unit/edge_state.h"
+
+#include "hub/errand.h"
 
 struct hub;
 struct mailbox *hub_mailbox(struct hub *hub) { (void)hub; return &world->box; }
@@ -15,6 +17,8 @@ uint8_t hub_add_peer(struct hub *hub, struct mailbox *box, bool is_edge, size_t 
     post_init(&world->to_edge, box, mail_bytes);
     return 3;
 }
+
+uint64_t hub_node(const struct hub *hub) { (void)hub; return 0; }
 
 void fetch_answer_fini(struct fetch_call *fetch)
 {
