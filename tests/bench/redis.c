@@ -5,7 +5,7 @@
  * Beside it stands redis-benchmark with the same script (rows_redis.mjs). With `watch` they are also listened to. */
 #include "hub/base/clock.h"
 #include "hub/config/config.h"
-#include "redis/redis_bus.h"
+#include "redis/bus/redis_bus.h"
 
 #include <event2/event.h>
 #include <signal.h>

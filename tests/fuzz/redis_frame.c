@@ -1,9 +1,9 @@
-/* redis/redis_frame.h: what the subscriber link brings. Input: a frame, as a message and as an echo. A message that is taken is one that
+/* redis/bus/redis_frame.h: what the subscriber link brings. Input: a frame, as a message and as an echo. A message that is taken is one that
  * this hub could have published: written again it is the same bytes. */
 #include "hub/base/name.h"
 #include "hub/store/store_block.h"
-#include "redis/redis_frame.h"
-#include "redis/redis_pack.h"
+#include "redis/bus/redis_frame.h"
+#include "redis/bus/redis_pack.h"
 #include "tests/fuzz/fuzz.h"
 
 static void look_at_message(struct slice frame)

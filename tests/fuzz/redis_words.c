@@ -1,4 +1,4 @@
-/* Words of the parts of a bus (redis/redis_bus.h): of asks, errands, records, nodes and members, on a bus that has no Redis, beside a real hub.
+/* Words of the parts of a bus (redis/bus/redis_bus.h): of asks, errands, records, nodes and members, on a bus that has no Redis, beside a real hub.
  * Input: words as Redis brings them, the kind of their part first, each behind a byte of length. A record that is taken in has a name and a
  * version; whatever is said, all can be given back at the end. */
 #include "hub/access/authority.h"
@@ -8,12 +8,12 @@
 #include "hub/config/config.h"
 #include "hub/hub.h"
 #include "hub/spoke.h"
-#include "redis/redis_bus_core.h"
-#include "redis/redis_errands.h"
-#include "redis/redis_members.h"
-#include "redis/redis_members_core.h"
-#include "redis/redis_nodes.h"
-#include "redis/redis_records.h"
+#include "redis/bus/redis_bus_core.h"
+#include "redis/parts/redis_errands.h"
+#include "redis/parts/redis_members.h"
+#include "redis/parts/redis_members_core.h"
+#include "redis/parts/redis_nodes.h"
+#include "redis/parts/redis_records.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <event2/event.h>

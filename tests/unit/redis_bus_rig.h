@@ -6,7 +6,7 @@
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
 #include "hub/config/config.h"
-#include "redis/redis_bus.h"
+#include "redis/bus/redis_bus.h"
 #include "tests/unit/redis_rig.h"
 
 enum { NODES = 3, CAME = 4096, UNANSWERED = 100000 };

@@ -5,7 +5,7 @@
 #include "hub/engine.h"
 #include "hub/hub.h"
 #include "hub/presence.h"
-#include "redis/redis_members.h"
+#include "redis/parts/redis_members.h"
 #include "tests/unit/redis_nodes_rig.h"
 
 enum { HALLS = 2, USERS = 6, SEATS = 40 };

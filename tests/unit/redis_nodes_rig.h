@@ -1,6 +1,6 @@
 /* redis_nodes_rig.h — nodes of redis_bus_rig.h with the part that knows of each other: struct peer beside each. Threading: the test's. */
 #pragma once
-#include "redis/redis_nodes.h"
+#include "redis/parts/redis_nodes.h"
 #include "tests/unit/redis_bus_rig.h"
 
 enum { LEASE_MS = 10 * 1000 };      /* what ends before is ended by expire */

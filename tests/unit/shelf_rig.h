@@ -2,7 +2,7 @@
  * Threading: the test's thread. */
 #pragma once
 #include "tests/unit/redis_bus_rig.h"
-#include "redis/redis_records.h"
+#include "redis/parts/redis_records.h"
 
 enum { KEYS = 1200, GONE = 0 };
 

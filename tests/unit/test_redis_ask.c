@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "tests/unit/redis_bus_rig.h"
-#include "redis/redis_ask.h"
+#include "redis/parts/redis_ask.h"
 
 enum { LATER = 'l', AT_ONCE = 'a', LONG = 'L', NEVER = 'n', UNKNOWN = 'u', ANSWERS = 8 };
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "hub/store/store_block.h"
-#include "redis/redis_pack.h"
+#include "redis/bus/redis_pack.h"
 #include "tests/unit/redis_proxy.h"
 
 enum { TURNS = 100 };      /* what the server has said has come by then */

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "redis/redis_link.h"
+#include "redis/link/redis_link.h"
 #include "tests/unit/redis_rig.h"
 
 #include "hub/base/err.h"

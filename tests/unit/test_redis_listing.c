@@ -8,7 +8,7 @@
 
 #include "hub/base/name.h"
 #include "hub/hub.h"
-#include "redis/redis_directory.h"
+#include "redis/parts/redis_directory.h"
 #include "tests/unit/redis_bus_rig.h"
 
 enum { CHANNELS = 60, SUBSCRIBED = 5, NAME = 16 };

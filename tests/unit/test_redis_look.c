@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "redis/redis_link.h"
+#include "redis/link/redis_link.h"
 #include "tests/unit/redis_rig.h"
 
 struct world {

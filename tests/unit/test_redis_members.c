@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "redis/redis_members_core.h"
+#include "redis/parts/redis_members_core.h"
 #include "tests/unit/redis_members_rig.h"
 
 #ifndef ROUNDS

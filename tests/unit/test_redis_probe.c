@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "redis/redis_scripts.h"
+#include "redis/bus/redis_scripts.h"
 
 #include <ctype.h>
 #include <stdio.h>

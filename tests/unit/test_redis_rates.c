@@ -8,7 +8,7 @@
 
 #include "hub/access/rates.h"
 #include "hub/base/buckets.h"
-#include "redis/redis_rates.h"
+#include "redis/parts/redis_rates.h"
 #include "tests/unit/redis_bus_rig.h"
 
 #define SECOND INT64_C(1000000000)

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "redis/redis_scripts.h"
+#include "redis/bus/redis_scripts.h"
 #include "tests/unit/redis_bus_rig.h"
 
 /* The user of the nodes and of redis-cli is the same one: he may always give back what he took. */

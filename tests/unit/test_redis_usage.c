@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "hub/metrics.h"
-#include "redis/redis_usage.h"
+#include "redis/parts/redis_usage.h"
 #include "tests/unit/redis_bus_rig.h"
 
 static struct redis_usage usages[NODES];

@@ -1,6 +1,6 @@
 #include "tests/sim/redis/fleet.h"
 
-#include "redis/redis_frame.h"
+#include "redis/bus/redis_frame.h"
 
 #include <hiredis/hiredis.h>
 #include <stdio.h>
