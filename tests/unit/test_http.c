@@ -194,6 +194,8 @@ static void a_page_of_channels_has_a_cursor_and_a_link(void **state)
     *channels->infos = (struct channel_info){ .name = "a/2+", .name_len = 4, .subscribers = 3, .members = 2, .kept = 2, .kept_bytes = 8, .last = { 1, 7 }, .resumable = true };
     channels->n_infos = 1;
     channels->more = true;
+    channels->upto_len = 4;
+    memcpy(channels->upto, "a/2+", 4);
     answer(s, &channels->call, 0);
     struct answer a = take(&c, false);
     assert_string_equal(a.body, "{\"data\":[{\"channel\":\"a/2+\",\"subscribers\":3,\"members\":2,\"messages\":2,\"bytes\":8,\"position\":\"aaaaaaab.7\",\"resumable\":true}],"
