@@ -58,6 +58,7 @@ enum letter_kind {
 struct call {
     struct letter letter;                 /* first; letter.kind < CALL_KINDS */
     uint8_t       from;                   /* the origin's number at the hub: hub_add_peer() */
+    uint8_t       round;                  /* the hub's (engine.c) */
     int           err;                    /* answer: 0 or ERR_… */
     void        (*answered)(struct call *call);   /* on the origin's thread; owns the call from then on */
     void         *owner;                  /* the origin's own; the hub does not look at it */

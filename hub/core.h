@@ -64,6 +64,8 @@ struct hub {
     struct history       history;
     struct keeping       keeping;
     size_t               at_engine;          /* publishes it has not answered */
+    size_t               round_left[2];      /* watches and fetches it has not answered, of this round and of the one before */
+    uint8_t              round;              /* which of the two is this one */
     struct presence      presence;
     struct idempotency   idempotency;
     struct trie          patterns;           /* struct pattern of watch.c: who watches what matches */
@@ -73,6 +75,7 @@ struct hub {
     /* errand.c */
     struct link          errands;            /* oldest first */
     size_t               n_errands;          /* of those, under way: the first ones */
+    struct link          done, settling;     /* of those, back from the edges; those of `settling` wait for the round before this one */
     struct link          errands_out;        /* done here, and not yet on other nodes */
     struct elsewhere    *elsewhere;          /* NULL: there are no other nodes */
     struct recheck {
@@ -121,6 +124,9 @@ void record_run(struct hub *hub, struct record_call *change);
 void records_stored(struct hub *hub, const struct store_group *group, int err);
 /* engine.c */
 void engine_publish(struct hub *hub, struct publish_call *call);
+void engine_fetch(struct hub *hub, struct fetch_call *call);
+void engine_watch(struct hub *hub, struct watch_call *call);
+bool engine_next_round(struct hub *hub);                             /* false: the one before this is not over */
 /* purge.c */
 void purge_run(struct hub *hub, struct purge_call *call);
 void purge_tell_edges(struct hub *hub);                              /* answers that they keep for others may have some of it */
@@ -150,7 +156,7 @@ void match_run(struct hub *hub, struct match_call *call);
 void nodes_run(struct hub *hub, struct nodes_call *call);
 /* errand.c */
 void errand_run(struct hub *hub, struct errand_call *call);
-void recheck_end_turn(struct hub *hub);
+void errands_end_turn(struct hub *hub);
 void errand_part_back(struct hub *hub, struct errand_part *part);
 void leave_run(struct hub *hub, struct call *call);
 void errands_fini(struct hub *hub);

@@ -34,6 +34,33 @@ void engine_publish(struct hub *hub, struct publish_call *call)
     hub->engine->publish(hub->engine, call, rule_of(hub, m, ch));
 }
 
+/* Rounds tell when all that was asked before a moment is answered, without a list of it: what is asked from then on is of the next one. */
+static void enter_round(struct hub *hub, struct call *call)
+{
+    call->round = hub->round;
+    hub->round_left[hub->round]++;
+}
+
+bool engine_next_round(struct hub *hub)
+{
+    if (hub->round_left[hub->round ^ 1] > 0)
+        return false;
+    hub->round ^= 1;
+    return true;
+}
+
+void engine_fetch(struct hub *hub, struct fetch_call *call)
+{
+    enter_round(hub, &call->call);
+    hub->engine->fetch(hub->engine, call);
+}
+
+void engine_watch(struct hub *hub, struct watch_call *call)
+{
+    enter_round(hub, &call->call);
+    hub->engine->subscribe(hub->engine, call);
+}
+
 /* ---- told by it ---- */
 
 void engine_live(struct hub *hub, struct position head)
@@ -75,6 +102,8 @@ static void published(struct hub *hub, const struct publish_call *call, int err)
 
 void engine_answer(struct hub *hub, struct call *call, int err)
 {
+    if (call->letter.kind == CALL_WATCH || call->letter.kind == CALL_FETCH)
+        hub->round_left[call->round]--;
     if (call->letter.kind == CALL_PUBLISH)
         published(hub, (struct publish_call *)(void *)call, err);
     else if (call->letter.kind == CALL_PURGE && !err)

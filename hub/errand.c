@@ -9,6 +9,7 @@
  * all the same. */
 struct errand {
     struct link         link;        /* in hub->errands, oldest first; the first hub->n_errands are under way. Done here: in errands_out */
+    struct link         done;        /* in hub->done or ->settling, once all parts are back */
     struct errand_call *call;
     bool                is_done_here, is_out;      /* by all edges; other nodes are asked */
     int                 err;         /* of one connection of another node */
@@ -150,9 +151,12 @@ void errand_run(struct hub *hub, struct errand_call *call)
         return;
     }
     link_init(&errand->link);
+    link_init(&errand->done);
     list_add_last(&hub->errands, &errand->link);
     go_on(hub);
 }
+
+static bool begins_subscriptions(const struct errand_call *call) { return call->kind == ERRAND_CHANNELS || call->kind == ERRAND_TOKEN; }
 
 void errand_part_back(struct hub *hub, struct errand_part *part)
 {
@@ -160,8 +164,34 @@ void errand_part_back(struct hub *hub, struct errand_part *part)
     letter_done(&part->letter);
     if (--errand->n_left > 0)
         return;
+    if (hub->engine && begins_subscriptions(errand->call)) {
+        list_add_last(&hub->done, &errand->done);
+        return;
+    }
     end_here(hub, errand);
     go_on(hub);
+}
+
+static void end_all(struct hub *hub, struct link *list)
+{
+    for (struct link *first; (first = list_first(list)); ) {
+        link_remove(first);
+        end_here(hub, link_of(first, struct errand, done));
+    }
+    go_on(hub);
+}
+
+/* What edges have begun for an errand is under way at the engine still. Who asked may publish at once, and that is to arrive. */
+static void settle(struct hub *hub)
+{
+    if (link_alone(&hub->done) && link_alone(&hub->settling))
+        return;
+    if (hub->round_left[hub->round ^ 1] == 0)
+        end_all(hub, &hub->settling);
+    if (!link_alone(&hub->done) && engine_next_round(hub))
+        list_move_all(&hub->settling, &hub->done);
+    if (hub->round_left[hub->round ^ 1] == 0)
+        end_all(hub, &hub->settling);
 }
 
 void hub_errand(struct hub *hub, struct errand_call *call)
@@ -185,12 +215,18 @@ static void rechecked(struct call *call)
     errand_answer_fini(&recheck->errand);
 }
 
-void recheck_end_turn(struct hub *hub)
+static void recheck_end_turn(struct hub *hub)
 {
     if (!hub->recheck.wanted || hub->recheck.out)
         return;
     hub->recheck = (struct recheck){ .errand = { .call.answered = rechecked, .kind = ERRAND_RECHECK }, .out = true };
     hub_errand(hub, &hub->recheck.errand);
+}
+
+void errands_end_turn(struct hub *hub)
+{
+    recheck_end_turn(hub);
+    settle(hub);
 }
 
 void leave_run(struct hub *hub, struct call *call)

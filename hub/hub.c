@@ -10,7 +10,7 @@ typedef void run_fn(struct hub *hub, void *call);
 
 /* What runs a call, by its kind. */
 static void run_publish(struct hub *hub, void *call)   { (hub->engine ? engine_publish : publish_run)(hub, call); }
-static void run_fetch(struct hub *hub, void *call)     { hub->engine ? hub->engine->fetch(hub->engine, call) : fetch_run(hub, call); }
+static void run_fetch(struct hub *hub, void *call)     { (hub->engine ? engine_fetch : fetch_run)(hub, call); }
 static void run_channels(struct hub *hub, void *call)  { hub->directory ? hub->directory->channels(hub->directory, call) : channels_run(hub, call); }
 static void run_watch(struct hub *hub, void *call)     { watch_run(hub, call); }
 static void run_unwatch(struct hub *hub, void *call)   { unwatch_run(hub, call); }
@@ -85,6 +85,8 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     presence_init(&hub->presence, &members_port, hub);
     idempotency_init(&hub->idempotency);
     link_init(&hub->errands);
+    link_init(&hub->done);
+    link_init(&hub->settling);
     link_init(&hub->errands_out);
     hub->history.wall_ms = hub_wall_ms(hub);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
@@ -174,7 +176,7 @@ void hub_turn(struct hub *hub)
         run_letter(hub, letter);
     }
     idempotency_age(&hub->idempotency, publish_keys_since(hub));
-    recheck_end_turn(hub);
+    errands_end_turn(hub);
     publish_end_turn(hub);
     peers_end_turn(hub);
 }

@@ -133,7 +133,7 @@ void watch_run(struct hub *hub, struct watch_call *call)
 {
     int err = name_is_pattern(call->channel) ? watch_pattern(hub, call) : watch_channel(hub, call);
     if (!err && hub->engine) {
-        hub->engine->subscribe(hub->engine, call);
+        engine_watch(hub, call);
         return;
     }
     call->head = hub_head(hub);

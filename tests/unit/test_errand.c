@@ -1,6 +1,8 @@
 /* Errands through the hub: to which edges they go, when they are answered, and with what. */
 #include "tests/unit/errand_rig.h"
 
+#include "hub/engine.h"
+
 static void assert_listed(const struct errand_call *errand, const char *wanted, bool more)
 {
     size_t at[EDGES] = { 0 };
@@ -199,6 +201,58 @@ static void ids_are_read_as_they_are_printed_and_nothing_else_is(void **state)
         }
 }
 
+/* An engine outside that answers when the test says so. */
+static void ask_fetch(struct engine *engine, struct fetch_call *call)      { (void)engine, (void)call; }
+static void ask_subscribe(struct engine *engine, struct watch_call *call)  { (void)engine, (void)call; }
+
+static void call_of(struct rig *rig, int edge, struct call *call, enum letter_kind kind)
+{
+    call->letter.kind = kind;
+    call->from = rig->edge[edge];
+    call_submit(&rig->to_hub, call, 0);
+}
+
+/* Who asked for a subscription from outside may publish to it as soon as it is told that it is there. */
+static void subscriptions_are_answered_when_the_engine_has_begun_them(void **state)
+{
+    struct rig *rig = *state;
+    struct engine engine = { .fetch = ask_fetch, .subscribe = ask_subscribe };
+    hub_use_engine(rig->hub, &engine);
+    const struct slice name = SLICE("x");
+    struct errand_call errand = { .kind = ERRAND_CHANNELS, .user = SLICE("ann"), .add = &name, .n_add = 1 };
+    struct watch_call watch = { .channel = name };
+    struct fetch_call fetch = { .patient = true }, later = { .patient = true };
+    ask(rig, &errand);
+    turn(rig);
+    for (int i = 0; i < EDGES; i++)
+        give_back(rig, i);
+    call_of(rig, 0, &watch.call, CALL_WATCH);      /* in the same turn as the part, before or behind it */
+    call_of(rig, 0, &fetch.call, CALL_FETCH);
+    turn(rig);
+    call_of(rig, 1, &later.call, CALL_FETCH);      /* of somebody else, and later: it is not waited for */
+    turn(rig);
+    assert_int_equal(rig->answers, 0);
+    engine_answer(rig->hub, &watch.call, 0);
+    turn(rig);
+    assert_int_equal(rig->answers, 0);
+    engine_answer(rig->hub, &fetch.call, 0);
+    turn(rig);
+    assert_int_equal(rig->answers, 1);
+    errand_answer_fini(&errand);
+
+    struct errand_call next = { .kind = ERRAND_CHANNELS, .user = SLICE("ann"), .add = &name, .n_add = 1 };
+    ask(rig, &next);
+    turn(rig);
+    for (int i = 0; i < EDGES; i++)
+        give_back(rig, i);
+    turn(rig);
+    assert_int_equal(rig->answers, 1);             /* `later` was there before it */
+    engine_answer(rig->hub, &later.call, ERR_DRAINING);
+    turn(rig);
+    assert_int_equal(rig->answers, 2);
+    errand_answer_fini(&next);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 int main(void)
 {
@@ -211,6 +265,7 @@ int main(void)
         TEST(a_page_is_merged_by_id_and_ends_where_an_edge_was_cut),
         TEST(the_hub_has_errands_of_its_own),
         TEST(what_is_under_way_when_the_hub_ends_is_freed_with_what_edges_had_filled_in),
+        TEST(subscriptions_are_answered_when_the_engine_has_begun_them),
         cmocka_unit_test(ids_are_read_as_they_are_printed_and_nothing_else_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
