@@ -121,14 +121,13 @@ sim: $(SIM)                                 ## simulated hub and edges, thousand
 REDIS_SEEDS ?= 40
 sim-redis: $(B)/tests/sim-redis             ## several hubs on a real Redis, under faults: REDIS_SEEDS=40 FROM=1
 	@$< --seeds $(REDIS_SEEDS) --from $(FROM)
-node_tests = @cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=$(or $(AT_ONCE),2) $(if $(T),--test-name-pattern='$(T)')
+node_tests = @cd tests && CARILLON=$(abspath $(B)/carillon) $(NODE) --test --test-reporter=spec --test-concurrency=$(or $(AT_ONCE),4) $(if $(T),--test-name-pattern='$(T)')
 e2e: all $(B)/tests/scarce.so               ## the real binary with real clients; make e2e T=pattern for some
 	$(node_tests) e2e/*.test.mjs
 e2e-redis: all $(B)/tests/scarce.so         ## the same with Redis as the engine of each hub
 	@export E2E_REDIS=1; $(node_tests:@%=%) e2e/*.test.mjs
 # what the channel model is, once more on Redis in make test; all of it is in make soak. Four at once: they wait more than they compute.
 E2E_REDIS_SOME = batch exclude kill9 last patterns poll purge resume since ttl
-e2e-redis-some: AT_ONCE = 4
 e2e-redis-some: all $(B)/tests/scarce.so
 	@export E2E_REDIS=1; $(node_tests:@%=%) $(E2E_REDIS_SOME:%=e2e/%.test.mjs)
 # $(1) = test files. A certificate for this run; Node's own clients and curl are told to trust it, the others by tests/e2e/lib/line.mjs.

@@ -115,9 +115,9 @@ export class Hub {
         return this;
     }
 
-    // With Redis behind it: it has been reached, and what it knows of keys and revocations has been read.
+    // With Redis behind it: it has been reached, and what it knows of keys and revocations has been read. Other parts may be unwell.
     ready() {
-        const isReady = async () => this.run.ended || (await request(this.api, '/health/ready')).status === 200;
+        const isReady = async () => this.run.ended || JSON.parse((await request(this.api, '/health/ready')).text).checks.redis.status === 'ok';
         return eventually(isReady, 'the hub to be ready', undefined, () => this.run.state());
     }
 
