@@ -235,7 +235,10 @@ int redis_fetch_send(struct redis_fetch *fetch)
     fetch->request.script = REDIS_FETCH;
     fetch->request.args = fetch_args;
     fetch->request.answered = fetch_answered;
-    return redis_engine_run(fetch->bus->engine, &fetch->request);
+    int err = redis_engine_run(fetch->bus->engine, &fetch->request);
+    if (err)
+        let_go(fetch);      /* its echo will not come */
+    return err;
 }
 
 /* Between its answer and theirs, messages would come to nobody. */

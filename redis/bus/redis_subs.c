@@ -1,3 +1,4 @@
+#define HASH_NONFATAL_OOM 1      /* a sub that finds no memory is left out of the table: hh.tbl is NULL */
 #include "redis/bus/redis_subs.h"
 
 #include "hub/base/err.h"
@@ -64,6 +65,10 @@ static struct redis_sub *sub_new(struct redis_subs *subs, struct slice name)
     link_init(&sub->link);
     link_init(&sub->idle);
     HASH_ADD_KEYPTR(hh, subs->table, sub->name, sub->len, sub);
+    if (!sub->hh.tbl) {
+        free(sub);
+        return NULL;
+    }
     list_add_last(&subs->lists[REDIS_SUB_OFF], &sub->link);
     return sub;
 }

@@ -1,3 +1,4 @@
+#define HASH_NONFATAL_OOM 1      /* what finds no memory is left out of the table: hh.tbl is NULL */
 #include "redis/parts/redis_records.h"
 
 #include "hub/base/clock.h"
@@ -67,7 +68,10 @@ static struct known *known_get(struct redis_records *records, struct slice field
     known->len = (uint8_t)field.len;
     link_init(&known->link);
     HASH_ADD_KEYPTR(hh, records->table, known->field, known->len, known);
-    return known;
+    if (known->hh.tbl)
+        return known;
+    free(known);
+    return NULL;
 }
 
 static void forget(struct redis_records *records, struct known *known)

@@ -404,6 +404,40 @@ static void a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_o
     msg_unref(call.msg);
 }
 
+/* What the link does not take is answered at once, and nothing on the listener waits for it. */
+static void a_question_that_the_link_does_not_take_leaves_nothing_behind(void **state)
+{
+    enum { LARGE = 1 << 20, MANY = REDIS_QUEUE_BYTES / LARGE + 8 };
+    struct world *world = *state;
+    struct node *a = &world->nodes[0];
+    struct publish_call *calls = calloc(MANY, sizeof *calls);
+    char *large = malloc(LARGE);
+    memset(large, 'x', LARGE - 1);
+    large[LARGE - 1] = '\0';
+    open_nodes(world, 1);
+    watch(a, "c");
+    kill(world->server.pid, SIGSTOP);
+    for (unsigned i = 0; i < MANY; i++) {
+        calls[i] = publish_call("off.x", large);
+        publish_soon(a, &calls[i]);
+    }
+    struct fetch_channel channel = { .name = SLICE("c") };
+    struct fetch_call call = { .call.err = UNANSWERED, .channels = &channel, .n_channels = 1, .from = FETCH_ALL, .max_bytes = 1000, .patient = true };
+    redis_bus_fetch(a->bus, &call);
+    assert_int_equal(call.call.err, ERR_BUSY);
+    kill(world->server.pid, SIGCONT);
+    world_until(world, &a->answers, 1 + MANY + 1);      /* of the watch, the publishes, the question */
+    channel = (struct fetch_channel){ .name = SLICE("c") };
+    fetch_await(a, &call);
+    fetch_answer_fini(&call);
+    publish(a, "c", "x");
+    world_until(world, &a->n_came, 1);
+    for (unsigned i = 0; i < MANY; i++)
+        msg_unref(calls[i].msg);
+    free(calls);
+    free(large);
+}
+
 static void who_waits_for_redis_is_answered_when_it_is_back(void **state)
 {
     struct world *world = *state;
@@ -792,6 +826,7 @@ int main(void)
         ON_BUS(over_a_pattern_too_it_is_told_what_was_given_up),
         ON_BUS(more_than_can_be_collected_is_left_to_each_reader),
         ON_BUS(a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_outcome),
+        ON_BUS(a_question_that_the_link_does_not_take_leaves_nothing_behind),
         ON_BUS(who_waits_for_redis_is_answered_when_it_is_back),
         ON_BUS(who_waits_can_be_sent_away),
         ON_BUS(a_server_that_has_no_memory_left_refuses_and_is_not_left),
