@@ -307,7 +307,8 @@ const endings = {
 for (const [what, end] of Object.entries(endings))
     scenario(`${what} ends a connection: what was asked before is answered, and nothing is left`, async (scope) => {
         const hub = await encrypted(scope, { args: IMPATIENT });
-        const before = openFiles(hub.pid);
+        let before;
+        await eventually(() => before === (before = openFiles(hub.pid)), 'connections that come and go at the start to be gone');
         const api = raw(scope, hub.api, GET);
         const stream = raw(scope, hub.public, 'GET /sse?channel=a HTTP/1.1\r\nHost: e2e\r\n\r\n');
         const socket = await scope.ws(hub, '/ws?channel=a');
