@@ -4,19 +4,22 @@
 
 struct cors_port cors_port_public(const struct config *config)
 {
-    return (struct cors_port){ &config->public_origins, config->public_cors_credentials, config->public_cors_max_age_ms, "Retry-After" };
+    return (struct cors_port){ &config->public_origins, config->dev, config->public_cors_credentials, config->public_cors_max_age_ms, "Retry-After" };
 }
 
 struct cors_port cors_port_api(const struct config *config)
 {
-    return (struct cors_port){ &config->api_origins, config->api_cors_credentials, config->api_cors_max_age_ms,
+    return (struct cors_port){ &config->api_origins, config->dev, config->api_cors_credentials, config->api_cors_max_age_ms,
                                "X-Request-Id, Retry-After, Link, Location, Allow, Deprecation, Sunset, RateLimit, RateLimit-Policy, "
                                "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Idempotency-Replay" };
 }
 
 struct cors cors_judge(struct cors_port port, struct slice origin, struct slice host, bool tls)
 {
-    return (struct cors){ .port = port, .kind = origin_judge(port.origins, origin, host, tls), .origin = origin };
+    enum origin_kind kind = origin_judge(port.origins, origin, host, tls);
+    if (kind == ORIGIN_FOREIGN && port.local && origin_is_local(origin, tls))
+        kind = ORIGIN_LISTED;
+    return (struct cors){ .port = port, .kind = kind, .origin = origin };
 }
 
 bool cors_cookie_counts(const struct cors *cors, struct slice fetch_site)

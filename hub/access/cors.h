@@ -28,6 +28,7 @@ struct config;
 /* What a port decided: its keys of the config. */
 struct cors_port {
     const struct words *origins;
+    bool                local;         /* pages of this machine are listed (--dev): whoever builds one has it on a port of its own */
     bool                credentials;
     int64_t             max_age_ms;
     const char         *exposed;       /* headers of its answers that a page may read beside the few it always may */

@@ -23,6 +23,9 @@ static struct slice scheme_of(struct slice origin)
     return slice(origin.at, mark ? (size_t)(mark - origin.at) + 3 : 0);
 }
 
+/* nothing, or :80 */
+static bool is_port(struct slice s) { return s.len == 0 || (s.len <= 6 && *s.at == ':' && made_of(behind(s, 1), DIGITS)); }
+
 /* host, host:port, [v6], [v6]:port */
 static bool is_authority(struct slice s)
 {
@@ -33,8 +36,7 @@ static bool is_authority(struct slice s)
         host = (size_t)(colon - s.at);
     if (bracket ? !made_of(slice(s.at + 1, host - 2), "abcdef.:" DIGITS) : !made_of(slice(s.at, host), SMALL DIGITS ".-_"))
         return false;
-    struct slice port = behind(s, host);
-    return port.len == 0 || (port.len <= 6 && *port.at == ':' && made_of(behind(port, 1), DIGITS));
+    return is_port(behind(s, host));
 }
 
 static bool is_sound(struct slice origin)
@@ -73,6 +75,18 @@ static bool matches(struct slice listed, struct slice origin)
     tail = behind(tail, 1);
     return host.len > tail.len && slice_is_nocase(behind(host, host.len - tail.len), tail) &&
            *host.at != '.' && made_of(slice(host.at, host.len - tail.len), SMALL DIGITS "-._");
+}
+
+bool origin_is_local(struct slice origin, bool tls)
+{
+    static const char *const schemes[] = { "https://", "http://" }, *const hosts[] = { "localhost", "127.0.0.1", "[::1]" };
+    for (size_t s = 0; s < (tls ? 1 : 2); s++)
+        for (size_t h = 0; h < sizeof hosts / sizeof *hosts; h++) {
+            size_t begin = strlen(schemes[s]), n = begin + strlen(hosts[h]);
+            if (origin.len >= n && slice_begins(origin, slice_of(schemes[s])) && slice_is(slice(origin.at + begin, n - begin), slice_of(hosts[h])))
+                return is_port(behind(origin, n));
+        }
+    return false;
 }
 
 enum origin_kind origin_judge(const struct words *listed, struct slice origin, struct slice host, bool tls)

@@ -21,3 +21,7 @@ enum origin_kind {
 /* `origin` with at NULL is no header. `tls`: the request came by TLS, so a page of its own host has come so too; in the clear a
  * proxy may have ended TLS, and both schemes are the host's own. */
 enum origin_kind origin_judge(const struct words *listed, struct slice origin, struct slice host, bool tls);
+
+/* A page that a server on this machine has brought, on any port: http or https (over TLS https alone) of localhost, 127.0.0.1 or
+ * [::1]. Not `null`, which pages opened from a file send, and framed ones of any site in the world too. */
+bool origin_is_local(struct slice origin, bool tls);

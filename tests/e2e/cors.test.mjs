@@ -95,6 +95,25 @@ scenario('check-config refuses cookies for everybody', async (scope) => {
     }
 });
 
+scenario('with --dev pages of this machine may ask, from any port; pages of elsewhere and without it may not', async (scope) => {
+    const hub = await scope.hub(), strict = await scope.hub({ dev: false, args: ['--access.publish=**', '--access.subscribe=**'] });
+    const scheme = hub.public.tls ? 'https' : 'http';
+    for (const host of ['localhost:5173', '127.0.0.1:3000', '[::1]:8080', 'localhost']) {
+        const origin = `${scheme}://${host}`;
+        const published = await publishing(hub, { Origin: origin });
+        assert.deepEqual([published.status, published.headers['access-control-allow-origin']], [201, origin]);
+        const stream = await scope.sse(hub, '/sse?channel=a', { headers: { Origin: origin } });
+        assert.equal(stream.headers['access-control-allow-origin'], origin);
+        await (await scope.ws(hub, '/ws?channel=a', { headers: { Origin: origin } })).get('welcome');
+        problemOf(await publishing(strict, { Origin: origin }), 403, 'bad_origin');
+        problemOf(await request(strict.public, '/sse?channel=a', { headers: { Origin: origin } }), 403, 'bad_origin');
+    }
+    for (const origin of ['null', 'https://evil.example', 'http://localhost.evil.example', 'http://localhost@evil.example']) {
+        problemOf(await publishing(hub, { Origin: origin }), 403, 'bad_origin');
+        problemOf(await request(hub.public, '/sse?channel=a', { headers: { Origin: origin } }), 403, 'bad_origin');
+    }
+});
+
 scenario('over TLS a page of the same host that came in the clear is foreign', async (scope) => {
     const hub = await scope.hub();
     const own = (scheme) => `${scheme}://${hub.api.host}:${hub.api.port}`;
