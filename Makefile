@@ -76,8 +76,8 @@ $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
-# the page of --dev is compiled in
-$(B)/obj/transports/page.o: transports/page/index.html
+# files that are served are compiled in (transports/files/files.def)
+$(B)/obj/transports/files/files.o: transports/files/index.html clients/js/carillon.js clients/js/carillon.d.ts
 # so are the scripts for Redis
 $(B)/obj/redis/bus/redis_scripts.o: $(wildcard redis/lua/*.lua)
 $(B)/tests/%: tests/unit/%.c $(B)/libcore.a $(wildcard tests/unit/*.h)
@@ -253,8 +253,9 @@ $(B)/bench/obj/%.o: tests/bench/%.c $(wildcard tests/bench/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC  ,$<)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(WARN) -c -o $@ $<
-install: all                                ## into $(DESTDIR)$(PREFIX)/bin
+install: all                                ## into $(DESTDIR)$(PREFIX)/bin; the JavaScript client into share/carillon
 	install -D -m 755 $(B)/carillon $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/carillon
+	install -D -m 644 -t $(DESTDIR)$(or $(PREFIX),/usr/local)/share/carillon clients/js/carillon.js clients/js/carillon.d.ts
 clean:                                      ## remove build/
 	rm -rf $(B)
 help:                                       ## this list

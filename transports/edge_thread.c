@@ -173,7 +173,7 @@ static void thread_free(struct edge_thread *thread)
 static void *allocate(void *p, long size) { return reserve_realloc(p, (size_t)size); }
 static void  set_up_libev(void)           { ev_set_allocator(allocate); }
 
-int edge_thread_start(struct edge *edge, struct slice page, struct edge_thread **ret_thread)
+int edge_thread_start(struct edge *edge, const struct files *files, struct edge_thread **ret_thread)
 {
     static pthread_once_t set_up = PTHREAD_ONCE_INIT;
     struct edge_thread *thread = calloc(1, sizeof *thread);
@@ -188,7 +188,7 @@ int edge_thread_start(struct edge *edge, struct slice page, struct edge_thread *
     lines_init(&thread->lines, edge, thread->loop);
     int err = thread->loop ? lws_side_new(&thread->lines, &thread->lws) : ERR_MEMORY;
     if (!err) {
-        reception_init(&thread->reception, &thread->lines, thread->lws, page);
+        reception_init(&thread->reception, &thread->lines, thread->lws, files);
         watch(thread);
         err = thread_start(&thread->thread, "edge", run, thread) ? ERR_MEMORY : 0;
     }

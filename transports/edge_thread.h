@@ -5,14 +5,13 @@
  * Lifetime   started after hub_new and the stores are ready; ends after LETTER_DRAIN when no connection is left, or at once
  *            after LETTER_STOP. Threading: start and join by main; the rest is the edge's own thread. */
 #pragma once
-#include "hub/base/buf.h"
-
 #include <stdbool.h>
 
 struct edge;
 struct edge_thread;
+struct files;
 
-/* `page`: what is at / with --dev; it outlives the thread. 0 or ERR_… */
-int  edge_thread_start(struct edge *edge, struct slice page, struct edge_thread **ret_thread);
+/* `files`: what the port serves; they outlive the thread. 0 or ERR_… */
+int  edge_thread_start(struct edge *edge, const struct files *files, struct edge_thread **ret_thread);
 void edge_thread_join(struct edge_thread *thread);      /* waits for its end, frees it (not the edge) */
 bool edge_thread_done(const struct edge_thread *thread);   /* it has ended by itself (any thread may ask) */

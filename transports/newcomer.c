@@ -10,6 +10,7 @@
 #include "hub/memory.h"
 #include "hub/metrics.h"
 #include "transports/edge/edge.h"
+#include "transports/files/files.h"
 #include "transports/line/direct.h"
 #include "transports/line/lws.h"
 #include "transports/line/poll.h"
@@ -42,7 +43,8 @@ struct newcomer {
     struct keys_wait  wait;
     struct buf        early;         /* WAITING: what was sent behind the head */
     struct buf        out;           /* the answer, or the head of the stream */
-    size_t            sent;          /* ANSWERING: bytes of `out` that have left */
+    struct slice      file;          /* what follows `out`: not copied, so a crowd that asks for it costs nothing */
+    size_t            sent;          /* ANSWERING: bytes of `out` and `file` that have left */
     uint8_t           state;
     bool              admitted;      /* has passed the gate */
     char              peer[64];
@@ -105,14 +107,19 @@ static void linger(struct newcomer *newcomer)
 static void send_answer(struct newcomer *newcomer)
 {
     struct socket *socket = &newcomer->socket;
+    size_t of_out = newcomer->sent < newcomer->out.len ? newcomer->sent : newcomer->out.len, of_file = newcomer->sent - of_out;
+    struct iovec parts[] = {
+        { newcomer->out.at + of_out, newcomer->out.len - of_out },
+        { (char *)newcomer->file.at + of_file, newcomer->file.len - of_file },
+    };
     int err = socket_flush(socket);
-    ssize_t sent = err ? 0 : socket_write_bytes(socket, newcomer->out.at + newcomer->sent, newcomer->out.len - newcomer->sent);
+    ssize_t sent = err ? 0 : socket_write(socket, parts, 2);
     if (sent < 0 || err == SOCKET_BROKEN) {
         newcomer_close(newcomer);
         return;
     }
     newcomer->sent += (size_t)sent;
-    if (newcomer->sent == newcomer->out.len && !socket_held(socket))
+    if (newcomer->sent == newcomer->out.len + newcomer->file.len && !socket_held(socket))
         linger(newcomer);
 }
 
@@ -144,6 +151,7 @@ struct visit {
     struct newcomer *newcomer;
     struct head      head;
     struct cors      cors;
+    const struct place *place;   /* NULL: there is nothing */
     struct slice     early;
     int              otherwise;  /* how a token of an unknown key counts; 0: it may wait for it */
 };
@@ -298,31 +306,42 @@ static void enter_ws(struct visit *visit, const struct stream_request *request)
     newcomer_free(newcomer);
 }
 
-static void show_page(struct visit *visit, const struct stream_request *request)
-{
-    struct newcomer *newcomer = visit->newcomer;
-    bool head_only = visit->head.method == HEAD_METHOD_HEAD;
-    (void)request;
-    if (!newcomer->reception->edge->config->dev) {
-        refuse(newcomer, ERR_NOT_FOUND, &visit->cors, head_only);
-        return;
-    }
-    answer_page(&newcomer->out, newcomer->reception->page, head_only);
-    answer(newcomer);
-}
+static void show_file(struct visit *visit, const struct stream_request *request);
 
 static const struct place {
     struct slice path;
     void       (*enter)(struct visit *visit, const struct stream_request *request);
     enum { FOR_ANYBODY, FOR_STREAMS, FOR_POLLS, FOR_WEBSOCKETS } kind;     /* of all but the first it is known who opens it */
     bool         head_too;       /* knows HEAD beside GET */
+    bool         any_page;       /* for pages of every origin */
+    enum file_name file;         /* of show_file */
 } places[] = {
-    { SLICE("/sse"), enter_sse, FOR_STREAMS, false },
-    { SLICE("/events"), enter_sse, FOR_STREAMS, false },
-    { SLICE("/poll"), enter_poll, FOR_POLLS, false },
-    { SLICE("/ws"), enter_ws, FOR_WEBSOCKETS, false },
-    { SLICE("/"), show_page, FOR_ANYBODY, true },
+    { .path = SLICE("/sse"), .enter = enter_sse, .kind = FOR_STREAMS },
+    { .path = SLICE("/events"), .enter = enter_sse, .kind = FOR_STREAMS },
+    { .path = SLICE("/poll"), .enter = enter_poll, .kind = FOR_POLLS },
+    { .path = SLICE("/ws"), .enter = enter_ws, .kind = FOR_WEBSOCKETS },
+#define FILE(name, its_path, source, type, is_dev_only, is_for_any_page, headers) \
+    { .path = SLICE(its_path), .enter = show_file, .kind = FOR_ANYBODY, .head_too = true, .any_page = is_for_any_page, .file = FILE_##name },
+#include "transports/files/files.def"
+#undef FILE
 };
+
+static void show_file(struct visit *visit, const struct stream_request *request)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    const struct file *file = &newcomer->reception->files->of[visit->place->file];
+    bool head_only = visit->head.method == HEAD_METHOD_HEAD;
+    (void)request;
+    if (file->dev_only && !newcomer->reception->edge->config->dev) {
+        refuse(newcomer, ERR_NOT_FOUND, &visit->cors, head_only);
+        return;
+    }
+    bool is_known = file_is_named(file, visit->head.if_none_match);
+    answer_file(&newcomer->out, file, is_known, &visit->cors);
+    if (!is_known && !head_only)
+        newcomer->file = file->bytes;
+    answer(newcomer);
+}
 
 static const struct place *place_find(struct slice path)
 {
@@ -352,7 +371,7 @@ static void find_client(struct newcomer *newcomer)
     ip_print(client, newcomer->peer);
 }
 
-static int check_visit(struct visit *visit, const struct place *place)
+static int check_visit(const struct visit *visit, const struct place *place)
 {
     const struct head *head = &visit->head;
     if (head->has_body)
@@ -399,8 +418,9 @@ static int unknown_key(const struct visit *visit)
     return visit->otherwise;
 }
 
-static void enter_identified(struct visit *visit, const struct place *place, struct stream_request *request)
+static void enter_identified(struct visit *visit, struct stream_request *request)
 {
+    const struct place *place = visit->place;
     bool is_stream = place->kind == FOR_STREAMS;
     int err = place->kind == FOR_ANYBODY ? 0 : stream_identify(visit->newcomer->reception->edge, request);
     if (err == ERR_KEYS_PENDING && !visit->otherwise && (is_put_off(visit, is_stream) || begin_to_wait(visit)))
@@ -416,8 +436,10 @@ static void enter_identified(struct visit *visit, const struct place *place, str
 static void enter(struct visit *visit)
 {
     struct newcomer *newcomer = visit->newcomer;
-    const struct place *place = place_find(visit->head.path);
+    const struct place *place = visit->place = place_find(visit->head.path);
     visit->cors = judge_page(newcomer, &visit->head);
+    if (place && place->any_page && visit->cors.kind != ORIGIN_NONE)
+        visit->cors.kind = ORIGIN_ANY;
     find_client(newcomer);
     struct stream_request request = { 0 };
     int err = check_visit(visit, place);
@@ -431,7 +453,7 @@ static void enter(struct visit *visit)
     if (visit->head.method == HEAD_METHOD_OPTIONS)
         tell_options(visit, place);
     else if (!is_kept_out(visit, &request))
-        enter_identified(visit, place, &request);
+        enter_identified(visit, &request);
     stream_request_fini(&request);
 }
 
@@ -521,9 +543,9 @@ static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events)
 
 /* ---- the reception ---- */
 
-void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws, struct slice page)
+void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws, const struct files *files)
 {
-    *reception = (struct reception){ .edge = lines->edge, .loop = lines->loop, .lines = lines, .lws = lws, .page = page };
+    *reception = (struct reception){ .edge = lines->edge, .loop = lines->loop, .lines = lines, .lws = lws, .files = files };
     link_init(&reception->newcomers);
 }
 
@@ -539,6 +561,7 @@ void reception_welcome(struct reception *reception, const struct socket_letter *
         return;
     }
     newcomer->reception = reception;
+    newcomer->file = SLICE("");
     newcomer->seats = letter->seats;
     newcomer->seat_table = letter->seat_table;
     newcomer->admitted = letter->admitted;

@@ -18,6 +18,7 @@
 
 struct edge;
 struct ev_loop;
+struct files;
 struct lines;
 struct lws_side;
 
@@ -27,13 +28,13 @@ struct reception {
     struct ev_loop      *loop;
     struct lines        *lines;
     struct lws_side     *lws;
-    struct slice         page;           /* what is at / with --dev, borrowed */
+    const struct files  *files;          /* what the port serves */
     struct link          newcomers;
     size_t               n;
     uint64_t             refused;        /* told to come back, to draw their delays */
 };
 
-void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws, struct slice page);
+void reception_init(struct reception *reception, struct lines *lines, struct lws_side *lws, const struct files *files);
 /* Takes over the descriptor and the seats; the letter stays the caller's. */
 void reception_welcome(struct reception *reception, const struct socket_letter *letter);
 /* Nobody is asked in any more: those who have not said what they want are closed; answers under way are finished. */

@@ -7,7 +7,7 @@
 #include "transports/accept.h"
 #include "transports/edge/edge.h"
 #include "transports/edge_thread.h"
-#include "transports/page.h"
+#include "transports/files/files.h"
 #include "transports/port/crowd.h"
 
 #include <stdio.h>
@@ -23,7 +23,7 @@ struct public_port {
     struct edge_thread *threads[EDGES_MAX];    /* NULL: not started */
     size_t              n_edges;
     struct crowd        crowd;
-    struct buf          page;                  /* for who opens / with --dev */
+    struct files        files;
 };
 
 static size_t edges_wanted(const struct config *config)
@@ -40,7 +40,7 @@ static void public_free(void *self)
     accept_free(port->acceptor);
     for (size_t i = 0; i < port->n_edges; i++)
         edge_free(port->edges[i]);
-    buf_fini(&port->page);
+    files_fini(&port->files);
     free(port);
 }
 
@@ -78,16 +78,12 @@ static int public_open(struct serving *serving, void **ret_self)
 static int public_start(void *self)
 {
     struct public_port *port = self;
-    page_add(&port->page, port->serving->api);
-    if (port->page.failed)
-        return ERR_MEMORY;
-    for (size_t i = 0; i < port->n_edges; i++) {
-        int err = edge_thread_start(port->edges[i], buf_slice(&port->page), &port->threads[i]);
-        if (err)
-            return err;
-    }
-    accept_start(port->acceptor);
-    return 0;
+    int err = files_init(&port->files, port->serving->api);
+    for (size_t i = 0; !err && i < port->n_edges; i++)
+        err = edge_thread_start(port->edges[i], &port->files, &port->threads[i]);
+    if (!err)
+        accept_start(port->acceptor);
+    return err;
 }
 
 static void public_reload(void *self, const struct config *config)

@@ -4,6 +4,7 @@
 #include "hub/base/err.h"
 #include "transports/edge/conn.h"
 #include "transports/edge/control.h"
+#include "transports/files/files.h"
 #include "transports/wire/wire.h"
 
 static void add_body(struct buf *out, const char *type, struct slice body, bool head_only)
@@ -61,14 +62,19 @@ void answer_options(struct buf *out, const struct cors *cors, bool head_too)
     buf_add_str(out, "Connection: close\r\n\r\n");
 }
 
-/* The page is hand-written and self-contained: its own script and style, and connections to this hub only. */
-void answer_page(struct buf *out, struct slice html, bool head_only)
+/* A browser asks each time, and mostly hears that it has it already. */
+void answer_file(struct buf *out, const struct file *file, bool is_known, const struct cors *cors)
 {
-    buf_add_str(out, "HTTP/1.1 200 OK\r\nCache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"
-                     "Cross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Opener-Policy: same-origin\r\nVary: Origin\r\n"
-                     "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; "
-                     "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n");
-    add_body(out, "text/html; charset=utf-8", html, head_only);
+    buf_add_str(out, is_known ? "HTTP/1.1 304 Not Modified\r\n" : "HTTP/1.1 200 OK\r\n");
+    buf_add_str(out, "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nVary: Origin\r\nETag: ");
+    buf_add(out, file->etag, FILE_ETAG);
+    buf_add_str(out, "\r\n");
+    buf_add_slice(out, file->headers);
+    cors_add(out, cors);
+    if (is_known)
+        buf_add_str(out, "Connection: close\r\n\r\n");
+    else
+        buf_addf(out, "Content-Type: %.*s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", (int)file->type.len, file->type.at, file->bytes.len);
 }
 
 void answer_messages(struct buf *out, const struct buf *object, struct position position, const struct cors *cors)

@@ -7,10 +7,13 @@
 #include "hub/access/rates.h"
 #include "hub/position.h"
 
+struct file;
+
 void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only);   /* RFC 9457 */
 /* The same for 429 and 503, with the time to stay away. */
 void answer_later(struct buf *out, int err, int64_t retry_ms, const struct cors *cors);
-void answer_page(struct buf *out, struct slice html, bool head_only);
+/* The head of a file; its bytes follow. `is_known`: 304, nothing follows. */
+void answer_file(struct buf *out, const struct file *file, bool is_known, const struct cors *cors);
 void answer_options(struct buf *out, const struct cors *cors, bool head_too);         /* what a place takes, also to a browser's preflight */
 /* ERR_RATE_LIMITED, with the limit and when it is over. */
 void answer_rate_limited(struct buf *out, const struct rate_verdict *verdict, const struct cors *cors);
