@@ -1,6 +1,7 @@
 #include "hub/api/wish.h"
 
 #include "hub/api/problem.h"
+#include "hub/base/base64.h"
 #include "hub/base/duration.h"
 #include "hub/base/err.h"
 #include "hub/base/name.h"
@@ -27,11 +28,39 @@ static void read_term(const struct json_object *object, const char *name, struct
     wish_read_string(object, name, scratch, &ret->text, problem);
 }
 
+/* The payload is what the string `data` says, and not that string as JSON. */
+static void read_encoded(struct slice encoding, struct buf *scratch, struct wish *wish, struct problem *problem)
+{
+    size_t before = scratch->len, len = 0;
+    if (json_unquote(wish->data, scratch)) {
+        problem_add(problem, "data", ERR_BAD_FIELD, "with an encoding it is a string");
+        return;
+    }
+    wish->data = slice(scratch->at + before, scratch->len - before);
+    wish->kind = slice_is(encoding, SLICE("text")) ? MSG_TEXT : MSG_BINARY;
+    if (wish->kind == MSG_TEXT)
+        return;
+    if (base64_decode(scratch->at + before, wish->data.len, &len))
+        problem_add(problem, "data", ERR_BAD_FIELD, "it is not base64 with padding (RFC 4648, section 4)");
+    wish->data.len = len;
+}
+
+static void read_data(const struct json_object *object, struct buf *scratch, struct wish *wish, struct problem *problem)
+{
+    struct slice encoding = { 0 };
+    wish_read_string(object, "encoding", scratch, &encoding, problem);
+    if (!wish->data.at)
+        problem_add(problem, "data", ERR_BAD_FIELD, "data is missing");
+    else if (slice_is(encoding, SLICE("text")) || slice_is(encoding, SLICE("base64")))
+        read_encoded(encoding, scratch, wish, problem);
+    else if (encoding.at && !slice_is(encoding, SLICE("json")))
+        problem_add(problem, "encoding", ERR_BAD_FIELD, "it is json, text or base64");
+}
+
 void wish_read(const struct json_object *object, struct buf *scratch, struct wish *wish, struct problem *problem)
 {
     *wish = (struct wish){ .kind = MSG_JSON, .data = json_member_find(object, "data") };
-    if (!wish->data.at)
-        problem_add(problem, "data", ERR_BAD_FIELD, "data is missing");
+    read_data(object, scratch, wish, problem);
     struct slice ttl = json_member_find(object, "ttl");
     if (is_number(ttl))
         wish->ttl = ttl;

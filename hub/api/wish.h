@@ -1,10 +1,10 @@
 /* wish.h — what a publisher asks for in one JSON object: a message, before it is one, and under which terms. The body of a publish
  * is such an object, so is each item of a batch, and the frame of a WebSocket.
  *
- *   {"data":…, "event"?, "exclude"?, "ttl"?, "idempotency_key"?, "if_position"?}
+ *   {"data":…, "encoding"?, "event"?, "exclude"?, "ttl"?, "idempotency_key"?, "if_position"?}
  *
- * No value is built: slices point into the object's text (the payload: the exact bytes of `data`) or, where there were escapes to
- * undo, into `scratch`.
+ * No value is built: slices point into the object's text (the payload: the exact bytes of `data`) or, where there were escapes or
+ * base64 to undo, into `scratch`.
  *
  * Lifetime   on the stack of a handler; valid as long as the text, and as `scratch` does not move: the caller gives it room for all
  *            of the text before the first value is read.
