@@ -151,7 +151,7 @@ struct visit {
     struct newcomer *newcomer;
     struct head      head;
     struct cors      cors;
-    const struct place *place;   /* NULL: there is nothing */
+    const struct place *place;
     struct slice     early;
     int              otherwise;  /* how a token of an unknown key counts; 0: it may wait for it */
 };
@@ -343,12 +343,14 @@ static void show_file(struct visit *visit, const struct stream_request *request)
     answer(newcomer);
 }
 
+/* With nothing there it has no `enter`. */
 static const struct place *place_find(struct slice path)
 {
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         if (slice_is(path, places[i].path))
             return &places[i];
-    return NULL;
+    static const struct place nowhere;
+    return &nowhere;
 }
 
 static struct cors judge_page(const struct newcomer *newcomer, struct head *head)
@@ -371,23 +373,24 @@ static void find_client(struct newcomer *newcomer)
     ip_print(client, newcomer->peer);
 }
 
-static int check_visit(const struct visit *visit, const struct place *place)
+static int check_visit(const struct visit *visit)
 {
+    const struct place *place = visit->place;
     const struct head *head = &visit->head;
     if (head->has_body)
         return ERR_NO_BODY_HERE;
     if (visit->cors.kind == ORIGIN_FOREIGN)
         return ERR_BAD_ORIGIN;
-    if (!place)
+    if (!place->enter)
         return ERR_NOT_FOUND;
     if (head->method != HEAD_METHOD_GET && head->method != HEAD_METHOD_OPTIONS && !(place->head_too && head->method == HEAD_METHOD_HEAD))
         return ERR_METHOD_NOT_ALLOWED;
     return 0;
 }
 
-static void tell_options(struct visit *visit, const struct place *place)
+static void tell_options(struct visit *visit)
 {
-    answer_options(&visit->newcomer->out, &visit->cors, place->head_too);
+    answer_options(&visit->newcomer->out, &visit->cors, visit->place->head_too);
     answer(visit->newcomer);
 }
 
@@ -436,13 +439,13 @@ static void enter_identified(struct visit *visit, struct stream_request *request
 static void enter(struct visit *visit)
 {
     struct newcomer *newcomer = visit->newcomer;
-    const struct place *place = visit->place = place_find(visit->head.path);
+    visit->place = place_find(visit->head.path);
     visit->cors = judge_page(newcomer, &visit->head);
-    if (place && place->any_page && visit->cors.kind != ORIGIN_NONE)
+    if (visit->place->any_page && visit->cors.kind != ORIGIN_NONE)
         visit->cors.kind = ORIGIN_ANY;
     find_client(newcomer);
     struct stream_request request = { 0 };
-    int err = check_visit(visit, place);
+    int err = check_visit(visit);
     if (!err)
         err = stream_request_init(&request, &visit->head, slice_of(newcomer->peer));
     if (err) {
@@ -451,7 +454,7 @@ static void enter(struct visit *visit)
     }
     request.ip = newcomer->seats.ip;
     if (visit->head.method == HEAD_METHOD_OPTIONS)
-        tell_options(visit, place);
+        tell_options(visit);
     else if (!is_kept_out(visit, &request))
         enter_identified(visit, &request);
     stream_request_fini(&request);
