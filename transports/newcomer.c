@@ -150,6 +150,8 @@ static void refuse(struct newcomer *newcomer, int err, const struct cors *cors, 
 struct visit {
     struct newcomer *newcomer;
     struct head      head;
+    struct position  after;      /* where it comes back from, when it `resumes` */
+    bool             resumes;
     struct cors      cors;
     const struct place *place;
     struct slice     early;
@@ -198,7 +200,7 @@ static void put_off_for(struct visit *visit, int err, bool is_stream, int64_t le
     int64_t retry_ms = least_ms + crowd_put_off_ms(edge->crowd, edge->config, ++newcomer->reception->refused);
     log_debug(newcomer->peer, "told to come back: %s", err_code(err));
     if (is_stream)
-        answer_bye(&newcomer->out, err, retry_ms, &visit->cors);
+        answer_bye(&newcomer->out, err, retry_ms, visit->resumes ? &visit->after : NULL, &visit->cors);
     else
         answer_later(&newcomer->out, err, retry_ms, &visit->cors);
     answer(newcomer);
@@ -453,6 +455,7 @@ static void enter(struct visit *visit)
         return;
     }
     request.ip = newcomer->seats.ip;
+    visit->resumes = stream_after(&request, &visit->after);
     if (visit->head.method == HEAD_METHOD_OPTIONS)
         tell_options(visit);
     else if (!is_kept_out(visit, &request))

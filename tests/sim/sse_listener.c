@@ -90,6 +90,14 @@ static void on_envelope(struct listener *r, const struct block *block)
     object_fini(&object);
 }
 
+/* Before it begins only what it was asked with is said. */
+static void on_repeated(struct listener *r, struct position p)
+{
+    const struct position asked = r->asked.epoch ? r->asked : (struct position){ 0, 0 };
+    sim_check(r->sim, r->resumes && p.epoch == asked.epoch && p.seq == asked.seq, "listener %d: %lu.%lu before the stream has begun, asked with %lu.%lu",
+              r->number, p.epoch, p.seq, asked.epoch, asked.seq);
+}
+
 static void on_block(struct listener *r, const struct block *block)
 {
     sim_check(r->sim, !r->ended, "listener %d: a block after bye", r->number);
@@ -99,6 +107,8 @@ static void on_block(struct listener *r, const struct block *block)
         on_envelope(r, block);
     } else if (block->has_data) {
         on_message(r, block->id, NO_CHANNEL, payload_tag(block->data.at, block->data.len), false);
+    } else if (block->has_id && !r->begun) {
+        on_repeated(r, block->id);
     } else if (block->has_id) {
         on_position(r, block->id);
     }

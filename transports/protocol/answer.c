@@ -104,11 +104,11 @@ void answer_stream(struct buf *out, const struct cors *cors)
     buf_add_str(out, "Connection: close\r\n\r\n");
 }
 
-void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct cors *cors)
+void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct position *after, const struct cors *cors)
 {
     struct buf object = { 0 };
     answer_stream(out, cors);
-    buf_addf(out, "retry: %lld\n\n", (long long)retry_ms);
+    wire_add_sse_retry(out, retry_ms, after);
     control_bye(&object, &(struct parting){ .err = err }, retry_ms);
     wire_add_sse(out, SLICE(""), SLICE("hub.bye"), buf_slice(&object));
     out->failed |= object.failed;

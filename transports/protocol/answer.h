@@ -20,6 +20,7 @@ void answer_rate_limited(struct buf *out, const struct rate_verdict *verdict, co
 /* The answer to a poll: an object of control_messages, with its position as ETag; or 304 with the ETag that was named. */
 void answer_messages(struct buf *out, const struct buf *object, struct position position, const struct cors *cors);
 void answer_not_modified(struct buf *out, struct slice etag, const struct cors *cors);
-/* A whole SSE stream that says hub.bye and ends: an EventSource comes back after retry_ms, but gives up at any status other than 200. */
-void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct cors *cors);
+/* A whole SSE stream that says hub.bye and ends: an EventSource comes back after retry_ms, but gives up at any status other than 200.
+ * `after`: the position it came with, NULL: none; it keeps it (wire_add_sse_retry). */
+void answer_bye(struct buf *out, int err, int64_t retry_ms, const struct position *after, const struct cors *cors);
 void answer_stream(struct buf *out, const struct cors *cors);                             /* head of an SSE stream; no length, ends by close */

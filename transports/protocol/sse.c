@@ -27,9 +27,9 @@ static void say(struct conn *conn, struct slice event, const struct position *id
     buf_fini(object);
 }
 
-static void say_retry(struct conn *conn, int64_t retry_ms)
+static void say_retry(struct conn *conn, int64_t retry_ms, const struct position *after)
 {
-    buf_addf(conn_say_begin(conn), "retry: %lld\n\n", (long long)retry_ms);
+    wire_add_sse_retry(conn_say_begin(conn), retry_ms, after);
     conn_say_end(conn);
 }
 
@@ -104,14 +104,14 @@ static void sse_position(struct conn *conn)
     conn->told = true;
     conn_say_end(conn);
     if (conn_retry_is_old(conn))
-        say_retry(conn, conn_retry_ms(conn));
+        say_retry(conn, conn_retry_ms(conn), NULL);
 }
 
 static void sse_farewell(struct conn *conn, const struct parting *parting)
 {
     struct buf object = { 0 };
     int64_t retry_ms = conn_retry_ms(conn);
-    say_retry(conn, retry_ms);
+    say_retry(conn, retry_ms, NULL);
     control_bye(&object, parting, retry_ms);
     say(conn, SLICE("hub.bye"), NULL, &object);
 }
@@ -128,11 +128,12 @@ static struct conn *open_with(struct edge *edge, void *line, const struct stream
                               const struct outset *outset)
 {
     struct since since;
+    struct position after;
     struct conn *conn = conn_new(edge, &sse_protocol, line, principal, request->client);
     if (!conn)
         return NULL;
     conn->format = outset->bare ? WIRE_SSE_BARE : WIRE_SSE;
-    say_retry(conn, conn_retry_ms(conn));
+    say_retry(conn, conn_retry_ms(conn), stream_after(request, &after) ? &after : NULL);
     bool asks = false;
     int err = stream_since(edge, request, &since);
     if (!err)

@@ -55,11 +55,20 @@ int stream_take(struct edge *edge, const struct principal *principal, const stru
     return err;
 }
 
+bool stream_after(const struct stream_request *request, struct position *ret_after)
+{
+    if (!request->has_position || request->position.len == 0)
+        return false;
+    *ret_after = position_parse(request->position);
+    return true;
+}
+
 int stream_since(const struct edge *edge, const struct stream_request *request, struct since *ret_since)
 {
+    struct position after;
     *ret_since = (struct since){ .from = FETCH_NOW };
-    if (request->has_position && request->position.len > 0)
-        *ret_since = (struct since){ .from = FETCH_AFTER, .after = position_parse(request->position) };
+    if (stream_after(request, &after))
+        *ret_since = (struct since){ .from = FETCH_AFTER, .after = after };
     else if (request->since.len > 0)
         return since_read(request->since, clock_wall_ms(edge->clock), ret_since);
     return 0;

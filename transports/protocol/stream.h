@@ -18,6 +18,8 @@ int stream_principal(struct edge *edge, const struct stream_request *request, st
 int stream_take(struct edge *edge, const struct principal *principal, const struct stream_request *request, size_t n);
 /* Whether an SSE stream (`is_stream`) or a poll of this request may begin: who it is, channels, grants, rates. */
 int stream_check(struct edge *edge, const struct stream_request *request, bool is_stream);
+/* The position that it comes back with; what is none is one of no epoch. False: it has none. */
+bool stream_after(const struct stream_request *request, struct position *ret_after);
 /* Where it begins: after its position, else where its `since` says, else now. 0 or ERR_BAD_FIELD (a `since` that is nothing). */
 int stream_since(const struct edge *edge, const struct stream_request *request, struct since *ret_since);
 int stream_seconds(int64_t ms);      /* a duration of the config as whole seconds of the wheel, at least 1 */

@@ -1,7 +1,6 @@
 #include "transports/wire/wire.h"
 
 #include "hub/envelope.h"
-#include "hub/position.h"
 
 /* RFC 6455 §5.2: FIN and opcode, then the length in 7 bits, or 126 and 16 bits, or 127 and 64 bits, big-endian. */
 enum { WS_FIN = 0x80, WS_HEADER_MAX = 10 };
@@ -92,6 +91,17 @@ void wire_add_sse(struct buf *out, struct slice id, struct slice event, struct s
     add_sse_head(out, id, event);
     if (data.at)
         add_sse_data(out, data);
+    buf_add_char(out, '\n');
+}
+
+void wire_add_sse_retry(struct buf *out, int64_t retry_ms, const struct position *after)
+{
+    buf_addf(out, "retry: %lld\n", (long long)retry_ms);
+    if (after) {
+        buf_add_str(out, "id: ");
+        buf_add_position(out, *after);
+        buf_add_char(out, '\n');
+    }
     buf_add_char(out, '\n');
 }
 

@@ -258,6 +258,8 @@ static void on_block(struct client *r, const struct block *block)
         on_bye(r, json);
     else if (json)
         on_message(r, block->id, json);
+    else if (block->has_id && !r->begun)
+        check(r, r->resumes && block->id.epoch == r->asked.epoch && block->id.seq == r->asked.seq, "told %lu.%lu before it has begun", block->id.epoch, block->id.seq);
     else if (block->has_id)
         on_position(r, block->id);
     json_decref(json);
