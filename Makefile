@@ -9,7 +9,7 @@ NODE ?= node
 # ---- what the machine must have (Debian packages; make installs what is missing) ----
 DEPS_BUILD := gcc libc6-dev pkg-config libwebsockets-dev libwebsockets-evlib-ev libev-dev libevent-dev libhttp-parser-dev \
               libcurl4-openssl-dev libssl-dev libsqlite3-dev libhiredis-dev libinih-dev libjansson-dev uthash-dev
-DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel redis-tools iproute2 nginx haproxy systemd python3-yaml
+DEPS_TEST  := clang clang-tidy libcmocka-dev chromium curl openssl slowhttptest redis-server redis-sentinel redis-tools iproute2 nginx haproxy systemd python3-yaml python3 php-cli
 DEPS_CLUSTER := redis-server nginx
 DEPS_BENCH := openssl redis-server redis-tools
 DEPS_FUZZ  := clang libclang-rt-dev
@@ -25,6 +25,11 @@ endef
 define need_node
 	@command -v $(NODE) >/dev/null && command -v npm >/dev/null || { $(SUDO) apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
+endef
+
+# for an example; so is a Go
+define need_go
+	@command -v go >/dev/null || { $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends golang-go >/dev/null; }
 endef
 
 # ---- how it is compiled ----
@@ -61,6 +66,7 @@ deps:                                       ## install the Debian packages that 
 deps-test: deps                             ## install what the tests need on top (Debian packages, npm modules)
 	$(call need,$(DEPS_TEST))
 	$(need_node)
+	$(need_go)
 	@if [ -f tests/package.json ]; then cd tests && { [ node_modules -nt package-lock.json ] || { npm ci --no-audit --no-fund --silent && touch node_modules; }; }; fi
 
 # One short line per file; make V=1 shows the commands.
