@@ -9,9 +9,9 @@ static struct slice trim(struct slice s)
     return s;
 }
 
-struct slice http_out_header(const struct http_out_request *request, const char *name)
+struct slice http_head_find(struct slice head, const char *name)
 {
-    struct slice left = buf_slice(&request->answer_head), wanted = slice_of(name);
+    struct slice left = head, wanted = slice_of(name);
     for (const char *end; left.len > 0 && (end = memchr(left.at, '\n', left.len));) {
         struct slice line = slice(left.at, (size_t)(end - left.at));
         const char *colon = memchr(line.at, ':', line.len);
@@ -20,6 +20,11 @@ struct slice http_out_header(const struct http_out_request *request, const char 
             return trim(slice(colon + 1, (size_t)(end - colon - 1)));
     }
     return slice(NULL, 0);
+}
+
+struct slice http_out_header(const struct http_out_request *request, const char *name)
+{
+    return http_head_find(buf_slice(&request->answer_head), name);
 }
 
 void http_out_answer_fini(struct http_out_request *request)

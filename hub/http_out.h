@@ -52,5 +52,6 @@ static inline void http_out_send(struct http_out *out, struct http_out_request *
 /* Nobody waits for it any more: it is answered soon, with ERR_GONE or with what has come in between. */
 static inline void http_out_cancel(struct http_out *out, struct http_out_request *request) { out->cancel(out, request); }
 
+struct slice http_head_find(struct slice head, const char *name);                         /* of lines that end with '\n'; {NULL,0}: not there */
 struct slice http_out_header(const struct http_out_request *request, const char *name);   /* of the answer; {NULL,0}: not there */
 void         http_out_answer_fini(struct http_out_request *request);                      /* gives back what the answer holds */

@@ -21,6 +21,24 @@ static bool take_one_of(struct slice *rest, const char *any, char *ret)
     return true;
 }
 
+static bool exists(struct tm *tm)
+{
+    bool good = tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 60;
+    tm->tm_sec -= tm->tm_sec == 60;      /* a leap second */
+    return good;
+}
+
+/* False: a day that does not exist, or before 1970. */
+static bool to_seconds(const struct tm *tm, int offset_s, int64_t *ret_s)
+{
+    struct tm same = *tm;
+    int64_t s = timegm(&same) - offset_s;      /* puts what does not exist, the 31st of April, elsewhere */
+    if (same.tm_mday != tm->tm_mday || same.tm_mon != tm->tm_mon || s < 0)
+        return false;
+    *ret_s = s;
+    return true;
+}
+
 static bool take_date_and_time(struct slice *rest, struct tm *tm)
 {
     char c;
@@ -30,9 +48,7 @@ static bool take_date_and_time(struct slice *rest, struct tm *tm)
                 take_one_of(rest, ":", &c) && take_number(rest, 2, &tm->tm_sec);
     tm->tm_year -= 1900;
     tm->tm_mon -= 1;
-    bool exists = good && tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 60;
-    tm->tm_sec -= tm->tm_sec == 60;      /* a leap second */
-    return exists;
+    return good && exists(tm);
 }
 
 static bool skip_fraction(struct slice *rest)
@@ -65,16 +81,86 @@ bool instant_parse(struct slice text, int64_t *ret_s)
 {
     struct tm tm = { 0 };
     int offset_s;
-    if (!take_date_and_time(&text, &tm) || !skip_fraction(&text) || !take_offset(&text, &offset_s) || text.len > 0)
+    return take_date_and_time(&text, &tm) && skip_fraction(&text) && take_offset(&text, &offset_s) && text.len == 0 && to_seconds(&tm, offset_s, ret_s);
+}
+
+/* ---- dates of HTTP ---- */
+
+/* One of `names`, each of as many letters, without a difference between capital and small ones; which one it is. */
+static bool take_name(struct slice *rest, const char *const *names, size_t n, int *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct slice name = slice_of(names[i]);
+        if (rest->len >= name.len && slice_is_nocase(slice(rest->at, name.len), name)) {
+            *rest = slice(rest->at + name.len, rest->len - name.len);
+            *ret = (int)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_text(struct slice *rest, const char *text)
+{
+    int which;
+    return take_name(rest, &text, 1, &which);
+}
+
+static bool take_month(struct slice *rest, struct tm *tm)
+{
+    static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    return take_name(rest, months, 12, &tm->tm_mon);
+}
+
+static bool take_clock(struct slice *rest, struct tm *tm)
+{
+    return take_number(rest, 2, &tm->tm_hour) && take_text(rest, ":") && take_number(rest, 2, &tm->tm_min) && take_text(rest, ":") &&
+           take_number(rest, 2, &tm->tm_sec);
+}
+
+/* 06 Nov 1994 08:49:37 GMT */
+static bool take_fixdate(struct slice *rest, struct tm *tm)
+{
+    return take_number(rest, 2, &tm->tm_mday) && take_text(rest, " ") && take_month(rest, tm) && take_text(rest, " ") &&
+           take_number(rest, 4, &tm->tm_year) && take_text(rest, " ") && take_clock(rest, tm) && take_text(rest, " GMT");
+}
+
+/* 06-Nov-94 08:49:37 GMT */
+static bool take_rfc850(struct slice *rest, int64_t now_s, struct tm *tm)
+{
+    time_t now = (time_t)now_s;
+    struct tm today;
+    if (!take_number(rest, 2, &tm->tm_mday) || !take_text(rest, "-") || !take_month(rest, tm) || !take_text(rest, "-") ||
+        !take_number(rest, 2, &tm->tm_year) || !take_text(rest, " ") || !take_clock(rest, tm) || !take_text(rest, " GMT") || !gmtime_r(&now, &today))
         return false;
-    struct tm same = tm;
-    int64_t s = timegm(&same);      /* puts what does not exist, the 31st of April, elsewhere */
-    s -= offset_s;
-    if (same.tm_mday != tm.tm_mday || same.tm_mon != tm.tm_mon || s < 0)
-        return false;
-    *ret_s = s;
+    int this_year = today.tm_year + 1900;
+    tm->tm_year += this_year / 100 * 100;
+    tm->tm_year += tm->tm_year > this_year + 50 ? -100 : tm->tm_year <= this_year - 50 ? 100 : 0;
     return true;
 }
+
+/* Nov  6 08:49:37 1994 */
+static bool take_asctime(struct slice *rest, struct tm *tm)
+{
+    return take_month(rest, tm) && take_text(rest, " ") && (take_text(rest, " ") ? take_number(rest, 1, &tm->tm_mday) : take_number(rest, 2, &tm->tm_mday)) &&
+           take_text(rest, " ") && take_clock(rest, tm) && take_text(rest, " ") && take_number(rest, 4, &tm->tm_year);
+}
+
+bool instant_parse_http(struct slice text, int64_t now_s, int64_t *ret_s)
+{
+    static const char *const long_days[] = { "Sunday, ", "Monday, ", "Tuesday, ", "Wednesday, ", "Thursday, ", "Friday, ", "Saturday, " };
+    static const char *const days[] = { "Sun, ", "Mon, ", "Tue, ", "Wed, ", "Thu, ", "Fri, ", "Sat, " };
+    static const char *const bare_days[] = { "Sun ", "Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat " };
+    struct tm tm = { 0 };
+    int day;
+    bool good = take_name(&text, days, 7, &day)        ? take_fixdate(&text, &tm)
+                : take_name(&text, long_days, 7, &day) ? take_rfc850(&text, now_s, &tm)
+                                                       : take_name(&text, bare_days, 7, &day) && take_asctime(&text, &tm);
+    tm.tm_year -= 1900;
+    return good && text.len == 0 && exists(&tm) && to_seconds(&tm, 0, ret_s);
+}
+
+/* ---- printing ---- */
 
 static void add_seconds(struct buf *out, int64_t s)
 {
