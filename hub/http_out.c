@@ -1,5 +1,12 @@
 #include "hub/http_out.h"
 
+static const char *const fault_names[HTTP_OUT_FAULTS] = {
+    [HTTP_OUT_NONE] = "", [HTTP_OUT_DNS] = "dns", [HTTP_OUT_CONNECT] = "connect", [HTTP_OUT_TLS] = "tls", [HTTP_OUT_TIMEOUT] = "timeout",
+    [HTTP_OUT_TOO_LARGE] = "too_large", [HTTP_OUT_BLOCKED] = "blocked_address", [HTTP_OUT_HTTP] = "http",
+};
+
+const char *http_out_fault_name(enum http_out_fault fault) { return fault_names[fault]; }
+
 static struct slice trim(struct slice s)
 {
     while (s.len > 0 && (*s.at == ' ' || *s.at == '\t'))

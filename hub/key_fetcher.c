@@ -20,6 +20,8 @@ enum { RETRY_MS = 1000, RETRY_MAX_MS = 60 * 1000, SOONEST_MS = 60 * 1000 };
 struct key_fetcher {
     struct key_fetcher_setup with;
     struct http_out_request request;
+    struct http_out_rules   rules;   /* of the request; what may be changed while none is under way */
+    unsigned        pool;            /* of connections that were opened with these settings */
     bool            fetching;        /* the request is under way */
     bool            outdated;        /* … and was made with other settings: what it brings is not used */
     bool            stopped;
@@ -203,10 +205,13 @@ static void fetch(struct key_fetcher *s)
     s->outdated = false;
     s->began_ms = now_ms(s);
     s->fetch_ms = INT64_MAX;
+    s->rules = (struct http_out_rules){
+        .pool = s->pool, .ca_file = config->tokens_jwks_ca[0] ? config->tokens_jwks_ca : NULL, .allow_http = true,     /* as config_tokens.c has allowed it */
+        .timeout_ms = KEY_FETCHER_FETCH_MS, .max_bytes = KEY_FETCHER_BYTES,
+    };
     s->request = (struct http_out_request){
-        .method = HTTP_OUT_GET, .url = config_jwks_url(config), .headers = SLICE("Accept: application/jwk-set+json, application/json\n"),
-        .ca_file = config->tokens_jwks_ca[0] ? config->tokens_jwks_ca : NULL, .allow_http = true,     /* as config_tokens.c has allowed it */
-        .timeout_ms = KEY_FETCHER_FETCH_MS, .max_bytes = KEY_FETCHER_BYTES, .answered = on_answered, .owner = s,
+        .rules = &s->rules, .method = HTTP_OUT_GET, .url = config_jwks_url(config), .headers = SLICE("Accept: application/jwk-set+json, application/json\n"),
+        .answered = on_answered, .owner = s,
     };
     http_out_send(s->with.http_out, &s->request);
 }
@@ -261,6 +266,7 @@ void key_fetcher_stop(struct key_fetcher *s)
 static void begin(struct key_fetcher *s)
 {
     bool on = is_on(s);
+    s->pool = http_out_pool_new(s->with.http_out);
     authority_expect_keys(s->with.authority, on);
     s->fetch_ms = on ? now_ms(s) : INT64_MAX;
     health_set(HEALTH_TOKENS, on && !s->has_keys ? "the keys of tokens.jwks are being fetched" : NULL);

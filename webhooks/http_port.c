@@ -37,8 +37,13 @@ static void out_send(struct http_out *out, struct http_out_request *request)
 {
     request->letter.kind = LETTER_HTTP_OUT;
     request->err = request->status = 0;
+    request->fault = HTTP_OUT_NONE;
+    request->reused = false;
+    request->timing = (struct http_out_timing){ 0 };
+    request->address = (struct ip){ 0 };
     request->why[0] = '\0';
-    request->answer_head = request->answer = (struct buf){ 0 };
+    buf_reset(&request->answer_head);
+    buf_reset(&request->answer);
     atomic_store(&request->cancelled, false);
     put((struct http_port *)out, &request->letter);
 }
@@ -86,6 +91,7 @@ static void *run(void *arg)
     struct http_port *port = arg;
     while (!port->stopping) {
         event_base_loop(port->base, EVLOOP_ONCE);
+        transfers_turn(port->transfers);
         post_flush(&port->to_hub);
     }
     transfers_end_all(port->transfers, ERR_DRAINING);
@@ -129,7 +135,7 @@ static int port_open(struct serving *serving, void **ret_self)
         free(port);
         return ERR_MEMORY;
     }
-    *port = (struct http_port){ .out = { out_send, out_cancel }, .box = { .fd = -1 } };
+    *port = (struct http_port){ .out = { out_send, out_cancel, 0 }, .box = { .fd = -1 } };
     if (open_loop(port)) {
         port_free(port);
         return ERR_MEMORY;

@@ -1,302 +1,322 @@
 #include "webhooks/transfers.h"
 
+#include "hub/base/clock.h"
 #include "hub/base/err.h"
-#include "hub/base/list.h"
-#include "hub/version.h"
+#include "webhooks/sockets.h"
+#include "webhooks/transfer.h"
 
-#include <curl/curl.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CA_KEPT_S = 300 };      /* a file of certificates is read again after this time */
+/* What is due at once may make more due at once: so many rounds in one turn, then the loop looks at its sockets again. */
+enum { ROUNDS = 4 };
 
-struct transfer {
-    struct link              link;       /* in transfers->running or transfers->queue */
-    struct transfers        *all;
-    struct http_out_request *request;
-    bool                     begun;      /* it counts in all->n_running; its handle may be missing even so, for lack of memory */
-    CURL                    *curl;
-    struct curl_slist       *headers;
-    size_t                   head_bytes; /* seen so far, of all heads: 100 Continue has one too */
-    bool                     too_large;  /* ended by us */
-    char                     error[CURL_ERROR_SIZE];
+struct pool {
+    struct link       link;              /* in transfers->pools */
+    struct transfers *all;
+    unsigned          number;
+    CURLM            *multi;
+    struct sockets   *sockets;
+    struct link       running, idle;     /* struct transfer */
+    struct link       reading;           /* running ones whose head has come; the first has the least time left */
+    size_t            n_running, max_running;
+    struct letter    *waiting, *waiting_last;      /* requests, by letter.next */
+    struct event     *rest;              /* pending while `reading` is not empty; may be early */
+    struct event     *unused;            /* pending always; looks whether anything happened */
+    int64_t           used_ms;           /* when a request began or ended the last time */
+    bool              over;              /* to be freed at the end of the turn */
 };
 
 struct transfers {
-    struct event_base *base;
-    struct event      *timer;
-    CURLM             *multi;
-    void             (*done)(void *arg, struct http_out_request *request);
-    void              *arg;
-    struct link        running, queue;
-    size_t             n_running;
+    struct event_base  *base;
+    struct event       *again;           /* to come back at once */
+    const struct clock *clock;
+    void              (*done)(void *arg, struct http_out_request *request);
+    void               *arg;
+    struct link         pools;
 };
 
-/* A socket that libcurl wants watched. */
-struct watched {
-    struct transfers *all;
-    struct event     *event;
-};
+static struct http_out_request *request_of(struct letter *letter) { return (struct http_out_request *)(void *)letter; }
 
-/* ---- the answer comes ---- */
-
-/* A count that is short ends the transfer. */
-static size_t keep(struct transfer *t, struct buf *b, struct slice bytes, bool fits)
+static void set_off(struct event *event, int64_t in_ms)
 {
-    t->too_large = !fits;
-    if (fits)
-        buf_add_slice(b, bytes);
-    return fits && !b->failed ? bytes.len : 0;
+    struct timeval tv = { (time_t)(in_ms / 1000), (suseconds_t)(in_ms % 1000 * 1000) };
+    event_add(event, &tv);
 }
 
-static size_t on_body(char *bytes, size_t size, size_t n, void *arg)
+/* ---- ending ---- */
+
+/* Of a request that never began, or whose transfer is out of the way. */
+static void tell(struct transfers *all, struct http_out_request *request)
 {
-    struct transfer *t = arg;
-    struct buf *answer = &t->request->answer;
-    return keep(t, answer, slice(bytes, size * n), size * n <= t->request->max_bytes - answer->len);
-}
-
-static size_t on_header(char *bytes, size_t size, size_t n, void *arg)
-{
-    struct transfer *t = arg;
-    struct slice line = slice(bytes, size * n);
-    t->head_bytes += line.len;
-    if (slice_begins(line, SLICE("HTTP/")))
-        buf_reset(&t->request->answer_head);       /* another head: the last one counts */
-    return keep(t, &t->request->answer_head, line, t->head_bytes <= HTTP_OUT_HEAD_BYTES);
-}
-
-/* ---- how a request is put to libcurl ---- */
-
-static bool add_header_lines(struct transfer *t)
-{
-    struct slice left = t->request->headers;
-    for (const char *end; left.len > 0 && (end = memchr(left.at, '\n', left.len));) {
-        char *line = slice_copy(slice(left.at, (size_t)(end - left.at)));
-        struct curl_slist *longer = line ? curl_slist_append(t->headers, line) : NULL;
-        free(line);
-        if (!longer)
-            return false;
-        t->headers = longer;
-        left = slice(end + 1, left.len - (size_t)(end + 1 - left.at));
-    }
-    struct curl_slist *longer = curl_slist_append(t->headers, "Expect:");     /* no waiting for 100 Continue */
-    t->headers = longer ? longer : t->headers;
-    return longer;
-}
-
-static void set_guards(CURL *curl, const struct http_out_request *request)
-{
-    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, request->allow_http ? "https,http" : "https");
-    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-    curl_easy_setopt(curl, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)request->max_bytes);
-    curl_easy_setopt(curl, CURLOPT_CA_CACHE_TIMEOUT, (long)CA_KEPT_S);
-    if (request->ca_file) {     /* that file alone: libcurl would go on trusting the system's folder beside it */
-        curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca_file);
-        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
-    }
-}
-
-static bool set_up(struct transfer *t)
-{
-    struct http_out_request *request = t->request;
-    CURL *curl = t->curl = curl_easy_init();
-    if (!curl || !add_header_lines(t))
-        return false;
-    set_guards(curl, request);
-    curl_easy_setopt(curl, CURLOPT_PRIVATE, t);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->error);
-    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(curl, CURLOPT_USERAGENT, "carillon/" CARILLON_VERSION);
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, t->headers);
-    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, t);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
-    if (request->method == HTTP_OUT_POST) {
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.at ? request->body.at : "");
-    }
-    return curl_easy_setopt(curl, CURLOPT_URL, request->url) == CURLE_OK;
-}
-
-/* ---- beginning and ending ---- */
-
-static void arm(struct transfers *all, long in_ms)
-{
-    struct timeval tv = { in_ms / 1000, in_ms % 1000 * 1000 };
-    event_add(all->timer, &tv);
-}
-
-/* Frees the transfer and tells of its request. */
-static void finish(struct transfer *t, int err, const char *why)
-{
-    struct transfers *all = t->all;
-    struct http_out_request *request = t->request;
-    request->err = err;
-    snprintf(request->why, sizeof request->why, "%s", why);
-    if (err)
+    if (request->err)
         http_out_answer_fini(request);
-    link_remove(&t->link);
-    all->n_running -= t->begun;
-    if (t->curl) {
-        curl_multi_remove_handle(all->multi, t->curl);
-        curl_easy_cleanup(t->curl);
-    }
-    curl_slist_free_all(t->headers);
-    free(t);
+    if (request->err && !request->why[0])
+        snprintf(request->why, sizeof request->why, "%s", err_text(request->err));
     all->done(all->arg, request);
 }
 
-static void finish_with(struct transfer *t, CURLcode code)
+/* The transfer is idle again, and its request is told. */
+static void finish(struct pool *pool, struct transfer *t)
 {
     struct http_out_request *request = t->request;
-    long status = 0;
-    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-    request->status = (int)status;
-    if (code == CURLE_OK && status > 0)
-        finish(t, 0, "");
-    else if (code == CURLE_OUT_OF_MEMORY || request->answer.failed || request->answer_head.failed)
-        finish(t, ERR_MEMORY, err_text(ERR_MEMORY));
-    else if (t->too_large || code == CURLE_FILESIZE_EXCEEDED)
-        finish(t, ERR_UNREACHABLE, "its answer is too large");
-    else
-        finish(t, ERR_UNREACHABLE, t->error[0] ? t->error : curl_easy_strerror(code));
+    curl_multi_remove_handle(pool->multi, t->curl);
+    t->request = NULL;
+    link_remove(&t->reading);
+    list_add_last(&pool->idle, &t->link);
+    pool->n_running--;
+    pool->used_ms = clock_mono_ms(pool->all->clock);
+    tell(pool->all, request);
 }
 
-static void begin_queued(struct transfers *all)
+static void finish_with(struct pool *pool, struct transfer *t, int err)
 {
+    t->request->err = err;
+    finish(pool, t);
+}
+
+/* ---- the time for bodies ---- */
+
+static void on_head(struct transfer *t)
+{
+    struct pool *pool = t->pool;
+    int64_t rest_ms = t->request->rules->rest_ms;
+    if (rest_ms <= 0)
+        return;
+    t->rest_until_ms = clock_mono_ms(pool->all->clock) + rest_ms;
+    list_add_last(&pool->reading, &t->reading);
+    if (!event_pending(pool->rest, EV_TIMEOUT, NULL))
+        set_off(pool->rest, rest_ms);
+}
+
+static void end_late_bodies(struct pool *pool)
+{
+    int64_t now_ms = clock_mono_ms(pool->all->clock);
     struct link *first;
-    while (all->n_running < HTTP_OUT_TRANSFERS && (first = list_first(&all->queue))) {
-        struct transfer *t = link_of(first, struct transfer, link);
-        list_add_last(&all->running, &t->link);
-        t->begun = true;
-        all->n_running++;
-        if (!set_up(t) || curl_multi_add_handle(all->multi, t->curl) != CURLM_OK)
-            finish(t, ERR_MEMORY, err_text(ERR_MEMORY));
+    while ((first = list_first(&pool->reading))) {
+        struct transfer *t = link_of(first, struct transfer, reading);
+        if (t->rest_until_ms > now_ms) {
+            set_off(pool->rest, t->rest_until_ms - now_ms);
+            return;
+        }
+        transfer_end_reading(t);
+        finish(pool, t);
     }
 }
 
-/* After every call that may have moved transfers. */
-static void look_for_ended(struct transfers *all)
+static void on_rest(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    end_late_bodies(arg);
+}
+
+/* ---- beginning ---- */
+
+static struct letter *take_waiting(struct pool *pool)
+{
+    struct letter *first = pool->waiting;
+    if (first)
+        pool->waiting = first->next;
+    return first;
+}
+
+static struct transfer *idle_transfer(struct pool *pool, const struct http_out_rules *rules)
+{
+    struct link *first = list_first(&pool->idle);
+    if (first)
+        return link_of(first, struct transfer, link);
+    struct transfer *t = transfer_new(rules, pool->sockets);
+    if (!t)
+        return NULL;
+    t->on_head = on_head;
+    t->pool = pool;
+    return t;
+}
+
+static void begin(struct pool *pool, struct http_out_request *request)
+{
+    struct transfer *t = idle_transfer(pool, request->rules);
+    if (!t) {
+        request->err = ERR_MEMORY;
+        tell(pool->all, request);
+        return;
+    }
+    int err = transfer_begin(t, request);
+    list_add_last(&pool->running, &t->link);
+    pool->n_running++;
+    if (err || curl_multi_add_handle(pool->multi, t->curl) != CURLM_OK)
+        finish_with(pool, t, err ? err : ERR_MEMORY);
+}
+
+static void begin_waiting(struct pool *pool)
+{
+    struct letter *letter;
+    while (pool->n_running < pool->max_running && (letter = take_waiting(pool)))
+        begin(pool, request_of(letter));
+}
+
+static void look_for_ended(struct pool *pool)
 {
     CURLMsg *message;
-    for (int left; (message = curl_multi_info_read(all->multi, &left));) {
+    for (int left; (message = curl_multi_info_read(pool->multi, &left));) {
         struct transfer *t = NULL;
         CURLcode code = message->data.result;
-        if (message->msg == CURLMSG_DONE && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) == CURLE_OK && t)
-            finish_with(t, code);
-    }
-    begin_queued(all);
-}
-
-/* ---- the loop ---- */
-
-static void on_ready(evutil_socket_t fd, short what, void *arg)
-{
-    struct watched *w = arg;
-    struct transfers *all = w->all;       /* the socket may be forgotten meanwhile */
-    int running;
-    curl_multi_socket_action(all->multi, fd, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0), &running);
-    look_for_ended(all);
-}
-
-static void on_time(evutil_socket_t fd, short what, void *arg)
-{
-    struct transfers *all = arg;
-    int running;
-    (void)fd, (void)what;
-    curl_multi_socket_action(all->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    look_for_ended(all);
-}
-
-static int set_timer(CURLM *multi, long in_ms, void *arg)
-{
-    struct transfers *all = arg;
-    (void)multi;
-    if (in_ms < 0)
-        event_del(all->timer);
-    else
-        arm(all, in_ms);
-    return 0;
-}
-
-static void forget(struct transfers *all, curl_socket_t fd, struct watched *w)
-{
-    if (!w)
-        return;
-    curl_multi_assign(all->multi, fd, NULL);
-    event_free(w->event);
-    free(w);
-}
-
-static int set_watched(CURL *curl, curl_socket_t fd, int what, void *arg, void *known)
-{
-    struct transfers *all = arg;
-    struct watched *w = known;
-    short events = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
-    (void)curl;
-    if (what == CURL_POLL_REMOVE) {
-        forget(all, fd, w);
-        return 0;
-    }
-    if (!w && (w = calloc(1, sizeof *w))) {
-        w->all = all;
-        if (!(w->event = event_new(all->base, fd, events, on_ready, w)) || curl_multi_assign(all->multi, fd, w) != CURLM_OK) {
-            if (w->event)
-                event_free(w->event);
-            free(w);
-            return -1;
+        if (message->msg == CURLMSG_DONE && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) == CURLE_OK && t) {
+            transfer_end(t, code);
+            finish(pool, t);
         }
-    } else if (w) {
-        event_del(w->event);
-        event_assign(w->event, all->base, fd, events, on_ready, w);
     }
-    return w && !event_add(w->event, NULL) ? 0 : -1;      /* -1: libcurl ends all transfers, which is what no memory costs here */
+}
+
+/* ---- pools ---- */
+
+static void pool_free(struct pool *pool)
+{
+    if (!pool)
+        return;
+    link_remove(&pool->link);
+    list_each(item, following, &pool->idle)
+        transfer_free(link_of(item, struct transfer, link));
+    curl_multi_cleanup(pool->multi);      /* closes its connections: the sockets are told */
+    sockets_free(pool->sockets);
+    if (pool->rest)
+        event_free(pool->rest);
+    if (pool->unused)
+        event_free(pool->unused);
+    free(pool);
+}
+
+static void on_unused(evutil_socket_t fd, short what, void *arg)
+{
+    struct pool *pool = arg;
+    int64_t since_ms = clock_mono_ms(pool->all->clock) - pool->used_ms;
+    (void)fd, (void)what;
+    pool->over = pool->n_running == 0 && !pool->waiting && since_ms >= HTTP_OUT_POOL_IDLE_MS;
+    set_off(pool->unused, pool->n_running == 0 && since_ms < HTTP_OUT_POOL_IDLE_MS ? HTTP_OUT_POOL_IDLE_MS - since_ms : HTTP_OUT_POOL_IDLE_MS);
+}
+
+static struct pool *pool_new(struct transfers *all, const struct http_out_rules *rules)
+{
+    struct pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return NULL;
+    pool->all = all;
+    pool->number = rules->pool;
+    pool->max_running = rules->transfers ? rules->transfers : HTTP_OUT_TRANSFERS;
+    link_init(&pool->link);
+    link_init(&pool->running);
+    link_init(&pool->idle);
+    link_init(&pool->reading);
+    pool->multi = curl_multi_init();
+    pool->sockets = pool->multi ? sockets_new(all->base, pool->multi) : NULL;
+    pool->rest = evtimer_new(all->base, on_rest, pool);
+    pool->unused = evtimer_new(all->base, on_unused, pool);
+    if (!pool->sockets || !pool->rest || !pool->unused) {
+        pool_free(pool);
+        return NULL;
+    }
+    curl_multi_setopt(pool->multi, CURLMOPT_MAXCONNECTS, (long)pool->max_running);
+    set_off(pool->unused, HTTP_OUT_POOL_IDLE_MS);
+    list_add_last(&all->pools, &pool->link);
+    return pool;
+}
+
+static struct pool *pool_get(struct transfers *all, const struct http_out_rules *rules)
+{
+    list_each(item, following, &all->pools) {
+        struct pool *pool = link_of(item, struct pool, link);
+        if (pool->number == rules->pool)
+            return pool;
+    }
+    return pool_new(all, rules);
 }
 
 /* ---- what others see ---- */
 
 void transfers_add(struct transfers *all, struct http_out_request *request)
 {
-    struct transfer *t = calloc(1, sizeof *t);
-    if (!t) {
+    struct pool *pool = pool_get(all, request->rules);
+    if (!pool) {
         request->err = ERR_MEMORY;
-        all->done(all->arg, request);
+        tell(all, request);
         return;
     }
-    t->all = all;
-    t->request = request;
-    link_init(&t->link);
-    list_add_last(&all->queue, &t->link);
-    begin_queued(all);
+    request->letter.next = NULL;
+    if (pool->waiting)
+        pool->waiting_last->next = &request->letter;
+    else
+        pool->waiting = &request->letter;
+    pool->waiting_last = &request->letter;
+    pool->used_ms = clock_mono_ms(all->clock);
 }
 
-static void end_some(struct link *list, int err, bool only_cancelled)
+/* True: there is more to do at once. */
+static bool pool_turn(struct pool *pool)
 {
-    list_each(item, following, list) {
+    bool more = true;
+    for (int round = 0; more && round < ROUNDS; round++) {
+        look_for_ended(pool);
+        begin_waiting(pool);
+        more = sockets_turn(pool->sockets);
+    }
+    return more;
+}
+
+void transfers_turn(struct transfers *all)
+{
+    bool more = false;
+    list_each(item, following, &all->pools) {
+        struct pool *pool = link_of(item, struct pool, link);
+        more |= pool_turn(pool);
+        if (pool->over && pool->n_running == 0 && !pool->waiting)
+            pool_free(pool);
+    }
+    if (more)
+        event_active(all->again, EV_TIMEOUT, 0);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;      /* the turn ends with transfers_turn */
+}
+
+static void end_waiting(struct pool *pool, int err, bool only_cancelled)
+{
+    struct letter *all = pool->waiting, *next;
+    pool->waiting = NULL;
+    for (; all; all = next) {
+        struct http_out_request *request = request_of(all);
+        next = all->next;
+        if (only_cancelled && !atomic_load(&request->cancelled)) {
+            transfers_add(pool->all, request);
+        } else {
+            request->err = err;
+            tell(pool->all, request);
+        }
+    }
+}
+
+static void end_some(struct pool *pool, int err, bool only_cancelled)
+{
+    end_waiting(pool, err, only_cancelled);
+    list_each(item, following, &pool->running) {
         struct transfer *t = link_of(item, struct transfer, link);
         if (!only_cancelled || atomic_load(&t->request->cancelled))
-            finish(t, err, err_text(err));
+            finish_with(pool, t, err);
     }
 }
 
 void transfers_drop_cancelled(struct transfers *all)
 {
-    end_some(&all->queue, ERR_GONE, true);
-    end_some(&all->running, ERR_GONE, true);
-    begin_queued(all);
+    list_each(item, following, &all->pools)
+        end_some(link_of(item, struct pool, link), ERR_GONE, true);
 }
 
 void transfers_end_all(struct transfers *all, int err)
 {
-    end_some(&all->queue, err, false);
-    end_some(&all->running, err, false);
+    list_each(item, following, &all->pools)
+        end_some(link_of(item, struct pool, link), err, false);
 }
 
 struct transfers *transfers_new(struct event_base *base, void (*done)(void *arg, struct http_out_request *request), void *arg)
@@ -304,19 +324,12 @@ struct transfers *transfers_new(struct event_base *base, void (*done)(void *arg,
     struct transfers *all = calloc(1, sizeof *all);
     if (!all)
         return NULL;
-    *all = (struct transfers){ .base = base, .done = done, .arg = arg };
-    link_init(&all->running);
-    link_init(&all->queue);
-    all->timer = evtimer_new(base, on_time, all);
-    all->multi = curl_multi_init();
-    if (!all->timer || !all->multi) {
-        transfers_free(all);
+    *all = (struct transfers){ .base = base, .clock = clock_real(), .done = done, .arg = arg };
+    link_init(&all->pools);
+    if (!(all->again = event_new(base, -1, 0, on_again, all))) {
+        free(all);
         return NULL;
     }
-    curl_multi_setopt(all->multi, CURLMOPT_SOCKETFUNCTION, set_watched);
-    curl_multi_setopt(all->multi, CURLMOPT_SOCKETDATA, all);
-    curl_multi_setopt(all->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(all->multi, CURLMOPT_TIMERDATA, all);
     return all;
 }
 
@@ -324,8 +337,8 @@ void transfers_free(struct transfers *all)
 {
     if (!all)
         return;
-    curl_multi_cleanup(all->multi);
-    if (all->timer)
-        event_free(all->timer);
+    list_each(item, following, &all->pools)
+        pool_free(link_of(item, struct pool, link));
+    event_free(all->again);
     free(all);
 }

@@ -1,5 +1,4 @@
-/* Requests to other servers: what comes back, what is cut off, and that nothing can hold the thread or the stop up. The other
- * server is a thread for each connection that does what the path says. */
+/* Requests to other servers: what comes back, what is cut off, and that nothing can hold the thread or the stop up. */
 #define _GNU_SOURCE     /* memmem; own_dir.h */
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "tests/unit/own_certificate.h"
 #include "tests/unit/own_dir.h"
+#include "tests/unit/own_server.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/call.h"
@@ -17,87 +16,44 @@
 #include "hub/hub.h"
 #include "webhooks/http_port.h"
 
-#include <netinet/in.h>
-#include <openssl/ssl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum { VISITS_MAX = 512, HEAD_MAX = 4096, MUCH = 100 * 1000 };
+enum { MUCH = 100 * 1000 };
 
 /* ---- the other server ---- */
 
-struct server {
-    int         listener, port;
-    SSL_CTX    *tls;                /* NULL: in the clear */
-    pthread_t   thread, visits[VISITS_MAX];
-    size_t      n_visits;
-    atomic_int  n_heads;            /* requests seen */
-};
-
-struct visit {
-    struct server *server;
-    int            fd;
-    SSL           *ssl;
-    char           in[HEAD_MAX + 1];
-    size_t         in_len;
-};
-
-static bool say(struct visit *v, const char *bytes, size_t n)
-{
-    if (v->ssl)
-        return SSL_write(v->ssl, bytes, (int)n) > 0;
-    return send(v->fd, bytes, n, MSG_NOSIGNAL) == (ssize_t)n;
-}
-static bool say_str(struct visit *v, const char *text) { return say(v, text, strlen(text)); }
-
-static bool hear(struct visit *v)
-{
-    ssize_t n = v->ssl ? SSL_read(v->ssl, v->in + v->in_len, (int)(HEAD_MAX - v->in_len)) : recv(v->fd, v->in + v->in_len, HEAD_MAX - v->in_len, 0);
-    if (n <= 0)
-        return false;
-    v->in_len += (size_t)n;
-    v->in[v->in_len] = '\0';
-    return true;
-}
-
-/* Says nothing more, until the client has left. */
-static void hold(struct visit *v)
-{
-    while (hear(v))
-        v->in_len = 0;
-}
-
-static void do_fine(struct visit *v)     { say_str(v, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nhello"); }
-static void do_redirect(struct visit *v) { say_str(v, "HTTP/1.1 302 Found\r\nLocation: /fine\r\nContent-Length: 0\r\n\r\n"); }
-static void do_cut(struct visit *v)      { say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhello"); }
-static void do_rubbish(struct visit *v)  { say_str(v, "I am no web server\r\n\r\n"); }
-static void do_hang_up(struct visit *v)  { (void)v; }
-static void do_half(struct visit *v)     { say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhello"); hold(v); }
-static void do_long(struct visit *v)     { say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"); hold(v); }
-static void do_endless(struct visit *v)
+static bool do_fine(struct visit *v)     { return say_str(v, "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 5\r\n\r\nhello") && false; }
+static bool do_redirect(struct visit *v) { return say_str(v, "HTTP/1.1 302 Found\r\nLocation: /fine\r\nContent-Length: 0\r\n\r\n") && false; }
+static bool do_cut(struct visit *v)      { return say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhello") && false; }
+static bool do_rubbish(struct visit *v)  { return say_str(v, "I am no web server\r\n\r\n") && false; }
+static bool do_hang_up(struct visit *v)  { return !v; }
+static bool do_half(struct visit *v)     { return say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nhello") && hold(v); }
+static bool do_long(struct visit *v)     { return say_str(v, "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n") && hold(v); }
+static bool do_endless(struct visit *v)
 {
     say_str(v, "HTTP/1.1 200 OK\r\n\r\n");
     while (say_str(v, "and so on and so on and so on and so on "))
         ;
+    return false;
 }
-static void do_endless_head(struct visit *v)
+static bool do_endless_head(struct visit *v)
 {
     say_str(v, "HTTP/1.1 200 OK\r\n");
     while (say_str(v, "X-More: and so on and so on and so on\r\n"))
         ;
+    return false;
 }
-static void do_endless_continue(struct visit *v)
+static bool do_endless_continue(struct visit *v)
 {
     while (say_str(v, "HTTP/1.1 100 Continue\r\n\r\n"))
         ;
+    return false;
 }
 /* A body of two heads: what it was sent. */
-static void do_echo(struct visit *v)
+static bool do_echo(struct visit *v)
 {
     while (!strstr(v->in, "the end") && hear(v))
         ;
@@ -105,82 +61,14 @@ static void do_echo(struct visit *v)
     snprintf(head, sizeof head, "HTTP/1.1 201 Created\r\nContent-Length: %zu\r\n\r\n", v->in_len);
     say_str(v, head);
     say(v, v->in, v->in_len);
+    return false;
 }
 
-static const struct { const char *path; void (*act)(struct visit *v); } acts[] = {
+static const struct act acts[] = {
     { "/fine", do_fine }, { "/redirect", do_redirect }, { "/cut", do_cut }, { "/rubbish", do_rubbish }, { "/hang-up", do_hang_up },
     { "/half", do_half }, { "/long", do_long }, { "/endless", do_endless }, { "/endless-head", do_endless_head },
-    { "/endless-continue", do_endless_continue }, { "/echo", do_echo }, { "/hold", hold },
+    { "/endless-continue", do_endless_continue }, { "/echo", do_echo }, { "/hold", hold }, { NULL, NULL },
 };
-
-static void act(struct visit *v)
-{
-    char path[64] = "";
-    if (sscanf(v->in, "%*s %63s", path) != 1)
-        return;
-    atomic_fetch_add(&v->server->n_heads, 1);
-    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
-        if (!strcmp(path, acts[i].path))
-            acts[i].act(v);
-}
-
-static void *run_visit(void *arg)
-{
-    struct visit *v = arg;
-    bool open = true;
-    if (v->server->tls) {
-        v->ssl = SSL_new(v->server->tls);
-        SSL_set_fd(v->ssl, v->fd);
-        open = SSL_accept(v->ssl) > 0;
-    }
-    while (open && !strstr(v->in, "\r\n\r\n"))
-        open = hear(v);
-    if (open)
-        act(v);
-    SSL_free(v->ssl);
-    close(v->fd);
-    free(v);
-    return NULL;
-}
-
-static void *run_server(void *arg)
-{
-    struct server *s = arg;
-    for (int fd; (fd = accept(s->listener, NULL, NULL)) >= 0 && s->n_visits < VISITS_MAX;) {
-        struct visit *v = calloc(1, sizeof *v);
-        v->server = s;
-        v->fd = fd;
-        pthread_create(&s->visits[s->n_visits++], NULL, run_visit, v);
-    }
-    return NULL;
-}
-
-static void server_start(struct server *s, const struct own_certificate *own)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    socklen_t len = sizeof address;
-    *s = (struct server){ .listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-    assert_int_equal(bind(s->listener, (struct sockaddr *)&address, len), 0);
-    assert_int_equal(listen(s->listener, 512), 0);
-    getsockname(s->listener, (struct sockaddr *)&address, &len);
-    s->port = ntohs(address.sin_port);
-    if (own) {
-        s->tls = SSL_CTX_new(TLS_server_method());
-        SSL_CTX_use_certificate(s->tls, own->certificate);
-        SSL_CTX_use_PrivateKey(s->tls, own->key);
-    }
-    pthread_create(&s->thread, NULL, run_server, s);
-}
-
-static void server_stop(struct server *s)
-{
-    shutdown(s->listener, SHUT_RDWR);
-    pthread_join(s->thread, NULL);
-    close(s->listener);
-    for (size_t i = 0; i < s->n_visits; i++)
-        pthread_join(s->visits[i], NULL);
-    SSL_CTX_free(s->tls);
-}
 
 /* ---- the hub that asks ---- */
 
@@ -189,6 +77,7 @@ struct rig {
     struct serving serving;
     void          *port;
     struct server  server;
+    struct http_out_rules rules;
     unsigned       n_answered;
 };
 
@@ -199,7 +88,8 @@ static void rig_open(struct rig *rig, const struct own_certificate *own)
     rig->serving = (struct serving){ .config = &rig->config, .clock = clock_real() };
     rig->serving.hub = hub_new(&rig->config, rig->serving.clock, NULL, (struct hub_start){ .epoch = 1, .next = 1, .reserved = 1 });
     assert_int_equal(http_out_spoke.open(&rig->serving, &rig->port), 0);
-    server_start(&rig->server, own);
+    server_start(&rig->server, own, acts);
+    rig->rules = (struct http_out_rules){ .pool = http_out_pool_new(rig->serving.http_out), .allow_http = true, .timeout_ms = 30000, .max_bytes = MUCH };
     assert_int_equal(http_out_spoke.start(rig->port), 0);
 }
 
@@ -230,7 +120,7 @@ static void count_answer(struct http_out_request *request)
 
 static struct http_out_request request_for(struct rig *rig, const char *url)
 {
-    return (struct http_out_request){ .url = url, .allow_http = true, .timeout_ms = 30000, .max_bytes = MUCH, .answered = count_answer, .owner = rig };
+    return (struct http_out_request){ .rules = &rig->rules, .url = url, .answered = count_answer, .owner = rig };
 }
 
 static void url_of(const struct rig *rig, const char *path, char url[100])
@@ -363,10 +253,10 @@ static void a_server_that_is_silent_has_its_time(void **state)
     char url[100];
     (void)state;
     rig_open(&rig, NULL);
+    rig.rules.timeout_ms = 200;
     for (const char *const *path = (const char *const[]){ "/hold", "/half", NULL }; *path; path++) {
         url_of(&rig, *path, url);
         struct http_out_request request = request_for(&rig, url);
-        request.timeout_ms = 200;
         ask(&rig, &request);
         assert_int_equal(request.err, ERR_UNREACHABLE);
         assert_non_null(strstr(request.why, "timed out"));
@@ -382,7 +272,7 @@ static void http_is_refused_unless_it_is_allowed(void **state)
     rig_open(&rig, NULL);
     url_of(&rig, "/fine", url);
     struct http_out_request request = request_for(&rig, url);
-    request.allow_http = false;
+    rig.rules.allow_http = false;
     ask(&rig, &request);
     assert_int_equal(request.err, ERR_UNREACHABLE);
     assert_int_equal(atomic_load(&rig.server.n_heads), 0);
@@ -402,9 +292,14 @@ static void over_tls_the_server_must_be_vouched_for_and_have_the_right_name(void
     snprintf(by_address, sizeof by_address, "https://127.0.0.1:%d/fine", rig.server.port);
     struct http_out_request good = request_for(&rig, url), stranger = request_for(&rig, url), misnamed = request_for(&rig, by_address),
                             no_file = request_for(&rig, url);
-    good.allow_http = false;
-    good.ca_file = misnamed.ca_file = cert;
-    no_file.ca_file = "/nonexistent/ca.pem";
+    struct http_out_rules vouched = rig.rules, by_nobody = rig.rules;
+    vouched.pool = http_out_pool_new(rig.serving.http_out);
+    vouched.allow_http = false;
+    vouched.ca_file = cert;
+    by_nobody.pool = http_out_pool_new(rig.serving.http_out);
+    by_nobody.ca_file = "/nonexistent/ca.pem";
+    good.rules = misnamed.rules = &vouched;
+    no_file.rules = &by_nobody;
     ask(&rig, &good);
     assert_int_equal(good.err, 0);
     assert_int_equal(good.status, 200);
@@ -502,7 +397,9 @@ static void a_stop_without_a_start_answers_too(void **state)
     (void)state;
     serving.hub = hub_new(&config, serving.clock, NULL, (struct hub_start){ .epoch = 1, .next = 1, .reserved = 1 });
     assert_int_equal(http_out_spoke.open(&serving, &port), 0);
+    struct http_out_rules rules = { .pool = http_out_pool_new(serving.http_out), .allow_http = true, .timeout_ms = 1000 };
     struct http_out_request request = request_for(&rig, "http://localhost:1/");
+    request.rules = &rules;
     http_out_send(serving.http_out, &request);
     http_out_spoke.stop(port);
     hub_turn(serving.hub);

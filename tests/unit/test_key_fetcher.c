@@ -66,7 +66,7 @@ static struct rig *rig_new(const char *url)
     log_setup(LOG_ERROR, LOG_TEXT);
     rig->clock = (struct clock){ rig_now, rig_now };
     rig->now_ms = 1000 * MINUTE;
-    rig->out = (struct http_out){ rig_send, rig_cancel };
+    rig->out = (struct http_out){ rig_send, rig_cancel, 0 };
     rig->config = *config_defaults();
     rig->config.tokens_jwks = url;
     rig->authority = authority_new();
