@@ -58,8 +58,8 @@ static int cmd_serve(int argc, char **argv)
 static const struct command commands[] = {
     { "serve", "[--dev] [--config FILE] [--SECTION.KEY=VALUE ...]", "runs the hub in the foreground; --dev opens everything, on this machine only",
       cmd_serve, true },
-    { "pub", "CHANNEL [DATA|-]", "publishes one message and prints its id", cli_pub, true },
-    { "sub", "CHANNEL... [--since POSITION] [--json]", "prints messages as they come; reconnects and resumes", cli_sub, true },
+    { "pub", "CHANNEL [DATA|-] [--lines | --ndjson] ...", "publishes one message or many, prints their ids; carillon pub --help", cli_pub, true },
+    { "sub", "CHANNEL... [--since WHERE] [--format FORMAT] ...", "prints messages of channels and patterns as they come; reconnects and resumes; carillon sub --help", cli_sub, true },
     { "check-config", "FILE [--channel NAME]", "tells everything that is wrong with a file of settings, or which rule a channel has and why", cmd_check_config, false },
     { "key", "new [--name NAME] [--scope SCOPE ...]",
       "makes an API key and its line for [keys]; SCOPE is OPERATION, OPERATION:PATTERN or *, such as publish:chat.**; none: everything", cmd_key, false },

@@ -7,7 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum cli_arg_type { CLI_FLAG, CLI_TEXT, CLI_COUNT };    /* ret_ is a bool *, a const char **, an uint64_t * */
+enum cli_arg_type {
+    CLI_FLAG,       /* ret_value is a bool * */
+    CLI_TEXT,       /* a const char ** */
+    CLI_COUNT,      /* a uint64_t * */
+    CLI_TIME,       /* an int64_t *, milliseconds: 250ms, 5s, 10m; a bare number is seconds */
+    CLI_WORD,       /* an int *: which of the words of `form`, "auto|always|never" */
+};
 
 struct cli_option {
     const char       *name;     /* without the dashes; NULL ends the table */
@@ -21,8 +27,10 @@ struct cli_command {
     const char              *name;      /* "pub" */
     const char              *operands;  /* "CHANNEL [DATA|-]" */
     const char              *help;      /* what it does, a few lines */
+    const char              *more;      /* what stands behind the options; or NULL */
     int                      min, max;  /* operands; max < 0: any number */
     const struct cli_option *options;
+    bool                     colours;   /* what is told to people may have them */
 };
 
 enum { CLI_GO_ON = -1 };
@@ -30,5 +38,9 @@ enum { CLI_GO_ON = -1 };
  * (help was asked for and printed, or something was wrong and was told). */
 int cli_args_parse(const struct cli_command *command, int argc, char **argv, int *ret_operands);
 
-/* "carillon pub: …" and a line end on standard error. */
+/* "carillon pub: …" and a line end on standard error. Control characters are shown as escapes: some of it was said by others. */
 void cli_tell(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same as a warning: it stands out where there are colours. */
+void cli_warn(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same, and how the command is used. CLI_MISUSED, to be returned. */
+int  cli_misused(const struct cli_command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

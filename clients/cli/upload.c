@@ -1,0 +1,519 @@
+#include "clients/cli/upload.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clients/cli/cli.h"
+#include "clients/cli/interrupt.h"
+#include "clients/cli/payload.h"
+#include "hub/base/clock.h"
+#include "hub/base/err.h"
+#include "hub/base/json.h"
+
+enum { FILL_BYTES = 256 * 1024, RESULT_BYTES = 1024 * 1024, SPEAK_MS = 5000, NEWS_MS = 500, TOLD_MAX = 20 };
+
+/* An item without its result. */
+struct pending {
+    struct link link;           /* in under_way or in again */
+    uint64_t    number;         /* of its source */
+    uint64_t    index;          /* in the present stream */
+    unsigned    n_results;      /* that have come in it */
+    unsigned    n_told;         /* of all streams; those of an item that is sent again begin anew */
+    bool        many;           /* it may have several */
+    size_t      len;
+    char        text[];
+};
+
+static int64_t now_ms(void) { return clock_mono_ms(clock_real()); }
+static int64_t now_ns(void) { return clock_mono_us() * 1000; }
+
+/* ---- items ---- */
+
+static void forget(struct upload *u, struct pending *p)
+{
+    link_remove(&p->link);
+    u->n_pending--;
+    u->bytes -= p->len;
+    free(p);
+}
+
+static void put(struct upload *u, struct slice text)
+{
+    buf_add_slice(&u->out, text);
+    u->broken |= u->out.failed;
+    u->spoke_ms = now_ms();
+}
+
+static void send_item(struct upload *u, struct pending *p)
+{
+    p->index = u->next_index++;
+    p->n_results = 0;
+    list_add_last(&u->under_way, &p->link);
+    put(u, slice(p->text, p->len));
+}
+
+static void tell_failed(struct upload *u, uint64_t number, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void tell_failed(struct upload *u, uint64_t number, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    u->failed++;
+    if (u->told == TOLD_MAX)
+        cli_tell(u->command, "… and more; --format json has them all");
+    if (u->told++ >= TOLD_MAX)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (u->single)
+        cli_tell(u->command, "%s", text);
+    else
+        cli_tell(u->command, "%s %" PRIu64 ": %s", u->source->fd < 0 ? "message" : "line", number, text);
+}
+
+static void take_item(struct upload *u, struct slice item)
+{
+    struct buf text = { 0 };
+    bool many = false;
+    uint64_t number = u->source->number;
+    int err = u->objects ? item_add_object(&text, &u->terms, item, number, &many) : item_add_payload(&text, &u->terms, item, number);
+    struct pending *p = err ? NULL : malloc(sizeof *p + text.len);
+    if (p) {
+        *p = (struct pending){ .number = number, .many = many, .len = text.len };
+        link_init(&p->link);
+        memcpy(p->text, text.at, text.len);
+        u->n_pending++;
+        u->bytes += p->len;
+        pacer_take(&u->pacer, now_ns());
+        send_item(u, p);
+    } else {
+        tell_failed(u, number, "%s: %s", err_code(err ? err : ERR_MEMORY), err_text(err ? err : ERR_MEMORY));
+    }
+    buf_fini(&text);
+}
+
+static bool has_room(const struct upload *u)
+{
+    return u->n_pending < UPLOAD_ITEMS && u->bytes < UPLOAD_BYTES && u->out.len - u->out_at < FILL_BYTES && now_ms() >= u->hold_ms;
+}
+
+static void take_from_source(struct upload *u)
+{
+    struct slice item;
+    while (!u->source_ended && has_room(u) && pacer_wait_ns(&u->pacer, now_ns()) == 0) {
+        enum source_found found = source_next(u->source, &item);
+        if (found == SOURCE_WAIT)
+            return;
+        if (found == SOURCE_ITEM)
+            take_item(u, item);
+        else if (found == SOURCE_TOO_LONG)
+            tell_failed(u, u->source->number, "the line is longer than any hub takes");
+        else
+            u->source_ended = true;
+        if (found == SOURCE_BROKEN) {
+            cli_tell(u->command, "cannot read standard input: %s", strerror(errno));
+            u->broken = true;
+        }
+    }
+}
+
+/* What goes out next: first what must go again. */
+static void fill(struct upload *u)
+{
+    while (!link_alone(&u->again) && has_room(u)) {
+        struct pending *p = link_of(list_first(&u->again), struct pending, link);
+        send_item(u, p);
+    }
+    if (link_alone(&u->again))
+        take_from_source(u);
+    if (u->source_ended && link_alone(&u->again))
+        u->body_ended = true;
+    else if (u->out.len == u->out_at && now_ms() - u->spoke_ms >= SPEAK_MS)
+        put(u, SLICE("\n"));
+}
+
+/* Everything without a result goes first in the next stream, in its order. */
+static void take_back(struct upload *u)
+{
+    list_move_all(&u->again, &u->under_way);
+    buf_reset(&u->out);
+    u->out_at = 0;
+}
+
+/* ---- results ---- */
+
+struct result {
+    struct slice text;
+    uint64_t     index, status, retry_s;
+    struct buf   id, code, detail, pattern;
+    bool         replayed;
+    uint64_t     channels;
+};
+
+static void result_fini(struct result *result)
+{
+    struct buf *all[] = { &result->id, &result->code, &result->detail, &result->pattern };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        buf_fini(all[i]);
+}
+
+static void read_number(const struct json_object *members, const char *name, uint64_t *ret)
+{
+    struct slice value = json_member_find(members, name);
+    if (value.at)
+        slice_u64(value, ret);
+}
+
+static void read_result(const struct json_object *members, struct slice text, struct result *ret)
+{
+    *ret = (struct result){ .text = text };
+    read_number(members, "index", &ret->index);
+    read_number(members, "status", &ret->status);
+    read_number(members, "retry_after", &ret->retry_s);
+    read_number(members, "channels", &ret->channels);
+    payload_add_text(&ret->id, text, "id");
+    payload_add_text(&ret->code, text, "code");
+    payload_add_text(&ret->detail, text, "detail");
+    payload_add_text(&ret->pattern, text, "pattern");
+    ret->replayed = slice_is(json_member_find(members, "replayed"), SLICE("true"));
+}
+
+static bool is_good(const struct result *result) { return result->status >= 200 && result->status < 300 && result->code.len == 0; }
+
+/* The hub's own words, with the number of the source instead of the index of one of several streams. */
+static void print_object(struct upload *u, const struct pending *p, const struct result *result)
+{
+    struct buf *out = &u->output->waiting;
+    const char *comma = memchr(result->text.at, ',', result->text.len);
+    buf_addf(out, "{\"line\":%" PRIu64, p->number);
+    if (comma && slice_begins(result->text, SLICE("{\"index\":")))
+        buf_add(out, comma, result->text.len - (size_t)(comma - result->text.at));
+    else
+        buf_add_char(out, '}');
+    buf_add_char(out, '\n');
+}
+
+static void tell_result(struct upload *u, const struct pending *p, const struct result *result)
+{
+    bool good = is_good(result);
+    u->published += good;
+    u->replayed += good && result->replayed;
+    if (u->form == UPLOAD_JSON)
+        print_object(u, p, result);
+    else if (good && u->form == UPLOAD_IDS && result->id.len)
+        buf_addf(&u->output->waiting, "%.*s\n", (int)result->id.len, result->id.at);
+    if (!good)
+        tell_failed(u, p->number, "%.*s: %.*s", (int)result->code.len, buf_slice(&result->code).at, (int)result->detail.len, buf_slice(&result->detail).at);
+    else if (result->pattern.len && u->form == UPLOAD_IDS)
+        cli_tell(u->command, "%.*s: %" PRIu64 " channel%s", (int)result->pattern.len, result->pattern.at, result->channels, result->channels == 1 ? "" : "s");
+}
+
+/* The hub cannot take it now: later. An item of several channels may have come to some of them, and is not asked for again. */
+static bool is_for_later(struct upload *u, const struct pending *p, const struct result *result)
+{
+    bool passing = result->status == 429 || result->status == 503 || slice_is(buf_slice(&result->code), SLICE("idempotency_in_progress"));
+    if (!passing || p->many || result->pattern.len || is_good(result) || interrupt_signal())
+        return false;
+    int64_t wait = retry_wait_ms(&u->retry, now_ms(), true, (int64_t)(result->retry_s > 86400 ? 86400 : result->retry_s) * 1000);
+    if (wait < 0)
+        return false;
+    if (now_ms() + wait > u->hold_ms)
+        u->hold_ms = now_ms() + wait;
+    return true;
+}
+
+static void take_result(struct upload *u, struct pending *p, const struct result *result)
+{
+    bool later = is_for_later(u, p, result);
+    if (!later && ++p->n_results > p->n_told) {
+        tell_result(u, p, result);
+        p->n_told = p->n_results;
+    }
+    if (is_good(result))
+        retry_went_well(&u->retry, now_ms());
+    if (later) {
+        list_add_last(&u->again, &p->link);
+        u->body_ended = false;
+    } else if (!p->many) {
+        forget(u, p);
+    }
+}
+
+/* The item that this result is of: those before it have all theirs. */
+static struct pending *find_pending(struct upload *u, uint64_t index)
+{
+    struct link *first;
+    while ((first = list_first(&u->under_way))) {
+        struct pending *p = link_of(first, struct pending, link);
+        if (p->index == index)
+            return p;
+        if (p->index > index || p->n_results == 0)
+            return NULL;
+        forget(u, p);
+    }
+    return NULL;
+}
+
+static bool is_worth_coming_back(struct slice code)
+{
+    for (int err = ERR_BASE + 1; err < ERR_END; err++)
+        if (slice_is(slice_of(err_code(err)), code)) {
+            int status = err_status(err);
+            return err == ERR_GONE || status == 408 || status == 429 || status == 503;
+        }
+    return false;
+}
+
+/* {"summary":{…}}, and why the hub ended the stream if it was not the end of the body. */
+static void take_summary(struct upload *u, struct slice text)
+{
+    struct buf code = { 0 }, detail = { 0 };
+    u->summed_up = true;
+    if (payload_add_text(&code, text, "code")) {
+        payload_add_text(&detail, text, "detail");
+        u->end_is_final = !is_worth_coming_back(buf_slice(&code));
+        cli_warn(u->command, "the hub has ended the stream: %.*s: %.*s", (int)code.len, code.at, (int)detail.len, buf_slice(&detail).at);
+        buf_fini(&detail);
+        buf_fini(&code);
+        return;
+    }
+    while (!link_alone(&u->under_way)) {
+        struct pending *p = link_of(list_first(&u->under_way), struct pending, link);
+        if (p->n_results == 0)
+            break;
+        forget(u, p);
+    }
+}
+
+static void take_line(struct upload *u, struct slice line)
+{
+    struct json_object members;
+    struct result result;
+    struct pending *p = NULL;
+    if (!json_object_parse(line, &members) && json_member_find(&members, "summary").at) {
+        take_summary(u, line);
+        return;
+    }
+    if (!json_object_parse(line, &members) && json_member_find(&members, "index").at) {
+        read_result(&members, line, &result);
+        if ((p = find_pending(u, result.index)))
+            take_result(u, p, &result);
+        result_fini(&result);
+    }
+    if (!p) {
+        cli_tell(u->command, "this is no result of a hub: %.*s", (int)(line.len > 200 ? 200 : line.len), line.at);
+        u->broken = true;
+    }
+}
+
+/* ---- the transfer ---- */
+
+static size_t on_read(char *room, size_t size, size_t count, void *arg)
+{
+    struct upload *u = arg;
+    size_t n = u->out.len - u->out_at, most = size * count;
+    if (n == 0 && !u->body_ended) {
+        u->paused = true;
+        return CURL_READFUNC_PAUSE;
+    }
+    n = n < most ? n : most;
+    memcpy(room, buf_slice(&u->out).at + u->out_at, n);
+    u->out_at += n;
+    if (u->out_at == u->out.len) {
+        buf_reset(&u->out);
+        u->out_at = 0;
+    }
+    return n;
+}
+
+static size_t on_results(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct upload *u = arg;
+    size_t n = size * count;
+    struct slice piece = slice(bytes, n), line;
+    if (cli_request_status(&u->request) != 200) {
+        buf_add(&u->request.body, bytes, u->request.body.len + n > RESULT_BYTES ? 0 : n);
+        return n;
+    }
+    for (enum line_found found; !u->broken && (found = line_reader_next(&u->results, &piece, RESULT_BYTES, &line)) != LINE_NONE;)
+        if (found == LINE_WHOLE)
+            take_line(u, line);
+        else
+            u->broken = true;
+    output_flush(u->output);
+    return u->broken || u->output->state != OUTPUT_GOOD ? 0 : n;
+}
+
+/* How long the loop may wait when nothing comes. */
+static int64_t turn_ms(const struct upload *u)
+{
+    int64_t now = now_ms(), wait = u->out.len > u->out_at ? SPEAK_MS : SPEAK_MS - (now - u->spoke_ms);
+    int64_t pace = (pacer_wait_ns(&u->pacer, now_ns()) + 999999) / 1000000;
+    if (!u->source_ended && pace > 0 && pace < wait)
+        wait = pace;
+    if (u->hold_ms > now && u->hold_ms - now < wait)
+        wait = u->hold_ms - now;
+    return wait < 0 ? 0 : wait;
+}
+
+static bool may_read_input(const struct upload *u)
+{
+    return !u->source_ended && link_alone(&u->again) && has_room(u) && pacer_wait_ns(&u->pacer, now_ns()) == 0 && source_wants_input(u->source);
+}
+
+/* ctrl-C: what has been sent is brought to its end. */
+static void look_for_signal(struct upload *u)
+{
+    if (!interrupt_signal() || u->source_ended)
+        return;
+    source_stop(u->source);
+    u->source_ended = true;
+    u->retry.patience_ms = 0;
+}
+
+/* Something can be filled in at once, without waiting for anybody. */
+static bool is_ready(const struct upload *u)
+{
+    return !u->source_ended && link_alone(&u->again) && has_room(u) && pacer_wait_ns(&u->pacer, now_ns()) == 0 && !source_wants_input(u->source);
+}
+
+static void begin_stream(struct upload *u)
+{
+    u->next_index = 0;
+    u->summed_up = u->body_ended = u->paused = false;
+    line_reader_fini(&u->results);
+    u->spoke_ms = now_ms();
+    cli_request_begin(&u->request);
+}
+
+/* One stream from connect to end; what has no result is to go again. False: there is no credential any more. */
+static bool stream(struct upload *u)
+{
+    if (cli_request_clear_headers(&u->request) || cli_request_add_header(&u->request, "Content-Type", "application/x-ndjson") ||
+        cli_request_add_header(&u->request, "Transfer-Encoding", "chunked"))
+        return false;
+    begin_stream(u);
+    for (bool going = true; going && !u->broken && !u->summed_up && u->output->state == OUTPUT_GOOD;) {
+        struct curl_waitfd in = { .fd = u->source->fd, .events = CURL_WAIT_POLLIN };
+        look_for_signal(u);
+        fill(u);
+        if (u->paused && (u->out.len > u->out_at || u->body_ended)) {
+            u->paused = false;
+            curl_easy_pause(u->request.curl, CURLPAUSE_CONT);
+        }
+        going = cli_request_turn(&u->request, &in, may_read_input(u), is_ready(u) ? 0 : turn_ms(u));
+    }
+    if (u->summed_up)
+        u->request.result = CURLE_OK;
+    cli_request_end(&u->request);
+    take_back(u);
+    return true;
+}
+
+/* ---- from beginning to end ---- */
+
+static bool is_done(const struct upload *u) { return u->source_ended && u->n_pending == 0; }
+
+static void rest(int64_t ms)
+{
+    struct pollfd fd = { .fd = interrupt_fd(), .events = POLLIN };
+    poll(&fd, 1, (int)ms);
+}
+
+/* A stream has ended with items left. CLI_GO_ON: another one. */
+static int judge(struct upload *u)
+{
+    CURLcode code = u->request.result;
+    long status = cli_request_status(&u->request);
+    bool refused = code == CURLE_OK && !u->summed_up && status != 200;
+    int64_t wait = -1;
+    if (is_done(u))
+        return CLI_OK;
+    if (!u->end_is_final && !(refused && status != 429 && status != 503) && !cli_request_is_untrusted(code) && !interrupt_signal())
+        wait = retry_wait_ms(&u->retry, now_ms(), u->request.connected, refused ? cli_request_retry_after_ms(&u->request) : 0);
+    if (refused)
+        cli_request_tell_problem(&u->request, u->command);
+    else if (!u->summed_up && (wait < 0 || wait >= NEWS_MS || !cli_request_is_away(code)))
+        cli_warn(u->command, "%s", code == CURLE_OK ? "the stream ended too soon" : cli_request_error(&u->request, code));
+    if (wait < 0)
+        return CLI_FAILED;
+    cli_request_next_url(&u->request);
+    rest(u->hold_ms - now_ms() > wait ? u->hold_ms - now_ms() : wait);
+    return CLI_GO_ON;
+}
+
+static void tell_summary(struct upload *u)
+{
+    struct buf text = { 0 };
+    if (u->single || (u->form == UPLOAD_QUIET && u->failed == 0 && u->n_pending == 0))
+        return;
+    buf_addf(&text, "%" PRIu64 " published", u->published);
+    if (u->replayed)
+        buf_addf(&text, " (%" PRIu64 " of them before the line was cut, or by an earlier run)", u->replayed);
+    if (u->failed)
+        buf_addf(&text, ", %" PRIu64 " failed", u->failed);
+    if (u->n_pending)
+        buf_addf(&text, ", %zu without a result", u->n_pending);
+    cli_tell(u->command, "%.*s", (int)text.len, buf_slice(&text).at);
+    buf_fini(&text);
+}
+
+static int exit_of(const struct upload *u, int done)
+{
+    if (interrupt_signal())
+        return CLI_SIGNAL + interrupt_signal();
+    if (u->output->state == OUTPUT_BROKEN)
+        cli_tell(u->command, "cannot write: %s", strerror(errno));
+    return done != CLI_OK || u->broken || u->failed > 0 || u->n_pending > 0 ? CLI_FAILED : CLI_OK;
+}
+
+int upload_run(struct upload *u)
+{
+    int done = CLI_GO_ON;
+    retry_begin(&u->retry, now_ms());
+    while (done == CLI_GO_ON) {
+        if (!stream(u)) {
+            cli_tell(u->command, "no memory, or no credential in its file any more");
+            done = CLI_FAILED;
+        } else if (u->broken || u->output->state != OUTPUT_GOOD) {
+            done = CLI_FAILED;
+        } else {
+            done = judge(u);
+        }
+    }
+    output_flush(u->output);
+    tell_summary(u);
+    return exit_of(u, done);
+}
+
+int upload_init(struct upload *u, const struct cli_command *command, const struct cli_target *target)
+{
+    *u = (struct upload){ .command = command };
+    link_init(&u->under_way);
+    link_init(&u->again);
+    int done = cli_request_init(&u->request, target, command);
+    if (done != CLI_GO_ON)
+        return done;
+    cli_request_add_path(&u->request, "/v1/messages");
+    curl_easy_setopt(u->request.curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(u->request.curl, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(u->request.curl, CURLOPT_READDATA, u);
+    curl_easy_setopt(u->request.curl, CURLOPT_WRITEFUNCTION, on_results);
+    curl_easy_setopt(u->request.curl, CURLOPT_WRITEDATA, u);
+    return CLI_GO_ON;
+}
+
+void upload_fini(struct upload *u)
+{
+    cli_request_fini(&u->request);
+    while (u->under_way.next && !link_alone(&u->under_way))
+        forget(u, link_of(list_first(&u->under_way), struct pending, link));
+    while (u->again.next && !link_alone(&u->again))
+        forget(u, link_of(list_first(&u->again), struct pending, link));
+    line_reader_fini(&u->results);
+    buf_fini(&u->out);
+}
