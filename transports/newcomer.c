@@ -375,6 +375,16 @@ static void find_client(struct newcomer *newcomer)
     ip_print(client, newcomer->peer);
 }
 
+/* With --dev it is told: a browser shows whoever builds a page only that it does not connect. */
+static int turn_away(const struct visit *visit)
+{
+    struct slice origin = visit->cors.origin;
+    if (visit->newcomer->reception->edge->config->dev)
+        log_warn("public", "a page of %.*s is turned away: name it in public.origins%s", (int)(origin.len < 200 ? origin.len : 200), origin.at,
+                 slice_is(origin, SLICE("null")) ? " (null is a page opened from a file, or framed by any site)" : "");
+    return ERR_BAD_ORIGIN;
+}
+
 static int check_visit(const struct visit *visit)
 {
     const struct place *place = visit->place;
@@ -382,7 +392,7 @@ static int check_visit(const struct visit *visit)
     if (head->has_body)
         return ERR_NO_BODY_HERE;
     if (visit->cors.kind == ORIGIN_FOREIGN)
-        return ERR_BAD_ORIGIN;
+        return turn_away(visit);
     if (!place->enter)
         return ERR_NOT_FOUND;
     if (head->method != HEAD_METHOD_GET && head->method != HEAD_METHOD_OPTIONS && !(place->head_too && head->method == HEAD_METHOD_HEAD))

@@ -111,7 +111,9 @@ scenario('with --dev pages of this machine may ask, from any port; pages of else
     for (const origin of ['null', 'https://evil.example', 'http://localhost.evil.example', 'http://localhost@evil.example']) {
         problemOf(await publishing(hub, { Origin: origin }), 403, 'bad_origin');
         problemOf(await request(hub.public, '/sse?channel=a', { headers: { Origin: origin } }), 403, 'bad_origin');
+        await hub.run.waitFor(() => hub.log.includes(`a page of ${origin} is turned away: name it in public.origins`), 'the log to say why a page does not connect');
     }
+    assert.doesNotMatch(strict.log, /turned away/, 'what strangers send is not logged');
 });
 
 scenario('over TLS a page of the same host that came in the clear is foreign', async (scope) => {
