@@ -9,7 +9,7 @@
 #include "redis/bus/redis_bus.h"
 #include "tests/unit/redis_rig.h"
 
-enum { NODES = 3, CAME = 4096, UNANSWERED = 100000 };
+enum { NODES = 3, CAME = 4096, UNANSWERED = 100000, WAIT_FDS = 256, WAIT_MS = 20 };
 
 struct node {
     struct event_base *base;
@@ -115,21 +115,73 @@ static inline void node_close(struct node *node)
     *node = (struct node){ .bus = NULL };
 }
 
-/* Some turns of all loops. */
+/* ---- all loops as one ---- */
+
+/* What the loops wait for. */
+struct wait {
+    struct pollfd  fds[WAIT_FDS];
+    nfds_t         n;
+    struct timeval due;                  /* wall clock, as event_pending tells it: the next timer, or when nobody waits any longer */
+};
+
+static inline int wait_for_event(const struct event_base *base, const struct event *event, void *arg)
+{
+    struct wait *wait = arg;
+    struct timeval due;
+    short what = (short)event_pending(event, EV_READ | EV_WRITE, NULL);
+    (void)base;
+    if (event_pending(event, EV_TIMEOUT, &due) && evutil_timercmp(&due, &wait->due, <))
+        wait->due = due;
+    if (!what || event_get_fd(event) < 0)
+        return 0;
+    assert_true(wait->n < WAIT_FDS);
+    wait->fds[wait->n++] = (struct pollfd){ .fd = event_get_fd(event), .events = (short)((what & EV_READ ? POLLIN : 0) | (what & EV_WRITE ? POLLOUT : 0)) };
+    return 0;
+}
+
+/* Until one of them has something to do, for WAIT_MS at most: what a test waits for may be in Redis. */
+static inline void world_wait(const struct world *world)
+{
+    struct wait wait = { .n = 0 };
+    struct timeval now, left, most = { 0, WAIT_MS * 1000 };
+    evutil_gettimeofday(&now, NULL);
+    evutil_timeradd(&now, &most, &wait.due);
+    for (unsigned i = 0; i < NODES; i++) {
+        struct event_base *base = world->nodes[i].base;
+        if (base && event_base_get_num_events(base, EVENT_BASE_COUNT_ACTIVE) > 0)
+            return;
+        if (base)
+            event_base_foreach_event(base, wait_for_event, &wait);
+    }
+    evutil_timersub(&wait.due, &now, &left);
+    if (left.tv_sec >= 0)
+        ppoll(wait.fds, wait.n, &(struct timespec){ left.tv_sec, left.tv_usec * 1000 }, NULL);
+}
+
+/* Lets all of them do what there is to do, when there is something. */
 static inline void world_turn(struct world *world)
 {
+    world_wait(world);
     for (unsigned i = 0; i < NODES; i++)
         if (world->nodes[i].base)
             event_base_loop(world->nodes[i].base, EVLOOP_NONBLOCK);
-    usleep(500);
 }
 
-/* Turns until `*what` is at least `least`. */
-static inline void world_until(struct world *world, const unsigned *what, unsigned least)
+/* Time in which nothing is waited for. */
+static inline void world_pass(struct world *world, int64_t ms)
 {
-    for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; *what < least; world_turn(world))
-        assert_true(clock_mono_ms(clock_real()) < end);
+    for (int64_t end = clock_mono_ms(clock_real()) + ms; clock_mono_ms(clock_real()) < end; )
+        world_turn(world);
 }
+
+
+/* Turns until the condition holds. */
+#define WORLD_UNTIL(world, condition)                                                                          \
+    for (int64_t end_ms = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; !(condition); world_turn(world))        \
+        assert_true(clock_mono_ms(clock_real()) < end_ms)
+
+/* Turns until `*what` is at least `least`. */
+static inline void world_until(struct world *world, const unsigned *what, unsigned least) { WORLD_UNTIL(world, *what >= least); }
 
 /* All nodes that are open. */
 static inline void wait_live(struct world *world)
@@ -241,12 +293,15 @@ static inline void open_nodes(struct world *world, unsigned n)
     wait_live(world);
 }
 
-/* What redis-cli says to these words, which a shell reads. */
-static inline void redis_say(const struct redis_server *server, const char *words)
+static inline void kill_listeners(struct world *world) { redis_say(&world->server, "client kill type pubsub"); }
+
+/* These, and in this order. */
+static inline void assert_came(struct world *world, struct node *node, const uint64_t *seqs, unsigned n)
 {
-    char command[600];
-    snprintf(command, sizeof command, "redis-cli -s %s %s >/dev/null", server->socket, words);
-    assert_int_equal(system(command), 0);
+    world_until(world, &node->n_came, n);
+    assert_int_equal(node->n_came, n);
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(node->came[i]->seq, seqs[i]);
 }
 
 #define ON_BUS(test) cmocka_unit_test_setup_teardown(test, bus_set_up, bus_tear_down)

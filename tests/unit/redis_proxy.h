@@ -19,6 +19,7 @@ struct proxy {
     unsigned               n;
     bool                   mute;      /* what listens now hears nothing any more */
     bool                   late;      /* replies to commands wait until proxy_hurry */
+    unsigned               heard;     /* how often something came for who listens */
 };
 
 static inline void from_client(struct bufferevent *bev, void *arg)
@@ -34,6 +35,7 @@ static inline void from_server(struct bufferevent *bev, void *arg)
     struct proxy_pair *pair = arg;
     struct evbuffer *in = bufferevent_get_input(bev);
     pair->was_muted |= pair->listens && pair->proxy->mute;
+    pair->proxy->heard += pair->listens;
     if (pair->proxy->late && !pair->listens)
         return;
     if (pair->was_muted)
@@ -84,6 +86,15 @@ static inline void proxy_begin(struct proxy *proxy, struct world *world, struct 
     proxy->listener = evconnlistener_new_bind(proxy->base, on_accept, proxy, LEV_OPT_CLOSE_ON_FREE, -1, (struct sockaddr *)&at, sizeof at);
     assert_non_null(proxy->listener);
     world->proxied = (struct redis_url){ .unix_path = proxy->path };
+}
+
+/* A reply waits. */
+static inline bool proxy_holds(const struct proxy *proxy)
+{
+    for (unsigned i = 0; i < proxy->n; i++)
+        if (proxy->pairs[i].server && !proxy->pairs[i].listens && evbuffer_get_length(bufferevent_get_input(proxy->pairs[i].server)) > 0)
+            return true;
+    return false;
 }
 
 static inline void proxy_hurry(struct proxy *proxy)

@@ -1,19 +1,22 @@
 /* redis_rig.h — a real redis-server of a test's own, and a loop to wait in.
  *
  * Each server has its own folder below TMPDIR; it listens on a unix socket and, with `tcp`, on a free port of loopback. It ends with
- * redis_end, and with the test process (PR_SET_PDEATHSIG). Threading: the test's thread. */
+ * redis_end, and with the test process (PR_SET_PDEATHSIG). Nothing here sleeps: a server is waited for by what changes in its folder,
+ * links by what their loops bring. Threading: the test's thread. */
 #pragma once
 #include "hub/base/clock.h"
 #include "tests/unit/own_dir.h"
 
 #include <event2/event.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,7 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { REDIS_WAIT_MS = 20 * 1000 };
+enum { REDIS_WAIT_MS = 20 * 1000, SENTINEL_ASK_MS = 20 };
 
 struct redis_server {
     struct own_dir dir;
@@ -52,9 +55,24 @@ static inline bool redis_accepts(const struct redis_server *server)
     return yes;
 }
 
+/* Until it accepts connections, which it may do while it still loads its data: it makes its socket and writes its log in the folder that
+ * `changes`, an inotify, watches. */
+static inline void redis_await(const struct redis_server *server, int changes)
+{
+    struct pollfd poll_for = { .fd = changes, .events = POLLIN };
+    char noted[4096];
+    while (!redis_accepts(server)) {
+        if (poll(&poll_for, 1, REDIS_WAIT_MS) != 1 || waitpid(server->pid, NULL, WNOHANG) != 0)
+            fail_msg("redis-server does not start: %s/log", server->dir.path);
+        assert_true(read(changes, noted, sizeof noted) > 0);
+    }
+}
+
 /* `more`: further arguments for redis-server, parted by spaces. */
 static inline void redis_run(struct redis_server *server, const char *more)
 {
+    int changes = inotify_init1(IN_CLOEXEC);
+    assert_true(inotify_add_watch(changes, server->dir.path, IN_CREATE | IN_MODIFY) >= 0);
     char text[1024], *argv[64] = { (char *)"redis-server" };
     int n = 1;
     snprintf(text, sizeof text, "%s%s %s --unixsocket %s --port %u --bind 127.0.0.1 --dir %s --logfile log --daemonize no %s",
@@ -69,10 +87,8 @@ static inline void redis_run(struct redis_server *server, const char *more)
         execvp(argv[0], argv);
         _exit(127);
     }
-    for (int i = 0; !redis_accepts(server); i++) {
-        assert_true(i < REDIS_WAIT_MS / 10);
-        usleep(10 * 1000);
-    }
+    redis_await(server, changes);
+    close(changes);
 }
 
 static inline void redis_stop(struct redis_server *server)      /* as by kill -9 */
@@ -97,6 +113,31 @@ static inline void redis_end(struct redis_server *server)
 {
     redis_stop(server);
     own_dir_remove(&server->dir);
+}
+
+/* What redis-cli says to these words, which a shell reads. */
+static inline void redis_say(const struct redis_server *server, const char *words)
+{
+    char command[600];
+    snprintf(command, sizeof command, "redis-cli -s %s %s >/dev/null", server->socket, words);
+    assert_int_equal(system(command), 0);
+}
+
+/* Its replica has everything that it has now. */
+static inline void redis_await_replica(const struct redis_server *master)
+{
+    char command[200];
+    snprintf(command, sizeof command, "test $(printf 'ping\nwait 1 %d\n' | redis-cli -s %s | tail -1) = 1", REDIS_WAIT_MS, master->socket);
+    assert_int_equal(system(command), 0);
+}
+
+/* It knows a replica that it may make the master. A Sentinel finds out by asking, and says so to nobody: it is asked again and again. */
+static inline void sentinel_await_replica(const struct redis_server *sentinel)
+{
+    char ask[200];
+    snprintf(ask, sizeof ask, "redis-cli -s %s sentinel replicas mymaster | grep -A1 master-link-status | grep -q ok", sentinel->socket);
+    for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; system(ask); poll(NULL, 0, SENTINEL_ASK_MS))
+        assert_true(clock_mono_ms(clock_real()) < end);
 }
 
 /* A Sentinel that watches this server under the name mymaster. */

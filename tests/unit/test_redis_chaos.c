@@ -46,21 +46,18 @@ static void send_some(struct world *world, struct chaos *chaos, unsigned n)
 static void restart(struct world *world, const char *options)
 {
     redis_stop(&world->server);
-    for (unsigned i = draw(20); i > 0; i--)
-        world_turn(world);
+    world_pass(world, draw(20));
     redis_run(&world->server, options);
 }
 
 static void kill_with_its_data(struct world *world)     { redis_stop(&world->server); redis_run(&world->server, "--appendonly yes --appendfsync always"); }
 static void kill_for_a_while(struct world *world)       { restart(world, "--appendonly yes --appendfsync always"); }
-static void kill_listeners(struct world *world)         { redis_say(&world->server, "client kill type pubsub"); }
 static void kill_commands(struct world *world)          { redis_say(&world->server, "client kill type normal"); }
 static void flush_scripts(struct world *world)          { redis_say(&world->server, "script flush"); }
 static void stand_still(struct world *world)
 {
     kill(world->server.pid, SIGSTOP);
-    for (unsigned i = draw(40); i > 0; i--)
-        world_turn(world);
+    world_pass(world, draw(40));
     kill(world->server.pid, SIGCONT);
 }
 static void lose_everything(struct world *world)        { redis_say(&world->server, "flushall"); }
@@ -74,17 +71,14 @@ static void settle(struct world *world, struct chaos *chaos)
 {
     wait_live(world);
     for (unsigned i = 0; i < chaos->n; i++)
-        for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; !is_answered(&chaos->sent[i]); world_turn(world))
-            assert_true(clock_mono_ms(clock_real()) < end);
+        WORLD_UNTIL(world, is_answered(&chaos->sent[i]));
     /* Behind a last message of each channel everything is there. */
     for (unsigned i = 0; i < CHANNELS; i++) {
         uint64_t seq;      /* a link may have been lost without having been noticed yet */
-        for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; !(seq = publish(&world->nodes[0], channels[i], "last")); world_turn(world))
-            assert_true(clock_mono_ms(clock_real()) < end);
+        WORLD_UNTIL(world, seq = publish(&world->nodes[0], channels[i], "last"));
         for (unsigned k = 0; k < 2; k++) {
             struct node *node = &world->nodes[k];
-            for (int64_t end = clock_mono_ms(clock_real()) + REDIS_WAIT_MS; redis_bus_head(node->bus).seq < seq; world_turn(world))
-                assert_true(clock_mono_ms(clock_real()) < end);
+            WORLD_UNTIL(world, redis_bus_head(node->bus).seq >= seq);
         }
     }
 }

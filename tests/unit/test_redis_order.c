@@ -8,8 +8,6 @@
 
 #include "tests/unit/redis_proxy.h"
 
-enum { TURNS = 100 };      /* what the server has said has come by then */
-
 struct asked { struct fetch_call call; struct fetch_channel channel; };
 
 static void ask(struct node *node, struct asked *asked, uint64_t after)
@@ -20,76 +18,77 @@ static void ask(struct node *node, struct asked *asked, uint64_t after)
     redis_bus_fetch(node->bus, &asked->call);
 }
 
-static void turn_some(struct world *world)
+/* A node behind a proxy, one that publishes, and the answer to a question that is late. */
+struct scene {
+    struct world *world;
+    struct node  *a, *b;
+    struct proxy  proxy;
+    struct asked  asked;
+    uint64_t      first;
+    unsigned      answers, lives;      /* of a, before it asks */
+};
+
+static void begin(struct scene *scene, struct world *world)
 {
-    for (int i = 0; i < TURNS; i++)
-        world_turn(world);
+    *scene = (struct scene){ .world = world, .a = &world->nodes[0], .b = &world->nodes[1] };
+    node_open(world, scene->b);
+    proxy_begin(&scene->proxy, world, scene->a);
+    node_open(world, scene->a);
+    wait_live(world);
+    watch(scene->a, "c");
+    scene->first = publish(scene->b, "c", "x");
+    world_until(world, &scene->a->n_came, 1);
+    scene->answers = scene->a->answers;
+    scene->lives = scene->a->lives;
+    scene->proxy.late = true;
 }
 
-static void begin(struct world *world, struct proxy *proxy)
+static void end(struct scene *scene)
 {
-    struct node *a = &world->nodes[0];
-    node_open(world, &world->nodes[1]);
-    proxy_begin(proxy, world, a);
-    node_open(world, a);
-    wait_live(world);
-    watch(a, "c");
+    fetch_answer_fini(&scene->asked.call);
+    proxy_end(&scene->proxy);
+    node_close(scene->a);
 }
 
 static void a_message_behind_a_question_waits_for_its_answer(void **state)
 {
-    struct world *world = *state;
-    struct node *a = &world->nodes[0], *b = &world->nodes[1];
-    struct asked asked;
-    struct proxy proxy;
-    begin(world, &proxy);
-    uint64_t first = publish(b, "c", "x");
-    world_until(world, &a->n_came, 1);
-    unsigned answers = a->answers;
-    proxy.late = true;
-    ask(a, &asked, first);
-    turn_some(world);
-    publish(b, "c", "behind the question");
-    turn_some(world);
-    assert_int_equal(a->n_came, 1);
-    assert_int_equal(a->answers, answers);
-    proxy_hurry(&proxy);
-    world_until(world, &a->n_came, 2);
-    assert_int_equal(a->answers, answers + 1);
-    assert_int_equal(a->n_at_answer, 1);
-    assert_int_equal(asked.call.upto.seq, first);
-    assert_int_equal(asked.call.call.err, 0);
-    fetch_answer_fini(&asked.call);
-    proxy_end(&proxy);
-    node_close(a);
+    struct scene s;
+    begin(&s, *state);
+    ask(s.a, &s.asked, s.first);
+    WORLD_UNTIL(s.world, proxy_holds(&s.proxy));
+    unsigned heard = s.proxy.heard;
+    publish(s.b, "c", "behind the question");
+    WORLD_UNTIL(s.world, s.proxy.heard > heard);
+    for (int hops = 0; hops < 4; hops++)      /* out of the proxy, into the node */
+        world_turn(s.world);
+    assert_int_equal(s.a->n_came, 1);
+    assert_int_equal(s.a->answers, s.answers);
+    proxy_hurry(&s.proxy);
+    world_until(s.world, &s.a->n_came, 2);
+    assert_int_equal(s.a->answers, s.answers + 1);
+    assert_int_equal(s.a->n_at_answer, 1);
+    assert_int_equal(s.asked.call.upto.seq, s.first);
+    assert_int_equal(s.asked.call.call.err, 0);
+    end(&s);
 }
 
 /* Its answer, from before, would be older than what was delivered meanwhile. */
 static void a_question_that_outlives_its_life_is_asked_again(void **state)
 {
-    struct world *world = *state;
-    struct node *a = &world->nodes[0], *b = &world->nodes[1];
-    struct asked asked;
-    struct proxy proxy;
-    begin(world, &proxy);
-    uint64_t first = publish(b, "c", "x");
-    world_until(world, &a->n_came, 1);
-    unsigned answers = a->answers, lives = a->lives;
-    proxy.late = true;
-    redis_say(&world->server, "client kill type pubsub");      /* its echo comes nowhere */
-    ask(a, &asked, first);
-    world_until(world, &a->aways, 1);
-    turn_some(world);
-    publish(b, "c", "while nobody listens");
-    proxy_hurry(&proxy);
-    world_until(world, &a->lives, lives + 1);
-    world_until(world, &a->answers, answers + 1);
-    assert_int_equal(asked.call.call.err, 0);
-    assert_int_equal(asked.call.upto.seq, first + 1);
-    assert_int_equal(asked.call.n_msgs, 1);
-    fetch_answer_fini(&asked.call);
-    proxy_end(&proxy);
-    node_close(a);
+    struct scene s;
+    begin(&s, *state);
+    kill_listeners(s.world);      /* its echo comes nowhere */
+    ask(s.a, &s.asked, s.first);
+    world_until(s.world, &s.a->aways, 1);
+    WORLD_UNTIL(s.world, proxy_holds(&s.proxy));
+    publish(s.b, "c", "while nobody listens");
+    proxy_hurry(&s.proxy);
+    world_until(s.world, &s.a->lives, s.lives + 1);
+    world_until(s.world, &s.a->answers, s.answers + 1);
+    assert_int_equal(s.asked.call.call.err, 0);
+    assert_int_equal(s.asked.call.upto.seq, s.first + 1);
+    assert_int_equal(s.asked.call.n_msgs, 1);
+    end(&s);
 }
 
 int main(void)

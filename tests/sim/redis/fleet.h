@@ -78,6 +78,8 @@ void node_begin(struct fleet *fleet, struct node *node);
 void node_end(struct node *node);                 /* as by kill -9, for those outside */
 void node_turn(struct node *node);
 void fleet_turn_loop(struct fleet *fleet);        /* what the sockets of all hubs have brought */
+void fleet_wait(struct fleet *fleet, int64_t most_ms);      /* until they bring something, and that */
+void fleet_patience_ends(evutil_socket_t fd, short what, void *arg);      /* of fleet->patience */
 bool nodes_are_live(const struct fleet *fleet);
 
 /* ---- writer.c ---- */
@@ -138,6 +140,7 @@ struct fleet {
     char             prefix[32];
     const char      *socket;
     struct event_base *base;
+    struct event    *patience;                    /* ends fleet_wait when nothing comes */
     struct line_ops  line;
     struct node      nodes[HUBS_MAX];
     int              n_nodes;

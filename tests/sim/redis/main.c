@@ -14,7 +14,7 @@
 
 #include <inttypes.h>
 
-enum { SEED_SECONDS = 60, REST_MS = 30 * 1000 };
+enum { SEED_SECONDS = 60, REST_MS = 30 * 1000, TURN_MS = 1, LINK_MS = 10 };
 
 uint64_t happenings[HAPPENINGS];
 static const char *const descriptions[HAPPENINGS] = {
@@ -107,6 +107,8 @@ static void set_up(struct fleet *fleet, uint64_t seed, bool tracing)
     int64_t now = clock_wall_ms(clock_real());
     *fleet = (struct fleet){ .clock = { mono_of, wall_of }, .mono_ms = 1000000, .wall_ms = now, .seed = seed, .dice = seed, .tracing = tracing,
                              .line = reader_line, .socket = server.socket, .base = event_base_new() };
+    fleet->patience = evtimer_new(fleet->base, fleet_patience_ends, NULL);
+    fleet_check(fleet, fleet->patience, "no timer");
     snprintf(fleet->prefix, sizeof fleet->prefix, "s%" PRIu64, seed);
     snprintf(url, sizeof url, "unix:%s", server.socket);
     fleet_check(fleet, !redis_url_read(slice_of(url), &fleet->url), "not a URL");
@@ -214,7 +216,7 @@ static void step(struct fleet *fleet)
     else if (what < 98)
         step_disaster(fleet);
     else
-        usleep((unsigned)dice(fleet, chance(fleet, 50) ? 30000 : 300));      /* links come back in real time */
+        fleet_wait(fleet, chance(fleet, 50) ? 1 + (int64_t)dice(fleet, 30) : 1);      /* links come back in real time */
 }
 
 /* ---- the end ---- */
@@ -275,14 +277,13 @@ static void tell_readers(const struct fleet *fleet)
 static void turn_until(struct fleet *fleet, bool (*done)(const struct fleet *fleet), const char *what)
 {
     int64_t end = clock_mono_ms(clock_real()) + REST_MS;
-    do {
-        turn_all(fleet);
+    for (turn_all(fleet); !done(fleet); turn_all(fleet)) {
         if (clock_mono_ms(clock_real()) >= end) {
             tell_readers(fleet);
             fleet_fail(fleet, "it does not come to rest: %s", what);
         }
-        usleep(200);
-    } while (!done(fleet));
+        fleet_wait(fleet, TURN_MS);
+    }
 }
 
 static bool all_began(const struct fleet *fleet)
@@ -293,23 +294,39 @@ static bool all_began(const struct fleet *fleet)
     return all_are_answered(fleet);
 }
 
-static bool last_are_taken(const struct fleet *fleet)
+/* The last so many. */
+static bool are_taken(const struct fleet *fleet, size_t n)
 {
-    for (size_t i = fleet->n_writes - (size_t)(fleet->n_nodes * CHANNELS); i < fleet->n_writes; i++)
+    for (size_t i = fleet->n_writes - n; i < fleet->n_writes; i++)
         if (fleet->writes[i].outcome != TAKEN || fleet->writes[i].position.epoch != fleet->epochs[fleet->n_epochs - 1].epoch)
             return false;
     return true;
 }
 
-/* Of every hub to every channel. One that is refused tells its hub that the data is gone. */
+/* Its links are back. A publish that is refused tells its hub that the data is gone. */
+static void until_it_takes(struct fleet *fleet, struct node *node)
+{
+    for (;;) {
+        writer_publish(fleet, node, 0);
+        turn_until(fleet, all_are_answered, "a publish that is taken");
+        if (are_taken(fleet, 1))
+            return;
+        fleet_turn_loop(fleet);      /* what the refusal itself has set off is nothing to wait for */
+        fleet_wait(fleet, LINK_MS);
+    }
+}
+
+/* Of every hub to every channel. */
 static void publish_last(struct fleet *fleet)
 {
     do {
         for (int i = 0; i < fleet->n_nodes; i++)
+            until_it_takes(fleet, &fleet->nodes[i]);
+        for (int i = 0; i < fleet->n_nodes; i++)
             for (int c = 0; c < CHANNELS; c++)
                 writer_publish(fleet, &fleet->nodes[i], c);
         turn_until(fleet, all_are_answered, "the last publishes");
-    } while (!last_are_taken(fleet));
+    } while (!are_taken(fleet, (size_t)(fleet->n_nodes * CHANNELS)));
 }
 
 static void rest(struct fleet *fleet)
@@ -334,6 +351,7 @@ static void tear_down(struct fleet *fleet)
         reader_end(&fleet->readers[i]);
     server_say(fleet, "FLUSHALL");
     truth_end(fleet);
+    event_free(fleet->patience);
     event_base_loop(fleet->base, EVLOOP_NONBLOCK);      /* what libevent frees later */
     event_base_free(fleet->base);
     redis_url_fini(&fleet->url);

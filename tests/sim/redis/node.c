@@ -5,9 +5,8 @@
 #include "redis/redis_spoke.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { PATIENCE = 10 * 1000 };
+enum { PATIENCE_MS = 10 * 1000 };
 
 static void on_turn(struct serving *serving) { hub_turn(serving->hub); }
 
@@ -64,6 +63,16 @@ void node_turn(struct node *node)
 
 void fleet_turn_loop(struct fleet *fleet) { event_base_loop(fleet->base, EVLOOP_NONBLOCK); }
 
+void fleet_patience_ends(evutil_socket_t fd, short what, void *arg) { (void)fd, (void)what, (void)arg; }
+
+void fleet_wait(struct fleet *fleet, int64_t most_ms)
+{
+    struct timeval most = { most_ms / 1000, most_ms % 1000 * 1000 };
+    evtimer_add(fleet->patience, &most);
+    event_base_loop(fleet->base, EVLOOP_ONCE);
+    evtimer_del(fleet->patience);
+}
+
 static bool edges_are_idle(const struct node *node)
 {
     for (int e = 0; e < EDGES; e++)
@@ -84,11 +93,8 @@ void node_end(struct node *node)
     hub_drain(node->hub);
     redis_spoke.drain(node->spoke);
     node_turn(node);
-    for (int i = 0; i < PATIENCE && !edges_are_idle(node); i++) {
-        node_turn(node);
-        fleet_turn_loop(fleet);
-        usleep(i < 100 ? 0 : 1000);      /* what Redis is asked for comes in real time */
-    }
+    for (int64_t end = clock_mono_ms(clock_real()) + PATIENCE_MS; !edges_are_idle(node) && clock_mono_ms(clock_real()) < end; node_turn(node))
+        fleet_wait(fleet, 1);
     fleet_check(fleet, edges_are_idle(node), "a hub that ends leaves edges without an answer");
     for (int e = 0; e < EDGES; e++) {
         edge_mail(node->edges[e]);      /* the last letters, which nobody waits for */
