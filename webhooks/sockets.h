@@ -19,9 +19,9 @@ struct event_base;
 struct sockets;
 
 struct sockets *sockets_new(struct event_base *base, CURLM *multi);      /* NULL: no memory */
-void            sockets_free(struct sockets *sockets);                   /* NULL is fine */
+void            sockets_free(struct sockets *all);                       /* NULL is fine */
 /* A socket for this address, watched as ours; CURL_SOCKET_BAD. */
-curl_socket_t   sockets_open(struct sockets *sockets, const struct curl_sockaddr *address);
+curl_socket_t   sockets_open(struct sockets *all, const struct curl_sockaddr *address);
 int             sockets_close(void *sockets, curl_socket_t fd);          /* the callback, with the sockets as its data */
 /* Does what is due at once; true: something was. */
-bool            sockets_turn(struct sockets *sockets);
+bool            sockets_turn(struct sockets *all);

@@ -100,8 +100,6 @@ static void set_ways(CURL *curl, const struct http_out_rules *rules)
     curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, rules->allow_http ? "https,http" : "https");
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, rules->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(curl, CURLOPT_PIPEWAIT, (long)rules->http2);
     curl_easy_setopt(curl, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_MAX_S);
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(curl, CURLOPT_CA_CACHE_TIMEOUT, (long)CA_KEPT_S);
@@ -186,12 +184,23 @@ static int set_headers(struct transfer *t)
     return 0;
 }
 
+/* HTTP/2 only over TLS, where the handshake tells. There a request waits for a connection that is being opened rather than to open
+ * one more (CURLOPT_PIPEWAIT); without TLS it would wait for the answer of the other request. */
+static void set_version(struct transfer *t)
+{
+    struct slice url = slice_of(t->request->url), https = SLICE("https:");
+    bool http2 = t->request->rules->http2 && url.len > https.len && slice_is_nocase(slice(url.at, https.len), https);
+    curl_easy_setopt(t->curl, CURLOPT_HTTP_VERSION, http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(t->curl, CURLOPT_PIPEWAIT, (long)http2);
+}
+
 static int set_request(struct transfer *t)
 {
     const struct http_out_request *request = t->request;
     int err = set_headers(t);
     if (err)
         return err;
+    set_version(t);
     curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, t->headers);
     if (request->method == HTTP_OUT_POST) {
         curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);

@@ -152,13 +152,13 @@ static bool try_secret(const struct claim *claim, struct slice secret, struct sl
         { KEY_WHOLE, bare, "taken as it is written, without whsec_" },
         { KEY_DECODED, long_form, "decoded from base64 (what is behind whsec_)" },
     };
-    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
-        if (fits(claim, tries[i].form, tries[i].secret, body)) {
-            *ret_what = tries[i].what;
-            return true;
-        }
+    bool found = false;
+    for (size_t i = 0; i < sizeof tries / sizeof *tries && !found; i++) {
+        found = fits(claim, tries[i].form, tries[i].secret, body);
+        *ret_what = tries[i].what;
+    }
     OPENSSL_cleanse(with_prefix, sizeof with_prefix);
-    return false;
+    return found;
 }
 
 /* ---- mistakes with the body ---- */

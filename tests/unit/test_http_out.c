@@ -6,22 +6,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "tests/unit/http_out_rig.h"
 #include "tests/unit/own_dir.h"
-#include "tests/unit/own_server.h"
-#include "hub/base/clock.h"
-#include "hub/base/err.h"
-#include "hub/call.h"
-#include "hub/config/config.h"
-#include "hub/http_out.h"
-#include "hub/hub.h"
-#include "webhooks/http_port.h"
 
-#include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { MUCH = 100 * 1000 };
 
 /* ---- the other server ---- */
 
@@ -70,70 +58,7 @@ static const struct act acts[] = {
     { "/endless-continue", do_endless_continue }, { "/echo", do_echo }, { "/hold", hold }, { NULL, NULL },
 };
 
-/* ---- the hub that asks ---- */
-
-struct rig {
-    struct config  config;
-    struct serving serving;
-    void          *port;
-    struct server  server;
-    struct http_out_rules rules;
-    unsigned       n_answered;
-};
-
-static void rig_open(struct rig *rig, const struct own_certificate *own)
-{
-    memset(rig, 0, sizeof *rig);
-    rig->config = *config_defaults();
-    rig->serving = (struct serving){ .config = &rig->config, .clock = clock_real() };
-    rig->serving.hub = hub_new(&rig->config, rig->serving.clock, NULL, (struct hub_start){ .epoch = 1, .next = 1, .reserved = 1 });
-    assert_int_equal(http_out_spoke.open(&rig->serving, &rig->port), 0);
-    server_start(&rig->server, own, acts);
-    rig->rules = (struct http_out_rules){ .pool = http_out_pool_new(rig->serving.http_out), .allow_http = true, .timeout_ms = 30000, .max_bytes = MUCH };
-    assert_int_equal(http_out_spoke.start(rig->port), 0);
-}
-
-static void wait_for(struct rig *rig, unsigned n)
-{
-    struct pollfd mail = { hub_mailbox(rig->serving.hub)->fd, POLLIN, 0 };
-    while (rig->n_answered < n) {
-        assert_true(poll(&mail, 1, 60000) > 0);
-        hub_turn(rig->serving.hub);
-    }
-}
-
-/* The port first: its connections end, so the server's threads do. */
-static void rig_close(struct rig *rig)
-{
-    http_out_spoke.stop(rig->port);
-    hub_turn(rig->serving.hub);
-    http_out_spoke.free(rig->port);
-    server_stop(&rig->server);
-    hub_free(rig->serving.hub);
-}
-
-static void count_answer(struct http_out_request *request)
-{
-    struct rig *rig = request->owner;
-    rig->n_answered++;
-}
-
-static struct http_out_request request_for(struct rig *rig, const char *url)
-{
-    return (struct http_out_request){ .rules = &rig->rules, .url = url, .answered = count_answer, .owner = rig };
-}
-
-static void url_of(const struct rig *rig, const char *path, char url[100])
-{
-    snprintf(url, 100, "%s://localhost:%d%s", rig->server.tls ? "https" : "http", rig->server.port, path);
-}
-
-static void ask(struct rig *rig, struct http_out_request *request)
-{
-    unsigned before = rig->n_answered;
-    http_out_send(rig->serving.http_out, request);
-    wait_for(rig, before + 1);
-}
+/* ---- asking ---- */
 
 static void must_fail(struct rig *rig, const char *path, const char *why)
 {
@@ -155,7 +80,7 @@ static void a_get_brings_status_head_and_body(void **state)
     char url[100];
     (void)state;
     setenv("http_proxy", "http://127.0.0.1:9/", 1);      /* has no say */
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     url_of(&rig, "/fine", url);
     for (int i = 0; i < 3; i++) {
         struct http_out_request request = request_for(&rig, url);
@@ -181,7 +106,7 @@ static void a_post_carries_its_headers_and_its_body(void **state)
     struct rig rig;
     char url[100];
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     url_of(&rig, "/echo", url);
     struct http_out_request request = request_for(&rig, url);
     request.method = HTTP_OUT_POST;
@@ -204,7 +129,7 @@ static void a_redirect_is_an_answer_and_is_not_followed(void **state)
     struct rig rig;
     char url[100];
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     url_of(&rig, "/redirect", url);
     struct http_out_request request = request_for(&rig, url);
     ask(&rig, &request);
@@ -221,7 +146,7 @@ static void what_is_too_large_or_never_ends_is_cut_off(void **state)
 {
     struct rig rig;
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     must_fail(&rig, "/long", "too large");
     must_fail(&rig, "/endless", "too large");
     must_fail(&rig, "/endless-head", "too large");
@@ -234,7 +159,7 @@ static void what_is_no_answer_is_told_as_unreachable(void **state)
     static const char *const urls[] = { "ftp://localhost/x", "file:///etc/passwd", "gopher://localhost/x", "http://", "no url at all", "" };
     struct rig rig;
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     must_fail(&rig, "/cut", "");
     must_fail(&rig, "/rubbish", "");
     must_fail(&rig, "/hang-up", "");
@@ -252,7 +177,7 @@ static void a_server_that_is_silent_has_its_time(void **state)
     struct rig rig;
     char url[100];
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     rig.rules.timeout_ms = 200;
     for (const char *const *path = (const char *const[]){ "/hold", "/half", NULL }; *path; path++) {
         url_of(&rig, *path, url);
@@ -269,7 +194,7 @@ static void http_is_refused_unless_it_is_allowed(void **state)
     struct rig rig;
     char url[100];
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     url_of(&rig, "/fine", url);
     struct http_out_request request = request_for(&rig, url);
     rig.rules.allow_http = false;
@@ -287,7 +212,7 @@ static void over_tls_the_server_must_be_vouched_for_and_have_the_right_name(void
     struct own_certificate own = own_certificate_new(3600);
     struct rig rig;
     own_certificate_write(&own, own_dir_file(*state, "cert.pem", cert), own_dir_file(*state, "key.pem", key));
-    rig_open(&rig, &own);
+    rig_open(&rig, &own, acts);
     url_of(&rig, "/fine", url);
     snprintf(by_address, sizeof by_address, "https://127.0.0.1:%d/fine", rig.server.port);
     struct http_out_request good = request_for(&rig, url), stranger = request_for(&rig, url), misnamed = request_for(&rig, by_address),
@@ -324,7 +249,7 @@ static void many_at_once_are_all_answered(void **state)
     struct rig rig;
     char url[100];
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     url_of(&rig, "/fine", url);
     for (int i = 0; i < MANY; i++) {
         requests[i] = request_for(&rig, url);
@@ -344,7 +269,7 @@ static void what_is_cancelled_ends_and_the_others_go_on(void **state)
     struct rig rig;
     char hold_url[100], fine_url[100];
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     url_of(&rig, "/hold", hold_url);
     url_of(&rig, "/fine", fine_url);
     struct http_out_request held = request_for(&rig, hold_url), other = request_for(&rig, hold_url), fine = request_for(&rig, fine_url);
@@ -374,7 +299,7 @@ static void a_stop_answers_all_that_is_left(void **state)
     struct rig rig;
     char url[100];
     (void)state;
-    rig_open(&rig, NULL);
+    rig_open(&rig, NULL, acts);
     url_of(&rig, "/hold", url);
     for (int i = 0; i < MANY; i++) {
         requests[i] = request_for(&rig, url);
