@@ -51,6 +51,7 @@ enum letter_kind {
     LETTER_ERRAND,     /* struct errand_part of errand.h: the hub's */
     /* store to hub */
     LETTER_STORED,     /* struct store_group of store.h */
+    LETTER_READ,       /* struct delivery_read of events/deliveries.h */
     /* the thread behind http_out.h to hub */
     LETTER_HTTP_OUT,   /* struct http_out_request of http_out.h */
 };

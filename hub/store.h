@@ -20,6 +20,7 @@
  *            trying with whatever comes next and with an empty transaction once a second, and turns green by itself. */
 #pragma once
 #include "hub/base/mail.h"
+#include "hub/events/deliveries.h"
 #include "hub/hub.h"
 #include "hub/msg.h"
 
@@ -44,17 +45,26 @@ struct store_group {
     uint64_t      keys_trim;     /* idempotency records below this number are not needed any more; 0: no change */
     struct store_purge  *purges; /* of call.h: no message of the channel up to its number is there any more */
     struct store_record *records;/* with any, or with purges, the group is on disk before it is answered, whatever store.sync says */
+    struct hub_event      **events;  /* borrowed until answered; their messages have numbers. Also of messages that no history keeps */
+    size_t        n_events, cap_events;
+    struct settle_call *settlings;              /* of deliveries.h, chained by `next`; each is answered with what comes of it */
+    const struct delivery_limits *delivery_limits;   /* what is kept no longer goes, a slice of it; NULL: nothing does */
     /* answer */
     int           err;           /* 0 or ERR_STORE_FAILED */
     uint64_t      next_generation;
+    uint64_t      dead_dropped;  /* dead letters that the limits took */
+    bool          trims_on;      /* with these limits more would go at once */
 };
 
 /* One port, two implementations: store_thread.c (SQLite), and the one of tests/sim that crashes at will. */
 struct store {
     void (*submit)(struct store *store, struct store_group *group);
+    /* Answered (LETTER_READ) with what stands after all groups that were submitted before. */
+    void (*read)(struct store *store, struct delivery_read *read);
 };
 
 static inline void store_submit(struct store *store, struct store_group *group) { store->submit(store, group); }
+static inline void store_read(struct store *store, struct delivery_read *read)  { store->read(store, read); }
 
 struct config;
 /* Opens or makes DIR/carillon.db; locks it against other processes; migrates older schemas; settles the epoch (EXACT.md 4).

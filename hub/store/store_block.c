@@ -83,7 +83,13 @@ static bool read_head(struct slice *block, struct head *ret_head, struct more *r
     return (uint64_t)head.channel_len + head.event_len + head.client_len + ret_more->exclude_len + head.data_len <= block->len;
 }
 
-int store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
+static bool are_names(const struct msg_parts *parts)
+{
+    return parts->kind <= MSG_BINARY && parts->event.len <= EVENT_NAME_MAX && parts->client.len <= CLIENT_ID_MAX &&
+           (parts->channel.len == 0 || !channel_name_check(parts->channel));
+}
+
+int store_event_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
 {
     struct slice rest = *block;
     struct head head;
@@ -96,7 +102,7 @@ int store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
     parts.client = cut(&rest, head.client_len);
     parts.exclude = cut(&rest, more.exclude_len);
     parts.data = cut(&rest, head.data_len);
-    if (head.kind > MSG_BINARY || channel_name_check(parts.channel) || parts.event.len > EVENT_NAME_MAX || parts.client.len > CLIENT_ID_MAX)
+    if (!are_names(&parts))
         return ERR_STORE_OPEN;
     struct msg *m = msg_new(&parts);
     if (!m)
@@ -107,6 +113,22 @@ int store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
     m->passing = more.passing;
     m->passed_s = more.passed_s;
     m->time_ms = (int64_t)le64toh(head.time_ms);
+    *block = rest;
+    *ret_m = m;
+    return 0;
+}
+
+int store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
+{
+    struct slice rest = *block;
+    struct msg *m;
+    int err = store_event_take(&rest, epoch, &m);
+    if (err)
+        return err;
+    if (m->channel_len == 0) {
+        msg_unref(m);
+        return ERR_STORE_OPEN;
+    }
     *block = rest;
     *ret_m = m;
     return 0;

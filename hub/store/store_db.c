@@ -4,6 +4,7 @@
 #include "hub/base/log.h"
 #include "hub/base/name.h"
 #include "hub/store/store_block.h"
+#include "hub/store/store_deliveries.h"
 #include "hub/store/store_meta.h"
 #include "hub/store/store_schema.h"
 
@@ -47,6 +48,7 @@ struct store_db {
     struct store_dir  dir;
     sqlite3          *writer, *copier;       /* the copier is the keeper's thread's */
     sqlite3_stmt     *statements[STATEMENTS];
+    struct store_deliveries *deliveries;
     int               wal_fd;                /* for store_db_sync; nobody holds locks on this file */
     struct store_meta now, then;             /* committed; what the open transaction makes of it */
     struct buf        block;                 /* messages of the open transaction that have no row yet */
@@ -107,6 +109,7 @@ static int prepare(struct store_db *db, enum store_sync sync, struct store_why *
     bool done = store_sql_run(db->writer, synchronous[db->syncing]);
     for (int i = 0; i < STATEMENTS && done; i++)
         done = sqlite3_prepare_v3(db->writer, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[i], NULL) == SQLITE_OK;
+    done = done && (db->deliveries = store_deliveries_open(db->writer));
     return done ? 0 : store_sql_cannot(db->writer, db->dir.db_path, why);
 }
 
@@ -114,6 +117,7 @@ static void disconnect(struct store_db *db)
 {
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(db->statements[i]);
+    store_deliveries_close(db->deliveries);
     sqlite3_close(db->copier);
     sqlite3_close(db->writer);      /* the last one copies what is in the WAL and removes it */
     if (db->wal_fd >= 0)
@@ -358,6 +362,7 @@ int store_db_begin(struct store_db *db, bool on_disk)
     db->then_last = db->last;
     db->fault = NULL;
     buf_reset(&db->block);
+    store_deliveries_begin(db->deliveries);
     return set_syncing(db, on_disk || db->each) && run(db, BEGIN) ? 0 : undo(db);
 }
 
@@ -427,9 +432,9 @@ static bool add_purges(struct store_db *db, const struct store_group *group)
     return true;
 }
 
-int store_db_add(struct store_db *db, const struct store_group *group)
+int store_db_add(struct store_db *db, struct store_group *group)
 {
-    if (!add_keys(db, group) || !add_purges(db, group))
+    if (!add_keys(db, group) || !add_purges(db, group) || !store_deliveries_add(db->deliveries, group, &db->fault))
         return undo(db);
     for (size_t i = 0; i < group->n; i++)
         if (!add_message(db, group->msgs[i]))
@@ -488,8 +493,11 @@ int store_db_commit(struct store_db *db)
     db->trimming = (db->trimming || db->then.trim != db->now.trim) && !db->trim_ends;
     db->now = db->then;
     db->last = db->then_last;
+    store_deliveries_committed(db->deliveries);
     return 0;
 }
+
+void store_db_read(struct store_db *db, struct delivery_read *read) { store_deliveries_read(db->deliveries, read, db->now.epoch); }
 
 int store_db_probe(struct store_db *db)
 {

@@ -38,10 +38,12 @@ int  store_db_load_records(struct store_db *db, store_record_fn *record, void *a
 
 /* One transaction: begin, add any number of groups, commit. Each is 0 or ERR_STORE_FAILED; then nothing of it has happened. */
 int  store_db_begin(struct store_db *db, bool on_disk);   /* `on_disk`: synced by the commit, whatever store.sync is */
-int  store_db_add(struct store_db *db, const struct store_group *group);
+int  store_db_add(struct store_db *db, struct store_group *group);
 int  store_db_commit(struct store_db *db);
 /* A transaction that means nothing but really writes: 0 when the store works (again). */
 int  store_db_probe(struct store_db *db);
+/* Between transactions; fills in the answer. */
+void store_db_read(struct store_db *db, struct delivery_read *read);
 const char *store_db_reason(const struct store_db *db);   /* one sentence: why the last one failed */
 
 bool   store_db_trimming(const struct store_db *db);      /* rows wait to be deleted: an empty transaction deletes some */

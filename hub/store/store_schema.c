@@ -3,6 +3,7 @@
 #include "hub/base/err.h"
 #include "hub/base/log.h"
 #include "hub/store/store_block.h"
+#include "hub/store/store_deliveries.h"
 
 #include <stdio.h>
 
@@ -67,7 +68,7 @@ static bool rows_into_blocks(sqlite3 *conn)
 
 /* steps[v] makes schema v + 1 of schema v. A step that was released is never changed: add one. */
 static const struct {
-    const char *sql;
+    const char *sql;     /* NULL: that of store_deliveries.c */
     bool      (*then)(sqlite3 *conn);     /* or NULL */
 } steps[] = {
     { "CREATE TABLE log (seq INTEGER PRIMARY KEY, prev INTEGER NOT NULL, time INTEGER NOT NULL, kind INTEGER NOT NULL,"
@@ -83,6 +84,7 @@ static const struct {
     { "CREATE TABLE keys (last INTEGER PRIMARY KEY, records BLOB NOT NULL) STRICT;", NULL },
     { "CREATE TABLE purges (channel TEXT PRIMARY KEY, upto INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
       "ALTER TABLE meta ADD COLUMN keeping TEXT NOT NULL DEFAULT '';", NULL },
+    { NULL, NULL },
 };
 enum { SCHEMA = sizeof steps / sizeof *steps };
 
@@ -132,7 +134,7 @@ static int migrate(sqlite3 *conn, int64_t version, const char *path, struct stor
         char tail[128];
         snprintf(tail, sizeof tail, "PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT", STORE_APPLICATION_ID,
                  (long long)version + 1);
-        if (!store_sql_run(conn, "BEGIN IMMEDIATE") || !store_sql_run(conn, steps[version].sql) ||
+        if (!store_sql_run(conn, "BEGIN IMMEDIATE") || !store_sql_run(conn, steps[version].sql ? steps[version].sql : store_deliveries_schema) ||
             (steps[version].then && !steps[version].then(conn)) || !store_sql_run(conn, tail)) {
             int err = store_sql_cannot(conn, path, why);
             store_sql_run(conn, "ROLLBACK");

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE     /* pthread_clockjoin_np */
 /* store_thread.c — the thread behind store.h.
  *
- *   wait ─> everything in the mailbox: one transaction ─> answers in one batch ─> if the keeper has copied: WAL from its front
+ *   wait ─> all groups in the mailbox: one transaction ─> answers in one batch ─> reads ─> if the keeper has copied: WAL from its front
  *     └── nothing came for a second ─> empty the WAL, sleep for good
  *     └── rows wait to be deleted ──> a slice of them, look again
  *     └── failing ──> once a second: try to write; health (health.h) turns green with the first that works and is synced
@@ -58,17 +58,34 @@ static void submit(struct store *store, struct store_group *group)
     post_flush(&s->from_hub);
 }
 
-/* Nobody submits after the stop, so it is the last letter. */
-static struct store_group *take_groups(struct disk_store *s)
+static void read(struct store *store, struct delivery_read *read)
 {
-    struct letter *first = mailbox_take(&s->box), **at = &first;
-    while (*at && *at != &s->stop)
-        at = &(*at)->next;
-    if (*at) {
-        *at = NULL;
-        s->stopping = true;
+    struct disk_store *s = disk(store);
+    read->letter.kind = LETTER_READ;
+    post_put(&s->from_hub, &read->letter, sizeof *read);
+    post_flush(&s->from_hub);
+}
+
+/* What has come, in order, by what it is. */
+struct come {
+    struct letter *groups, *reads;
+};
+
+static struct come take_letters(struct disk_store *s)
+{
+    struct come come = { NULL, NULL };
+    struct letter **group = &come.groups, **read = &come.reads;
+    for (struct letter *letter = mailbox_take(&s->box), *next; letter; letter = next) {
+        next = letter->next;
+        letter->next = NULL;
+        if (letter == &s->stop)
+            s->stopping = true;
+        else if (letter->kind == LETTER_READ)
+            *read = letter, read = &letter->next;
+        else
+            *group = letter, group = &letter->next;
     }
-    return (struct store_group *)first;
+    return come;
 }
 
 static struct store_group *next_group(const struct store_group *group) { return (struct store_group *)group->letter.next; }
@@ -114,10 +131,10 @@ static bool on_disk(const struct disk_store *s, const struct store_group *first)
     return false;
 }
 
-static int commit_fresh(struct disk_store *s, const struct store_group *first)
+static int commit_fresh(struct disk_store *s, struct store_group *first)
 {
     int err = store_db_begin(s->db, on_disk(s, first));
-    for (const struct store_group *group = first; group && !err; group = next_group(group))
+    for (struct store_group *group = first; group && !err; group = next_group(group))
         if (is_fresh(s, group))
             err = store_db_add(s->db, group);
     if (!err)
@@ -151,6 +168,17 @@ static void store_groups(struct disk_store *s, struct store_group *first)
     for (const struct store_group *group = first; group; group = next_group(group))
         any_fresh |= is_fresh(s, group);
     answer(s, first, any_fresh ? commit_fresh(s, first) : 0);
+}
+
+static void answer_reads(struct disk_store *s, struct letter *first)
+{
+    for (struct letter *letter = first, *next; letter; letter = next) {
+        next = letter->next;
+        store_db_read(s->db, (struct delivery_read *)letter);
+        letter_done(letter);
+        post_put(&s->to_hub, letter, 0);
+    }
+    post_flush(&s->to_hub);
 }
 
 /* ---- between groups ---- */
@@ -206,11 +234,12 @@ static void *store_thread(void *arg)
     struct pollfd readable = { .fd = s->box.fd, .events = POLLIN };
     while (!s->stopping) {
         poll(&readable, 1, wait_ms(s));
-        struct store_group *groups = take_groups(s);
-        if (groups)
-            store_groups(s, groups);
-        else if (!s->stopping)
+        struct come come = take_letters(s);
+        if (come.groups)
+            store_groups(s, (struct store_group *)come.groups);
+        else if (!come.reads && !s->stopping)
             nothing_came(s);
+        answer_reads(s, come.reads);
         look_after_wal(s);
     }
     return NULL;
@@ -235,6 +264,7 @@ int store_open(const struct config *config, struct store **ret_store, struct hub
         return err;
     }
     s->port.submit = submit;
+    s->port.read = read;
     s->sync = config->store_sync;
     *ret_store = &s->port;
     return 0;
