@@ -13,6 +13,7 @@
  * reference each, which the origin gives back. */
 #pragma once
 #include "hub/base/mail.h"
+#include "hub/events/deliveries.h"
 #include "hub/idempotency.h"
 #include "hub/msg.h"
 #include "hub/since.h"
@@ -34,6 +35,8 @@ enum letter_kind {
     CALL_MATCH,        /* struct match_call */
     CALL_PURGE,        /* struct purge_call */
     CALL_NODES,        /* struct nodes_call */
+    CALL_EVENT,        /* struct publish_call */
+    CALL_DELIVERIES,   /* struct deliveries_call */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
@@ -87,6 +90,17 @@ struct publish_call {
     struct position        position;   /* of IF_NEWEST; answer with ERR_POSITION_CHANGED: the newest, seq 0: none is known */
     uint32_t    subscribers;      /* answer: subscriptions on this node that it is on its way to; with a key: when it was taken */
     bool        replayed;         /* answer */
+    struct hub_event *event;      /* the hub's, until it is kept */
+    bool        is_own;           /* likewise: its own event (hook.h), nobody else is answered */
+};
+
+/* Event: as publish, of a message that nobody subscribes to and history does not keep; it is for endpoints only (events/hub_event.h). The
+ * message may have no channel; its event name is the type. Kept also when no endpoint wants it now. */
+
+/* Deliveries that are kept (events/deliveries.h); `answered` and `owner` of the read are the hub's. ERR_STORE_FAILED, ERR_MEMORY. */
+struct deliveries_call {
+    struct call          call;
+    struct delivery_read read;
 };
 
 enum gap_reason {

@@ -13,6 +13,7 @@
 #include "hub/engine.h"
 #include "hub/errand.h"
 #include "hub/history.h"
+#include "hub/hook.h"
 #include "hub/hub.h"
 #include "hub/keeping.h"
 #include "hub/presence.h"
@@ -46,6 +47,7 @@ struct hub {
     struct store        *store;              /* NULL: memory only */
     struct engine       *engine;             /* NULL: this hub is its own, by publish.c and what is below it */
     struct directory    *directory;          /* NULL: there is no other node */
+    struct hook         *hook;               /* NULL: nobody is told of events */
     const struct self   *self;               /* what this hub is called; NULL: nobody asks (tests) */
     struct mailbox       box;
     struct peer          peers[PEERS_MAX];
@@ -95,6 +97,11 @@ struct hub {
     uint64_t             trimmed;            /* rows below are gone from the store */
     int64_t              store_retry_ms;     /* after a failure: the hub's own groups (numbers, trims) wait until then */
 
+    /* events.c */
+    struct link          events_waiting;     /* own events that could not be kept, oldest first */
+    size_t               n_events_waiting;
+    int64_t              events_retry_ms;
+
     /* records.c */
     struct { const struct record_ops *ops; void *self; } record_kinds[RECORD_KINDS];
     struct record_call  *changes;            /* in rows collected or at the store, oldest first */
@@ -105,6 +112,8 @@ struct hub {
 /* Of this turn, or of the tick before it: a publish would ask the clock five times. */
 static inline int64_t hub_now_ms(const struct hub *hub)  { return hub->now_ms; }
 static inline int64_t hub_wall_ms(const struct hub *hub) { return hub->wall_ms; }
+/* There is a store that brings it all back. */
+static inline bool hub_keeps(const struct hub *hub)       { return hub->store && !hub->store->forgets; }
 
 /* peers.c */
 void hub_answer(struct hub *hub, struct call *call, int err);        /* mails the call back to its origin */
@@ -119,6 +128,16 @@ void publish_trim(struct hub *hub);                                  /* tells th
 int64_t publish_keys_since(const struct hub *hub);                   /* idempotency keys used before are for nobody any more; wall clock */
 struct store_group *publish_group(struct hub *hub);                  /* what the next group will be; NULL: no memory */
 void publish_fini(struct hub *hub);
+/* events.c: an event is not there (NULL), is made and kept, or comes to nothing with its publish */
+int  events_make(struct hub *hub, enum event_type type, struct msg *m, struct hub_event **ret_event);     /* 0 or ERR_MEMORY; NULL: for nobody */
+bool events_room(struct store_group *group);                                  /* for one more; false: no memory */
+void events_accept(struct hub *hub, struct hub_event *event);                 /* it is kept; takes it over */
+void events_answered(struct hub *hub, struct publish_call *call, int err);    /* CALL_EVENT has come to its end */
+void settlings_stored(const struct store_group *group, int err);
+void events_tick(struct hub *hub);
+int64_t events_due_ms(const struct hub *hub);
+void deliveries_run(struct hub *hub, struct deliveries_call *call);
+void events_fini(struct hub *hub);
 /* records.c */
 void record_run(struct hub *hub, struct record_call *change);
 void records_stored(struct hub *hub, const struct store_group *group, int err);

@@ -22,6 +22,8 @@ static void run_members(struct hub *hub, void *call)  { members_run(hub, call); 
 static void run_match(struct hub *hub, void *call)    { hub->directory ? hub->directory->match(hub->directory, call) : match_run(hub, call); }
 static void run_nodes(struct hub *hub, void *call)    { hub->directory ? hub->directory->nodes(hub->directory, call) : nodes_run(hub, call); }
 static void run_purge(struct hub *hub, void *call)     { purge_run(hub, call); }
+static void run_event(struct hub *hub, void *call)     { publish_run(hub, call); }
+static void run_deliveries(struct hub *hub, void *call) { deliveries_run(hub, call); }
 static void run_head(struct hub *hub, void *call)
 {
     struct head_call *head = call;
@@ -43,7 +45,7 @@ static run_fn *const calls[CALL_KINDS] = {
     [CALL_ERRAND] = run_errand,   [CALL_LEAVE] = run_leave,
     [CALL_PURGE] = run_purge,
     [CALL_KEYS] = run_keys,       [CALL_MEMBERS] = run_members, [CALL_MATCH] = run_match,
-    [CALL_NODES] = run_nodes,
+    [CALL_NODES] = run_nodes,     [CALL_EVENT] = run_event,     [CALL_DELIVERIES] = run_deliveries,
 };
 
 static void look_at_clock(struct hub *hub)
@@ -76,7 +78,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     hub->store = store;
     hub->epoch = start.epoch;
     hub->next = start.next;
-    hub->reserved = hub->reserve_asked = store ? start.reserved : UINT64_MAX;
+    hub->reserved = hub->reserve_asked = hub_keeps(hub) ? start.reserved : UINT64_MAX;
     hub->head = start.next - 1;
     hub->look_at = FETCH_LOOK_AT;
     channels_init(&hub->channels, config, start.floor);
@@ -88,6 +90,7 @@ struct hub *hub_new(const struct config *config, const struct clock *clock, stru
     link_init(&hub->done);
     link_init(&hub->settling);
     link_init(&hub->errands_out);
+    link_init(&hub->events_waiting);
     hub->history.wall_ms = hub_wall_ms(hub);
     hub->history.drained = start.floor;      /* the stored floor never goes back */
     if (keeping_init(&hub->keeping, config, start.keeping, start.next))
@@ -101,6 +104,7 @@ void hub_free(struct hub *hub)
         return;
     key_fetcher_free(hub->keys);
     publish_fini(hub);
+    events_fini(hub);
     errands_fini(hub);
     presence_fini(&hub->presence);
     idempotency_fini(&hub->idempotency);
@@ -150,6 +154,12 @@ static void answered_from_outside(struct http_out_request *request)
     request->answered(request);
 }
 
+static void answered_from_store(struct delivery_read *read)
+{
+    letter_done(&read->letter);
+    read->answered(read);
+}
+
 static void run_letter(struct hub *hub, struct letter *letter)
 {
     if (letter->kind < CALL_KINDS)
@@ -162,6 +172,8 @@ static void run_letter(struct hub *hub, struct letter *letter)
         leave_channel_run(hub, letter);
     else if (letter->kind == LETTER_ERRAND)
         errand_part_back(hub, (struct errand_part *)letter);
+    else if (letter->kind == LETTER_READ)
+        answered_from_store((struct delivery_read *)(void *)letter);
     else
         publish_stored(hub, (struct store_group *)letter);     /* nobody mails the hub anything else */
 }
@@ -177,6 +189,7 @@ void hub_turn(struct hub *hub)
     }
     idempotency_age(&hub->idempotency, publish_keys_since(hub));
     errands_end_turn(hub);
+    events_tick(hub);
     publish_end_turn(hub);
     peers_end_turn(hub);
 }
@@ -206,6 +219,8 @@ int64_t hub_due_ms(const struct hub *hub)
         due = due > now ? due + 1000 : now + 1000;
     int64_t leaves = presence_due_ms(&hub->presence), keys = keys_end_ms(hub, now, wall);
     due = leaves < due ? leaves : due;
+    int64_t events = events_due_ms(hub);
+    due = events < due ? events : due;
     return keys < due ? keys : due;
 }
 
@@ -216,6 +231,7 @@ void hub_tick(struct hub *hub)
     presence_tick(&hub->presence, hub_now_ms(hub));
     idempotency_age(&hub->idempotency, publish_keys_since(hub));
     channels_forget_quiet(&hub->channels, hub_now_ms(hub));
+    events_tick(hub);
     publish_trim(hub);
 }
 

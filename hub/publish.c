@@ -42,7 +42,7 @@ struct store_group *publish_group(struct hub *hub)
 
 bool publish_wants_numbers(const struct hub *hub)
 {
-    return hub->store && hub->reserve_asked < hub->next + NUMBER_BLOCK / 2;
+    return hub_keeps(hub) && hub->reserve_asked < hub->next + NUMBER_BLOCK / 2;
 }
 
 /* One more row for the store; false: no memory. */
@@ -66,12 +66,21 @@ static bool collect_row(struct hub *hub, struct msg *m)
     return true;
 }
 
+/* There is room. */
+static void collect_event(struct hub *hub, struct hub_event *event)
+{
+    struct store_group *group = &hub->collecting->store;
+    group->events[group->n_events++] = event;
+    group->bytes += msg_size(event->msg);
+    hub->waiting_bytes += msg_size(event->msg);
+}
+
 /* Room for one more idempotency record, in the table and in what goes to the store; false: no memory. */
 static bool key_room(struct hub *hub)
 {
     if (!idempotency_room(&hub->idempotency))
         return false;
-    if (!hub->store)
+    if (!hub_keeps(hub))
         return true;
     struct store_group *group = collecting(hub) ? &hub->collecting->store : NULL;
     if (!group || group->n_keys < group->cap_keys)
@@ -90,9 +99,9 @@ static void remember_key(struct hub *hub, struct publish_call *call, const struc
 {
     const struct msg *m = call->msg;
     struct idempotency_record record = { .key = call->key, .epoch = m->epoch, .seq = m->seq, .time_ms = m->time_ms,
-                                         .subscribers = watch_subscribers_all(hub, channel_name(ch), ch) };
+                                         .subscribers = ch ? watch_subscribers_all(hub, channel_name(ch), ch) : 0 };
     idempotency_add(&hub->idempotency, &record, hub->config->publish_idempotency_keys);
-    if (!hub->store)
+    if (!hub_keeps(hub))
         return;
     struct store_group *group = &hub->collecting->store;
     group->keys[group->n_keys++] = record;
@@ -121,6 +130,7 @@ static struct flight flights_take(struct hub *hub)
     return flight;
 }
 
+/* `ch` NULL: an event's, which is no message of any channel. */
 static void number(struct hub *hub, struct channel *ch, struct msg *m)
 {
     int64_t now = hub_wall_ms(hub);
@@ -128,20 +138,24 @@ static void number(struct hub *hub, struct channel *ch, struct msg *m)
     m->time_ms = hub->newest_ms;
     m->epoch = hub->epoch;
     m->seq = hub->next++;
+    if (!ch)
+        return;
     channel_follow(ch, m);
     channel_submit(ch, m);
     ch->under_way++;
     channel_settle(&hub->channels, ch, hub_now_ms(hub));      /* not to be forgotten while a flight points to it */
 }
 
+static bool is_event(const struct publish_call *call) { return call->call.letter.kind == CALL_EVENT; }
+
 /* What the store does not have is not kept either, or it would be gone without a gap after a restart: other rules hold since it was
  * given its number. */
-static void complete(struct hub *hub, struct publish_call *call, struct channel *ch, bool stored)
+static void complete_message(struct hub *hub, struct publish_call *call, struct channel *ch, bool stored)
 {
     struct msg *m = call->msg;
     ch->under_way--;
-    ch->last = hub->head = m->seq;
-    if (stored || !hub->store)
+    ch->last = m->seq;
+    if (stored || !hub_keeps(hub))
         history_keep(&hub->history, ch, m, hub_now_ms(hub));
     else
         history_give_up(&hub->history, ch, m->seq, hub_now_ms(hub));
@@ -151,17 +165,43 @@ static void complete(struct hub *hub, struct publish_call *call, struct channel 
     if (!idempotency_wanted(&call->key))
         call->subscribers = subscribers;
     channel_settle(&hub->channels, ch, hub_now_ms(hub));
-    hub_answer(hub, &call->call, 0);
 }
 
+static void answer(struct hub *hub, struct publish_call *call, int err)
+{
+    if (is_event(call))
+        events_answered(hub, call, err);
+    else
+        hub_answer(hub, &call->call, err);
+}
+
+static void complete(struct hub *hub, struct publish_call *call, struct channel *ch, bool stored)
+{
+    struct hub_event *event = call->event;
+    hub->head = call->msg->seq;
+    call->event = NULL;
+    if (ch)
+        complete_message(hub, call, ch, stored);
+    answer(hub, call, 0);
+    if (event)
+        events_accept(hub, event);
+}
+
+/* What is tried again makes its event anew: others may want it then. */
 static void fail(struct hub *hub, struct publish_call *call, struct channel *ch, int err)
 {
-    ch->under_way--;
-    ch->submitted = ch->last;
     hub->head = call->msg->seq;
-    metric_add(METRIC_msgs_refused, 1);
-    channel_settle(&hub->channels, ch, hub_now_ms(hub));
-    hub_answer(hub, &call->call, err);
+    if (ch) {
+        ch->under_way--;
+        ch->submitted = ch->last;
+        channel_settle(&hub->channels, ch, hub_now_ms(hub));
+    }
+    metric_add(METRIC_msgs_refused, !is_event(call));
+    if (!call->is_own) {
+        hub_event_free(call->event);
+        call->event = NULL;
+    }
+    answer(hub, call, err);
 }
 
 /* Why it cannot be taken now, or 0. */
@@ -214,7 +254,7 @@ static int check_position(const struct hub *hub, struct publish_call *call)
 
 /* Where a publish goes. */
 struct way {
-    struct channel *channel;
+    struct channel *channel;     /* NULL: an event of no channel's */
     bool            stored;      /* it gets a row */
     bool            waits;       /* for the store, or for those before it that do (EXACT.md 1) */
 };
@@ -222,33 +262,65 @@ struct way {
 /* A row for what the rules keep, and for all while the store does not know them yet (keeping.h). */
 static struct way way_of(const struct hub *hub, const struct publish_call *call, struct channel *ch)
 {
-    bool stored = hub->store && (rule_keeps(ch->rule) || !hub->keeping.stored);
-    bool answers = stored || (hub->store && idempotency_wanted(&call->key));
-    return (struct way){ ch, stored, (answers && hub->config->store_sync != STORE_SYNC_OFF) || hub->n_flights > 0 };
+    bool stored = ch && hub_keeps(hub) && (rule_keeps(ch->rule) || !hub->keeping.stored);
+    bool answers = stored || (hub_keeps(hub) && idempotency_wanted(&call->key));
+    return (struct way){ ch, stored, (answers && hub->config->store_sync != STORE_SYNC_OFF) || call->event || hub->n_flights > 0 };
+}
+
+/* Its event, when there are endpoints for it: NULL otherwise. That of an own event that is tried again is there already. */
+static int find_event(struct hub *hub, struct publish_call *call)
+{
+    if (call->event)
+        return 0;
+    return events_make(hub, is_event(call) ? EVENT_OWN : EVENT_MESSAGE_PUBLISHED, call->msg, &call->event);
+}
+
+static int find_channel(struct hub *hub, struct publish_call *call, struct channel **ret_channel)
+{
+    const struct msg *m = call->msg;
+    *ret_channel = NULL;
+    if (is_event(call))
+        return 0;
+    if (call->if_position != IF_ANY) {
+        int err = check_position(hub, call);
+        if (err)
+            return err;
+    }
+    if (is_one_too_many(hub, m))
+        return ERR_BUSY;
+    *ret_channel = channel_get(&hub->channels, msg_channel(m), m->hash);
+    return *ret_channel ? 0 : ERR_MEMORY;
+}
+
+static bool room_for(struct hub *hub, const struct publish_call *call, const struct way *way)
+{
+    return (!idempotency_wanted(&call->key) || key_room(hub)) && (!way->waits || (flights_room(hub) && collecting(hub))) &&
+           (!call->event || events_room(&hub->collecting->store)) && (!way->stored || collect_row(hub, call->msg));
 }
 
 /* Everything that can fail, before the message has a number. */
 static int prepare(struct hub *hub, struct publish_call *call, struct way *ret_way)
 {
-    struct msg *m = call->msg;
+    struct channel *ch = NULL;
     int err = refuse(hub);
-    if (!err && call->if_position != IF_ANY)
-        err = check_position(hub, call);
-    if (!err && is_one_too_many(hub, m))
-        err = ERR_BUSY;
-    struct channel *ch = err ? NULL : channel_get(&hub->channels, msg_channel(m), m->hash);
-    if (err)
-        return err;
-    if (!ch)
-        return ERR_MEMORY;
-    struct way way = way_of(hub, call, ch);
-    if ((idempotency_wanted(&call->key) && !key_room(hub)) || (way.waits && (!flights_room(hub) || !collecting(hub))) ||
-        (way.stored && !collect_row(hub, m))) {
-        channel_settle(&hub->channels, ch, hub_now_ms(hub));
-        return ERR_MEMORY;
+    if (!err)
+        err = find_channel(hub, call, &ch);
+    if (!err)
+        err = find_event(hub, call);
+    struct way way = err ? (struct way){ 0 } : way_of(hub, call, ch);
+    if (!err && !room_for(hub, call, &way))
+        err = ERR_MEMORY;
+    if (!err) {
+        *ret_way = way;
+        return 0;
     }
-    *ret_way = way;
-    return 0;
+    if (ch)
+        channel_settle(&hub->channels, ch, hub_now_ms(hub));
+    if (!call->is_own) {
+        hub_event_free(call->event);
+        call->event = NULL;
+    }
+    return err;
 }
 
 void publish_run(struct hub *hub, struct publish_call *call)
@@ -256,21 +328,23 @@ void publish_run(struct hub *hub, struct publish_call *call)
     bool keyed = idempotency_wanted(&call->key);
     const struct idempotency_record *first = keyed ? idempotency_find(&hub->idempotency, &call->key, publish_keys_since(hub)) : NULL;
     if (first) {
-        hub_answer(hub, &call->call, replay(hub, call, first));
+        answer(hub, call, replay(hub, call, first));
         return;
     }
     struct way way;
     int err = prepare(hub, call, &way);
 
     if (err) {
-        metric_add(METRIC_msgs_refused, 1);
-        hub_answer(hub, &call->call, err);
+        metric_add(METRIC_msgs_refused, !is_event(call));
+        answer(hub, call, err);
         return;
     }
     number(hub, way.channel, call->msg);
+    if (call->event)
+        collect_event(hub, call->event);
     if (keyed) {
         remember_key(hub, call, way.channel);
-        call->subscribers = watch_subscribers_all(hub, channel_name(way.channel), way.channel);
+        call->subscribers = way.channel ? watch_subscribers_all(hub, channel_name(way.channel), way.channel) : 0;
     }
     if (way.waits) {
         hub->flights[(hub->flights_first + hub->n_flights++) & (hub->flights_cap - 1)] = (struct flight){ call, way.channel, way.stored };
@@ -288,6 +362,7 @@ static void group_free(struct hub *hub, struct group *group)
         msg_unref(group->store.msgs[i]);
     free(group->store.msgs);
     free(group->store.keys);
+    free(group->store.events);
     free((char *)group->store.keeping.at);
     free(group);
 }
@@ -303,7 +378,7 @@ static void tell_keeping(struct hub *hub)
 {
     struct keeping *keeping = &hub->keeping;
     char *copy = NULL;
-    if (!hub->store || keeping->stored || keeping->asked || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub) ||
+    if (!hub_keeps(hub) || keeping->stored || keeping->asked || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub) ||
         !(copy = slice_copy(buf_slice(&keeping->text))))
         return;      /* without memory with the next turn */
     struct store_group *group = &hub->collecting->store;
@@ -351,6 +426,7 @@ static void fail_all(struct hub *hub, int err)
     if (!dropped)
         return;
     records_stored(hub, &dropped->store, err);
+    settlings_stored(&dropped->store, err);
     purges_stored(hub, &dropped->store, err);
     group_free(hub, dropped);
 }
@@ -379,6 +455,7 @@ void publish_stored(struct hub *hub, struct store_group *answer)
         }
     }
     records_stored(hub, answer, answer->err);
+    settlings_stored(answer, answer->err);
     purges_stored(hub, answer, answer->err);
     group_free(hub, group);
 }
@@ -387,7 +464,7 @@ void publish_trim(struct hub *hub)
 {
     uint64_t oldest = history_oldest(&hub->history), none_below = hub->head + 1;
     uint64_t trim = oldest < none_below ? oldest : none_below;
-    if (!hub->store || trim <= hub->trimmed || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub))
+    if (!hub_keeps(hub) || trim <= hub->trimmed || hub_now_ms(hub) < hub->store_retry_ms || !collecting(hub))
         return;
     hub->collecting->store.trim = trim;
     raise_floor(&hub->collecting->store, hub->history.drained < trim ? hub->history.drained : trim - 1);

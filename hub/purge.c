@@ -66,7 +66,7 @@ static int begin(struct hub *hub, struct purge_call *call)
         return ERR_DRAINING;
     if (call->before.epoch && (call->before.epoch != hub->epoch || call->before.seq == 0 || call->before.seq > hub->head))
         return ERR_BAD_POSITION;
-    if (hub->store && !(group = publish_group(hub)))
+    if (hub_keeps(hub) && !(group = publish_group(hub)))
         return ERR_MEMORY;
     struct channel *ch = channel_get(&hub->channels, call->channel, call->hash);
     if (!ch)

@@ -70,7 +70,7 @@ static void answer(struct hub *hub, struct record_call *change, int err)
 
 static void apply(struct hub *hub, struct record_call *change)
 {
-    change->durable = hub->store || hub->engine;
+    change->durable = hub_keeps(hub) || hub->engine;
     ops_of(hub, change)->apply(self_of(hub, change), change);
     answer(hub, change, 0);
 }
@@ -108,7 +108,7 @@ static void begin(struct hub *hub, struct record_call *change)
         answer(hub, change, err);
         return;
     }
-    if (change->value.failed || (hub->store && !(group = publish_group(hub)))) {
+    if (change->value.failed || (hub_keeps(hub) && !(group = publish_group(hub)))) {
         abandon(hub, change, ERR_MEMORY);
         return;
     }

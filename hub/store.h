@@ -48,12 +48,10 @@ struct store_group {
     struct hub_event      **events;  /* borrowed until answered; their messages have numbers. Also of messages that no history keeps */
     size_t        n_events, cap_events;
     struct settle_call *settlings;              /* of deliveries.h, chained by `next`; each is answered with what comes of it */
-    const struct delivery_limits *delivery_limits;   /* what is kept no longer goes, a slice of it; NULL: nothing does */
+    struct trim_call   *trims;   /* likewise, one; NULL: none */
     /* answer */
     int           err;           /* 0 or ERR_STORE_FAILED */
     uint64_t      next_generation;
-    uint64_t      dead_dropped;  /* dead letters that the limits took */
-    bool          trims_on;      /* with these limits more would go at once */
 };
 
 /* One port, two implementations: store_thread.c (SQLite), and the one of tests/sim that crashes at will. */
@@ -61,6 +59,7 @@ struct store {
     void (*submit)(struct store *store, struct store_group *group);
     /* Answered (LETTER_READ) with what stands after all groups that were submitted before. */
     void (*read)(struct store *store, struct delivery_read *read);
+    bool   forgets;      /* it is in memory: only events and deliveries are given to it */
 };
 
 static inline void store_submit(struct store *store, struct store_group *group) { store->submit(store, group); }

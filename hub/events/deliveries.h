@@ -96,3 +96,13 @@ struct delivery_limits {
     int64_t  dead_before_ms;         /* dead letters */
     uint64_t max_bytes;              /* of all events; beyond that the oldest go before their time: first those that have arrived, then dead letters */
 };
+
+/* Some of what these limits say goes: as much as a transaction may take. ERR_STORE_FAILED: nothing went. ERR_MEMORY. */
+struct trim_call {
+    struct delivery_limits limits;
+    int                    err;             /* answer */
+    uint64_t               dead_dropped;    /* answer: dead letters that went */
+    bool                   more;            /* answer: more would go at once */
+    void                 (*answered)(struct trim_call *call);
+    void                  *owner;
+};

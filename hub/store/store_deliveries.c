@@ -193,7 +193,7 @@ static size_t oldest_events(struct store_deliveries *s, struct oldest found[TRIM
     return n;
 }
 
-static bool trim_one(struct store_deliveries *s, const struct oldest *event, const struct delivery_limits *limits, struct store_group *group)
+static bool trim_one(struct store_deliveries *s, const struct oldest *event, struct trim_call *call)
 {
     sqlite3_stmt *lives = with_number(s, LIVES, event->number);
     if (sqlite3_step(lives) != SQLITE_ROW)
@@ -201,24 +201,25 @@ static bool trim_one(struct store_deliveries *s, const struct oldest *event, con
     uint64_t pending = (uint64_t)sqlite3_column_int64(lives, 0), dead = (uint64_t)sqlite3_column_int64(lives, 1);
     sqlite3_reset(lives);
     s->trim_after = event->number;
-    if (pending > 0 || !may_go(s, limits, event->time_ms, dead))
+    if (pending > 0 || !may_go(s, &call->limits, event->time_ms, dead))
         return true;
-    group->dead_dropped += dead;
+    call->dead_dropped += dead;
     return drop(s, event->number, event->bytes);
 }
 
 /* A round goes from the oldest event to the first that is young enough, however many transactions that takes. */
-static bool trim(struct store_deliveries *s, struct store_group *group)
+static bool trim(struct store_deliveries *s, struct trim_call *call)
 {
-    const struct delivery_limits *limits = group->delivery_limits;
+    const struct delivery_limits *limits = &call->limits;
     int64_t young_ms = limits->delivered_before_ms > limits->dead_before_ms ? limits->delivered_before_ms : limits->dead_before_ms;
     struct oldest found[TRIM_SLICE];
     size_t n = oldest_events(s, found), i = 0;
+    call->dead_dropped = 0;
     for (; i < n && (found[i].time_ms < young_ms || s->then_bytes > limits->max_bytes); i++)
-        if (!trim_one(s, &found[i], limits, group))
+        if (!trim_one(s, &found[i], call))
             return false;
-    group->trims_on = i == TRIM_SLICE;
-    if (!group->trims_on) {
+    call->more = i == TRIM_SLICE;
+    if (!call->more) {
         s->takes_dead = s->then_bytes > limits->max_bytes;
         s->trim_after = 0;
     }
@@ -236,7 +237,7 @@ bool store_deliveries_add(struct store_deliveries *s, struct store_group *group,
             if (!settle(s, &call->at[i], &call->n_promoted))
                 return false;
     }
-    return !group->delivery_limits || trim(s, group);
+    return !group->trims || trim(s, group->trims);
 }
 
 /* ---- reading ---- */

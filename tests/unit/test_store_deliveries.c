@@ -264,12 +264,13 @@ static uint64_t trim(struct rig *rig, struct delivery_limits limits)
     uint64_t dropped = 0;
     for (bool on = true; on;) {
         struct store_group *group = group_new(rig);
-        group->delivery_limits = &limits;
+        struct trim_call call = { .limits = limits };
+        group->trims = &call;
         store_submit(rig->store, group);
         assert_ptr_equal(rig_answer(rig), group);
         assert_int_equal(group->err, 0);
-        dropped += group->dead_dropped;
-        on = group->trims_on;
+        dropped += call.dead_dropped;
+        on = call.more;
         group_free(group);
     }
     return dropped;
