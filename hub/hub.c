@@ -144,6 +144,8 @@ int hub_restore_key(struct hub *hub, const struct idempotency_record *record)
     return idempotency_restore(&hub->idempotency, record, publish_keys_since(hub), hub->config->publish_idempotency_keys);
 }
 
+void hub_use_memory(struct hub *hub, struct store *store) { hub->store = store; }
+
 void hub_look_at(struct hub *hub, size_t entries) { hub->look_at = entries; }
 
 struct mailbox *hub_mailbox(struct hub *hub) { return &hub->box; }

@@ -31,6 +31,9 @@ struct hub_start {
 struct hub *hub_new(const struct config *config, const struct clock *clock, struct store *store, struct hub_start start);
 void        hub_free(struct hub *hub);       /* NULL is fine; what is under way is answered to nobody */
 
+/* Of a hub without a store: one that forgets (store.h), for events. Before the first turn; outlives the hub's last. */
+void        hub_use_memory(struct hub *hub, struct store *store);
+
 /* A message that the store kept, in order of number, before the first turn. Takes no reference of the caller's. */
 int  hub_restore(struct hub *hub, struct msg *m);
 

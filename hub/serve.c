@@ -34,6 +34,7 @@ struct serve {
     struct serving             serving;        /* first */
     struct self                self;
     struct store              *store;          /* NULL: memory only */
+    struct store              *memory_store;   /* in place of that, when nothing is to outlive the process */
     const struct spoke *const *spokes;
     void                      *selves[SPOKES_MAX];
     size_t                     n_spokes, n_open;
@@ -360,6 +361,15 @@ static int open_store(struct serve *s, struct hub_start *ret_start)
     return err ? tell_why("store", err, why) : 0;
 }
 
+static int open_memory(struct serve *s, uint64_t epoch)
+{
+    s->memory_store = store_memory_open(hub_mailbox(s->serving.hub), epoch);
+    if (!s->memory_store)
+        return tell_why("store", ERR_MEMORY, NULL);
+    hub_use_memory(s->serving.hub, s->memory_store);
+    return 0;
+}
+
 static int open_hub(struct serve *s)
 {
     struct hub_start start;
@@ -375,7 +385,7 @@ static int open_hub(struct serve *s)
     hub_add_access(s->serving.hub, s->serving.authority);
     authority_on_taken_back(s->serving.authority, (struct taken_back){ on_taken_back, s->serving.hub });
     if (!s->store)
-        return 0;
+        return s->serving.config->redis ? 0 : open_memory(s, start.epoch);
     err = store_load(s->store, restore_row, s->serving.hub);
     if (!err)
         err = store_load_purges(s->store, restore_purge, s->serving.hub);
@@ -477,6 +487,7 @@ static void close_all(struct serve *s)
     if (s->serving.base)
         event_base_free(s->serving.base);
     hub_free(s->serving.hub);
+    store_memory_close(s->memory_store);
     authority_free(s->serving.authority);
 }
 
