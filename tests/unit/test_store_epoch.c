@@ -295,7 +295,7 @@ static void a_store_of_a_newer_version_is_refused_and_left_as_it_is(void **state
     assert_refused(rig, ERR_STORE_VERSION, rig_path(rig, "carillon.db"), "schema 99");
     edit(rig_path(rig, "carillon.db"), "PRAGMA user_version = -3");
     assert_refused(rig, ERR_STORE_OPEN, rig_path(rig, "carillon.db"), "no schema");
-    edit(rig_path(rig, "carillon.db"), "PRAGMA user_version = 5");
+    edit(rig_path(rig, "carillon.db"), "PRAGMA user_version = 6");
     assert_true(epoch_at_start(rig, STORE_SYNC_BATCH) == epoch);
 }
 

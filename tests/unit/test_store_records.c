@@ -195,7 +195,7 @@ static void a_store_without_records_is_taken_over_with_its_messages(void **state
     assert_int_equal(rig_commit(rig, group), 0);
     rig_close(rig);
     uint64_t epoch = rig->start.epoch;
-    run_on_file(rig, "DROP TABLE purges; ALTER TABLE meta DROP COLUMN keeping; DROP TABLE keys; DROP TABLE records; PRAGMA user_version = 2");
+    run_on_file(rig, "DROP TABLE deliveries; DROP TABLE events; DROP TABLE purges; ALTER TABLE meta DROP COLUMN keeping; DROP TABLE keys; DROP TABLE records; PRAGMA user_version = 2");
     rig_open(rig, STORE_SYNC_BATCH);
     assert_true(rig->start.epoch == epoch && rig->start.next == 301);
     assert_int_equal(change(rig, "key", "a", "1"), 0);
