@@ -13,7 +13,7 @@
  * reference each, which the origin gives back. */
 #pragma once
 #include "hub/base/mail.h"
-#include "hub/events/deliveries.h"
+#include "hub/deliveries.h"
 #include "hub/idempotency.h"
 #include "hub/msg.h"
 #include "hub/since.h"
@@ -54,7 +54,7 @@ enum letter_kind {
     LETTER_ERRAND,     /* struct errand_part of errand.h: the hub's */
     /* store to hub */
     LETTER_STORED,     /* struct store_group of store.h */
-    LETTER_READ,       /* struct delivery_read of events/deliveries.h */
+    LETTER_READ,       /* struct delivery_read of deliveries.h */
     /* the thread behind http_out.h to hub */
     LETTER_HTTP_OUT,   /* struct http_out_request of http_out.h */
 };
@@ -94,10 +94,10 @@ struct publish_call {
     bool        is_own;           /* likewise: its own event (hook.h), nobody else is answered */
 };
 
-/* Event: as publish, of a message that nobody subscribes to and history does not keep; it is for endpoints only (events/hub_event.h). The
+/* Event: as publish, of a message that nobody subscribes to and history does not keep; it is for endpoints only (hub_event.h). The
  * message may have no channel; its event name is the type. Kept also when no endpoint wants it now. */
 
-/* Deliveries that are kept (events/deliveries.h); `answered` and `owner` of the read are the hub's. ERR_STORE_FAILED, ERR_MEMORY. */
+/* Deliveries that are kept (deliveries.h); `answered` and `owner` of the read are the hub's. ERR_STORE_FAILED, ERR_MEMORY. */
 struct deliveries_call {
     struct call          call;
     struct delivery_read read;

@@ -1,4 +1,4 @@
-/* events.c — what happens becomes events (events/hub_event.h), numbered and kept by publish.c; and what webhooks/ asks of the store, through
+/* events.c — what happens becomes events (hub_event.h), numbered and kept by publish.c; and what webhooks/ asks of the store, through
  * the hub's groups.
  *
  *   a publish with targets ──┐

@@ -8,7 +8,7 @@
  * Lifetime   hub_use_hook before the first turn; the hook outlives the hub's last turn.
  * Threading  the hub's; called from inside its turns. */
 #pragma once
-#include "hub/events/deliveries.h"
+#include "hub/deliveries.h"
 
 struct hub;
 

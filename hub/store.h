@@ -20,7 +20,7 @@
  *            trying with whatever comes next and with an empty transaction once a second, and turns green by itself. */
 #pragma once
 #include "hub/base/mail.h"
-#include "hub/events/deliveries.h"
+#include "hub/deliveries.h"
 #include "hub/hub.h"
 #include "hub/msg.h"
 

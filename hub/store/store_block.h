@@ -22,7 +22,7 @@ void store_block_add(struct buf *block, const struct msg *m);
 /* Takes the first message off a block that is not empty. 0 and a message with one reference; ERR_STORE_OPEN: this is none;
  * ERR_MEMORY. */
 int  store_block_take(struct slice *block, uint64_t epoch, struct msg **ret_m);
-/* Likewise, of an event (events/hub_event.h): it may have no channel. */
+/* Likewise, of an event (hub_event.h): it may have no channel. */
 int  store_event_take(struct slice *block, uint64_t epoch, struct msg **ret_m);
 
 /* Idempotency records as the bytes of one row: nine numbers of 8 bytes each, little-endian, digests as they are. Likewise. */

@@ -1,4 +1,4 @@
-/* store_deliveries.h — events and deliveries (events/deliveries.h) in the database: two tables beside the log of messages.
+/* store_deliveries.h — events and deliveries (deliveries.h) in the database: two tables beside the log of messages.
  *
  *   events      number, type, time, channel, name, bytes, message as store_block.h has it (its channel may be empty)
  *   deliveries  number, endpoint, status, due, lane, tries, settled, attempts        an index of what is pending by when it is due, one of
@@ -12,7 +12,7 @@
  * Lifetime   store_deliveries_open … store_deliveries_close, within that of the connection.
  * Threading  the connection's. */
 #pragma once
-#include "hub/events/deliveries.h"
+#include "hub/deliveries.h"
 #include "hub/store.h"
 #include "hub/store/store_sql.h"
 

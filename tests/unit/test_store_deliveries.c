@@ -1,7 +1,7 @@
 /* Events and deliveries in the store: what is due and when, lanes, settling, lists, what is kept no longer; also over a kill. */
 #include "tests/unit/store_rig.h"
 
-#include "hub/events/deliveries.h"
+#include "hub/deliveries.h"
 #include "hub/metrics.h"
 
 enum { A = 11, B = 22 };

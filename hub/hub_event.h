@@ -16,7 +16,7 @@
 
 enum event_type {
 #define EVENT_TYPE(name, text, has_channel, what) EVENT_##name,
-#include "hub/events/event_types.def"
+#include "hub/event_types.def"
 #undef EVENT_TYPE
     EVENT_TYPES
 };

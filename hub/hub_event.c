@@ -1,4 +1,4 @@
-#include "hub/events/hub_event.h"
+#include "hub/hub_event.h"
 
 #include "hub/base/err.h"
 #include "hub/base/name.h"
@@ -10,7 +10,7 @@ static const struct {
     bool        has_channel;
 } types[EVENT_TYPES] = {
 #define EVENT_TYPE(name, text, has_channel, what) [EVENT_##name] = { text, what, has_channel },
-#include "hub/events/event_types.def"
+#include "hub/event_types.def"
 #undef EVENT_TYPE
 };
 

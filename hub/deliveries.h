@@ -16,7 +16,7 @@
  * Limits     a read looks at no more than `looks` rows and gives no more than `limit` of max_bytes in all (at least one). */
 #pragma once
 #include "hub/base/mail.h"
-#include "hub/events/hub_event.h"
+#include "hub/hub_event.h"
 
 enum delivery_status { DELIVERY_PENDING, DELIVERY_DELIVERED, DELIVERY_DEAD, DELIVERY_STATUSES, DELIVERY_REMOVED };
 
