@@ -6,13 +6,26 @@
 //   await hub.publish('chat.lobby', { text: 'hello' });
 //
 // One connection for everything, made when it is first needed. It comes back by itself and resumes: each subscription gets every message
-// once and in order, or `onGap` says where some may be missing. The wire contract is PROTOCOL.md; types are in carillon.d.ts.
+// once and in order, or `onGap` says where some may be missing. The wire contract is PROTOCOL.md, the types are in carillon.d.ts.
 //
-//   connect ──> Hub: subscriptions, commands, the position ──> a line: WebSocket, or a stream of events where that is blocked
-//                └ waits and tries again <── the line is lost ──┘
+//   Hub ──> a line: SocketLine, or StreamLine where WebSockets do not get through; one at a time, another when it is lost
+//    ├─ Channel: one name that the hub is subscribed to, and how far it has been read ──> Subscription: who wants it
+//    └─ commands that have no answer yet: they are asked again on the next line
+//
+// Sections: positions · subscriptions · channels · lines · the hub (lines come and go, commands, subscribing, what comes).
 
-const PING_MS = 25_000, PONG_MS = 10_000, CONNECT_MS = 15_000, FRAME_CHANNELS = 500;
-const MAY_RETRY = new Set(['busy', 'keys_pending', 'out_of_memory', 'rate_limited', 'redis_away', 'store_failed', 'timeout', 'too_many_connections']);
+const PING_MS = 25_000, PONG_MS = 10_000, CONNECT_MS = 10_000, TOKEN_MS = 15_000, API_MS = 30_000;
+const WAIT_MS = 500, WAIT_MOST_MS = 30_000;          // between attempts, as long as the hub has not said how long
+const AGAIN_MS = 60_000, AGAIN_MOST_MS = 1_800_000;  // a stream serves for so long before a WebSocket is tried again, twice as long each time in vain
+const FRAME_BYTES = 1024 * 1024 + 4096, FRAME_CHANNELS = 500, SOON_TRIES = 50;
+
+// What will be otherwise in a moment, and what is not even known to have failed: asked again by itself.
+const SOON = new Set(['draining', 'idempotency_in_progress', 'outcome_unknown']);
+// A subscription that is refused so is asked for again.
+const LATER = new Set(['busy', 'draining', 'out_of_memory', 'rate_limited', 'redis_away', 'timeout', 'internal']);
+// These end the connection where no close code says so.
+const LASTING = new Set(['unauthenticated', 'bad_token', 'token_revoked', 'key_expired', 'key_revoked', 'forbidden', 'bad_origin', 'disconnected']);
+const RENEWABLE = new Set(['bad_token', 'token_expired', 'token_revoked']);
 
 export class CarillonError extends Error {
     constructor(code, message = code, more = {}) {
@@ -25,215 +38,110 @@ export class CarillonError extends Error {
 
 export const connect = (url, options) => new Hub(url, options);
 
+const lost = (message = 'the line was lost') => new CarillonError('unreachable', message);
+const closed = () => new CarillonError('closed', 'the connection was closed');
+const told = ({ code, message, reason, position, retry_after: retryAfter }, more) => new CarillonError(code, message ?? reason, { position, retryAfter, ...more });
+
+// Nobody has to look at a promise of ours.
+function quiet(promise) {
+    promise.catch(() => {});
+    return promise;
+}
+
+// Calls what is not ours: whatever it throws, or its promise, is told and harms nobody.
+function call(fn, args, report) {
+    try {
+        fn?.(...args)?.catch?.(report);
+    } catch (error) {
+        report(error);
+    }
+}
+
+async function within(promise, ms) {
+    let timer;
+    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`nothing came within ${ms} ms`)), ms); });
+    return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+// randomUUID() is there in secure contexts only.
+const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+
 // ---- positions: <epoch>.<number> ----
 
-const numberOf = (position) => BigInt(position.slice(position.indexOf('.') + 1));
-const epochOf = (position) => position.slice(0, position.indexOf('.'));
-// Of another epoch it is newer than anything: positions are only compared along one stream.
-const isNewer = (a, b) => !b || epochOf(a) !== epochOf(b) || numberOf(a) > numberOf(b);
+const split = (position) => position.split('.');
+
+// Positions are compared along one stream: what is of another epoch came later.
+function isNewer(a, b) {
+    if (!b) return true;
+    const [epochA, numberA] = split(a), [epochB, numberB] = split(b);
+    if (epochA !== epochB) return true;
+    return numberA.length === numberB.length ? numberA > numberB : numberA.length > numberB.length;
+}
+
+const later = (a, b) => (a && !(b && isSameEpoch(a, b) && isNewer(b, a)) ? a : b);
+const isSameEpoch = (a, b) => split(a)[0] === split(b)[0];
+
+function justBefore(id) {
+    const [epoch, number] = split(id);
+    return `${epoch}.${BigInt(number) - 1n}`;
+}
 
 // `*` is one segment, `**` at the end one or more.
-function matches(name, channel) {
-    if (!name.includes('*')) return name === channel;
-    const wanted = name.split('.'), has = channel.split('.');
+function matches(pattern, channel) {
+    const wanted = pattern.split('.'), has = channel.split('.');
     return wanted.every((segment, i) => i < has.length && (segment === '*' || segment === '**' || segment === has[i])) &&
         (wanted.at(-1) === '**' || wanted.length === has.length);
 }
 
-// ---- lines ----
-
-// Each gives frames of the WebSocket contract to on.frame(), and says on.down(code, wasOpen) once.
-class SocketLine {
-    constructor(hub, on) {
-        this.on = on;
-        this.url = hub.urlOf('/ws', hub.options.client && [['client', hub.options.client]]);
-        this.url.protocol = this.url.protocol === 'http:' ? 'ws:' : 'wss:';
-        this.socket = new hub.options.WebSocket(this.url);
-        this.socket.onopen = () => { this.isOpen = true; on.open(); };
-        this.socket.onmessage = ({ data }) => this.#take(data);
-        this.socket.onclose = ({ code }) => this.#end(code);
-        this.socket.onerror = () => {};      // onclose follows
-        this.timer = setTimeout(() => this.#end(0), CONNECT_MS);
-    }
-
-    #take(data) {
-        this.#watch();
-        this.on.frame(JSON.parse(data));
-    }
-
-    // A line that died in silence is told by a ping without an answer: pages do not see those of the protocol.
-    #watch(ms = PING_MS) {
-        clearTimeout(this.timer);
-        this.timer = setTimeout(() => this.ping(PONG_MS), ms);
-    }
-
-    ping(ms) {
-        if (!this.isOpen) return;
-        this.send({ type: 'ping' });
-        clearTimeout(this.timer);
-        this.timer = setTimeout(() => this.#end(0), ms);
-    }
-
-    send(frame) { this.socket.send(JSON.stringify(frame)); }
-
-    #end(code) {
-        if (!this.on) return;
-        const { on, socket } = this;
-        this.close();
-        on.down(code, Boolean(this.isOpen), socket);
-    }
-
-    close() {
-        clearTimeout(this.timer);
-        this.on = null;
-        this.socket.onmessage = this.socket.onclose = null;
-        if (this.socket.readyState < 2) this.socket.close(1000);
-    }
-}
-
-// Where WebSockets do not get through: a stream of events, read by fetch(). It cannot be spoken to: other channels are another stream.
-class StreamLine {
-    constructor(hub, on) {
-        this.on = on;
-        this.abort = new AbortController();
-        this.#read(hub).then(() => this.#end(0), (error) => this.#end(error.code ?? 0));
-    }
-
-    async #read(hub) {
-        const query = [['format', 'envelope'], ...hub.names().map((name) => ['channel', name])];
-        if (hub.options.client) query.push(['client', hub.options.client]);
-        const headers = { ...await hub.authorization(), ...(hub.position && { 'Last-Event-ID': hub.position }) };
-        const timer = setTimeout(() => this.close(), CONNECT_MS);
-        const response = await fetch(hub.urlOf('/sse', query), { headers, cache: 'no-store', signal: this.abort.signal });
-        clearTimeout(timer);
-        if (!response.ok) throw await problemOf(response);
-        this.isOpen = true;
-        this.on?.open();
-        this.#watch();
-        await this.#blocks(response.body.pipeThrough(new TextDecoderStream()));
-    }
-
-    async #blocks(text) {
-        let rest = '';
-        for await (const piece of iterate(text)) {
-            this.#watch();
-            rest += piece.replaceAll('\r', '');
-            const blocks = rest.split('\n\n');
-            rest = blocks.pop();
-            for (const block of blocks) this.#block(block);
-        }
-    }
-
-    #block(block) {
-        const data = [];
-        let id;
-        for (const line of block.split('\n')) {
-            if (line.startsWith('id: ')) id = line.slice(4);
-            else if (line.startsWith('data: ')) data.push(line.slice(6));
-        }
-        if (data.length) this.on?.frame(JSON.parse(data.join('\n')), id);
-        else if (id) this.on?.frame({ type: 'position', position: id });
-    }
-
-    #watch() {
-        clearTimeout(this.timer);
-        this.timer = setTimeout(() => this.#end(0), 2 * PING_MS);      // two heartbeats
-    }
-
-    ping() {}
-
-    #end(code) {
-        const { on } = this;
-        if (!on) return;
-        this.close();
-        on.down(code, Boolean(this.isOpen));
-    }
-
-    close() {
-        clearTimeout(this.timer);
-        this.on = null;
-        this.abort.abort();
-    }
-}
-
-async function* iterate(stream) {      // Safari has no async iterator of streams
-    const reader = stream.getReader();
-    for (let piece; !(piece = await reader.read()).done;) yield piece.value;
-}
-
-async function problemOf(response) {
-    const problem = await response.json().catch(() => ({}));
-    return new CarillonError(problem.code ?? 'unreachable', problem.detail ?? `the hub answered ${response.status}`,
-        { status: response.status, position: problem.position, retryAfter: Number(response.headers.get('Retry-After')) || undefined });
-}
-
 // ---- subscriptions ----
 
-// What a page holds in its hand. Several of one name share the hub's subscription.
+// What an application holds in its hand: waiting, then live, then closed. Several of one name share a Channel.
 class Subscription {
+    state = 'waiting';
+    last = null;        // the newest it has had, or where it began
+
     constructor(hub, name, listener, options) {
-        Object.assign(this, { hub, name, listener, options, state: 'waiting' });
-        this.ready = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-        this.ready.catch(() => {});      // who does not look is told by onEnd and the event `error`
+        Object.assign(this, { hub, name, listener, options, since: options.since ?? undefined });
+        this.ready = quiet(new Promise((resolve, reject) => Object.assign(this, { resolve, reject })));
     }
 
     close() { this.end(); }
 
-    end(error) {
+    // With an error it was not the application that ended it. `isTold`: all of the hub ends, and says so once.
+    end(error, isTold) {
         if (this.state === 'closed') return;
         this.state = 'closed';
-        this.reject(error ?? new CarillonError('closed', 'the subscription was closed'));
-        this.wake?.();
         this.error = error;
+        this.reject(error ?? new CarillonError('closed', 'the subscription was closed'));
         this.hub.drop(this);
-        if (error) this.call(this.options.onEnd, error);
+        this.wake?.();
+        if (!error) return;
+        if (this.options.onEnd) this.call(this.options.onEnd, error);
+        else if (!isTold && !this.isIterated) this.hub.tell('error', error);
     }
 
-    call(fn, ...args) {
-        try {
-            const result = fn?.(...args);
-            result?.catch?.((error) => this.hub.tell('error', error));
-        } catch (error) {
-            this.hub.tell('error', error);
-        }
-    }
+    call(fn, ...args) { call(fn, args, (error) => this.hub.tell('error', error)); }
 
-    begin(answer) {
-        this.last ??= answer.position;
-        if (this.state === 'closed') return;
+    begin(position) {
         this.state = 'live';
-        this.resolve(answer);
+        this.last = position;
     }
 
     take(message) {
-        if (this.state === 'closed' || !isNewer(message.id, this.last)) return;
-        if (this.held) return void this.held.push(message);
+        if (this.state !== 'live' || !isNewer(message.id, this.last)) return;
         this.last = message.id;
         this.call(this.listener, message);
     }
 
-    // A second subscription of a name that is live already gets what it wants from before by itself.
-    async replay(since) {
-        this.held = [];
-        try {
-            for (let page; !page || page.messages.length;) {
-                page = await this.hub.history(this.name, { since: page?.position ?? since, limit: 1000 });
-                if (page.gap) this.call(this.options.onGap, { ...page.gap, channels: [this.name], position: page.position });
-                for (const message of page.messages) {
-                    this.last = message.id;
-                    this.call(this.listener, message);
-                }
-            }
-        } catch (error) {
-            this.end(error);
-        }
-        const held = this.held;
-        this.held = null;
-        for (const message of held) this.take(message);
+    start() {
+        this.hub.add(this);
+        return this;
     }
 
     async *[Symbol.asyncIterator]() {
+        if (this.listener) throw new TypeError('a subscription with a listener cannot be iterated, nor one twice');
         const waiting = [], most = this.options.buffer ?? 1000;
+        this.isIterated = true;
         this.listener = (message) => {
             if (waiting.length === most) this.end(new CarillonError('slow_consumer', `more than ${most} messages were waiting`));
             else waiting.push(message);
@@ -251,12 +159,216 @@ class Subscription {
             this.close();
         }
     }
+}
 
-    start() {
-        if (this.started) return;
-        this.started = true;
-        this.hub.add(this);
+// ---- channels ----
+
+// One name the hub is subscribed to, for all who want it.
+//
+//   off ──subscribe──> asked ──`subscribed`──> replaying ──`position`──> live
+//    ^                              └── nothing to replay ────────────────^
+//    └── the line is lost, from any of them
+//
+// A marked message is for those that replay, any other for those that are live: else one that came early by another name would
+// hide what a replay has still to bring.
+class Channel {
+    subs = new Set();
+    state = 'off';
+    position = null;        // so far it has been read; counts unless it is live: then the line's does, but at least `began`
+    began = null;
+    asking = [];            // those for whom it begins somewhere of their own
+
+    constructor(name) { this.name = name; }
+
+    get presence() { return [...this.subs].some((sub) => sub.options.presence) || undefined; }
+    get waiting() { return [...this.subs].filter((sub) => sub.state === 'waiting'); }
+    upTo(line) { return this.state === 'live' ? later(line, this.began) : this.position; }
+
+    // Where it is to begin: where one wants that has just come, else where it was. `alone`: also for who wants it from now on.
+    ask(alone) {
+        const { waiting } = this, first = waiting.find((sub) => sub.since !== undefined);
+        if (first) this.asking = waiting.filter((sub) => sub.since === first.since);
+        else this.asking = this.position && !alone ? [] : waiting;
+        return first || this.asking.length ? first?.since : this.position ?? undefined;
     }
+
+    // Does it have to be asked for once more?
+    isUnfit(wantsPresence = this.presence) { return this.waiting.some((sub) => sub.since !== undefined) || (wantsPresence && !this.toldPresence); }
+}
+
+// ---- lines ----
+
+// Gives frames of the WebSocket contract to on.frame(), and says on.down(error, wasOpen) once; error.isFinal: not to come again.
+class Line {
+    isOpen = false;
+    constructor(on) { this.on = on; }
+
+    watch(ms, late) {
+        clearTimeout(this.timer);
+        this.timer = setTimeout(late, ms);
+    }
+
+    take(frame) {
+        this.isOpen = true;
+        this.on?.frame(frame);
+    }
+
+    end(error) {
+        const { on, isOpen } = this;
+        if (!on) return;
+        this.close(true);
+        on.down(error, isOpen);
+    }
+}
+
+class SocketLine extends Line {
+    constructor(hub, on) {
+        super(on);
+        const { WebSocket, client, ping = PING_MS } = hub.options;
+        if (!WebSocket) throw new CarillonError('unsupported', 'there is no WebSocket here: give one by the option `WebSocket`', { isFinal: true });
+        const url = hub.urlOf('/ws', client ? [['client', client]] : []);
+        url.protocol = url.protocol.replace('http', 'ws');
+        this.pingMs = ping;
+        this.socket = new WebSocket(url.href, 'carillon.v1');
+        this.socket.onmessage = ({ data }) => this.#read(data);
+        this.socket.onclose = ({ code, reason }) => this.#closed(code, reason);
+        this.socket.onerror = () => {};      // onclose follows
+        this.watch(CONNECT_MS, () => this.end(lost('the hub did not answer')));
+    }
+
+    #read(data) {
+        this.watch(this.pingMs, () => this.ping());
+        let frame;
+        try { frame = JSON.parse(data); } catch { return this.end(lost('what came was not of a hub')); }
+        this.take(frame);
+    }
+
+    // A line that died in silence is told by a ping without an answer: pages do not see those of the protocol.
+    ping(ms = Math.min(PONG_MS, this.pingMs)) {
+        if (!this.isOpen) return;
+        this.send({ type: 'ping', ref: 'ping' });
+        const due = Date.now() + ms;
+        // A page that slept over it has not heard the answer yet, though it may be there.
+        this.watch(ms, () => (Date.now() > due + 5000 ? this.ping() : this.end(lost('the line is dead'))));
+    }
+
+    send(frame) { this.socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)); }
+
+    #closed(code, reason) {
+        const isFinal = code >= 4100 && code < 4200;
+        this.end(new CarillonError(isFinal ? 'refused' : code === 1009 ? 'frame_too_large' : 'unreachable', `the line was closed: ${code} ${reason}`.trim(), { isFinal }));
+    }
+
+    close(isDead) {
+        clearTimeout(this.timer);
+        this.on = null;
+        this.socket.onmessage = this.socket.onclose = null;
+        if (isDead && this.socket.terminate) this.socket.terminate();
+        else if (this.socket.readyState < 2) this.socket.close(1000);
+    }
+}
+
+// Where WebSockets do not get through: a stream of events, read by fetch(). It cannot be spoken to, so other channels are another
+// stream; it has one position, so what begins somewhere of its own is polled up to the present before it.
+class StreamLine extends Line {
+    isStream = true;
+    #abort = new AbortController();
+
+    // `isKnock`: only to know whether the hub can be reached by HTTP.
+    constructor(hub, on, isKnock) {
+        super(on);
+        this.hub = hub;
+        this.silentMs = 1.8 * (hub.options.ping ?? PING_MS);      // three heartbeats
+        (isKnock ? this.#knock('reachable') : this.#run()).then(() => this.end(lost()), (error) => this.end(error instanceof CarillonError ? error : lost(error.message)));
+    }
+
+    async #run() {
+        for (let groups; this.on && (groups = this.hub.groups()).length;)
+            for (const { since, channels } of groups) await this.#prime(channels, since);
+        if (!this.on) return;
+        const names = this.hub.names();
+        if (!names.length) return this.#knock('ready');
+        const query = [['format', 'envelope'], ...names.map((name) => ['channel', name])];
+        if (this.hub.allWantPresence()) query.push(['presence', 'true']);
+        const response = await this.#get('/sse', query, { 'Last-Event-ID': this.hub.position });
+        if (!/^text\/event-stream/.test(response.headers.get('Content-Type'))) throw lost('what answers there is no hub');
+        this.#listen();
+        await this.#blocks(response.body.pipeThrough(new TextDecoderStream()));
+    }
+
+    async #get(path, query, headers) {
+        this.watch(CONNECT_MS, () => this.end(lost('the hub did not answer')));
+        const { client, credentials } = this.hub.options;
+        const url = this.hub.urlOf(path, client ? [...query, ['client', client]] : query);
+        const response = await fetch(url, { headers: { ...headers, ...this.hub.authorization() }, credentials, cache: 'no-store', signal: this.#abort.signal });
+        if (!response.ok) throw await problemOf(response);
+        return response;
+    }
+
+    async #prime(channels, since) {
+        const query = [['timeout', '0'], ...channels.map(({ name }) => ['channel', name])];
+        if (since !== undefined) query.push(['since', since]);
+        try {
+            const page = await (await this.#get('/poll', query)).json();
+            if (this.on) this.hub.primed(channels, page);
+        } catch (error) {
+            if (error.status !== 400 && error.status !== 403) throw error;
+            if (channels.length === 1) return this.hub.refuse(channels[0], error);
+            for (const channel of channels) await this.#prime([channel], since);
+        }
+    }
+
+    // Nothing to listen to: that a hub is there is all there is to know.
+    async #knock(type) {
+        await this.#get('/poll', [['timeout', '0']]).catch((error) => { if (error.code !== 'no_channel') throw error; });
+        clearTimeout(this.timer);
+        this.take({ type, channels: [] });
+        await new Promise((resolve) => { this.#abort.signal.onabort = resolve; });
+    }
+
+    async #blocks(text) {
+        const reader = text.getReader();      // Safari has no async iterator of streams
+        let rest = '';
+        for (let piece; !(piece = await reader.read()).done;) {
+            this.#listen();
+            const blocks = (rest + piece.value).split('\n\n');
+            rest = blocks.pop();
+            for (const block of blocks) this.#block(block);
+        }
+    }
+
+    #block(block) {
+        const fields = { data: [] };
+        for (const line of block.split('\n')) {
+            const [, name, value] = /^(\w+): ?(.*)$/s.exec(line) ?? [];
+            if (name === 'data') fields.data.push(value);
+            else if (name) fields[name] = value;
+        }
+        if (fields.retry) this.take({ type: 'retry', retry_ms: Number(fields.retry) });
+        if (fields.data.length) this.take(JSON.parse(fields.data.join('\n')));
+        else if (fields.id) this.take({ type: 'position', position: fields.id });
+    }
+
+    #listen() {
+        this.heardAt = Date.now();
+        this.watch(this.silentMs, () => this.end(lost('the line is dead')));
+    }
+
+    // It can only be listened to: one that has been quiet for more than a heartbeat is not trusted any more.
+    ping() { if (Date.now() - this.heardAt > this.silentMs / 2) this.end(lost('the line is dead')); }
+
+    close() {
+        clearTimeout(this.timer);
+        this.on = null;
+        this.#abort.abort();
+    }
+}
+
+async function problemOf(response) {
+    const { status } = response, problem = await response.json().catch(() => ({}));
+    const isFinal = Boolean(problem.code) && status < 500 && status !== 408 && status !== 429;
+    return new CarillonError(problem.code ?? 'unreachable', problem.detail ?? `what answers there is no hub: ${status}`,
+        { status, position: problem.position, retryAfter: Number(response.headers.get('Retry-After')) || undefined, isFinal });
 }
 
 // ---- the hub ----
@@ -264,56 +376,77 @@ class Subscription {
 let takes;      // what is done with each type of frame
 
 class Hub {
+    state = 'idle';             // idle · connecting · open · waiting · closed
+    user = null;
     #handlers = new Map();
-    #channels = new Map();      // name -> { subs: Set, began, replay: where its replay stands, answer }
-    #waiting = new Map();       // ref -> { frame, resolve, reject, again }
-    #queue = [];                // refs that are not on the line yet
-    #line = null;
-    #isOn = false;              // the line may be spoken to: open, and the credentials were taken
+    #channels = new Map();      // name → Channel
+    #patterns = new Set();
+    #commands = new Map();      // ref → a command without an answer: { frame, text, again, tries, isSent, resolve, reject }
+    #subscribing = new Map();   // ref → channels of a `subscribe` without an answer
     #refs = 0;
-    #failures = 0;
-    #sockets = 0;               // sockets in vain, one after the other: then a stream is tried
-    #retryMs = 0;
+    #line = null;
+    #isOn = false;              // the line may be spoken to: the hub has said hello, and took the credentials
+    #at = null;                 // the position of the line
+    #bye = null;                // why the hub is about to end the line
+    #attempt = 0;
+    #failures = 0;              // attempts in vain, one after the other
+    #kind;                      // of the line: socket, stream, or a knock that tells whether it is the hub or only WebSockets that cannot be reached
+    #socketsFail = false;
+    #isReachable = false;       // has just been found by a knock
+    #blocked = 0;               // sockets in vain although the hub is there
+    #againMs = AGAIN_MS;
+    #socketAgainAt = 0;
+    #againTimer;
+    #hasBeenOn = false;
+    #hasRenewed = false;
+    #retryMs = 0;               // how long the hub wants us to stay away
+    #token;
     #timer;
     #listeners = [];
-    state = 'idle';             // idle · connecting · open · waiting · closed
-    position = null;
-    user = null;
 
     constructor(url, options = {}) {
-        this.base = new URL(url, globalThis.location?.href);
-        this.base.protocol = this.base.protocol.replace('ws', 'http');
-        this.options = { transport: 'auto', queue: 100, WebSocket: globalThis.WebSocket, ...options };
-        const on = (target, name, fn) => target?.addEventListener && (target.addEventListener(name, fn), this.#listeners.push([target, name, fn]));
-        on(globalThis, 'online', () => this.#hurry());
-        on(globalThis.document, 'visibilitychange', () => document.visibilityState === 'visible' && this.#hurry());
+        try {
+            this.base = new URL(url, globalThis.location?.href);
+            this.base.protocol = this.base.protocol.replace('ws', 'http');
+        } catch { /* told below */ }
+        if (!/^https?:$/.test(this.base?.protocol)) throw new CarillonError('bad_url', `not the address of a hub: ${url}`);
+        this.options = { transport: 'auto', queue: 1000, WebSocket: globalThis.WebSocket, ...options };
+        this.#listen(globalThis, 'online', () => this.#hurry());
+        this.#listen(globalThis, 'offline', () => this.#line?.ping(3000));
+        this.#listen(globalThis, 'pageshow', ({ persisted }) => persisted && this.#hurry());
+        this.#listen(globalThis.document, 'visibilitychange', () => document.visibilityState === 'visible' && this.#hurry());
+    }
+
+    #listen(target, name, fn) {
+        if (!target?.addEventListener) return;
+        target.addEventListener(name, fn);
+        this.#listeners.push(() => target.removeEventListener(name, fn));
     }
 
     on(name, fn) {
         if (!this.#handlers.has(name)) this.#handlers.set(name, new Set());
         this.#handlers.get(name).add(fn);
-        return () => this.#handlers.get(name).delete(fn);
+        return () => void this.#handlers.get(name).delete(fn);
     }
 
     tell(name, ...args) {
         const handlers = this.#handlers.get(name);
-        for (const fn of handlers ?? [])
-            try { fn(...args); } catch (error) { console.error(error); }
-        if (name === 'error' && !handlers?.size) console.error(args[0]);
+        const report = name === 'error' ? (error) => console.error(error) : (error) => this.tell('error', error);
+        for (const fn of handlers ?? []) call(fn, args, report);
+        if (name === 'error' && !handlers?.size) console.error(...args);
     }
 
     // With a listener it begins at once; without, when it is iterated.
-    subscribe(name, listener, options = {}) {
-        if (listener && typeof listener !== 'function') [listener, options] = [null, listener];
-        const sub = new Subscription(this, String(name), listener, options);
-        if (listener) sub.start();
-        return sub;
+    subscribe(name, listener, options) {
+        if (typeof listener !== 'function') [listener, options] = [null, listener];
+        const sub = new Subscription(this, String(name), listener, options ?? {});
+        return listener ? sub.start() : sub;
     }
 
-    // Sent again by itself until it is answered: the hub knows it by its key, and publishes it once. `key: false` for what is not worth it.
-    publish(channel, data, { event, exclude, ttl, key = crypto.randomUUID(), ifPosition } = {}) {
-        const frame = { type: 'publish', channel, data: data ?? null, event, exclude, ttl, idempotency_key: key || undefined, if_position: ifPosition };
-        return this.#ask(frame, Boolean(key));
+    // Asked again by itself until it is answered: the hub knows it by its key, and publishes it once. `key: false` where that is not worth it.
+    publish(channel, data, { event, exclude, ttl, key = newKey(), ifPosition } = {}) {
+        return this.#ask({ type: 'publish', channel, data: data ?? null, event, exclude, ttl, idempotency_key: key || undefined,
+            if_position: ifPosition === null ? 'none' : ifPosition }, Boolean(key));
     }
 
     history(channel, { since, limit } = {}) { return this.#ask({ type: 'history', channel, since, limit }, true); }
@@ -324,33 +457,33 @@ class Hub {
         return this;
     }
 
-    close() {
-        if (this.state === 'closed') return;
-        this.#finish(new CarillonError('closed', 'the connection was closed'), true);
+    close() { if (this.state !== 'closed') this.#finish(); }
+
+    // Whoever comes back with it misses nothing of any subscription: the oldest of theirs.
+    get position() {
+        const isOlder = (a, b) => (isSameEpoch(a, b) ? isNewer(b, a) : this.#at && isSameEpoch(b, this.#at));
+        let oldest = null;
+        for (const channel of this.#channels.values()) {
+            const position = channel.upTo(this.#at);
+            if (position && (!oldest || isOlder(position, oldest))) oldest = position;
+        }
+        return oldest ?? this.#at;
     }
 
     // ---- for lines ----
 
-    urlOf(path, query = []) {
+    urlOf(path, query) {
         const url = new URL(this.base);
         url.pathname = url.pathname.replace(/\/$/, '') + path;
-        for (const [name, value] of query || []) url.searchParams.append(name, value);
+        for (const [name, value] of query) url.searchParams.append(name, value);
         return url;
     }
 
     names() { return [...this.#channels.keys()]; }
+    allWantPresence() { return [...this.#channels.values()].every((channel) => channel.presence); }
+    authorization() { return this.#token ? { Authorization: `Bearer ${this.#token}` } : {}; }
 
-    async #token() {
-        const { token } = this.options;
-        return typeof token === 'function' ? token() : token;
-    }
-
-    async authorization() {
-        const token = await this.#token();
-        return token ? { Authorization: `Bearer ${token}` } : {};
-    }
-
-    // ---- the line, and when it is lost ----
+    // ---- lines come and go ----
 
     #move(state, error) {
         if (this.state === state) return;
@@ -358,93 +491,127 @@ class Hub {
         this.tell('state', state, error);
     }
 
-    #usesStream() {
+    async #askToken() {
+        const { token } = this.options;
+        try {
+            const got = typeof token === 'function' ? await within(token(), TOKEN_MS) : token;
+            if (got && typeof got !== 'string') throw new TypeError('it is no string');
+            return got;
+        } catch (cause) {
+            throw new CarillonError('no_token', `there is no token: ${cause?.message ?? cause}`, { cause });
+        }
+    }
+
+    // A hub that is down is no reason for a stream; that its sockets fail and it is there all the same, twice, is.
+    #nextKind() {
         const { transport, WebSocket } = this.options;
-        return transport === 'sse' || !WebSocket || (transport === 'auto' && this.#sockets >= 2 && this.#sockets % 2 === 0 && this.#channels.size > 0);
+        if (transport !== 'auto') return transport === 'sse' ? 'stream' : 'socket';
+        if (!WebSocket || Date.now() < this.#socketAgainAt) return 'stream';
+        return this.#socketsFail && !this.#isReachable ? 'knock' : 'socket';
     }
 
-    #connect() {
+    #socketFailed() {
+        this.#socketsFail = true;
+        this.#blocked += this.#isReachable;
+        this.#isReachable = false;
+        if (this.#blocked < 2) return;
+        this.#blocked = 0;
+        this.#socketAgainAt = Date.now() + this.#againMs;
+        this.#againMs = Math.min(2 * this.#againMs, AGAIN_MOST_MS);
+    }
+
+    #connectAnew() {
+        this.#leave();
+        this.#connect();
+    }
+
+    async #connect() {
         clearTimeout(this.#timer);
-        if (this.#usesStream() && !this.#channels.size) return void (this.state = 'idle');      // a stream needs a channel
-        this.#move('connecting');
-        const Line = this.#usesStream() ? StreamLine : SocketLine;
-        const on = {
-            open: () => this.#opened(),
-            frame: (frame, id) => this.#take(frame, id),
-            down: (code, wasOpen) => this.#down(code, wasOpen),
-        };
+        const attempt = ++this.#attempt;
+        if (globalThis.navigator?.onLine === false && this.base.hostname !== 'localhost') return this.#move('waiting');      // the event `online` goes on
+        if (this.state !== 'open') this.#move('connecting');
         try {
-            this.#line = new Line(this, on);
+            const token = await this.#askToken();
+            if (attempt !== this.#attempt) return;
+            this.#token = token;
+            const on = { frame: (frame) => takes[frame.type]?.call(this, frame), down: (error, wasOpen) => this.#down(error, wasOpen) };
+            this.#kind = this.#nextKind();
+            this.#line = this.#kind === 'socket' ? new SocketLine(this, on) : new StreamLine(this, on, this.#kind === 'knock');
         } catch (error) {
-            this.#finish(error);
+            if (attempt !== this.#attempt) return;
+            if (error.code === 'no_token') this.tell('error', error);
+            this.#down(error instanceof CarillonError ? error : new CarillonError('bad_url', error.message, { isFinal: true }), true);
         }
     }
 
-    get #isStream() { return this.#line instanceof StreamLine; }
-
-    async #opened() {
-        const line = this.#line;
-        if (this.#isStream) return this.#on();
-        try {
-            const token = await this.#token();
-            if (line !== this.#line) return;
-            if (!token) return this.#on();
-            const { user } = await this.#askNow({ type: 'auth', token });
-            this.user = user;
-            if (line === this.#line) this.#on();
-        } catch (error) {
-            if (line === this.#line) this.#failed(error);
-        }
-    }
-
-    #failed(error) {
-        this.tell('error', error);
-        if (this.#line) {
-            this.#line.close();
-            this.#down(0, true);
-        }
+    #greeted(frame) {
+        this.#at = frame.position;
+        this.user = frame.user ?? null;
+        this.#retryMs = frame.retry_ms ?? this.#retryMs;
+        this.#socketsFail = this.#isReachable = false;
+        this.#blocked = 0;
+        this.#againMs = AGAIN_MS;
+        if (this.#token) this.#line.send({ type: 'auth', ref: 'auth', token: this.#token });
+        else this.#on();
     }
 
     #on() {
-        this.#isOn = true;
-        this.#failures = this.#isStream ? 0 : this.#failures;
-        if (!this.#isStream) this.#sockets = 0;
+        this.#isOn = this.#hasBeenOn = true;
+        this.#failures = 0;
+        this.#hasRenewed = false;
         this.#move('open');
-        if (!this.#isStream) {
-            this.#subscribe(this.names());
-            const queue = this.#queue.splice(0);
-            for (const ref of queue) this.#put(ref);
+        if (!this.#line) return;      // a listener of `state` has closed it
+        if (!this.#line.isStream) this.#subscribe([...this.#channels.values()]);
+        else if (this.#socketAgainAt) this.#againTimer = setTimeout(() => this.#connectAnew(), Math.max(0, this.#socketAgainAt - Date.now()));
+        this.#flush();
+    }
+
+    // What was not answered goes back; each channel keeps how far it was read.
+    #leave() {
+        clearTimeout(this.#timer);
+        clearTimeout(this.#againTimer);
+        this.#attempt++;
+        this.#line?.close();
+        for (const channel of this.#channels.values()) Object.assign(channel, { position: channel.upTo(this.#at), state: 'off', ref: null, asking: [] });
+        this.#line = this.#bye = null;
+        this.#isOn = false;
+        this.#subscribing.clear();
+        for (const [ref, command] of this.#commands) {
+            if (!command.isSent || command.isApi) continue;
+            command.isSent = false;
+            if (!command.again) this.#answer(ref, new CarillonError('outcome_unknown', 'the line was lost before the hub had answered'));
         }
     }
 
-    #down(code, wasOpen) {
-        const error = this.#bye;
-        this.#bye = null;
-        this.#line = null;
-        this.#isOn = false;
-        if (!wasOpen) this.#sockets++;
-        this.#again();
-        const isFinal = typeof code === 'string' ? !MAY_RETRY.has(code) : code >= 4100 && code < 4200;
-        if (code === 1000 && !error) return this.#idle();
-        if (isFinal && !this.#mayRenew(error?.code ?? code))
-            return this.#finish(error ?? new CarillonError(typeof code === 'string' ? code : 'refused', 'the hub refuses this connection'));
-        this.#wait(error);
+    #down(error, wasOpen) {
+        if (this.#bye) error = Object.assign(this.#bye, { isFinal: error.isFinal || this.#bye.isFinal });
+        if (error.code === 'frame_too_large') this.#dropLargest(error);
+        if (!wasOpen && this.#kind === 'socket') this.#socketFailed();
+        this.#leave();
+        if (error.isFinal && !this.#mayRenew(error)) this.#finish(error);
+        else this.#wait(error);
     }
-    #bye = null;
 
-    #idle() { this.#move(this.#channels.size || this.#queue.length ? 'waiting' : 'idle'); if (this.state === 'waiting') this.#wait(); }
+    // Else it would be sent, and end the line, for ever.
+    #dropLargest(error) {
+        const [largest] = [...this.#commands].filter(([, { isSent }]) => isSent).sort(([, a], [, b]) => b.text.length - a.text.length);
+        if (largest) this.#answer(largest[0], new CarillonError(error.code, 'the hub takes no frame as large as this'));
+    }
 
-    // A token that has ended is no reason to give up while there is somebody who makes new ones.
-    #mayRenew(code) { return typeof this.options.token === 'function' && /^token_expired$|^bad_token$/.test(code) && this.#failures < 3; }
+    // A callback may have handed out a token that it had kept for too long: once more, not again and again.
+    #mayRenew({ code }) {
+        const may = typeof this.options.token === 'function' && RENEWABLE.has(code) && !this.#hasRenewed;
+        this.#hasRenewed = true;
+        return may;
+    }
 
+    // As long as the hub has said, which has drawn it for this connection alone; else, and after several attempts in vain, by chance.
     #wait(error) {
-        const own = Math.min(30_000, 500 * 2 ** Math.min(this.#failures, 6)) * (0.5 + Math.random());
-        const ms = this.#retryMs ? this.#retryMs * Math.min(1 + this.#failures, 8) : own;
+        const own = this.#retryMs && !this.#failures ? 0 : Math.random() * Math.min(WAIT_MOST_MS, WAIT_MS * 2 ** this.#failures);
         this.#failures++;
+        this.#timer = setTimeout(() => this.#connect(), Math.max(own, this.#retryMs, 1000 * (error.retryAfter ?? 0)));
         this.#move('waiting', error);
-        this.#timer = setTimeout(() => this.#connect(), ms);
-        this.#timer.unref?.();
-        if (this.#channels.size || this.#queue.length) this.#timer.ref?.();
+        if (!this.#hasBeenOn && this.#failures === 1 && error.code === 'unreachable') this.tell('error', error);      // it may be a mistake
     }
 
     // The page is seen again, the network is back.
@@ -452,241 +619,323 @@ class Hub {
         if (this.state === 'waiting') {
             clearTimeout(this.#timer);
             this.#timer = setTimeout(() => this.#connect(), Math.random() * 500);
-        } else if (this.state === 'open') {
-            this.#line.ping(3000);
+        } else {
+            this.#line?.ping(3000);
         }
     }
 
-    // What was asked and has no answer: again, or nobody knows.
-    #again() {
-        for (const [ref, asked] of this.#waiting) {
-            if (this.#queue.includes(ref)) continue;
-            if (asked.again) this.#queue.push(ref);
-            else this.#settle(ref, new CarillonError('outcome_unknown', 'the connection was lost before the hub had answered'));
-        }
-        for (const channel of this.#channels.values()) channel.asked = false;
-    }
-
-    #finish(error, isOwn) {
-        clearTimeout(this.#timer);
-        this.#line?.close();
-        this.#line = null;
-        this.#isOn = false;
-        for (const [target, name, fn] of this.#listeners) target.removeEventListener(name, fn);
-        this.#queue = [];
-        this.#move('closed', isOwn ? undefined : error);
-        for (const ref of [...this.#waiting.keys()]) this.#settle(ref, error);
-        for (const channel of [...this.#channels.values()])
-            for (const sub of [...channel.subs]) sub.end(isOwn ? undefined : error);
-        if (!isOwn) this.tell('error', error);
+    #finish(error) {
+        this.#leave();
+        for (const stop of this.#listeners) stop();
+        this.#move('closed', error);
+        for (const ref of [...this.#commands.keys()]) this.#answer(ref, error ?? closed());
+        for (const channel of [...this.#channels.values()]) for (const sub of [...channel.subs]) sub.end(error, true);
+        if (error) this.tell('error', error);
     }
 
     // ---- commands ----
 
     #ask(frame, again) {
-        if (this.state === 'closed') return Promise.reject(new CarillonError('closed', 'the connection was closed'));
-        if (this.#line && this.#isStream) return this.#askApi(frame);
-        if (!this.#isOn && this.#queue.length >= this.options.queue)
-            return Promise.reject(new CarillonError('queue_full', `${this.options.queue} commands are waiting for the connection`));
-        return new Promise((resolve, reject) => {
-            const ref = ++this.#refs;
-            this.#waiting.set(ref, { frame, resolve, reject, again });
-            if (this.#isOn) return this.#put(ref);
-            this.#queue.push(ref);
-            this.open();
-        });
+        const ref = ++this.#refs;
+        let text;
+        try { text = JSON.stringify({ type: frame.type, ref, ...frame }); } catch (cause) { return this.#no('bad_json', cause.message, { cause }); }
+        if (this.state === 'closed') return this.#no('closed', 'the connection was closed');
+        if (text.length * 3 > FRAME_BYTES && new TextEncoder().encode(text).length > FRAME_BYTES) return this.#no('message_too_large', 'no hub takes more than 1 MiB');
+        if (this.#commands.size >= this.options.queue) return this.#no('queue_full', `${this.options.queue} commands have no answer yet`);
+        const promise = new Promise((resolve, reject) => this.#commands.set(ref, { frame, text, again, tries: 0, resolve, reject }));
+        if (this.#isOn) this.#send(ref);
+        else this.open();
+        return quiet(promise);
     }
 
-    #askNow(frame) {
-        return new Promise((resolve, reject) => {
-            const ref = ++this.#refs;
-            this.#waiting.set(ref, { frame, resolve, reject, again: false });
-            this.#put(ref);
-        });
+    #no(...why) { return quiet(Promise.reject(new CarillonError(...why))); }
+
+    #send(ref) {
+        const command = this.#commands.get(ref);
+        command.isSent = true;
+        if (this.#line.isStream) this.#sendApi(ref, command);
+        else this.#line.send(command.text);
     }
 
-    #put(ref) {
-        const { frame } = this.#waiting.get(ref) ?? {};
-        if (frame) this.#line.send({ type: frame.type, ref, ...frame });
+    #flush() {
+        for (const [ref, { isSent }] of this.#commands) if (this.#isOn && !isSent) this.#send(ref);
     }
 
-    #settle(ref, error, answer) {
-        const asked = this.#waiting.get(ref);
-        if (!asked) return;
-        this.#waiting.delete(ref);
-        if (error) asked.reject(error);
-        else asked.resolve(answer);
+    #answer(ref, error, frame) {
+        const command = this.#commands.get(ref);
+        if (!command) return;
+        if (error && command.again && SOON.has(error.code) && this.state !== 'closed' && ++command.tries < SOON_TRIES) {
+            setTimeout(() => { command.isSent = command.isApi = false; this.#flush(); }, 100 + 400 * Math.random());
+            return;
+        }
+        this.#commands.delete(ref);
+        if (error) command.reject(error);
+        else command.resolve(frame);
     }
 
     // On a stream of events what has to be asked goes to the API, where there is one.
-    async #askApi({ type, channel, data, event, exclude, ttl, idempotency_key: key, if_position: position, since, limit, cursor }) {
-        if (!this.options.api) throw new CarillonError('unsupported', 'WebSockets do not get through here, and no `api` is known that could be asked instead');
-        const url = new URL(`v1/channels/${encodeURIComponent(channel)}/${type === 'presence' ? 'presence' : 'messages'}`, new URL(this.options.api + '/'));
+    async #sendApi(ref, command) {
+        const { api } = this.options;
+        if (!api) return this.#answer(ref, new CarillonError('unsupported', 'WebSockets do not get through here, and no `api` is known that could be asked instead'));
+        command.isApi = true;
+        try {
+            this.#answer(ref, null, await this.#fetchApi(command.frame, api));
+        } catch (error) {
+            if (error instanceof CarillonError) return this.#answer(ref, error);
+            this.#answer(ref, new CarillonError('outcome_unknown', `the API did not answer: ${error.message}`));
+        }
+    }
+
+    async #fetchApi({ type, channel, data, event, exclude, ttl, idempotency_key: key, if_position: position, since, limit, cursor }, api) {
+        const url = new URL(`v1/channels/${encodeURIComponent(channel)}/${type === 'presence' ? 'presence' : 'messages'}`, new URL(`${api}/`, globalThis.location?.href));
         for (const [name, value] of Object.entries({ since, limit, cursor })) if (value !== undefined) url.searchParams.set(name, value);
-        const headers = { ...await this.authorization() };
-        const init = { headers };
+        const headers = this.authorization(), init = { headers, credentials: this.options.credentials, signal: AbortSignal.timeout(API_MS) };
         if (type === 'publish') {
+            headers['Content-Type'] = 'application/json';
             if (key) headers['Idempotency-Key'] = key;
             if (position !== undefined) headers['If-Position'] = position;
             Object.assign(init, { method: 'POST', body: JSON.stringify({ data, event, exclude, ttl }) });
-            headers['Content-Type'] = 'application/json';
         }
         const response = await fetch(url, init);
         if (!response.ok) throw await problemOf(response);
-        return response.json();
+        const answer = await response.json();
+        return type === 'history' ? { channel, messages: answer.data, position: answer.position, gap: answer.gap } : { channel, ...answer };
     }
 
-    // ---- subscriptions ----
+    // ---- subscribing ----
 
     add(sub) {
-        if (this.state === 'closed') return sub.end(new CarillonError('closed', 'the connection was closed'));
+        if (this.state === 'closed') return sub.end(closed(), true);
         let channel = this.#channels.get(sub.name);
-        if (!channel) this.#channels.set(sub.name, channel = { subs: new Set(), since: sub.options.since, presence: false });
-        const isNew = channel.subs.size === 0;
-        channel.subs.add(sub);
-        const asksAnew = sub.options.presence && !channel.presence;
-        channel.presence ||= Boolean(sub.options.presence);
-        if (channel.answer && !asksAnew) {
-            if (sub.options.since) sub.replay(sub.options.since);
-            sub.begin(channel.answer);
-        } else if (this.#isOn && this.#isStream) {
-            this.#restart();
-        } else if (this.#isOn && (isNew || asksAnew)) {
-            this.#subscribe([sub.name], asksAnew && !isNew);
-        } else {
-            this.open();
+        if (!channel) {
+            this.#channels.set(sub.name, channel = new Channel(sub.name));
+            if (sub.name.includes('*')) this.#patterns.add(channel);
         }
+        channel.subs.add(sub);
+        if (this.#line?.isStream) this.#restart();
+        else if (!this.#isOn) this.open();
+        else if (channel.state === 'off') this.#subscribe([channel]);
+        else if (channel.state !== 'asked' && channel.isUnfit(sub.options.presence)) this.#subscribeAnew(channel);
+        else if (channel.state === 'live') this.#goLive(channel);
     }
 
     drop(sub) {
         const channel = this.#channels.get(sub.name);
         if (!channel?.subs.delete(sub) || channel.subs.size) return;
         this.#channels.delete(sub.name);
-        if (!this.#isOn) return;
-        if (this.#isStream) this.#restart();
-        else this.#askNow({ type: 'unsubscribe', channels: [sub.name] }).catch(() => {});
+        this.#patterns.delete(channel);
+        if (this.#line?.isStream) this.#restart();
+        else if (this.#isOn && channel.state !== 'off') this.#line.send({ type: 'unsubscribe', ref: 'none', channels: [channel.name] });
     }
 
     // Another set of channels is another stream: one for all that change in this moment.
     #restart() {
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => {
-            this.#line?.close();
-            this.#line = null;
-            this.#isOn = false;
-            this.#connect();
-        }, 20);
+        this.#timer = setTimeout(() => this.#connectAnew(), 20);
     }
 
-    // Each goes on where it was: those in the middle of a replay there, all others at the position of the connection.
-    #subscribe(names) {
+    // What begins at one place goes into one request.
+    #grouped(channels, alone) {
         const groups = new Map();
-        for (const name of names) {
-            const channel = this.#channels.get(name);
-            if (!channel || channel.asked) continue;
-            channel.asked = true;
-            const since = channel.replay ?? (channel.answer ? channel.from ?? this.position ?? undefined : channel.since);
-            const key = JSON.stringify([since, channel.presence]);
-            if (!groups.has(key)) groups.set(key, []);
-            groups.get(key).push(name);
+        for (const channel of channels) {
+            const since = channel.ask(alone), { presence } = channel, key = JSON.stringify([since, presence]);
+            if (!groups.has(key)) groups.set(key, { since, presence, channels: [] });
+            groups.get(key).channels.push(channel);
         }
-        for (const [key, group] of groups) {
-            const [since, presence] = JSON.parse(key);
-            while (group.length) this.#subscribeGroup(group.splice(0, FRAME_CHANNELS), since ?? undefined, presence);
+        return [...groups.values()];
+    }
+
+    // Of a stream only what has a place of its own to begin at.
+    groups() { return this.#grouped([...this.#channels.values()].filter((channel) => channel.waiting.length), true); }
+
+    #subscribe(channels) {
+        for (const { since, presence, channels: all } of this.#grouped(channels))
+            while (all.length) this.#subscribeGroup(all.splice(0, FRAME_CHANNELS), since, presence);
+    }
+
+    #subscribeGroup(channels, since, presence) {
+        const ref = `s${++this.#refs}`;
+        for (const channel of channels) Object.assign(channel, { state: 'asked', ref, toldPresence: presence });
+        this.#subscribing.set(ref, new Set(channels));
+        this.#line.send({ type: 'subscribe', ref, channels: channels.map(({ name }) => name), since, presence });
+    }
+
+    // A name is subscribed to once, so who wants more of it than it had has it begin anew. The others notice nothing: to them it comes twice.
+    #subscribeAnew(channel) {
+        Object.assign(channel, { position: channel.upTo(this.#at), state: 'off' });
+        this.#line.send({ type: 'unsubscribe', ref: 'none', channels: [channel.name] });
+        this.#subscribe([channel]);
+    }
+
+    #began(channel, answer) {
+        const { position, replay } = answer, before = channel.position, { asking } = channel;
+        // One that has just come began behind the place the others are at: they go on from theirs.
+        const isBehind = before && asking.length > 0 && isNewer(position, before);
+        for (const sub of asking) sub.begin(position);
+        for (const sub of channel.subs) if (sub.state === 'live') sub.resolve(answer);
+        Object.assign(channel, { asking: [], answer, state: 'off' });
+        if (isBehind) return this.#subscribeAnew(channel);
+        Object.assign(channel, { position, began: position, state: replay ? 'replaying' : 'live' });
+        if (channel.isUnfit()) this.#subscribeAnew(channel);
+        else if (!replay) this.#goLive(channel);
+    }
+
+    #goLive(channel) {
+        const position = channel.upTo(this.#at);
+        for (const sub of channel.waiting) {
+            sub.begin(position);
+            sub.resolve({ ...channel.answer, position, recovered: false });
         }
     }
 
-    #subscribeGroup(names, since, presence) {
-        for (const name of names) this.#channels.get(name).replay = since ?? null;
-        this.#askNow({ type: 'subscribe', channels: names, since, presence: presence || undefined }).catch((error) => {
-            if (error.code === 'outcome_unknown' || error.code === 'closed') return;
-            if (names.length > 1) for (const name of names) this.#channels.has(name) && this.#subscribeGroup([name], since, presence);
-            else if (error.code === 'already_subscribed') this.#began(names[0], { position: this.position, recovered: false, resumable: true });
-            else for (const sub of [...this.#channels.get(names[0])?.subs ?? []]) sub.end(error);
-        });
+    // A stream is to begin: up to page.position these have had everything.
+    primed(channels, { messages, position, gap }) {
+        const begin = messages.length ? justBefore(messages[0].id) : position;
+        this.#at = position;
+        for (const channel of channels) {
+            const subs = channel.asking;
+            for (const sub of subs) {
+                sub.begin(begin);
+                if (gap) sub.call(sub.options.onGap, { type: 'gap', ...gap, replay: true, channels: [channel.name], position: begin });
+            }
+            for (const message of messages)
+                if (channel.name === message.channel || matches(channel.name, message.channel)) for (const sub of subs) sub.take({ ...message, replay: true });
+            for (const sub of subs) sub.last = position;
+            if (!channel.position) channel.position = position;
+            channel.asking = [];
+        }
     }
 
-    #began(name, answer) {
-        const channel = this.#channels.get(name);
-        if (!channel) return;
-        channel.answer = answer;
-        for (const sub of channel.subs) sub.begin(answer);
+    // A `subscribe` was refused, and with it all its channels.
+    #refused(channels, error) {
+        for (const channel of channels) channel.state = 'off';
+        if (LATER.has(error.code)) {
+            const line = this.#line, wanted = () => [...channels].filter((channel) => channel.state === 'off' && channel.subs.size);
+            setTimeout(() => line === this.#line && this.#subscribe(wanted()), 1000 * (error.retryAfter ?? 1));
+        } else if (channels.size > 1) {
+            for (const channel of channels) if (channel.subs.size) this.#subscribe([channel]);
+        } else {
+            for (const channel of channels) this.refuse(channel, error);
+        }
+    }
+
+    refuse(channel, error) {
+        const subs = [...channel.subs], isSome = (some) => some.length > 0 && some.length < subs.length;
+        if (error.code === 'already_subscribed') return this.#subscribeAnew(channel);      // by its token; not from where we were
+        const guilty = [subs.filter((sub) => sub.options.presence), channel.asking, subs].find((some) => isSome(some) || some === subs);
+        for (const sub of guilty) sub.end(error);
+        if (channel.subs.size && this.#isOn) this.#subscribe([channel]);
     }
 
     // ---- what comes ----
 
-    #take(frame, id) {
-        const take = takes[frame.type];
-        if (take) take.call(this, frame, id);
+    *#channelsOf(name) {
+        const channel = this.#channels.get(name);
+        if (channel) yield channel;
+        for (const pattern of this.#patterns) if (matches(pattern.name, name)) yield pattern;
     }
 
     static {
-        const answered = function (frame) { this.#settle(frame.ref, null, frame); };
-        const members = function (frame) { this.#toSubs([frame.channel], (sub) => sub.call(sub.options.onPresence, frame)); };
+        const answered = function (frame) { this.#answer(frame.ref, null, frame); };
+        const members = function (frame) { for (const sub of this.#channels.get(frame.channel)?.subs ?? []) sub.call(sub.options.onPresence, frame); };
         takes = {
-            welcome(frame) { this.#retryMs = frame.retry_ms ?? 0; this.#welcome = frame.position; this.user = frame.user ?? null; this.#failures = 0; },
+            welcome(frame) { this.#greeted(frame); },
             retry(frame) { this.#retryMs = frame.retry_ms; },
-            ready(frame) {
-                this.position = frame.position;
-                for (const answer of frame.channels) this.#began(answer.channel, { ...answer, position: frame.position });
+            reachable() { this.#isReachable = true; this.#connectAnew(); },
+            ready(frame) {      // a stream: all of it is live
+                this.#at = frame.position ?? this.#at;
+                for (const answer of frame.channels) {
+                    const channel = this.#channels.get(answer.channel);
+                    if (!channel) continue;
+                    Object.assign(channel, { state: 'live', began: channel.position, answer });
+                    for (const sub of channel.subs) sub.resolve({ ...answer, position: channel.position });
+                }
+                this.#on();
             },
             subscribed(frame) {
-                this.#settle(frame.ref, null, frame);
-                this.#began(frame.channel, frame);
-                this.#advance(this.#welcome);
+                const channel = this.#channels.get(frame.channel), group = this.#subscribing.get(frame.ref);
+                if (channel && group?.delete(channel)) this.#began(channel, frame);
+                if (group?.size === 0) this.#subscribing.delete(frame.ref);
             },
             unsubscribed(frame) {
-                this.#settle(frame.ref, null, frame);
-                if (frame.code === 'normal') return;
-                for (const sub of [...this.#channels.get(frame.channel)?.subs ?? []]) sub.end(new CarillonError(frame.code, 'the hub has ended this subscription'));
+                const channel = this.#channels.get(frame.channel);
+                if (!channel || (frame.ref === undefined ? !['live', 'replaying'].includes(channel.state) : frame.ref !== channel.ref)) return;
+                channel.state = 'off';
+                const code = frame.code === 'normal' ? 'removed' : frame.code;
+                for (const sub of [...channel.subs]) sub.end(new CarillonError(code, 'the hub has ended this subscription'));
             },
             message(frame) {
-                for (const [name, channel] of this.#channels) {
-                    if (!matches(name, frame.channel)) continue;
-                    if (frame.replay && channel.replay != null) channel.replay = frame.id;
+                const wanted = frame.replay ? 'replaying' : 'live';
+                if (!frame.replay) this.#at = frame.id;
+                for (const channel of this.#channelsOf(frame.channel)) {
+                    if (channel.state !== wanted) continue;
+                    if (frame.replay) channel.position = frame.id;
+                    else if (!isNewer(frame.id, channel.began)) continue;
                     for (const sub of channel.subs) sub.take(frame);
                 }
-                if (!frame.replay) this.position = frame.id;
                 this.tell('message', frame);
             },
             position(frame) {
-                if (!frame.channel) return void (this.position = frame.position);
                 const channel = this.#channels.get(frame.channel);
-                if (channel) channel.replay = null;
+                if (frame.channel === undefined) this.#at = frame.position;
+                if (channel?.state !== 'replaying') return;
+                Object.assign(channel, { state: 'live', began: frame.position });
+                this.#goLive(channel);
             },
             gap(frame) {
-                if (!frame.replay) this.position = frame.position;
-                this.#toSubs(frame.channels, (sub) => sub.call(sub.options.onGap, frame));
+                if (!frame.replay) this.#at = frame.position;
+                for (const channel of frame.channels.map((name) => this.#channels.get(name)).filter(Boolean)) {
+                    if (frame.replay && channel.state === 'replaying') channel.position = frame.position;
+                    for (const sub of this.#concerned(channel, frame)) sub.call(sub.options.onGap, frame);
+                }
                 this.tell('gap', frame);
             },
-            bye(frame) { this.#retryMs = frame.retry_ms ?? this.#retryMs; this.#bye = new CarillonError(frame.code, frame.reason); },
+            bye(frame) {
+                this.#retryMs = frame.retry_ms ?? this.#retryMs;
+                this.#bye = told(frame, { isFinal: this.#line.isStream && (frame.close ? frame.close >= 4100 && frame.close < 4200 : LASTING.has(frame.code)) });
+            },
             error(frame) {
-                const error = new CarillonError(frame.code, frame.message, { position: frame.position, retryAfter: frame.retry_after });
-                if (frame.ref === undefined) this.#bye = error;
-                else this.#settle(frame.ref, error);
+                const error = told(frame), group = this.#subscribing.get(frame.ref);
+                this.#subscribing.delete(frame.ref);
+                if (frame.ref === 'auth') this.#refusedToken(error);
+                else if (group) this.#refused(group, error);
+                else if (frame.ref !== undefined) this.#answer(frame.ref, error);
+                else if (this.#line.isStream) this.tell('error', error);
+                else this.#bye = error;
+            },
+            ok(frame) {
+                if (frame.ref !== 'auth') return this.#answer(frame.ref, null, frame);
+                this.user = frame.user ?? null;
+                if (!this.#isOn) this.#on();
             },
             'token-expiring'() { this.#renew(); },
-            ok: answered, history: answered, presence: answered,
+            history: answered, presence: answered,
             'member-joined': members, 'member-left': members, 'members-changed': members,
         };
     }
-    #welcome = null;
 
-    // The position of the connection is the new line's as soon as every subscription is on it.
-    #advance(position) {
-        if (!position || [...this.#channels.values()].some((channel) => !channel.asked)) return;
-        if (!this.position || epochOf(position) !== epochOf(this.position) || isNewer(position, this.position)) this.position = position;
+    // Of one that has just come and asked from long ago, the others need not hear: of one channel all is kept from the gap on. If
+    // they are not that far yet, or it is about several channels, they ask, or may miss something, too.
+    #concerned(channel, { position }) {
+        const { asking, subs } = channel, live = [...subs].filter((sub) => sub.state === 'live');
+        if (channel.state !== 'asked' || !asking.length) return live;
+        const isOfOne = !this.#patterns.has(channel) && this.#subscribing.get(channel.ref)?.size === 1;
+        return isOfOne || !channel.position || isNewer(position, channel.position) ? asking : [...asking, ...live];
     }
 
-    #toSubs(names, fn) {
-        for (const name of names) for (const sub of this.#channels.get(name)?.subs ?? []) fn(sub);
+    // On a connection that is on, the token before it still counts until it ends.
+    #refusedToken(error) {
+        if (this.#isOn) this.tell('error', error);
+        else this.#line.end(Object.assign(error, { isFinal: LASTING.has(error.code) || error.code === 'token_expired' }));
     }
 
+    // A stream cannot be handed another token: it ends, and comes back with one.
     async #renew() {
-        if (typeof this.options.token !== 'function' || this.#isStream) return;      // a stream is ended, and comes back with another
+        if (typeof this.options.token !== 'function' || this.#line.isStream) return;
+        const line = this.#line;
         try {
-            const token = await this.#token();
-            if (token && this.#isOn) await this.#askNow({ type: 'auth', token });
+            const token = await this.#askToken();
+            if (token && line === this.#line && this.#isOn) line.send({ type: 'auth', ref: 'auth', token });
         } catch (error) {
             this.tell('error', error);
         }

@@ -123,9 +123,11 @@ void control_retry(struct buf *out, int64_t retry_ms)
     end(out);
 }
 
-void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position from, bool resumed)
+void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position from, bool resumed, bool replay)
 {
     begin(out, "subscribed", ref);
+    if (replay)
+        bool_member(out, "replay", true);
     member(out, "channel", channel->name);
     position_member(out, "position", from);
     recovery(out, channel, resumed);

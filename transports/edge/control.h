@@ -15,7 +15,7 @@ void control_ready(struct buf *out, const struct conn *conn, const struct fetch_
 void control_gap(struct buf *out, const struct fetch_call *answer, bool replay);
 void control_welcome(struct buf *out, const struct conn *conn, struct position position, int64_t retry_ms);
 void control_retry(struct buf *out, int64_t retry_ms);
-void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position from, bool resumed);
+void control_subscribed(struct buf *out, struct slice ref, const struct fetch_channel *channel, struct position from, bool resumed, bool replay);
 void control_unsubscribed(struct buf *out, struct slice ref, struct slice channel, int why);
 void control_position(struct buf *out, struct slice channel, struct position position);   /* channel empty: the connection's */
 void control_history(struct buf *out, struct slice ref, const struct fetch_call *answer, struct slice client);      /* without what is not for this client */

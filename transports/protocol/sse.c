@@ -46,7 +46,7 @@ static void say_subscribed(struct conn *conn, const struct fetch_call *answer)
 {
     for (size_t i = 0; i < answer->n_channels; i++) {
         struct buf object = { 0 };
-        control_subscribed(&object, SLICE(""), &answer->channels[i], answer->begin, false);
+        control_subscribed(&object, SLICE(""), &answer->channels[i], answer->begin, false, false);
         say(conn, SLICE("hub.subscribed"), NULL, &object);
     }
 }

@@ -57,7 +57,7 @@ static void ws_began(struct conn *conn, struct catchup *catchup, const struct fe
         ws_gap(conn, catchup, answer);
     for (size_t i = 0; i < answer->n_channels; i++) {
         struct buf object = { 0 };
-        control_subscribed(&object, ref, &answer->channels[i], answer->begin, answer->from == FETCH_AFTER);
+        control_subscribed(&object, ref, &answer->channels[i], answer->begin, answer->from == FETCH_AFTER, catchup->marked);
         ws_say(conn, &object);
     }
 }
