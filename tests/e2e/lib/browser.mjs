@@ -22,6 +22,7 @@ export function findChromium() {
 export class Browser {
     #nextId = 1;
     #waiting = new Map();
+    #pages = new Map();      // by the id of their session
     stderr = '';
 
     static async start() {
@@ -53,7 +54,7 @@ export class Browser {
     }
 
     #onMessage({ id, result, error, method, params, sessionId }) {
-        if (method) { this.onEvent?.(method, params, sessionId); return; }
+        if (method) { this.#pages.get(sessionId)?.onEvent(method, params); return; }
         const waiter = this.#waiting.get(id);
         this.#waiting.delete(id);
         if (error) waiter?.reject(new Error(`${waiter.method}: ${error.message}`)); else waiter?.resolve(result);
@@ -66,15 +67,16 @@ export class Browser {
         return within(answer, `an answer to ${method}`);
     }
 
-    async open(url) {
+    // expose: { name: fn }, functions that the page may call with one string.
+    async open(url, { expose = {} } = {}) {
         const { targetId } = await this.call('Target.createTarget', { url: 'about:blank' });
         const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
-        const page = new Page(this, sessionId);
+        const page = new Page(this, targetId, sessionId, expose);
+        this.#pages.set(sessionId, page);
         await page.call('Page.enable');
         await page.call('Runtime.enable');
-        this.onEvent = (method, params, session) => { if (session === sessionId) page.onEvent(method, params); };
-        await page.call('Page.navigate', { url });
-        await page.until("location.href !== 'about:blank' && document.readyState === 'complete'", `the page ${url}`);
+        for (const name of Object.keys(expose)) await page.call('Runtime.addBinding', { name });
+        await page.go(url);
         return page;
     }
 
@@ -92,14 +94,19 @@ export class Browser {
 class Page {
     problems = [];       // exceptions and console errors of the page
 
-    constructor(browser, sessionId) {
-        this.browser = browser;
-        this.sessionId = sessionId;
-    }
+    constructor(browser, targetId, sessionId, exposed) { Object.assign(this, { browser, targetId, sessionId, exposed }); }
+
     onEvent(method, params) {
         if (method === 'Runtime.exceptionThrown') this.problems.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
+        if (method === 'Runtime.bindingCalled') this.exposed[params.name]?.(params.payload);
     }
     call(method, params) { return this.browser.call(method, params, this.sessionId); }
+
+    async go(url) {
+        await this.call('Page.navigate', { url });
+        await this.until("location.href !== 'about:blank' && document.readyState === 'complete'", `the page ${url}`);
+    }
+    close() { return this.browser.call('Target.closeTarget', { targetId: this.targetId }); }
 
     async run(expression) {
         const { result, exceptionDetails } = await this.call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });

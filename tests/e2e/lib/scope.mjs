@@ -32,6 +32,9 @@ export class Scope {
         return hub;
     }
 
+    // A hub of several tests, which somebody else ends: its log is told when this one fails.
+    shares(hub) { this.#hubs.push(hub); }
+
     // Any other use of the binary; it is killed at the end if it still runs.
     run(args, options) {
         const run = new Run(args, options);
