@@ -37,6 +37,7 @@ enum letter_kind {
     CALL_NODES,        /* struct nodes_call */
     CALL_EVENT,        /* struct publish_call */
     CALL_DELIVERIES,   /* struct deliveries_call */
+    CALL_WEBHOOK,      /* struct webhook_call of webhook_call.h */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */

@@ -136,6 +136,7 @@ void events_answered(struct hub *hub, struct publish_call *call, int err);    /*
 void settlings_stored(const struct store_group *group, int err);
 void events_tick(struct hub *hub);
 int64_t events_due_ms(const struct hub *hub);
+void webhook_run(struct hub *hub, struct webhook_call *call);
 void deliveries_run(struct hub *hub, struct deliveries_call *call);
 void events_fini(struct hub *hub);
 /* records.c */

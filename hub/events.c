@@ -11,6 +11,7 @@
 #include "hub/core.h"
 #include "hub/hook.h"
 #include "hub/metrics.h"
+#include "hub/webhook_call.h"
 
 #include <stdlib.h>
 
@@ -231,3 +232,15 @@ void deliveries_run(struct hub *hub, struct deliveries_call *call)
     call->read.answered = deliveries_read;
     hub_read_deliveries(hub, &call->read);
 }
+
+/* ---- administrators ---- */
+
+void webhook_run(struct hub *hub, struct webhook_call *call)
+{
+    if (hub->hook && !hub->draining)
+        hub->hook->order(hub->hook, call);
+    else
+        hub_answer(hub, &call->call, hub->draining ? ERR_DRAINING : ERR_NOT_FOUND);
+}
+
+void hub_webhook_answer(struct hub *hub, struct webhook_call *call, int err) { hub_answer(hub, &call->call, err); }

@@ -11,6 +11,7 @@
 #include "hub/deliveries.h"
 
 struct hub;
+struct webhook_call;
 
 struct hook {
     /* Which endpoints are to have it, into ret_targets (EVENT_TARGETS): how many. Asked for every publish, so be quick. */
@@ -21,6 +22,8 @@ struct hook {
     void   (*accepted)(struct hook *hook, struct hub_event *event);
     /* This exact channel has a subscriber on this hub now, or none any more; on an edge, that is. */
     void   (*watched)(struct hook *hook, struct slice channel, bool on);
+    /* What an administrator asks (CALL_WEBHOOK): answered with hub_webhook_answer, once, perhaps later. */
+    void   (*order)(struct hook *hook, struct webhook_call *call);
 };
 
 void hub_use_hook(struct hub *hub, struct hook *hook);
@@ -36,5 +39,6 @@ void hub_tell(struct hub *hub, enum event_type type, struct slice channel, struc
 void hub_settle(struct hub *hub, struct settle_call *call);
 /* What stands, when everything that was asked for before is done. */
 void hub_read_deliveries(struct hub *hub, struct delivery_read *read);
+void hub_webhook_answer(struct hub *hub, struct webhook_call *call, int err);
 /* With the hub's next group some of what its limits say goes. One at a time. */
 void hub_trim_deliveries(struct hub *hub, struct trim_call *call);

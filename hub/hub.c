@@ -24,6 +24,7 @@ static void run_nodes(struct hub *hub, void *call)    { hub->directory ? hub->di
 static void run_purge(struct hub *hub, void *call)     { purge_run(hub, call); }
 static void run_event(struct hub *hub, void *call)     { publish_run(hub, call); }
 static void run_deliveries(struct hub *hub, void *call) { deliveries_run(hub, call); }
+static void run_webhook(struct hub *hub, void *call)   { webhook_run(hub, call); }
 static void run_head(struct hub *hub, void *call)
 {
     struct head_call *head = call;
@@ -46,6 +47,7 @@ static run_fn *const calls[CALL_KINDS] = {
     [CALL_PURGE] = run_purge,
     [CALL_KEYS] = run_keys,       [CALL_MEMBERS] = run_members, [CALL_MATCH] = run_match,
     [CALL_NODES] = run_nodes,     [CALL_EVENT] = run_event,     [CALL_DELIVERIES] = run_deliveries,
+    [CALL_WEBHOOK] = run_webhook,
 };
 
 static void look_at_clock(struct hub *hub)

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-static const char *const kind_names[RECORD_KINDS] = { [RECORD_KEY] = "key", [RECORD_REVOCATION] = "revocation" };
+static const char *const kind_names[RECORD_KINDS] = { [RECORD_KEY] = "key", [RECORD_REVOCATION] = "revocation", [RECORD_WEBHOOK] = "webhook" };
 
 struct slice record_kind_name(enum record_kind kind) { return slice_of(kind_names[kind]); }
 
@@ -77,6 +77,7 @@ static void apply(struct hub *hub, struct record_call *change)
 
 static void abandon(struct hub *hub, struct record_call *change, int err)
 {
+    change->call.err = err;
     ops_of(hub, change)->abandon(self_of(hub, change), change);
     answer(hub, change, err);
 }
@@ -221,6 +222,7 @@ static void end(struct hub *hub, struct record_call *change, int err)
 
 void engine_recorded(struct hub *hub, struct record_call *change, int err)
 {
+    change->call.err = err;
     if (err)
         ops_of(hub, change)->abandon(self_of(hub, change), change);
     end(hub, change, err);

@@ -26,7 +26,7 @@
 enum { RECORDS_UNDER_WAY = 1024, RECORD_TRIES = 16 };
 
 /* Their names in the store are in records.c, and are never changed once released. */
-enum record_kind { RECORD_KEY, RECORD_REVOCATION, RECORD_KINDS };
+enum record_kind { RECORD_KEY, RECORD_REVOCATION, RECORD_WEBHOOK, RECORD_KINDS };
 struct slice record_kind_name(enum record_kind kind);
 
 /* ERR_STORE_FAILED, ERR_BUSY, ERR_DRAINING, ERR_MEMORY, and what the kind's prepare() says. */
@@ -53,7 +53,7 @@ struct record_ops {
     int  (*prepare)(void *self, struct record_call *change);
     /* It is so from now on. */
     void (*apply)(void *self, struct record_call *change);
-    /* It came to nothing: what was prepared is given back. */
+    /* It came to nothing, change->call.err says why (0: another node was first, it is prepared again): what was prepared is given back. */
     void (*abandon)(void *self, struct record_call *change);
     /* It is so, whatever it was: when the hub ended, or because another node says so. ERR_MEMORY; ERR_STORE_OPEN: no such value was ever
      * written. */
