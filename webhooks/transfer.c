@@ -211,18 +211,38 @@ static int set_request(struct transfer *t)
     return curl_easy_setopt(t->curl, CURLOPT_URL, request->url) == CURLE_OK ? 0 : ERR_MEMORY;
 }
 
-int transfer_begin(struct transfer *t, struct http_out_request *request)
+static void forget_answer(struct transfer *t, bool again)
 {
-    int err = request->prepare ? request->prepare(request) : 0;
-    t->request = request;
     t->head_bytes = 0;
     t->status = 0;
     t->has_head = false;
     t->ended_for = HTTP_OUT_NONE;
     t->blocked = NULL;
     t->n_opened = 0;
+    t->again = again;
     t->error[0] = '\0';
+    curl_easy_setopt(t->curl, CURLOPT_FRESH_CONNECT, (long)again);
+}
+
+int transfer_begin(struct transfer *t, struct http_out_request *request)
+{
+    int err = request->prepare ? request->prepare(request) : 0;
+    t->request = request;
+    forget_answer(t, false);
     return err ? err : set_request(t);
+}
+
+bool transfer_found_dead(const struct transfer *t)
+{
+    return t->request->fault == HTTP_OUT_HTTP && t->request->reused && t->head_bytes == 0 && !t->again;
+}
+
+void transfer_again(struct transfer *t)
+{
+    t->request->err = 0;
+    t->request->fault = HTTP_OUT_NONE;
+    t->request->why[0] = '\0';
+    forget_answer(t, true);
 }
 
 /* ---- what became of it ---- */

@@ -39,6 +39,7 @@ struct transfer {
     enum http_out_fault      ended_for;      /* we ended it */
     const char              *blocked;        /* what the last address was that is not to be connected to */
     unsigned                 n_opened;       /* addresses that were tried */
+    bool                     again;          /* it is the second time for this request */
     char                     error[CURL_ERROR_SIZE];
 };
 
@@ -49,5 +50,9 @@ void             transfer_free(struct transfer *transfer);                      
 int              transfer_begin(struct transfer *transfer, struct http_out_request *request);
 /* libcurl has ended it with `code`; err and all that belongs to it are in the request then. */
 void             transfer_end(struct transfer *transfer, CURLcode code);
+/* A kept connection was dead when the request came to it, which says nothing about the server: ended, and worth a second time over a
+ * new one. (libcurl does that itself, but only five times in the life of an easy handle.) Never true twice for one request. */
+bool             transfer_found_dead(const struct transfer *transfer);
+void             transfer_again(struct transfer *transfer);      /* its curl is then to be added to the multi handle again */
 /* The time for its body is over. */
 void             transfer_end_reading(struct transfer *transfer);

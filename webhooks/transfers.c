@@ -156,16 +156,27 @@ static void begin_waiting(struct pool *pool)
         begin(pool, request_of(letter));
 }
 
+static void ended(struct pool *pool, struct transfer *t, CURLcode code)
+{
+    transfer_end(t, code);
+    if (!transfer_found_dead(t)) {
+        finish(pool, t);
+        return;
+    }
+    curl_multi_remove_handle(pool->multi, t->curl);
+    transfer_again(t);
+    if (curl_multi_add_handle(pool->multi, t->curl) != CURLM_OK)
+        finish_with(pool, t, ERR_MEMORY);
+}
+
 static void look_for_ended(struct pool *pool)
 {
     CURLMsg *message;
     for (int left; (message = curl_multi_info_read(pool->multi, &left));) {
         struct transfer *t = NULL;
         CURLcode code = message->data.result;
-        if (message->msg == CURLMSG_DONE && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) == CURLE_OK && t) {
-            transfer_end(t, code);
-            finish(pool, t);
-        }
+        if (message->msg == CURLMSG_DONE && curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t) == CURLE_OK && t)
+            ended(pool, t, code);
     }
 }
 

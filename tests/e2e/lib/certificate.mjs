@@ -9,7 +9,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1';
+const NAMES = 'DNS:localhost,IP:127.0.0.1,IP:::1';
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
 
 function openssl(...args) { return execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'pipe'] }); }
@@ -24,10 +24,10 @@ export class Authority {
             '-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign');
     }
 
-    issue(name, { days = 30, subject = '/CN=localhost' } = {}) {
+    issue(name, { days = 30, subject = '/CN=localhost', names = NAMES } = {}) {
         const cert = path.join(this.dir, `${name}.pem`), key = path.join(this.dir, `${name}.key`);
         openssl('req', '-x509', ...NEW_KEY, '-keyout', key, '-out', cert, '-CA', this.file, '-CAkey', this.key, '-subj', subject, '-days', `${days}`,
-            '-addext', NAMES, '-addext', 'basicConstraints=critical,CA:FALSE', '-addext', 'extendedKeyUsage=serverAuth');
+            '-addext', `subjectAltName=${names}`, '-addext', 'basicConstraints=critical,CA:FALSE', '-addext', 'extendedKeyUsage=serverAuth');
         return new Identity(this.dir, name);
     }
 }
@@ -40,6 +40,9 @@ export class Identity {
         this.caFile = path.join(dir, 'ca.pem');
         this.ca = readFileSync(this.caFile);
     }
+
+    // For Node's servers.
+    get files() { return { cert: readFileSync(this.cert), key: readFileSync(this.key) }; }
 
     // The hash of its public key, by which Chromium can be told to trust it.
     get pin() {
