@@ -145,7 +145,7 @@ static int judge(struct follow *f, CURLcode code)
         return status == 429 || status >= 500 ? CLI_GO_ON : CLI_FAILED;
     }
     bool for_good = cli_request_is_untrusted(code) && !f->was_ready;
-    if (for_good || !f->away)
+    if (for_good || !f->away || f->request.at > 0)
         cli_warn(f->command, "%s", code == CURLE_OK ? "the stream ended" : cli_request_error(&f->request, code));
     return for_good ? CLI_FAILED : CLI_GO_ON;
 }
@@ -193,14 +193,14 @@ static int64_t wait_ms(const struct follow *f)
     return base / 2 + (int64_t)(any_number() % (uint64_t)(base + 1));      /* half to one and a half of it */
 }
 
-/* True: that was all. */
+/* True: that was all. Who has not been anywhere yet need not wait before the next of several hubs; others keep away as long as they were told. */
 static bool rest(struct follow *f)
 {
-    int64_t ms = wait_ms(f), until = now_ms() + ms;
-    if (!f->away || f->failures)
+    bool at_once = cli_request_next_url(&f->request) && f->parser.retry_ms < 0 && f->bye_ms < 0;
+    int64_t ms = at_once ? 0 : wait_ms(f), until = now_ms() + ms;
+    if (!at_once && (!f->away || f->failures))
         cli_tell(f->command, "again in %.1f s", (double)ms / 1000);
     f->away = true;
-    cli_request_next_url(&f->request);
     for (int64_t left; !is_over(f) && (left = (until < f->until_ms ? until : f->until_ms) - now_ms()) > 0;) {
         struct pollfd fds[] = { { .fd = interrupt_fd(), .events = POLLIN }, { .fd = STDOUT_FILENO } };
         poll(fds, 2, left > MAX_WAIT_MS ? MAX_WAIT_MS : (int)left);

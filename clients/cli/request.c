@@ -41,10 +41,11 @@ static struct slice url_at(const struct cli_target *target, size_t n)
     return url;
 }
 
-void cli_request_next_url(struct cli_request *r)
+bool cli_request_next_url(struct cli_request *r)
 {
     if (url_at(r->target, ++r->at).len == 0)
         r->at = 0;
+    return r->at > 0;
 }
 
 /* A proxy of the environment is for the world outside: a hub on this machine is never asked through it. */
@@ -396,8 +397,7 @@ static bool has_credential(const struct cli_request *r)
     return false;
 }
 
-/* What helps against a refusal that somebody at a terminal meets sooner or later. */
-static void add_hint(const struct cli_request *r, struct slice code, struct buf *out)
+void cli_request_add_hint(const struct cli_request *r, struct slice code, struct buf *out)
 {
     if (slice_is(code, SLICE("not_found")) || slice_is(code, SLICE("method_not_allowed")) || slice_is(code, SLICE("no_body_here")))
         buf_addf(out, "; is this the hub's %s listener? --url and %s say where it is", r->target->listener, r->target->variable);
@@ -420,7 +420,7 @@ void cli_request_tell_problem(const struct cli_request *r, const struct cli_comm
         buf_fini(&code);
         return;
     }
-    add_hint(r, buf_slice(&code), &hint);
+    cli_request_add_hint(r, buf_slice(&code), &hint);
     buf_add_char(&hint, '\0');
     snprintf(begin, sizeof begin, "%ld ", status);
     tell_members(command, buf_slice(&r->body), begin, (const char *const[]){ "code", "detail", NULL }, hint.failed ? "" : hint.at);

@@ -49,7 +49,8 @@ struct cli_request {
 /* CLI_GO_ON; or what was wrong with the target has been told, and how to leave. */
 int  cli_request_init(struct cli_request *r, const struct cli_target *target, const struct cli_command *command);
 void cli_request_fini(struct cli_request *r);
-void cli_request_next_url(struct cli_request *r);                               /* the next connection goes to another of several hubs */
+/* The next connection goes to another of several hubs. False: they have all been tried, it is the first one again. */
+bool cli_request_next_url(struct cli_request *r);
 
 void cli_request_add_path(struct cli_request *r, const char *literal);          /* as it is */
 void cli_request_add_escaped(struct cli_request *r, const char *text);          /* percent-encoded, slashes too */
@@ -71,5 +72,7 @@ const char *cli_request_error(struct cli_request *r, CURLcode code);            
 bool        cli_request_is_untrusted(CURLcode code);                            /* nothing that time alone will mend */
 bool        cli_request_is_away(CURLcode code);                                 /* nobody was reached, nothing has been sent */
 
+/* Appends what may help against a refusal that somebody at a terminal meets sooner or later; nothing, if that is not known. */
+void cli_request_add_hint(const struct cli_request *r, struct slice code, struct buf *out);
 /* Tells on standard error what the hub refused: status, code and detail of its problem+json, and its errors if they are several. */
 void cli_request_tell_problem(const struct cli_request *r, const struct cli_command *command);

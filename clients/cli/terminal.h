@@ -15,7 +15,7 @@
 
 enum terminal_when { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
 
-/* Appends the text, harmless: \u001b for a character, \xff for a byte that is no UTF-8. In JSON that is the same JSON. */
+/* Appends the text, harmless: \u001b for a character, \xff for a byte that is no UTF-8. In a string of JSON that is the same string. */
 void terminal_add(struct buf *out, struct slice text);
 /* COLOUR_AUTO: where `fd` is a terminal that has them (TERM is not dumb), and NO_COLOR is not set or empty (no-color.org). */
 bool terminal_has_colours(int fd, enum terminal_when when);

@@ -96,10 +96,10 @@ static void take_item(struct upload *u, struct slice item)
     buf_fini(&text);
 }
 
-static bool has_room(const struct upload *u)
-{
-    return u->n_pending < UPLOAD_ITEMS && u->bytes < UPLOAD_BYTES && u->out.len - u->out_at < FILL_BYTES && now_ms() >= u->hold_ms;
-}
+static bool may_send(const struct upload *u) { return u->out.len - u->out_at < FILL_BYTES && now_ms() >= u->hold_ms; }
+
+/* For one more; those that go again are among the pending already. */
+static bool has_room(const struct upload *u) { return may_send(u) && u->n_pending < UPLOAD_ITEMS && u->bytes < UPLOAD_BYTES; }
 
 static void take_from_source(struct upload *u)
 {
@@ -124,7 +124,7 @@ static void take_from_source(struct upload *u)
 /* What goes out next: first what must go again. */
 static void fill(struct upload *u)
 {
-    while (!link_alone(&u->again) && has_room(u)) {
+    while (!link_alone(&u->again) && may_send(u)) {
         struct pending *p = link_of(list_first(&u->again), struct pending, link);
         send_item(u, p);
     }
@@ -136,10 +136,27 @@ static void fill(struct upload *u)
         put(u, SLICE("\n"));
 }
 
-/* Everything without a result goes first in the next stream, in its order. */
+static uint64_t number_of(struct link *link) { return link_of(link, struct pending, link)->number; }
+
+/* To its place by number among those that go again. */
+static void put_again(struct upload *u, struct pending *p)
+{
+    struct link *behind = &u->again;
+    while (behind->prev != &u->again && number_of(behind->prev) > p->number)
+        behind = behind->prev;
+    list_add_last(behind, &p->link);
+}
+
+/* Everything without a result goes first in the next stream, in the order of its source: some of it has been sent, some not yet again. */
 static void take_back(struct upload *u)
 {
-    list_move_all(&u->again, &u->under_way);
+    struct link merged;
+    link_init(&merged);
+    for (struct link *sent, *unsent; (sent = list_first(&u->under_way)) || list_first(&u->again);) {
+        unsent = list_first(&u->again);
+        list_add_last(&merged, !unsent || (sent && number_of(sent) < number_of(unsent)) ? sent : unsent);
+    }
+    list_move_all(&u->again, &merged);
     buf_reset(&u->out);
     u->out_at = 0;
 }
@@ -197,6 +214,15 @@ static void print_object(struct upload *u, const struct pending *p, const struct
     buf_add_char(out, '\n');
 }
 
+static void tell_refused(struct upload *u, const struct pending *p, const struct result *result)
+{
+    struct buf hint = { 0 };
+    cli_request_add_hint(&u->request, buf_slice(&result->code), &hint);
+    tell_failed(u, p->number, "%.*s: %.*s%.*s", (int)result->code.len, buf_slice(&result->code).at, (int)result->detail.len, buf_slice(&result->detail).at,
+                (int)hint.len, buf_slice(&hint).at);
+    buf_fini(&hint);
+}
+
 static void tell_result(struct upload *u, const struct pending *p, const struct result *result)
 {
     bool good = is_good(result);
@@ -207,7 +233,7 @@ static void tell_result(struct upload *u, const struct pending *p, const struct 
     else if (good && u->form == UPLOAD_IDS && result->id.len)
         buf_addf(&u->output->waiting, "%.*s\n", (int)result->id.len, result->id.at);
     if (!good)
-        tell_failed(u, p->number, "%.*s: %.*s", (int)result->code.len, buf_slice(&result->code).at, (int)result->detail.len, buf_slice(&result->detail).at);
+        tell_refused(u, p, result);
     else if (result->pattern.len && u->form == UPLOAD_IDS)
         cli_tell(u->command, "%.*s: %" PRIu64 " channel%s", (int)result->pattern.len, result->pattern.at, result->channels, result->channels == 1 ? "" : "s");
 }
@@ -236,7 +262,7 @@ static void take_result(struct upload *u, struct pending *p, const struct result
     if (is_good(result))
         retry_went_well(&u->retry, now_ms());
     if (later) {
-        list_add_last(&u->again, &p->link);
+        put_again(u, p);
         u->body_ended = false;
     } else if (!p->many) {
         forget(u, p);
