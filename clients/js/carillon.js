@@ -289,7 +289,7 @@ class StreamLine extends Line {
         const names = this.hub.names();
         if (!names.length) return this.#knock('ready');
         const query = [['format', 'envelope'], ...names.map((name) => ['channel', name])];
-        if (this.hub.allWantPresence()) query.push(['presence', 'true']);
+        if (this.hub.tellsPresence()) query.push(['presence', 'true']);
         const response = await this.#get('/sse', query, { 'Last-Event-ID': this.hub.position });
         if (!/^text\/event-stream/.test(response.headers.get('Content-Type'))) throw lost('what answers there is no hub');
         this.#listen();
@@ -480,7 +480,14 @@ class Hub {
     }
 
     names() { return [...this.#channels.keys()]; }
-    allWantPresence() { return [...this.#channels.values()].every((channel) => channel.presence); }
+
+    // A stream tells it of all its channels, or of none.
+    tellsPresence() {
+        const wanted = [...this.#channels.values()].filter((channel) => channel.presence).length;
+        if (wanted && wanted < this.#channels.size) this.tell('error', new CarillonError('unsupported', 'a stream tells who comes and goes only where all its channels are asked about'));
+        return wanted > 0 && wanted === this.#channels.size;
+    }
+
     authorization() { return this.#token ? { Authorization: `Bearer ${this.#token}` } : {}; }
 
     // ---- lines come and go ----
@@ -520,18 +527,19 @@ class Hub {
         this.#againMs = Math.min(2 * this.#againMs, AGAIN_MOST_MS);
     }
 
+    // At once, and with the token it has.
     #connectAnew() {
         this.#leave();
-        this.#connect();
+        this.#connect(this.#token);
     }
 
-    async #connect() {
+    async #connect(known) {
         clearTimeout(this.#timer);
         const attempt = ++this.#attempt;
         if (globalThis.navigator?.onLine === false && this.base.hostname !== 'localhost') return this.#move('waiting');      // the event `online` goes on
         if (this.state !== 'open') this.#move('connecting');
         try {
-            const token = await this.#askToken();
+            const token = known ?? await this.#askToken();
             if (attempt !== this.#attempt) return;
             this.#token = token;
             const on = { frame: (frame) => takes[frame.type]?.call(this, frame), down: (error, wasOpen) => this.#down(error, wasOpen) };
@@ -724,8 +732,9 @@ class Hub {
         if (!channel?.subs.delete(sub) || channel.subs.size) return;
         this.#channels.delete(sub.name);
         this.#patterns.delete(channel);
-        if (this.#line?.isStream) this.#restart();
-        else if (this.#isOn && channel.state !== 'off') this.#line.send({ type: 'unsubscribe', ref: 'none', channels: [channel.name] });
+        if (channel.state === 'off') return;
+        if (this.#line.isStream) this.#restart();
+        else this.#line.send({ type: 'unsubscribe', ref: 'none', channels: [channel.name] });
     }
 
     // Another set of channels is another stream: one for all that change in this moment.
