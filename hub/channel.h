@@ -53,6 +53,7 @@ struct channel {
     struct link    quiet;
     struct link    gave_up;       /* in history->gave_up, once it has given something up */
     uint64_t       gave_up_at;    /* history->dropped when it last did; `dropped` is at most that */
+    uint64_t       gave_up_nth;   /* how often any channel had done so then */
     uint64_t       fetch;         /* scratch of fetch.c: the fetch that has looked at it */
     bool           fetched;       /* and wants it, */
     bool           fetched_newest;/* at least its newest message, also one from before now, */

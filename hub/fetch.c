@@ -9,7 +9,7 @@
  * Conflation (lag.policy latest) is LATEST that tells what it leaves out: a gap too (GAP_CONFLATED), in channels of which the newest
  * follows. When the newest itself is gone, it is a gap of history.
  *
- * With a pattern among the channels, 1 walks back over the channels that have given up something since, and 2 walks the log of
+ * With a pattern among the channels, 1 looks at channels that have given up something since (gave_up.h), and 2 walks the log of
  * all messages forward: at most hub->look_at entries per call, then there is more (`upto` is how far it looked, perhaps without a
  * message), so that a narrow pattern does not stop the hub. */
 #include "hub/base/hash.h"
@@ -251,7 +251,6 @@ struct wanted {
     struct fetch_call *call;
     struct trie        trie;          /* struct fetch_channel */
     struct channel    *giver;         /* the channel that is looked at */
-    uint64_t           lowest;        /* `dropped` of the only pattern there is: none at or below it matters; else 0 */
     uint64_t           left_out;      /* number of a message of `giver` that is not given */
 };
 
@@ -281,23 +280,28 @@ static void on_gave_up(void *arg, void *value)
     uint64_t *dropped = newest_follows ? &asked->left_out : &asked->dropped;
     if (*dropped < giver->dropped && name_is_pattern(asked->name))
         *dropped = giver->dropped;
-    if (wanted->call->n_channels == 1)
-        wanted->lowest = asked->dropped;
 }
 
-/* EXACT.md 6: newest first, as far as one could still have given up something after `after`. */
+static bool on_giver(void *arg, struct channel *ch)
+{
+    struct wanted *wanted = arg;
+    const struct fetch_call *call = wanted->call;
+    if (call->n_channels == 1 && ch->gave_up_at <= call->channels[0].dropped)
+        return false;
+    wanted->giver = ch;
+    trie_match(&wanted->trie, channel_name(ch), on_gave_up, wanted);
+    return true;
+}
+
+/* EXACT.md 6. Whether what a channel gave up is left out or gone changes when its newest message goes: that is not remembered. */
 static void find_dropped(struct wanted *wanted, uint64_t after)
 {
-    struct link *list = &wanted->hub->history.gave_up;
-    for (struct link *l = list->prev; l != list; l = l->prev) {
-        struct channel *ch = link_of(l, struct channel, gave_up);
-        if (ch->gave_up_at <= after || ch->gave_up_at <= wanted->lowest)
-            return;
-        if (!rule_keeps(ch->rule))
-            continue;
-        wanted->giver = ch;
-        trie_match(&wanted->trie, channel_name(ch), on_gave_up, wanted);
-    }
+    struct gave_up *gave_up = &wanted->hub->history.gave_up;
+    struct fetch_call *call = wanted->call;
+    if (call->conflates)
+        gave_up_each(gave_up, after, 0, on_giver, wanted);
+    else
+        gave_up_find(gave_up, &wanted->trie, call->channels, call->n_channels, after);
 }
 
 static void mark_incomplete(struct wanted *wanted)

@@ -19,7 +19,7 @@ void history_init(struct history *history, const struct config *config, struct c
     *history = (struct history){ .config = config, .channels = channels };
     history->ends.less = ends_before;
     history->ends.placed = end_placed;
-    link_init(&history->gave_up);
+    gave_up_init(&history->gave_up);
 }
 
 void history_fini(struct history *history)
@@ -27,6 +27,7 @@ void history_fini(struct history *history)
     metric_add(METRIC_history_msgs, -(int64_t)history->n_kept);
     metric_add(METRIC_history_bytes, -(int64_t)history->bytes);
     log_index_fini(&history->index);
+    gave_up_fini(&history->gave_up);
     expiry_fini(&history->expiry);
     free(history->ends.at);
 }
@@ -70,8 +71,7 @@ void history_set_dropped(struct history *history, struct channel *ch, uint64_t u
     ch->dropped = upto;
     if (history->dropped < upto)
         history->dropped = upto;
-    ch->gave_up_at = history->dropped;
-    list_add_last(&history->gave_up, &ch->gave_up);
+    gave_up_add(&history->gave_up, ch, history->dropped);
 }
 
 /* What is gone for good is a gap only where history is kept. */
@@ -316,6 +316,7 @@ static void take_rules(struct history *history)
 void history_reconfigure(struct history *history, const struct config *config, int64_t now_ms)
 {
     history->config = config;
+    gave_up_forget(&history->gave_up);
     take_rules(history);
     channels_reconfigure(history->channels, config, now_ms);
     for (struct channel *ch = history->channels->table; ch; ch = ch->hh.next) {

@@ -9,8 +9,7 @@
  *
  * A message with a ttl of its own is taken out when that ends, wherever it stands in its channel; that is not giving up, and no gap.
  *
- * Which channel of a pattern has given up something after a position is found without a look at all channels: `gave_up` has
- * them in the order in which they last did, each with how far anything had been given up then (never above that).
+ * What the channels of a pattern have given up after a position is found without a look at all channels (gave_up.h).
  *
  * Channels whose rule keeps nothing are in none of this: what they give up is nobody's gap (EXACT.md 7).
  *
@@ -18,6 +17,7 @@
 #pragma once
 #include "hub/base/heap.h"
 #include "hub/expiry.h"
+#include "hub/gave_up.h"
 #include "hub/log_index.h"
 
 struct config;
@@ -30,7 +30,7 @@ struct history {
     int64_t              wall_ms;        /* at the last ageing */
     struct heap          ends;           /* channels that have something kept, by `ends_ms` */
     size_t               n_kept, bytes;  /* of all channels */
-    struct link          gave_up;        /* struct channel, in the order in which they last gave something up */
+    struct gave_up       gave_up;
     uint64_t             dropped;        /* highest `dropped` of any channel so far */
     uint64_t             drained;        /* highest `dropped` of a channel that has nothing kept any more (EXACT.md 8) */
 };
