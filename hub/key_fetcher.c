@@ -266,7 +266,8 @@ void key_fetcher_stop(struct key_fetcher *s)
 static void begin(struct key_fetcher *s)
 {
     bool on = is_on(s);
-    s->pool = http_out_pool_new(s->with.http_out);
+    if (on)
+        s->pool = http_out_pool_new(s->with.http_out);
     authority_expect_keys(s->with.authority, on);
     s->fetch_ms = on ? now_ms(s) : INT64_MAX;
     health_set(HEALTH_TOKENS, on && !s->has_keys ? "the keys of tokens.jwks are being fetched" : NULL);
