@@ -123,3 +123,21 @@ scenario('a history longer than one batch comes whole, whatever it began with', 
     const next = await request(hub, messagesPath('a', `?cursor=${answer.json.next_cursor}`));
     assert.deepEqual(texts(next.json.data).map((t) => t.split(' ')[0]), ['7', '9', '11']);
 });
+
+scenario('who begins with the newest gets no others, also right after somebody else asked the same', async (scope) => {
+    const hub = await scope.hub();
+    for (const since of ['-2', 'last']) {
+        const channel = `newest.${since}`, count = since === 'last' ? 1 : 2;
+        for (let round = 0; round < 3; round++) {
+            for (let i = 0; i < 3; i++) await publish(hub, channel, `${round}.${i}`);
+            for (const name of [channel, 'newest.*']) {
+                const socket = await scope.ws(hub, '/ws');
+                await socket.get('welcome');
+                socket.send({ type: 'subscribe', channels: [name], since });
+                await socket.get('position');
+                assert.deepEqual(texts(socket.messages).slice(-count), ['1', '2'].slice(-count).map((i) => `${round}.${i}`));
+                assert.equal(socket.messages.filter((m) => m.channel === channel).length, count, `${since} of ${name}: ${socket.texts.join('\n')}`);
+            }
+        }
+    }
+});

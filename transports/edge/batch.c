@@ -22,11 +22,17 @@ bool batch_is_complete(const struct batch *b)
 
 static bool has_ended(const struct batch *b) { return b->ends_ms < INT64_MAX && b->ends_ms <= clock_wall_ms(b->edge->clock); }
 
-/* Taking it gets a catch-up further, whatever has come since. */
+/* The newest ones it has are the newest still. */
+static bool is_newest(const struct batch *b) { return !b->torn && b->seen == b->feed->seen; }
+
+/* Taking it gets a catch-up further, whatever has come since. But who asks for the newest is not to get others before them. */
 static bool is_useful(const struct batch *b)
 {
+    bool wants_newest = b->fetch.from == FETCH_COUNT || (b->fetch.from == FETCH_LATEST && !b->fetch.conflates);
     if (b->stage == BATCH_ASKING)
         return true;
+    if (wants_newest && !is_newest(b))
+        return false;
     return !has_ended(b) && (batch_is_complete(b) || !same_position(b->fetch.upto, b->fetch.after));
 }
 

@@ -8,7 +8,8 @@
  *
  * Is a kept one still complete? It was, when its answer came. It is as long as its feed has seen no message since; then
  * its `upto` is even the newest head of this edge. Otherwise it counts as one that was cut: what it has is right, and what
- * came later is fetched from where it ends. When a message of it ends (msg.h, ttl) nobody else gets it.
+ * came later is fetched from where it ends; but it is none any more to those who asked for the newest (`-20`, `last`). When a message of it
+ * ends (msg.h, ttl) nobody else gets it.
  *
  * Lifetime   counted: the fetch under way, those who wait or write, and the edge while it keeps it. The fetch_call belongs
  *            to the hub while it is under way.
