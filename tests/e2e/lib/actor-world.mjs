@@ -18,8 +18,8 @@ export const CLIENT = process.env.CARILLON_JS ?? new URL('../../../clients/js/ca
 export const { connect } = await import(CLIENT);
 
 export const HUB_ARGS = ['--history.size=100000', '--history.ttl=1h', '--history.bytes=256MiB', '--sse.retry=100ms', '--sse.heartbeat=1s', '--ws.ping=1s', '--drain.timeout=1s'];
-export const QUICK = { WebSocket, pingInterval: patient(1200), timeout: patient(1500) };
-const SETTLE_MS = 60_000, pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const QUICK = { WebSocket, ping: patient(1200), timeout: patient(1500) };
+const SETTLE_MS = 20_000, pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const CHANNELS = ['a', 'b', 'sub.c', 'sub.d.e'], NAMES = [...CHANNELS, '*', 'sub.*', 'sub.**', '**'];
 
 // Publishes over the API, not through the line, until it is told to end: each again with its key until it is acknowledged.
@@ -83,7 +83,7 @@ export class ActorWorld {
         try {
             const publishing = publisher.run();
             await Promise.all([...actors.map((actor) => actor.live(ms + this.chance.below(600))), this.#hurtLines(), hurt(this.chance)]);
-            await Promise.all(actors.map((actor) => within(actor.settled(), `${prefix}: everything answered`)));
+            await Promise.all(actors.map((actor) => within(actor.settled(), `${prefix}: everything answered, SEED=${this.seed}`).catch(async (error) => { throw new Error(`${error.message}: ${whatIsOpen(await actor.report())}`); })));
             publisher.end();
             await publishing;
             await this.#everythingArrived(actors, publisher, channels);
@@ -112,6 +112,11 @@ export class ActorWorld {
         if (wrong.length) throw new Error(`${wrong.length} wrong, SEED=${this.seed} round ${this.rounds}:\n  ${wrong.slice(0, 12).join('\n  ')}\n  told: ${JSON.stringify(reports.map((r) => r.errors.slice(-8)))}`);
         return { messages: reports.flatMap((report) => report.subs).reduce((sum, sub) => sum + sub.log.length, 0), published: ledger.all.length, subs: reports.flatMap((r) => r.subs).length };
     }
+}
+
+function whatIsOpen({ name, subs, states, published, errors }) {
+    const waiting = subs.filter((sub) => !sub.readyAt && !sub.closed && !sub.ended).map(({ name: of, since, isIterated }) => ({ of, since, isIterated }));
+    return JSON.stringify({ name, waiting, unanswered: published.filter((one) => !one.id && !one.error), states: states.slice(-8), errors: errors.slice(-8) });
 }
 
 function whatIsLate({ name, subs, states }, last) {
