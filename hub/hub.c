@@ -9,7 +9,6 @@
 typedef void run_fn(struct hub *hub, void *call);
 
 /* What runs a call, by its kind. */
-static void run_publish(struct hub *hub, void *call)   { (hub->engine ? engine_publish : publish_run)(hub, call); }
 static void run_fetch(struct hub *hub, void *call)     { (hub->engine ? engine_fetch : fetch_run)(hub, call); }
 static void run_channels(struct hub *hub, void *call)  { hub->directory ? hub->directory->channels(hub->directory, call) : channels_run(hub, call); }
 static void run_watch(struct hub *hub, void *call)     { watch_run(hub, call); }
@@ -22,6 +21,13 @@ static void run_members(struct hub *hub, void *call)  { members_run(hub, call); 
 static void run_match(struct hub *hub, void *call)    { hub->directory ? hub->directory->match(hub->directory, call) : match_run(hub, call); }
 static void run_nodes(struct hub *hub, void *call)    { hub->directory ? hub->directory->nodes(hub->directory, call) : nodes_run(hub, call); }
 static void run_purge(struct hub *hub, void *call)     { purge_run(hub, call); }
+static void run_publish(struct hub *hub, void *arg)
+{
+    struct publish_call *call = arg;
+    call->event = NULL;      /* whoever asks may have had another call in this place */
+    call->is_own = false;
+    (hub->engine ? engine_publish : publish_run)(hub, call);
+}
 static void run_event(struct hub *hub, void *call)     { publish_run(hub, call); }
 static void run_deliveries(struct hub *hub, void *call) { deliveries_run(hub, call); }
 static void run_webhook(struct hub *hub, void *call)   { webhook_run(hub, call); }

@@ -210,3 +210,16 @@ scenario('clients that end behind their request get the answer, however many do 
         assert.deepEqual(new Set(clients.map((client) => client.answers[0].status)), new Set([201]));
     }
 });
+
+scenario('on one connection anything can be asked after anything: a request has nothing of those before it', async (scope) => {
+    const hub = await scope.hub(), agent = new KeepAlive();
+    scope.defer(() => agent.destroy());
+    const asked = [() => request(hub, messagesPath('a', '?limit=1000'), { agent }), () => request(hub, '/v1/channels', { agent }), () => request(hub, '/v1/connections', { agent }),
+        () => request(hub, '/v1/keys', { agent }), () => request(hub, messagesPath('a'), { method: 'DELETE', agent }), () => request(hub, '/v1/channels/a/presence', { agent })];
+    for (const ask of asked) {
+        assert.ok((await ask()).status < 300);
+        await publish(hub, 'a', 'behind it', { agent });
+        const { json } = await post(hub, 'a', { data: 'with a key' }, { headers: { 'Idempotency-Key': `${Math.random()}` }, agent });
+        assert.equal(json.subscribers, 0);
+    }
+});
