@@ -77,8 +77,10 @@ export interface Options {
     client?: string;
     /** Commands without an answer at most; 1000. Beyond it: `queue_full`. */
     queue?: number;
-    /** Milliseconds of silence after which the line is probed; 25000. */
+    /** Milliseconds of silence after which the line is probed; 25000. A stream must hear its hub's heartbeat (15 s) within 1.8 times that. */
     ping?: number;
+    /** Milliseconds a hub may take to answer when it is connected to, the API three times as long; 10000. */
+    timeout?: number;
     /** Of fetch(), for streams and the API: `include` takes cookies to a hub of another origin. */
     credentials?: 'omit' | 'same-origin' | 'include';
     /** A WebSocket for Node before 22, such as npm `ws`; without one it uses a stream there. */

@@ -14,7 +14,7 @@
 //
 // Sections: positions · subscriptions · channels · lines · the hub (lines come and go, commands, subscribing, what comes).
 
-const PING_MS = 25_000, PONG_MS = 10_000, CONNECT_MS = 10_000, TOKEN_MS = 15_000, API_MS = 30_000;
+const PING_MS = 25_000, PONG_MS = 10_000, TIMEOUT_MS = 10_000, TOKEN_MS = 15_000;
 const WAIT_MS = 500, WAIT_MOST_MS = 30_000;          // between attempts, as long as the hub has not said how long
 const AGAIN_MS = 60_000, AGAIN_MOST_MS = 1_800_000;  // a stream serves for so long before a WebSocket is tried again, twice as long each time in vain
 const FRAME_BYTES = 1024 * 1024 + 4096, FRAME_CHANNELS = 500, SOON_TRIES = 50;
@@ -133,6 +133,12 @@ class Subscription {
         this.call(this.listener, message);
     }
 
+    // One that has had what comes behind it already misses nothing by it: a stream begins where the last of its channels is.
+    gap(gap) {
+        const { last } = this;
+        if (!last || !isSameEpoch(gap.position, last) || isNewer(gap.position, last)) this.call(this.options.onGap, gap);
+    }
+
     start() {
         this.hub.add(this);
         return this;
@@ -224,7 +230,7 @@ class Line {
 class SocketLine extends Line {
     constructor(hub, on) {
         super(on);
-        const { WebSocket, client, ping = PING_MS } = hub.options;
+        const { WebSocket, client, ping, timeout } = hub.options;
         if (!WebSocket) throw new CarillonError('unsupported', 'there is no WebSocket here: give one by the option `WebSocket`', { isFinal: true });
         const url = hub.urlOf('/ws', client ? [['client', client]] : []);
         url.protocol = url.protocol.replace('http', 'ws');
@@ -233,7 +239,7 @@ class SocketLine extends Line {
         this.socket.onmessage = ({ data }) => this.#read(data);
         this.socket.onclose = ({ code, reason }) => this.#closed(code, reason);
         this.socket.onerror = () => {};      // onclose follows
-        this.watch(CONNECT_MS, () => this.end(lost('the hub did not answer')));
+        this.watch(timeout, () => this.end(lost('the hub did not answer')));
     }
 
     #read(data) {
@@ -278,7 +284,7 @@ class StreamLine extends Line {
     constructor(hub, on, isKnock) {
         super(on);
         this.hub = hub;
-        this.silentMs = 1.8 * (hub.options.ping ?? PING_MS);      // three heartbeats
+        this.silentMs = 1.8 * hub.options.ping;      // three heartbeats
         (isKnock ? this.#knock('reachable') : this.#run()).then(() => this.end(lost()), (error) => this.end(error instanceof CarillonError ? error : lost(error.message)));
     }
 
@@ -297,8 +303,8 @@ class StreamLine extends Line {
     }
 
     async #get(path, query, headers) {
-        this.watch(CONNECT_MS, () => this.end(lost('the hub did not answer')));
-        const { client, credentials } = this.hub.options;
+        const { client, credentials, timeout } = this.hub.options;
+        this.watch(timeout, () => this.end(lost('the hub did not answer')));
         const url = this.hub.urlOf(path, client ? [...query, ['client', client]] : query);
         const response = await fetch(url, { headers: { ...headers, ...this.hub.authorization() }, credentials, cache: 'no-store', signal: this.#abort.signal });
         if (!response.ok) throw await problemOf(response);
@@ -410,7 +416,7 @@ class Hub {
             this.base.protocol = this.base.protocol.replace('ws', 'http');
         } catch { /* told below */ }
         if (!/^https?:$/.test(this.base?.protocol)) throw new CarillonError('bad_url', `not the address of a hub: ${url}`);
-        this.options = { transport: 'auto', queue: 1000, WebSocket: globalThis.WebSocket, ...options };
+        this.options = { transport: 'auto', queue: 1000, ping: PING_MS, timeout: TIMEOUT_MS, WebSocket: globalThis.WebSocket, ...options };
         this.#listen(globalThis, 'online', () => this.#hurry());
         this.#listen(globalThis, 'offline', () => this.#line?.ping(3000));
         this.#listen(globalThis, 'pageshow', ({ persisted }) => persisted && this.#hurry());
@@ -697,7 +703,7 @@ class Hub {
     async #fetchApi({ type, channel, data, event, exclude, ttl, idempotency_key: key, if_position: position, since, limit, cursor }, api) {
         const url = new URL(`v1/channels/${encodeURIComponent(channel)}/${type === 'presence' ? 'presence' : 'messages'}`, new URL(`${api}/`, globalThis.location?.href));
         for (const [name, value] of Object.entries({ since, limit, cursor })) if (value !== undefined) url.searchParams.set(name, value);
-        const headers = this.authorization(), init = { headers, credentials: this.options.credentials, signal: AbortSignal.timeout(API_MS) };
+        const headers = this.authorization(), init = { headers, credentials: this.options.credentials, signal: AbortSignal.timeout(3 * this.options.timeout) };
         if (type === 'publish') {
             headers['Content-Type'] = 'application/json';
             if (key) headers['Idempotency-Key'] = key;
@@ -895,7 +901,7 @@ class Hub {
                 if (!frame.replay) this.#at = frame.position;
                 for (const channel of frame.channels.map((name) => this.#channels.get(name)).filter(Boolean)) {
                     if (frame.replay && channel.state === 'replaying') channel.position = frame.position;
-                    for (const sub of this.#concerned(channel, frame)) sub.call(sub.options.onGap, frame);
+                    for (const sub of this.#concerned(channel, frame)) sub.gap(frame);
                 }
                 this.tell('gap', frame);
             },
