@@ -331,7 +331,7 @@ void publish_run(struct hub *hub, struct publish_call *call)
         answer(hub, call, replay(hub, call, first));
         return;
     }
-    struct way way;
+    struct way way = { 0 };
     int err = prepare(hub, call, &way);
 
     if (err) {

@@ -5,8 +5,11 @@
 
 static bool is_parting(char c) { return c == ',' || c == ' ' || c == '\t'; }
 
+/* Empty: there is none left. */
 static struct slice take_word(struct slice *rest)
 {
+    if (rest->len == 0)
+        return *rest;
     while (rest->len > 0 && is_parting(*rest->at))
         *rest = slice(rest->at + 1, rest->len - 1);
     struct slice word = slice(rest->at, 0);
