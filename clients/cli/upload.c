@@ -150,13 +150,13 @@ static void put_again(struct upload *u, struct pending *p)
 /* Everything without a result goes first in the next stream, in the order of its source: some of it has been sent, some not yet again. */
 static void take_back(struct upload *u)
 {
-    struct link merged;
-    link_init(&merged);
-    for (struct link *sent, *unsent; (sent = list_first(&u->under_way)) || list_first(&u->again);) {
-        unsent = list_first(&u->again);
-        list_add_last(&merged, !unsent || (sent && number_of(sent) < number_of(unsent)) ? sent : unsent);
+    struct link *place = u->again.next;
+    while (!link_alone(&u->under_way)) {
+        struct link *sent = u->under_way.next;
+        while (place != &u->again && number_of(place) < number_of(sent))
+            place = place->next;
+        list_add_last(place, sent);
     }
-    list_move_all(&u->again, &merged);
     buf_reset(&u->out);
     u->out_at = 0;
 }

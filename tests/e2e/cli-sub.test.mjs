@@ -1,6 +1,6 @@
 // carillon sub in the shell: formats, terminals, when it ends and with which status, patterns over a restart, mistakes in words.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
@@ -141,6 +141,15 @@ scenario('credentials: from the command line, a file, the environment; refusals 
         assert.equal(refused.code, code, refused.stderr);
         for (const word of words) assert.match(refused.stderr, word);
     }
+});
+
+scenario('deploy/carillon.bash completes subcommands and the options that there are', async () => {
+    const file = new URL('../../deploy/carillon.bash', import.meta.url).pathname;
+    const completed = (...words) => execFileSync('bash', ['-c', '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _carillon "$1"; echo "${COMPREPLY[*]}"', file, BINARY, ...words], { encoding: 'utf8' }).trim();
+    assert.equal(completed('s'), 'serve sub');
+    assert.equal(completed('pub', 'news', '--if'), '--if-position');
+    assert.equal(completed('sub', '--co'), '--count --color');
+    assert.match(completed('pub', '--'), /^--event .*--help$/);
 });
 
 scenario('what cannot be is said in one line, before anything is sent', async (scope) => {

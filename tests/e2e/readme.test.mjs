@@ -1,35 +1,59 @@
-// README's "Who may do what", followed to the letter from an empty folder. Only the ports are other ones.
+// README's "In the shell" and "Who may do what", followed to the letter from an empty folder. Only the ports are other ones.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { BINARY } from './lib/hub.mjs';
+import { SUITE_TLS } from './lib/line.mjs';
 import { within } from './lib/wait.mjs';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 // The shell blocks of a part of the README, up to the next heading.
 const blocks = (heading) => [...readme.split(`${heading}\n`)[1].split(/^##/m)[0].matchAll(/^```sh\n([^]*?)^```$/gm)].map((m) => m[1]);
 
-function bash(script, cwd) {
-    const child = spawn('bash', ['-c', script], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
+function bash(script, cwd, env = {}) {
+    const child = spawn('bash', ['-c', script], { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     return within(new Promise((resolve) => {
         let stdout = '', stderr = '';
         child.stdout.on('data', (text) => { stdout += text; });
         child.stderr.on('data', (text) => { stderr += text; });
         child.on('close', (code) => resolve({ code, stdout, stderr }));
-    }), 'the end of the README\'s commands');
+    }), 'the end of the README\'s commands').finally(() => child.kill('SIGKILL'));
 }
 
+function clone(scope) {
+    const dir = scope.dir();
+    mkdirSync(path.join(dir, 'build'));
+    symlinkSync(BINARY, path.join(dir, 'build', 'carillon'));
+    return dir;
+}
+
+scenario('README, "In the shell": what is published is followed, kept, copied and counted as it says', async (scope) => {
+    const hub = await scope.hub();
+    const dir = clone(scope);
+    const env = { CARILLON_URL: hub.publicUrl(''), CARILLON_API_URL: hub.apiUrl(''), ...(SUITE_TLS && { CARILLON_CACERT: SUITE_TLS.caFile }) };
+    const [live, piped, back] = blocks('## In the shell');
+    // the follower is there before the first message, and ends with the shell
+    const first = await bash(`trap 'kill %1' EXIT\n${live.replace(/^(carillon sub .*) &.*$/m, '$1 --for 20s >followed & until curl -s "$CARILLON_API_URL/v1/channels" | grep -q news; do :; done')}
+        until [ "$(grep -ac . followed)" -ge 8 ]; do :; done`, dir, env);
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(first.stdout, /^([a-z2-7]{8}\.\d+\n){8}$/);
+    assert.match(readFileSync(path.join(dir, 'followed'), 'latin1'), /^hello\n\{"order":7\}\n1\n2\n3\n4\n5\n/);
+    const second = await bash(`PATH="$PWD/build:$PATH"\n${piped.replaceAll('--idle 1s', '--idle 300ms').replace('--for 2s', '--for 1s')}`, dir, env);
+    assert.deepEqual([second.stdout, second.code], ['orders.us\t\t3\norders.us\t\t4\norders.us\t\t5\nfewer: status 3\n', 0], second.stderr);
+    const third = await bash(`PATH="$PWD/build:$PATH"\n${back}`, dir, env);
+    assert.deepEqual([third.stdout, third.code], ['nothing twice\n', 0], third.stderr);
+    assert.match(third.stderr, /6 published\n[^]*6 published \(6 of them before[^]*orders\.\*: 2 channels\n/);
+});
+
 scenario('README, "Who may do what": the settings are right and the tokens do what it says', async (scope) => {
-    const clone = scope.dir();
-    mkdirSync(path.join(clone, 'build'));
-    symlinkSync(BINARY, path.join(clone, 'build', 'carillon'));
+    const folderOf = clone(scope);
     const [settings, serve] = blocks('## Who may do what'), [tokens, pair] = blocks('### Tokens'), [keys] = blocks('### Keys, and taking back');
     assert.match(serve, /^carillon serve --config carillon\.ini &$/m);
-    const begun = await bash(settings, clone);
+    const begun = await bash(settings, folderOf);
     assert.deepEqual([begun.code, begun.stdout, begun.stderr], [0, 'ok\n', '']);
-    const folder = path.join(clone, 'try');
+    const folder = path.join(folderOf, 'try');
     const hub = await scope.hub({ dev: false, args: ['--config', path.join(folder, 'carillon.ini')], cwd: folder });
     const done = await bash(`PATH="$PWD/../build:$PATH"\n${(tokens + keys).replaceAll('http://localhost:8001', hub.apiUrl(''))}`, folder);
     const signed = await bash(`PATH="$PWD/../build:$PATH"\n${pair}`, folder);
