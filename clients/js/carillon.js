@@ -250,12 +250,12 @@ class SocketLine extends Line {
     }
 
     // A line that died in silence is told by a ping without an answer: pages do not see those of the protocol.
-    ping(ms = Math.min(PONG_MS, this.pingMs)) {
+    // A page that slept over it may not have heard the answer yet: it asks once more.
+    ping(ms = Math.min(PONG_MS, this.pingMs), isAgain = false) {
         if (!this.isOpen) return;
         this.send({ type: 'ping', ref: 'ping' });
         const due = Date.now() + ms;
-        // A page that slept over it has not heard the answer yet, though it may be there.
-        this.watch(ms, () => (Date.now() > due + 5000 ? this.ping() : this.end(lost('the line is dead'))));
+        this.watch(ms, () => (Date.now() > due + 5000 && !isAgain ? this.ping(ms, true) : this.end(lost('the line is dead'))));
     }
 
     send(frame) { this.socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)); }
@@ -414,6 +414,7 @@ class Hub {
         try {
             this.base = new URL(url, globalThis.location?.href);
             this.base.protocol = this.base.protocol.replace('ws', 'http');
+            this.base.hash = '';
         } catch { /* told below */ }
         if (!/^https?:$/.test(this.base?.protocol)) throw new CarillonError('bad_url', `not the address of a hub: ${url}`);
         this.options = { transport: 'auto', queue: 1000, ping: PING_MS, timeout: TIMEOUT_MS, WebSocket: globalThis.WebSocket, ...options };
@@ -719,6 +720,7 @@ class Hub {
     // ---- subscribing ----
 
     add(sub) {
+        if (sub.state === 'closed') return;
         if (this.state === 'closed') return sub.end(closed(), true);
         let channel = this.#channels.get(sub.name);
         if (!channel) {
@@ -813,8 +815,8 @@ class Hub {
                 sub.begin(begin);
                 if (gap) sub.call(sub.options.onGap, { type: 'gap', ...gap, replay: true, channels: [channel.name], position: begin });
             }
-            for (const message of messages)
-                if (channel.name === message.channel || matches(channel.name, message.channel)) for (const sub of subs) sub.take({ ...message, replay: true });
+            for (const message of messages.filter((each) => matches(channel.name, each.channel)))
+                for (const sub of subs) sub.take({ ...message, replay: true });
             for (const sub of subs) sub.last = position;
             if (!channel.position) channel.position = position;
             channel.asking = [];
@@ -875,6 +877,7 @@ class Hub {
             unsubscribed(frame) {
                 const channel = this.#channels.get(frame.channel);
                 if (!channel || (frame.ref === undefined ? !['live', 'replaying'].includes(channel.state) : frame.ref !== channel.ref)) return;
+                this.#subscribing.get(frame.ref)?.delete(channel);
                 channel.state = 'off';
                 const code = frame.code === 'normal' ? 'removed' : frame.code;
                 for (const sub of [...channel.subs]) sub.end(new CarillonError(code, 'the hub has ended this subscription'));
