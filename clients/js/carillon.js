@@ -133,12 +133,6 @@ class Subscription {
         this.call(this.listener, message);
     }
 
-    // One that has had what comes behind it already misses nothing by it: a stream begins where the last of its channels is.
-    gap(gap) {
-        const { last } = this;
-        if (!last || !isSameEpoch(gap.position, last) || isNewer(gap.position, last)) this.call(this.options.onGap, gap);
-    }
-
     start() {
         this.hub.add(this);
         return this;
@@ -188,6 +182,7 @@ class Channel {
 
     get presence() { return [...this.subs].some((sub) => sub.options.presence) || undefined; }
     get waiting() { return [...this.subs].filter((sub) => sub.state === 'waiting'); }
+    get live() { return [...this.subs].filter((sub) => sub.state === 'live'); }
     upTo(line) { return this.state === 'live' ? later(line, this.began) : this.position; }
 
     // Where it is to begin: where one wants that has just come, else where it was. `alone`: also for who wants it from now on.
@@ -762,8 +757,12 @@ class Hub {
         return [...groups.values()];
     }
 
-    // Of a stream only what has a place of its own to begin at.
-    groups() { return this.#grouped([...this.#channels.values()].filter((channel) => channel.waiting.length), true); }
+    // Of a stream what has a place of its own to begin at, and, where some are of another epoch, those: its end is for them alone.
+    groups() {
+        const all = [...this.#channels.values()], waiting = all.filter((channel) => channel.waiting.length);
+        const old = all.filter(({ position }) => position && !isSameEpoch(position, this.#at));
+        return this.#grouped(waiting.length || old.length === all.length ? waiting : old, true);
+    }
 
     #subscribe(channels) {
         for (const { since, presence, channels: all } of this.#grouped(channels))
@@ -806,21 +805,21 @@ class Hub {
     }
 
     // A stream is to begin: up to page.position these have had everything.
-    primed(channels, { messages, position, gap }) {
-        const begin = messages.length ? justBefore(messages[0].id) : position;
+    primed(channels, page) {
+        const { messages, position } = page, begin = messages.length ? justBefore(messages[0].id) : position;
+        const gap = page.gap && { type: 'gap', ...page.gap, replay: true, channels: channels.map(({ name }) => name), position: begin };
         this.#at = position;
         for (const channel of channels) {
-            const subs = channel.asking;
-            for (const sub of subs) {
-                sub.begin(begin);
-                if (gap) sub.call(sub.options.onGap, { type: 'gap', ...gap, replay: true, channels: [channel.name], position: begin });
-            }
+            const { asking } = channel, subs = asking.length ? asking : channel.live;
+            for (const sub of asking) sub.begin(begin);
+            for (const sub of gap ? subs : []) sub.call(sub.options.onGap, gap);
             for (const message of messages.filter((each) => matches(channel.name, each.channel)))
                 for (const sub of subs) sub.take({ ...message, replay: true });
             for (const sub of subs) sub.last = position;
-            if (!channel.position) channel.position = position;
+            if (!channel.position || !asking.length) channel.position = position;
             channel.asking = [];
         }
+        if (gap) this.tell('gap', gap);
     }
 
     // A `subscribe` was refused, and with it all its channels.
@@ -904,7 +903,7 @@ class Hub {
                 if (!frame.replay) this.#at = frame.position;
                 for (const channel of frame.channels.map((name) => this.#channels.get(name)).filter(Boolean)) {
                     if (frame.replay && channel.state === 'replaying') channel.position = frame.position;
-                    for (const sub of this.#concerned(channel, frame)) sub.gap(frame);
+                    for (const sub of this.#concerned(channel, frame)) sub.call(sub.options.onGap, frame);
                 }
                 this.tell('gap', frame);
             },
@@ -935,7 +934,7 @@ class Hub {
     // Of one that has just come and asked from long ago, the others need not hear: of one channel all is kept from the gap on. If
     // they are not that far yet, or it is about several channels, they ask, or may miss something, too.
     #concerned(channel, { position }) {
-        const { asking, subs } = channel, live = [...subs].filter((sub) => sub.state === 'live');
+        const { asking, live } = channel;
         if (channel.state !== 'asked' || !asking.length) return live;
         const isOfOne = !this.#patterns.has(channel) && this.#subscribing.get(channel.ref)?.size === 1;
         return isOfOne || !channel.position || isNewer(position, channel.position) ? asking : [...asking, ...live];

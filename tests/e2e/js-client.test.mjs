@@ -158,11 +158,13 @@ scenario('js: a gap is told where something may be missing, and only there', asy
     await page.has(narrow, '0');
     proxy.refusing = true;
     proxy.cut();
+    await publish(hub, 'q', 'kept');      // what is missing of `g` comes after it
     await publishAll(hub, 'g', texts(9));
     proxy.refusing = false;
     await page.has(narrow, '9');
     assert.deepEqual([narrow.data, wide.data], [['0', ...texts(5, 5)], ['0', ...texts(5, 5)]]);
     assert.deepEqual([narrow, wide, quiet].map((kept) => kept.gaps.map((gap) => gap.reason)), [['history'], ['history'], []]);
+    assert.deepEqual(quiet.data, ['kept']);
 
     const foreign = page.listen('g', { since: 'aaaaaaaa.1' });
     await page.has(foreign, '9');
