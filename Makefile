@@ -84,6 +84,18 @@ $(B)/obj/%.o: %.c Makefile
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 # files that are served are compiled in (transports/files/files.def)
 $(B)/obj/transports/files/files.o: transports/files/index.html clients/js/carillon.js clients/js/carillon.d.ts
+# so is the description of the API, which a program of its own makes of the routes, the errors and the files beside it
+OPENAPI_SRC := $(sort $(wildcard hub/api/openapi/*.c)) hub/config/access_op.c
+OPENAPI_JSON := $(wildcard hub/api/openapi/*.json hub/api/openapi/operations/*.json)
+$(B)/make-openapi: $(OPENAPI_SRC) $(wildcard hub/api/openapi/*.h) hub/api/api.h hub/api/api_routes.def hub/base/err.def hub/version.h
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -std=gnu11 -O1 $(WARN) -I. -o $@ $(OPENAPI_SRC) -ljansson
+$(B)/openapi.json: $(B)/make-openapi $(OPENAPI_JSON)
+	$(call say,MAKE,$@)
+	$(Q)$< hub/api/openapi $@
+$(B)/obj/hub/api/api_docs.o: $(B)/openapi.json hub/api/docs/index.html
+$(B)/obj/hub/api/api_docs.o: private ALL_CFLAGS += -Wa,-I$(B)
 # so are the scripts for Redis
 $(B)/obj/redis/bus/redis_scripts.o: $(wildcard redis/lua/*.lua)
 $(B)/tests/%: tests/unit/%.c $(B)/libcore.a $(wildcard tests/unit/*.h)
@@ -162,7 +174,7 @@ lint: all                                   ## layers, circles, long functions, 
 	@tests/lint/functions.sh
 	@tests/lint/hardened.sh $(B)/carillon
 	@$(MAKE) --no-print-directory -k -j2 B=$(B)/clang CC=$(CLANG) OPT=-O0 HARD= $(LINTED:%.c=$(B)/clang/tidy/%.ok) >/dev/null
-LINTED := $(SRC) $(SIM_SRC) $(sort $(wildcard tests/fuzz/*.c))
+LINTED := $(SRC) $(filter hub/api/openapi/%,$(OPENAPI_SRC)) $(SIM_SRC) $(sort $(wildcard tests/fuzz/*.c))
 # Each source is compiled by clang and read by clang-tidy when it, a header or .clang-tidy has changed. TIDY_NODES bounds how far
 # the analyzer follows the paths of one function; make soak lets it go to the end.
 TIDY_NODES ?= 75000
@@ -218,7 +230,7 @@ SOAK_MINUTES ?= 60
 soak_share = $(shell echo $$(( ($(1) * $(SOAK_MINUTES) + 59) / 60 )))
 soak: deps-test deps-fuzz                   ## long: random seeds, kill -9, attacks, fuzzing; SOAK_MINUTES=60 of it, the rest likewise
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory -k soak-sim soak-redis soak-kills soak-attacks soak-lint soak-fuzz
+	@$(MAKE) --no-print-directory -k soak-sim soak-redis soak-kills soak-openapi soak-attacks soak-lint soak-fuzz
 soak-sim: $(SIM)
 	@$(MAKE) --no-print-directory sim SEEDS=$(call soak_share,200000) FROM=$$(date +%s%N | cut -c1-15)
 soak-redis: $(B)/tests/sim-redis
@@ -226,6 +238,9 @@ soak-redis: $(B)/tests/sim-redis
 	@$(MAKE) --no-print-directory e2e-redis
 soak-kills:
 	@KILLS=$(call soak_share,300) $(MAKE) --no-print-directory e2e T='kill -9'
+# a hub for every 20,000: what they leave behind makes later ones slower and alike
+soak-openapi:
+	@for i in $$(seq $(call soak_share,50)); do SEED=$$(date +%N | sed 's/^0*//') REQUESTS=20000 $(MAKE) --no-print-directory e2e T='by chance' >$(B)/openapi.log 2>&1 || { cat $(B)/openapi.log; exit 1; }; done; echo "== requests by chance: $(call soak_share,1000000)"
 soak-attacks:
 	@SEED=$$(date +%s) ROUNDS=$(call soak_share,3000) $(MAKE) --no-print-directory attacks T=mangled
 	@$(MAKE) --no-print-directory attacks-tls
@@ -268,6 +283,6 @@ help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 .PHONY: all deps deps-test run cluster test unit sim e2e e2e-redis e2e-redis-some e2e-tls sim-redis soak-redis attacks attacks-tls deployed check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim \
-        soak-kills soak-attacks soak-lint soak-fuzz bench install clean help
+        soak-kills soak-openapi soak-attacks soak-lint soak-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

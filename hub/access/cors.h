@@ -21,9 +21,10 @@ struct config;
 
 /* On every answer of both ports that is no page (DESIGN §4): it is what its type says, is framed by nobody and
  * embedded by no other site; and it depends on Origin, if only because a foreign one is refused. */
-#define CORS_ALWAYS \
-    "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n" \
-    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nCross-Origin-Resource-Policy: same-origin\r\nVary: Origin\r\n"
+#define CORS_ALWAYS CORS_PAGE "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+/* On a page too, which says by itself what it may load. */
+#define CORS_PAGE \
+    "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\nVary: Origin\r\n"
 
 /* What a port decided: its keys of the config. */
 struct cors_port {

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 const struct api_route api_routes[] = {
-#define ROUTE(method, path, op, body, run, deprecated, sunset, summary) { #method, path, op, body, run, deprecated, sunset, summary },
+#define ROUTE(method, path, op, body, run, query, deprecated, sunset, summary) { #method, path, op, body, run, query, deprecated, sunset, summary },
 #include "hub/api/api_routes.def"
 #undef ROUTE
 };

@@ -34,6 +34,7 @@ struct api_route {
     int           op;                  /* enum access_op, or OP_OPEN */
     enum api_body body;
     void        (*run)(struct api_request *request);
+    const char   *query;               /* names of the parameters it looks at in the query, parted by spaces */
     const char   *deprecated, *sunset; /* values of the headers of that name (RFC 9745, RFC 8594); "" : not */
     const char   *summary;             /* one line for people */
 };
@@ -67,7 +68,7 @@ void   api_feed_end(struct api_request *request, int err);
 int    api_still_admitted(struct api_request *request);
 
 /* The handlers (api_publish.c, api_batch.c, api_channels.c, api_nodes.c, api_purge.c, api_presence.c, api_connections.c, api_keys.c,
- * api_revocations.c, api_ops.c). */
+ * api_revocations.c, api_ops.c, api_docs.c). */
 void api_publish(struct api_request *request);
 void api_publish_batch(struct api_request *request);
 void api_list_channels(struct api_request *request);
@@ -93,4 +94,6 @@ void api_remove_revocation(struct api_request *request);
 void api_live(struct api_request *request);
 void api_ready(struct api_request *request);
 void api_metrics(struct api_request *request);
+void api_openapi(struct api_request *request);
+void api_docs(struct api_request *request);
 void api_root(struct api_request *request);

@@ -18,7 +18,7 @@ void api_list_limit(struct api_request *r, struct problem *problem)
 {
     uint64_t limit = API_PAGE_DEFAULT;
     size_t before = r->scratch.len;
-    enum query_found found = query_find(r->query, "limit", &r->scratch);
+    enum query_found found = api_query_find(r, "limit");
     struct slice text = slice(r->scratch.at + before, r->scratch.len - before);
     if (found == QUERY_BROKEN || (found == QUERY_FOUND && (!slice_u64(text, &limit) || limit == 0 || limit > API_PAGE_MAX)))
         problem_add(problem, "limit", ERR_BAD_FIELD, "limit is a number from 1 to 1000");
@@ -28,7 +28,7 @@ void api_list_limit(struct api_request *r, struct problem *problem)
 struct slice api_list_value(struct api_request *r, const char *name, struct problem *problem)
 {
     size_t before = r->scratch.len;
-    if (query_find(r->query, name, &r->scratch) == QUERY_BROKEN)
+    if (api_query_find(r, name) == QUERY_BROKEN)
         problem_add(problem, name, ERR_BAD_FIELD, "a % is followed by two hexadecimal digits");
     return slice(r->scratch.at + before, r->scratch.len - before);
 }

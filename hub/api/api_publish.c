@@ -75,7 +75,7 @@ static void read_pairs(struct api_request *r, struct slice pairs, bool with_data
 {
     struct slice name, value;
     while (query_next(&pairs, &name, &value)) {
-        struct slice *member = member_named(wish, name);
+        struct slice *member = with_data || api_query_takes(r, name) ? member_named(wish, name) : NULL;
         if (!member || member->at || (member == &wish->data ? !with_data : value.len == 0))
             continue;
         if (!decode(r, value, member)) {

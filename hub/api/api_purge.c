@@ -4,7 +4,6 @@
 #include "hub/api/problem.h"
 #include "hub/base/err.h"
 #include "hub/base/hash.h"
-#include "hub/base/query.h"
 
 static void purged(struct call *call)
 {
@@ -34,7 +33,7 @@ static void purged(struct call *call)
 static struct position read_before(struct api_request *r, struct problem *problem)
 {
     struct position before = { 0 };
-    enum query_found found = query_find(r->query, "before", &r->scratch);
+    enum query_found found = api_query_find(r, "before");
     if (found == QUERY_FOUND)
         before = position_parse(buf_slice(&r->scratch));
     if (found == QUERY_BROKEN || (found == QUERY_FOUND && (before.epoch == 0 || before.seq == 0)))

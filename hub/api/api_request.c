@@ -48,7 +48,7 @@ void api_request_reset(struct api_request *r)
     r->principal = NULL;
     r->item = slice("", 0);
     r->status = r->err = 0;
-    r->head_only = false;
+    r->head_only = r->is_page = false;
     end_batch(r);
 }
 
@@ -79,6 +79,24 @@ bool api_header_only(const struct api_request *r, const char *name, struct slice
         if (r->headers[i].value.at != ret->at && slice_is_nocase(r->headers[i].name, slice_of(name)))
             return false;
     return true;
+}
+
+/* ---- its query ---- */
+
+bool api_query_takes(const struct api_request *r, struct slice name)
+{
+    for (const char *at = r->route->query; *at;) {
+        size_t len = strcspn(at, " ");
+        if (slice_is(slice(at, len), name))
+            return true;
+        at += len + (at[len] == ' ');
+    }
+    return false;
+}
+
+enum query_found api_query_find(struct api_request *r, const char *name)
+{
+    return api_query_takes(r, slice_of(name)) ? query_find(r->query, name, &r->scratch) : QUERY_ABSENT;
 }
 
 /* ---- the answer ---- */
@@ -142,7 +160,7 @@ void api_answer_end(struct api_request *r)
 const char *api_reason(int status)
 {
     static const struct { int status; const char *reason; } reasons[] = {
-        { 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 207, "Multi-Status" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
+        { 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 207, "Multi-Status" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
         { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" },
         { 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 417, "Expectation Failed" }, { 422, "Unprocessable Content" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
         { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },

@@ -11,6 +11,7 @@
 #include "hub/base/ip.h"
 #include "hub/base/line_reader.h"
 #include "hub/base/name.h"
+#include "hub/base/query.h"
 #include "hub/call.h"
 #include "hub/config/api_key.h"
 #include "hub/errand.h"
@@ -111,7 +112,13 @@ struct api_request {
     const char              *content_type;   /* NULL: no body */
     struct buf               answer;         /* its body */
     struct buf               headers_out;    /* further header lines, each with its CRLF */
+    bool                     is_page;        /* how long it may be kept, and its Content-Security-Policy, are among those */
 };
+
+/* Does its route look at a parameter of that name? What api_routes.def does not say is not looked at. */
+bool             api_query_takes(const struct api_request *request, struct slice name);
+/* The value of such a one, decoded and appended to request->scratch. */
+enum query_found api_query_find(struct api_request *request, const char *name);
 
 /* Ready for the next one; keeps memory, but not much of it. */
 void api_request_reset(struct api_request *request);

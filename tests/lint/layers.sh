@@ -28,6 +28,6 @@ curl/            webhooks/|clients/
 hiredis          redis/
 sqlite3.h        hub/store/
 ini.h            hub/config/
-jansson.h        hub/access/
+jansson.h        hub/access/|hub/api/openapi/
 T
 exit $bad

@@ -1,6 +1,6 @@
 #include "transports/http/http_answer.h"
 
-static const char always[] = "Cache-Control: no-store\r\n" CORS_ALWAYS;
+static const char always[] = "Cache-Control: no-store\r\n" CORS_ALWAYS, of_pages[] = CORS_PAGE;
 
 static void add_status(struct buf *out, int status)
 {
@@ -13,7 +13,7 @@ static void add_status(struct buf *out, int status)
 
 static void add_type(struct buf *out, const struct api_request *api)
 {
-    if (api->status == 204)
+    if (api->status == 204 || api->status == 304)
         return;
     if (api->content_type) {
         buf_add(out, "Content-Type: ", 14);
@@ -36,7 +36,10 @@ static void add_head(struct buf *out, const struct http_request *request, const 
     buf_add(out, "X-Request-Id: ", 14);
     buf_add_str(out, api->id);
     buf_add(out, "\r\n", 2);
-    buf_add(out, always, sizeof always - 1);
+    if (api->is_page)
+        buf_add(out, of_pages, sizeof of_pages - 1);
+    else
+        buf_add(out, always, sizeof always - 1);
     if (!slice_is(api->method, SLICE("OPTIONS")))
         cors_add(out, &api->cors);
     buf_add_slice(out, buf_slice(&api->headers_out));

@@ -1,7 +1,17 @@
 // http.mjs — requests to the hub as a backend would send them (node:http), and publish() on top.
 import http from 'node:http';
 import { KeepAlive, to } from './line.mjs';
+import { Contract } from './openapi.mjs';
 import { within } from './wait.mjs';
+
+// Whatever the API answers to any test is held against its own description, /openapi.json.
+let contract;
+function holdToContract(target, method, path, answer) {
+    if (!target.isApi) return;
+    contract ??= Contract.ofBinary();
+    const complaint = contract.complaint(method, path, answer);
+    if (complaint) throw new Error(`${method} ${path} answered ${answer.status}, and /openapi.json says otherwise: ${complaint}\n${answer.text.slice(0, 1000)}`);
+}
 
 // options: method, headers, body (string, Buffer or object = JSON), agent.
 // Resolves with { status, headers, body (Buffer), text, json } whatever the status is.
@@ -14,7 +24,7 @@ export function request(where, path, { method = 'GET', headers = {}, body, agent
         sent['Content-Type'] ??= 'application/json';
     }
     if (bytes !== undefined) sent['Content-Length'] ??= Buffer.byteLength(bytes);
-    return within(new Promise((resolve, reject) => {
+    const answered = within(new Promise((resolve, reject) => {
         const req = http.request({ ...(agent ? { ...target, where: target, agent } : to(target)), path, method, headers: sent }, (response) => {
             const chunks = [];
             response.on('data', (chunk) => chunks.push(chunk));
@@ -24,6 +34,7 @@ export function request(where, path, { method = 'GET', headers = {}, body, agent
         req.on('error', reject);
         req.end(bytes);
     }), `an answer to ${method} ${path}`);
+    return answered.then((answer) => { holdToContract(target, method, path, answer); return answer; });
 }
 
 export class Answer {

@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { BINARY } from './binary.mjs';
 import { request } from './http.mjs';
 import { SUITE_TLS } from './line.mjs';
 import { SUITE_REDIS, redisSettings } from './redis.mjs';
@@ -16,7 +17,7 @@ import { Watched, eventually } from './wait.mjs';
 import { isAlive } from './proc.mjs';
 import { SANITIZER } from './sanitized.mjs';
 
-export const BINARY = process.env.CARILLON ?? new URL('../../../build/carillon', import.meta.url).pathname;
+export { BINARY };
 const READY = /^carillon ready public=(\S+) api=(\S+) pid=(\d+)$/m;
 
 // Whatever ends this test process, no hub outlives it.
@@ -109,6 +110,7 @@ export class Hub {
         }, 'the ready line');
         this.public = { ...address(line[1]), ...(tls && { tls }) };
         this.api = { ...address(line[2]), ...(tls && !args.includes('--tls.api=no') && { tls }) };
+        Object.defineProperty(this.api, 'isApi', { value: true });      // http.mjs holds its answers against /openapi.json
         for (const where of [this.public, this.api]) if (where.socketPath) delete where.tls;      // never encrypted
         this.readyPid = Number(line[3]);
         if (this.onRedis) await this.ready();
