@@ -30,8 +30,8 @@ json_t *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* operation.c: of a route and what its file says. */
 json_t *operation_make(const struct parts *parts, const struct api_route *route, const char *key, json_t *said);
 
-/* answers.c: what it answers, by status: what `said` says, and a problem for each status of the errors that it can have. */
-json_t *answers_make(const struct parts *parts, const struct api_route *route, const char *key, json_t *said, json_t *parameters);
+/* answers.c: what it answers, by status (`whose`: "METHOD path"): what `said` says, and a problem for each status of the errors that it can have. */
+json_t *answers_make(const struct parts *parts, const struct api_route *route, const char *whose, json_t *said, json_t *parameters);
 /* {"content":{"TYPE":"Schema" or a whole media type object}} as OpenAPI has it; what `said` lists under "examples" is not in it yet. */
 json_t *content_make(json_t *content);
 void    example_add(json_t *content, const char *type, json_t *example, const char *member, const char *whose);
