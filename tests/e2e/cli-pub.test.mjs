@@ -76,6 +76,16 @@ scenario('an idempotency key of one\'s own: the same command again publishes onl
     assert.deepEqual(await kept(hub, 'a'), ['one', 'two', 'three', 'four']);
 });
 
+scenario('ctrl-C in the middle of many: what was sent has its results, and how many they were is said', async (scope) => {
+    const hub = await scope.hub();
+    const run = scope.run(['pub', url(hub.api), '--repeat=0', '--rate=200', 'load', 'x']);
+    await run.waitFor(() => linesOf(run.stdout).length > 5, 'some ids');
+    run.signal('SIGINT');
+    assert.equal((await run.end()).code, 130, run.state());
+    assert.equal(run.stderr, `carillon pub: ${linesOf(run.stdout).length} published\n`);
+    assert.equal((await kept(hub, 'load')).length, linesOf(run.stdout).length);
+});
+
 scenario('kill -9 of the hub in the middle of --ndjson: every line is published once, in order', async (scope) => {
     const hub = await scope.hub({ args: ROOMY });
     const run = scope.run(['pub', url(hub.api), '--ndjson'], { input: null });
@@ -149,7 +159,8 @@ scenario('what the hub cannot take now is published later; what it refuses is no
 });
 
 scenario('hubs that are not there, ports that are other ones: a sentence each', async (scope) => {
-    const hub = await scope.hub();
+    const hub = await scope.hub({ env: { CARILLON_API_URL: 'http://127.0.0.1:1' } });
+    assert.doesNotMatch(hub.log, /CARILLON_API_URL/, 'what is for pub is no setting that nobody knows');
     const wrong = await scope.carillon(['pub', url(hub.public), 'a', 'x']);
     assert.equal(wrong.code, 1);
     assert.match(wrong.stderr, /no_body_here: .*is this the hub's API listener\? --url and CARILLON_API_URL/);

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { BINARY } from './lib/hub.mjs';
-import { post, publish } from './lib/http.mjs';
+import { post, publish, request } from './lib/http.mjs';
 import { SUITE_TLS } from './lib/line.mjs';
 import { atTerminal, noTerminal, press } from './lib/pty.mjs';
 import { bearer, sign, tokenHub } from './lib/tokens.mjs';
@@ -141,6 +141,40 @@ scenario('credentials: from the command line, a file, the environment; refusals 
         assert.equal(refused.code, code, refused.stderr);
         for (const word of words) assert.match(refused.stderr, word);
     }
+});
+
+scenario('a token in a file is read again for each connection, so that it can be changed while sub runs', async (scope) => {
+    const hub = await tokenHub(scope, '', { args: QUICK });
+    const claims = { sub: 'ann', carillon: { subscribe: ['a'], publish: ['a'] } }, other = 'another-0123456789abcdef0123456789abcdef0123456789abcdef';
+    const file = path.join(scope.dir(), 'token');
+    const first = await sign(claims), second = await sign(claims, { key: Buffer.from(other) });
+    writeFileSync(file, first);
+    const run = started(scope, hub, ['a', '--since=all', `--token=@${file}`]);
+    await post(hub, 'a', 'one', { headers: bearer(first) });
+    await run.waitFor(() => linesOf(run).length === 1, 'the first message');
+    hub.rewrite('', `app = HS256 secret:${other}\n`);
+    writeFileSync(file, second);
+    await hub.kill9();
+    await hub.restart();
+    assert.equal((await post(hub, 'a', 'two', { headers: bearer(second) })).status, 201);
+    await run.waitFor(() => linesOf(run).length === 2, 'the second message');
+    assert.deepEqual(linesOf(run), ['one', 'two']);
+});
+
+scenario('what the hub says of itself is a sentence on standard error', async (scope) => {
+    const hub = await scope.hub();
+    const run = started(scope, hub, ['a', 'b', '--format={channel} {data}\\n', '--since=all']);
+    await publish(hub, 'a', '1');
+    await run.waitFor(() => linesOf(run).length === 1, 'that it listens');
+    const { id } = (await request(hub, '/v1/connections')).json.data[0];
+    await request(hub, `/v1/connections/${id}/channels`, { method: 'POST', body: { add: ['more.*'], remove: ['b'] } });
+    await publish(hub, 'more.x', '2');
+    await run.waitFor(() => linesOf(run).length === 2, 'the message of the further channel');
+    assert.match(run.stderr, /the hub has subscribed this stream to more\.\* too\n/);
+    assert.match(run.stderr, /the hub has ended the subscription to b \(removed\)\n/);
+    await request(hub, `/v1/connections/${id}`, { method: 'DELETE', body: { code: 4150, reason: 'enough \u001b[2J' } });
+    assert.equal((await run.end()).code, 1, run.state());
+    assert.match(run.stderr, /disconnected: enough \\u001b\[2J\n$/);
 });
 
 scenario('deploy/carillon.bash completes subcommands and the options that there are', async () => {
