@@ -9,6 +9,7 @@
 #include "redis/redis_spoke.h"
 #include "transports/http/api_port.h"
 #include "transports/public.h"
+#include "webhooks/cli_webhook.h"
 #include "webhooks/http_port.h"
 
 #include <stdio.h>
@@ -66,6 +67,9 @@ static const struct command commands[] = {
     { "token", "new|check [--config FILE | --key FILE [--alg ALGORITHM] [--kid ID]] ...",
       "new [--signer NAME] [--sub USER] [--exp 1h] [--subscribe|publish|history|presence|join|admin PATTERN ...] [--channels CHANNEL ...] [--limits TIER] [--info JSON] "
       "[--jti ID] [--claim NAME=JSON ...] prints a signed token; check [-|@FILE|TOKEN] says what one means, and whether the hub would take it (status 1: no)", cmd_token, false },
+    { "webhook", "verify --secret FILE [--secret OLD] [--headers FILE] [--header LINE ...] [--body FILE] [--scheme NAME] [--tolerance 5m] [--now TIME]",
+      "says whether a webhook that was received is signed as it should be, and if not, why: clock, secret, body changed, header missing (status 1: no); "
+      "the body comes from standard input without --body, the secret from CARILLON_WEBHOOK_SECRET without --secret; headers are lines or a JSON object", cli_webhook, false },
     { "help", "[KEY|SECTION|SUBCOMMAND]", "says what there is to know about one of them, or shows all", cmd_help, false },
     { NULL, NULL, NULL, NULL, false },
 };

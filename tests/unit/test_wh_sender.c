@@ -283,19 +283,18 @@ static void many_bodies_that_drip_hold_nothing_up(void **state)
     enum { MANY = 20 };
     struct http_out_request dripping[MANY];
     struct sender s;
+    char drip_url[200];
     (void)state;
     sender_open(&s, NULL);
     s.rig.rules.rest_ms = 200;
+    struct http_out_request drip = post_to(&s, "127.0.0.1", "/drip");
+    drip.url = memcpy(drip_url, s.url, sizeof drip_url);
     for (int i = 0; i < MANY; i++) {
-        dripping[i] = post_to(&s, "127.0.0.1", "/drip");
+        dripping[i] = drip;
         http_out_send(s.rig.serving.http_out, &dripping[i]);
     }
     while (atomic_load(&s.rig.server.n_heads) < MANY)
         poll(NULL, 0, 1);
-    char dripping_url[200];
-    memcpy(dripping_url, s.url, sizeof dripping_url);
-    for (int i = 0; i < MANY; i++)
-        dripping[i].url = dripping_url;
     unsigned before = s.rig.n_answered;
     struct http_out_request fine = post_to(&s, "127.0.0.1", "/fine");
     http_out_send(s.rig.serving.http_out, &fine);
