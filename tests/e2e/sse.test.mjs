@@ -168,7 +168,7 @@ scenario('neither an event name nor a payload can forge a field or an event', as
 });
 
 scenario('only the own host and the origins of the configuration may open a stream from a page', async (scope) => {
-    const hub = await scope.hub({ args: ['--public.origins=https://app.example.com https://*.example.org'] });
+    const hub = await scope.hub({ dev: false, args: ['--access.publish=**', '--access.subscribe=**', '--public.origins=https://app.example.com https://*.example.org'] });
     const own = hub.publicUrl('');
     for (const origin of [own, 'https://app.example.com', 'https://x.example.org']) {
         const stream = await scope.sse(hub, '/sse?channel=a', { headers: { Origin: origin } });
