@@ -112,7 +112,7 @@ $(B)/tests/sim: $(SIM_SRC) $(wildcard tests/sim/*.h) $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
-$(B)/tests/sim-redis: $(SIM_REDIS_SRC) $(wildcard tests/sim/redis/*.h tests/sim/redis/*.def) $(B)/libcore.a
+$(B)/tests/sim-redis: $(SIM_REDIS_SRC) $(wildcard tests/sim/*.h tests/sim/redis/*.h tests/sim/redis/*.def) $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_REDIS_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka

@@ -2,6 +2,8 @@
 #define HASH_NONFATAL_OOM 1
 #include "hub/channel.h"
 
+#include "hub/base/first.h"
+
 #include "hub/config/config.h"
 #include "hub/metrics.h"
 
@@ -231,22 +233,8 @@ uint64_t channel_dropped_before(const struct msg *m, int64_t wall_ms)
 
 /* ---- what is kept ---- */
 
-static bool is_after(const struct msg *m, int64_t seq)      { return m->seq > (uint64_t)seq; }
-static bool is_from(const struct msg *m, int64_t time_ms)   { return m->time_ms >= time_ms; }
+static bool is_after(const void *ch, size_t i, int64_t seq)      { return channel_kept(ch, (uint32_t)i)->seq > (uint64_t)seq; }
+static bool is_from(const void *ch, size_t i, int64_t time_ms)   { return channel_kept(ch, (uint32_t)i)->time_ms >= time_ms; }
 
-/* Index of the first kept message that is `enough`, as are all after it. */
-static uint32_t first_that(const struct channel *ch, bool (*enough)(const struct msg *m, int64_t bound), int64_t bound)
-{
-    uint32_t low = 0, high = ch->n_kept;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (enough(channel_kept(ch, middle), bound))
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-uint32_t channel_first_after(const struct channel *ch, uint64_t seq)     { return first_that(ch, is_after, (int64_t)seq); }
-uint32_t channel_first_from(const struct channel *ch, int64_t time_ms)   { return first_that(ch, is_from, time_ms); }
+uint32_t channel_first_after(const struct channel *ch, uint64_t seq)     { return (uint32_t)first_that(ch->n_kept, is_after, ch, (int64_t)seq); }
+uint32_t channel_first_from(const struct channel *ch, int64_t time_ms)   { return (uint32_t)first_that(ch->n_kept, is_from, ch, time_ms); }

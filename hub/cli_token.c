@@ -13,8 +13,8 @@
 #include "hub/base/name.h"
 #include "hub/commands.h"
 #include "hub/config/config.h"
+#include "hub/config/secret.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -119,25 +119,10 @@ static void take_words(struct request *request, int argc, char **argv, bool take
 
 /* ---- files and settings ---- */
 
-/* A secret may be in it. 0 or errno. */
-static int read_all(FILE *in, struct buf *ret_text)
-{
-    size_t n = 1;
-    while (n && ret_text->len <= TOKEN_INPUT_MAX) {
-        char *room = buf_room(ret_text, 16 * 1024);
-        n = room ? fread(room, 1, 16 * 1024, in) : 0;
-        buf_advance(ret_text, n);
-    }
-    return ferror(in) ? errno : ret_text->failed ? ENOMEM : ret_text->len > TOKEN_INPUT_MAX ? EFBIG : 0;
-}
-
 static int read_path(const char *path, struct buf *ret_text)
 {
-    FILE *in = fopen(path, "re");
-    int error = in ? read_all(in, ret_text) : errno;
-    if (in)
-        fclose(in);
-    return error;
+    bool open;      /* is for whoever serves with it to mind */
+    return secret_file_read(path, TOKEN_INPUT_MAX, ret_text, &open);
 }
 
 static int tell(int err, const char *what, const char *why)
@@ -327,7 +312,7 @@ static int read_token(const char *from, struct buf *ret_text)
 {
     int error = 0;
     if (!from || !strcmp(from, "-"))
-        error = read_all(stdin, ret_text);
+        error = secret_stream_read(stdin, TOKEN_INPUT_MAX, ret_text);
     else if (*from == '@')
         error = read_path(from + 1, ret_text);
     else

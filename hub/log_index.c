@@ -1,5 +1,6 @@
 #include "hub/log_index.h"
 
+#include "hub/base/first.h"
 #include "hub/base/grow.h"
 
 #include <stdlib.h>
@@ -78,25 +79,11 @@ const struct log_entry *log_index_oldest(struct log_index *index)
     return index->n > 0 ? entry_at(index, 0) : NULL;
 }
 
-static bool is_after(const struct log_entry *entry, int64_t seq)      { return entry->seq > (uint64_t)seq; }
-static bool is_from(const struct log_entry *entry, int64_t time_ms)   { return entry->time_ms >= time_ms; }
+static bool is_after(const void *index, size_t place, int64_t seq)      { return log_index_at(index, place)->seq > (uint64_t)seq; }
+static bool is_from(const void *index, size_t place, int64_t time_ms)   { return log_index_at(index, place)->time_ms >= time_ms; }
 
-/* The first place whose entry is `enough`, as are all behind it. */
-static size_t first_that(const struct log_index *index, bool (*enough)(const struct log_entry *entry, int64_t bound), int64_t bound)
-{
-    size_t low = 0, high = index->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (enough(log_index_at(index, middle), bound))
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-size_t log_index_after(const struct log_index *index, uint64_t seq)      { return first_that(index, is_after, (int64_t)seq); }
-size_t log_index_from(const struct log_index *index, int64_t time_ms)    { return first_that(index, is_from, time_ms); }
+size_t log_index_after(const struct log_index *index, uint64_t seq)      { return first_that(index->n, is_after, index, (int64_t)seq); }
+size_t log_index_from(const struct log_index *index, int64_t time_ms)    { return first_that(index->n, is_from, index, time_ms); }
 
 struct channel *log_index_take_out(struct log_index *index, uint64_t seq)
 {

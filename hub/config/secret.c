@@ -2,12 +2,11 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static int read_stream(FILE *in, size_t max, struct buf *ret_text)
+int secret_stream_read(FILE *in, size_t max, struct buf *ret_text)
 {
     size_t n = 1;
     while (n && ret_text->len <= max) {
@@ -24,7 +23,7 @@ int secret_file_read(const char *path, size_t max, struct buf *ret_text, bool *r
     FILE *in = fopen(path, "re");
     if (!in)
         return errno;
-    int err = fstat(fileno(in), &st) ? errno : read_stream(in, max, ret_text);
+    int err = fstat(fileno(in), &st) ? errno : secret_stream_read(in, max, ret_text);
     fclose(in);
     *ret_open = !err && (st.st_mode & S_IROTH);
     return err;

@@ -7,6 +7,10 @@
 #pragma once
 #include "hub/base/buf.h"
 
+#include <stdio.h>
+
+/* All of a stream. 0 or errno. */
+int          secret_stream_read(FILE *in, size_t max, struct buf *ret_text);
 /* 0 or errno; *ret_open: others than its owner and group can read the file. */
 int          secret_file_read(const char *path, size_t max, struct buf *ret_text, bool *ret_open);
 /* NULL, or what is wrong with the name of a credential. */

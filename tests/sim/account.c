@@ -25,30 +25,7 @@ bool part_is_live(const struct part *part)
     return part->state == PART_LIVE || ((part->state == PART_ASKED || part->state == PART_LEAVING) && part->had);
 }
 
-/* Has the connection had it, unmarked? */
-static bool was_read(const struct listener *r, uint64_t seq)
-{
-    size_t low = 0, high = r->n_read;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (r->read[middle] < seq)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < r->n_read && r->read[low] == seq;
-}
-
-void account_read(struct listener *r, uint64_t seq)
-{
-    if (r->n_read == r->cap_read) {
-        r->cap_read = r->cap_read ? 2 * r->cap_read : 64;
-        r->read = realloc(r->read, r->cap_read * sizeof *r->read);
-        if (!r->read)
-            abort();
-    }
-    r->read[r->n_read++] = seq;
-}
+void account_read(struct listener *r, uint64_t seq) { numbers_add(&r->read, seq); }
 
 bool listener_keeps(const struct listener *r, int c) { return model_keeps(model_of(r), c); }
 bool listener_turned(const struct listener *r, int c) { return model_turned(model_of(r), c); }
@@ -80,7 +57,7 @@ void account_name(struct listener *r, int c, uint64_t upto)
 {
     struct part *part = &r->parts[c];
     const struct model_msg *m = account_first_missing(r, c, part->checked, upto);
-    while (m && was_read(r, m->seq))
+    while (m && numbers_have(&r->read, m->seq))
         m = account_first_missing(r, c, m->seq, upto);
     check(r, !m,
           "message %lu of %s was acknowledged and never came; everything up to %lu was said to have come, last seen of it %lu",

@@ -25,7 +25,7 @@ static void forget_connection(struct listener *r)
 {
     for (size_t i = 0; i < r->n_say; i++)
         buf_fini(&r->say[i].text);
-    r->n_say = r->n_awaits = r->n_read = 0;
+    r->n_say = r->n_awaits = r->read.n = 0;
     buf_reset(&r->in);
     r->line = NULL;
     r->come_back_ms = r->sim->mono_ms + (int64_t)dice(r->sim, 400);
@@ -35,7 +35,7 @@ void listener_fini(struct listener *r)
 {
     forget_connection(r);
     buf_fini(&r->in);
-    free(r->read);
+    numbers_fini(&r->read);
 }
 
 /* ---- connecting ---- */

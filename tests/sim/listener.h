@@ -11,6 +11,7 @@
 #include "tests/sim/attendance.h"
 #include "tests/sim/beginning.h"
 #include "tests/sim/model.h"
+#include "tests/sim/numbers.h"
 #include "tests/sim/rights.h"
 
 struct line;
@@ -98,8 +99,7 @@ struct listener {
     bool             gap_open;           /* a gap was told and no message has followed */
     struct position  last;               /* last position told; epoch 0: none */
     struct part      parts[NAMES];
-    uint64_t        *read;               /* numbers of the unmarked messages, growing */
-    size_t           n_read, cap_read;
+    struct numbers   read;               /* the unmarked messages of this connection */
     struct rights    rights;             /* of this connection, as its edge must see them */
     int              next_ref;
     struct buf       in;                 /* bytes not parsed yet */

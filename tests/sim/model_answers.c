@@ -1,4 +1,5 @@
 /* model_answers.c — what the reference knows, for those who ask it: listeners, pollers, the disk. */
+#include "hub/base/first.h"
 #include "tests/sim/model.h"
 #include "tests/sim/sim.h"
 
@@ -36,19 +37,10 @@ bool model_turned(const struct model *model, int name)
     return false;
 }
 
+static bool is_above(const void *model, size_t i, int64_t after) { return ((const struct model *)model)->msgs[i].seq > (uint64_t)after; }
+
 /* Index of the first message with a number above `after`. */
-static size_t first_above(const struct model *model, uint64_t after)
-{
-    size_t low = 0, high = model->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (model->msgs[middle].seq > after)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
+static size_t first_above(const struct model *model, uint64_t after) { return first_that(model->n, is_above, model, (int64_t)after); }
 
 const struct model_msg *model_find(const struct model *model, uint64_t seq)
 {

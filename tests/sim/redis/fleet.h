@@ -20,6 +20,7 @@
 #include "hub/position.h"
 #include "hub/self.h"
 #include "hub/spoke.h"
+#include "tests/sim/numbers.h"
 #include "transports/edge/conn.h"
 #include "transports/edge/edge.h"
 
@@ -114,8 +115,7 @@ struct client {
     struct position asked, last;                  /* last: told; epoch 0: none */
     uint64_t        checked[NAMES];               /* everything up to here is accounted for */
     uint64_t        excused[NAMES];               /* a gap was told: what is missing up to here, and gone, is the gap's */
-    uint64_t       *read;
-    size_t          n_read, cap_read;
+    struct numbers  read;
 };
 
 void reader_begin(struct fleet *fleet, int number);

@@ -11,10 +11,9 @@
 #include "tests/unit/redis_rig.h"
 
 #include "hub/base/log.h"
+#include "tests/sim/seeds.h"
 
-#include <inttypes.h>
-
-enum { SEED_SECONDS = 60, REST_MS = 30 * 1000, TURN_MS = 1, LINK_MS = 10 };
+enum { REST_MS = 30 * 1000, TURN_MS = 1, LINK_MS = 10 };
 
 uint64_t happenings[HAPPENINGS];
 static const char *const descriptions[HAPPENINGS] = {
@@ -358,19 +357,9 @@ static void tear_down(struct fleet *fleet)
     free(fleet->writes);
 }
 
-static char stuck[80];
-
-static void on_alarm(int number)
-{
-    (void)number;
-    _exit(write(STDERR_FILENO, stuck, strlen(stuck)) > 0 ? 1 : 2);
-}
-
 static void run(uint64_t seed, bool tracing)
 {
     struct fleet *fleet = calloc(1, sizeof *fleet);
-    snprintf(stuck, sizeof stuck, "\nsim-redis: seed %" PRIu64 " does not come to an end\n", seed);
-    alarm(SEED_SECONDS);
     set_up(fleet, seed, tracing);
     turn_until(fleet, nodes_are_live, "hubs that begin");
     unsigned steps = 200 + (unsigned)dice(fleet, 600);
@@ -379,43 +368,16 @@ static void run(uint64_t seed, bool tracing)
     rest(fleet);
     tear_down(fleet);
     free(fleet);
-    alarm(0);
-}
-
-/* What never happened was not tested. */
-static int report(uint64_t seeds)
-{
-    enum { SEEDS_FOR_EVERYTHING = 100 };
-    int never = 0;
-    for (int i = 0; i < HAPPENINGS; i++) {
-        printf("%12" PRIu64 "  %s%s\n", happenings[i], descriptions[i], happenings[i] == 0 ? "   <-- never" : "");
-        never += happenings[i] == 0;
-    }
-    printf("sim-redis: %" PRIu64 " seeds, all as they must be\n", seeds);
-    return never > 0 && seeds >= SEEDS_FOR_EVERYTHING;
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t seeds = 0, from = 1, one = 0, n;
-    for (int i = 1; i + 1 < argc; i += 2)
-        if (slice_u64(slice_of(argv[i + 1]), &n))
-            *(!strcmp(argv[i], "--seed") ? &one : !strcmp(argv[i], "--from") ? &from : &seeds) = n;
-    if (seeds == 0 && one == 0) {
-        fprintf(stderr, "sim-redis --seeds N [--from S]   runs N seeds, beginning with S (1)\nsim-redis --seed S               runs one, with a trace\n");
-        return 2;
-    }
+    enum { FOR_EVERYTHING = 100 };
+    static const struct seeds seeds = { "sim-redis", run, "all as they must be", happenings, descriptions, HAPPENINGS, FOR_EVERYTHING };
     log_setup(LOG_ERROR, LOG_TEXT);
-    signal(SIGALRM, on_alarm);
     signal(SIGPIPE, SIG_IGN);
     owner = getpid();
     atexit(end_server);
     redis_begin(&server, false, "");
-    if (one) {
-        run(one, true);
-        return 0;
-    }
-    for (uint64_t seed = from; seed < from + seeds; seed++)
-        run(seed, false);
-    return report(seeds);
+    return seeds_main(&seeds, argc, argv);
 }

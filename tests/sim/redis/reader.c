@@ -61,19 +61,6 @@ void reader_move(struct client *r)
 
 /* ---- what it has read ---- */
 
-static bool was_read(const struct client *r, uint64_t seq)
-{
-    size_t low = 0, high = r->n_read;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (r->read[middle] < seq)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < r->n_read && r->read[low] == seq;
-}
-
 static const struct epoch *epoch_of(const struct client *r)
 {
     const struct epoch *epoch = truth_of(r->fleet, r->last.epoch);
@@ -91,7 +78,7 @@ static void account(struct client *r, uint64_t upto)
             continue;
         for (const struct fact *f; (f = truth_next(epoch, c, r->checked[c], upto)); r->checked[c] = f->seq) {
             bool excused = f->channel == OFF || (f->seq <= r->excused[c] && truth_gave_up(r->fleet, epoch, f));
-            check(r, excused || was_read(r, f->seq), "%lu of %s (%u) never came; everything up to %lu was said to have come", f->seq,
+            check(r, excused || numbers_have(&r->read, f->seq), "%lu of %s (%u) never came; everything up to %lu was said to have come", f->seq,
                   names[f->channel], f->tag, upto);
         }
         r->checked[c] = upto > r->checked[c] ? upto : r->checked[c];
@@ -118,12 +105,7 @@ static void on_message(struct client *r, struct position p, const json_t *envelo
         wanted |= (r->wanted & 1 << c) && name_matches(c, fact->channel);
     check(r, wanted, "message %lu of %s, which was not asked for", p.seq, channel);
     account(r, p.seq - 1);
-    if (r->n_read == r->cap_read) {
-        r->cap_read = r->cap_read ? 2 * r->cap_read : 64;
-        r->read = realloc(r->read, r->cap_read * sizeof *r->read);
-        check(r, r->read, "no memory");
-    }
-    r->read[r->n_read++] = p.seq;
+    numbers_add(&r->read, p.seq);
     account(r, p.seq);
     move_to(r, p);
     fleet_trace(r->fleet, "reader %d: %lu of %s", r->number, p.seq, channel);
@@ -171,7 +153,7 @@ static void on_new_epoch(struct client *r, struct position p)
 {
     check(r, r->last.epoch != p.epoch || r->asked.seq > epoch_of(r)->head, "a gap of reason epoch in the same epoch");
     r->last = (struct position){ p.epoch, 0 };
-    r->n_read = 0;
+    r->read.n = 0;
     for (int c = 0; c < NAMES; c++) {
         r->checked[c] = 0;
         r->excused[c] = newest_lost(r, epoch_of(r), c);
@@ -288,7 +270,7 @@ static void forget_connection(struct client *r)
     buf_reset(&r->kept);
     buf_reset(&r->net);
     buf_reset(&r->in);
-    r->n_read = 0;
+    r->read.n = 0;
     r->connected = false;
 }
 
@@ -385,7 +367,7 @@ void reader_end(struct client *r)
     buf_fini(&r->kept);
     buf_fini(&r->net);
     buf_fini(&r->in);
-    free(r->read);
+    numbers_fini(&r->read);
 }
 
 bool reader_has(const struct client *r, int channel, uint64_t seq)

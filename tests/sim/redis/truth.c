@@ -1,5 +1,6 @@
 #include "tests/sim/redis/fleet.h"
 
+#include "hub/base/first.h"
 #include "redis/bus/redis_frame.h"
 
 #include <hiredis/hiredis.h>
@@ -173,18 +174,9 @@ void truth_learn(struct fleet *fleet)
 
 /* ---- answers ---- */
 
-static size_t first_above(const struct epoch *epoch, uint64_t seq)
-{
-    size_t low = 0, high = epoch->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (epoch->facts[middle].seq > seq)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
+static bool is_above(const void *epoch, size_t i, int64_t seq) { return ((const struct epoch *)epoch)->facts[i].seq > (uint64_t)seq; }
+
+static size_t first_above(const struct epoch *epoch, uint64_t seq) { return first_that(epoch->n, is_above, epoch, (int64_t)seq); }
 
 const struct fact *truth_find(const struct epoch *epoch, uint64_t seq)
 {
