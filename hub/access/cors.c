@@ -4,7 +4,7 @@
 
 struct cors_port cors_port_public(const struct config *config)
 {
-    return (struct cors_port){ &config->public_origins, config->dev, config->public_cors_credentials, config->public_cors_max_age_ms, "Retry-After" };
+    return (struct cors_port){ &config->public_origins, config->dev, config->public_cors_credentials, config->public_cors_max_age_ms, "ETag, Retry-After, RateLimit, RateLimit-Policy" };
 }
 
 struct cors_port cors_port_api(const struct config *config)

@@ -2,13 +2,14 @@
 // one table of cases for all engines (eventsource/). Written from the HTML Living Standard §9.2 and the Fetch standard. One browser for all.
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
-import { Hub } from './lib/hub.mjs';
 import { SUITE_TLS } from './lib/line.mjs';
-import { scenario } from './lib/scope.mjs';
+import { Scope, scenario } from './lib/scope.mjs';
+import { tokenHub } from './lib/tokens.mjs';
 import { ENGINES, Engines } from './eventsource/engines.mjs';
 import { Front } from './eventsource/front.mjs';
 import { brief } from './eventsource/listen.mjs';
 import { LIVES } from './eventsource/lives.mjs';
+import { PAGES } from './eventsource/pages.mjs';
 import { PAYLOADS, send } from './eventsource/payloads.mjs';
 import { STREAMS, eventOf } from './eventsource/streams.mjs';
 
@@ -18,20 +19,18 @@ const SETTINGS = ['--sse.retry=100ms', '--sse.heartbeat=1s', '--history.size=100
 // The longest is for the bytes alone: engines take seconds for it.
 const ROWS = PAYLOADS.filter((row) => row.got.length < 1 << 20);
 
-const engines = new Engines();
-const fronts = {};
-let shared, channels = 0;
+const engines = new Engines(), common = new Scope(), fronts = {};      // what all tests share
+let shared, pages, channels = 0;
 after(async () => {
     await engines.close();
-    for (const front of Object.values(fronts)) await front.close();
-    await (await shared)?.dispose();
+    await common.cleanUp();
 });
 
 // A test of one engine, which has a front of its own, on a hub that all share.
 function onStage(engine, name, not, run) {
     const skip = not?.[engine] ?? ENGINES[engine].missing ?? false;
     scenario(`${engine}: ${name}`, { skip, timeout: 120_000 }, async (scope) => {
-        const hub = await (shared ??= Hub.start({ args: SETTINGS })), front = fronts[engine] ??= await Front.start(hub);
+        const hub = await (shared ??= common.hub({ args: SETTINGS })), front = fronts[engine] ??= await Front.start(common, hub);
         scope.shares(hub);
         front.reset();
         const open = async (where, options) => {
@@ -94,4 +93,29 @@ for (const engine of Object.keys(ENGINES)) {
     });
 
     for (const { name, not, run } of LIVES) onStage(engine, name, not, run);
+}
+
+// ---- pages ----
+
+// Two hubs, each with a door, for all of them; the page of `home` has the only origin that is listed by name.
+async function pageStage() {
+    const [home, foreign, door, anyDoor] = await Promise.all([1, 2, 3, 4].map(() => Front.start(common)));
+    const [quick, access] = [['--sse.retry=100ms'], '[access]\nsubscribe = open.**\n[public]\n'];
+    const hub = door.hub = await tokenHub(common, `${access}cors_credentials = yes\norigins = ${home.origin}\n`, { args: quick });
+    anyDoor.hub = await tokenHub(common, `${access}origins = *\n`, { args: quick });
+    return { hub, home, foreign, door, anyDoor };
+}
+
+for (const { name, run } of PAGES) {
+    scenario(`Chromium: ${name}`, { skip: ENGINES.Chromium.missing, timeout: 120_000 }, async (scope) => {
+        const stage = await (pages ??= pageStage()), { hub, home, foreign, door, anyDoor } = stage;
+        for (const each of [hub, anyDoor.hub]) scope.shares(each);
+        for (const front of [home, foreign, door, anyDoor]) front.reset();
+        const open = async (url, { engine = 'Chromium', ...options } = {}) => {
+            const listener = await engines.open(engine, url, { page: home.page, ...options });
+            scope.defer(() => listener.close());
+            return listener;
+        };
+        await run({ ...stage, scope, open, engines });
+    });
 }

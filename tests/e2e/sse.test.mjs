@@ -177,7 +177,7 @@ scenario('only the own host and the origins of the configuration may open a stre
         const socket = await scope.ws(hub, '/ws?channel=a', { headers: { Origin: origin } });
         await socket.get('welcome');
     }
-    for (const origin of ['https://evil.example', 'http://app.example.com', 'https://app.example.com:444', 'https://app.example.com.evil.example', 'https://example.org', 'null', 'http://127.0.0.1:1']) {
+    for (const origin of ['https://evil.example', 'http://app.example.com', 'https://app.example.com:444', 'https://app.example.com.evil.example', 'https://example.org', 'null', 'http://127.0.0.2:1']) {
         problemOf(await get(hub, '/sse?channel=a', { Origin: origin }), 403, 'bad_origin');
         await assert.rejects(scope.ws(hub, '/ws?channel=a', { headers: { Origin: origin } }), /refused with 403.*bad_origin/, origin);
     }

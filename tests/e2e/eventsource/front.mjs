@@ -1,7 +1,7 @@
 // front.mjs — an HTTP server before a hub, as a proxy or a site has one: it brings the test's page, passes requests on, writes down what it saw,
 // and does what proxies do at the worst moment. Encrypted when the suite is.
 //
-//   const front = await Front.start(hub);
+//   const front = await Front.start(scope, hub);
 //   front.rule('/sse', (request, response, pass) => …);      // instead of passing it on
 //   front.requests                                           // [{ method, url, headers, text: what was answered, ended }]
 import http from 'node:http';
@@ -11,7 +11,7 @@ import { SUITE_TLS, to } from '../lib/line.mjs';
 import { Watched } from '../lib/wait.mjs';
 
 const E2E = new URL('..', import.meta.url);
-const SERVED = /^\/e2e\/(eventsource\/(page|worker|listen|source)|lib\/event-stream)\.mjs$/;
+const SERVED = /^\/e2e\/(eventsource\/(page|worker|shared|listen|source)|lib\/event-stream)\.mjs$/;
 const PAGE = '<!doctype html><meta charset="utf-8"><title>listening</title><link rel="icon" href="data:,"><script type="module" src="page.mjs"></script>';
 
 export class Front extends Watched {
@@ -20,7 +20,7 @@ export class Front extends Watched {
     #rules = new Map();
     #sockets = new Set();
 
-    static async start(hub) {
+    static async start(scope, hub) {
         const front = new Front(), options = { maxHeaderSize: 1 << 17, ...(SUITE_TLS && { key: readFileSync(SUITE_TLS.key), cert: readFileSync(SUITE_TLS.cert) }) };
         front.hub = hub;
         front.server = (SUITE_TLS ? https : http).createServer(options, (request, response) => front.#onRequest(request, response));
@@ -29,6 +29,7 @@ export class Front extends Watched {
             socket.on('error', () => {}).on('close', () => front.#sockets.delete(socket));
         });
         await new Promise((resolve, reject) => front.server.once('error', reject).listen(0, '127.0.0.1', resolve));
+        scope.defer(() => front.close());
         return front;
     }
 
