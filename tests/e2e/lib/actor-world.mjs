@@ -17,9 +17,11 @@ import { patient } from './sanitized.mjs';
 export const CLIENT = process.env.CARILLON_JS ?? new URL('../../../clients/js/carillon.js', import.meta.url).pathname;
 export const { connect } = await import(CLIENT);
 
-export const HUB_ARGS = ['--history.size=100000', '--history.ttl=1h', '--history.bytes=256MiB', '--sse.retry=100ms', '--sse.heartbeat=1s', '--ws.ping=1s', '--drain.timeout=1s'];
+// Pages of anywhere may come: that of the browser is of another port.
+export const HUB_ARGS = ['--public.origins=*', '--api.origins=*', '--history.size=100000', '--history.ttl=1h', '--history.bytes=256MiB', '--sse.retry=100ms', '--sse.heartbeat=1s', '--ws.ping=1s', '--drain.timeout=1s'];
 export const QUICK = { WebSocket, ping: patient(1200), timeout: patient(1500) };
-const SETTLE_MS = 20_000, pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const SETTLE_MS = 20_000;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const CHANNELS = ['a', 'b', 'sub.c', 'sub.d.e'], NAMES = [...CHANNELS, '*', 'sub.*', 'sub.**', '**'];
 
 // Publishes over the API, not through the line, until it is told to end: each again with its key until it is acknowledged.
