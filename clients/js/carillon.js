@@ -124,7 +124,7 @@ class Subscription {
 
     begin(position) {
         this.state = 'live';
-        this.last = position;
+        this.began = this.last = position;
     }
 
     take(message) {
@@ -864,7 +864,7 @@ class Hub {
                     const channel = this.#channels.get(answer.channel);
                     if (!channel) continue;
                     Object.assign(channel, { state: 'live', began: channel.position, answer });
-                    for (const sub of channel.subs) sub.resolve({ ...answer, position: channel.position });
+                    for (const sub of channel.subs) sub.resolve({ ...answer, position: sub.began });
                 }
                 this.#on();
             },
