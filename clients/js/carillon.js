@@ -687,13 +687,22 @@ class Hub {
     async #sendApi(ref, command) {
         const { api } = this.options;
         if (!api) return this.#answer(ref, new CarillonError('unsupported', 'WebSockets do not get through here, and no `api` is known that could be asked instead'));
+        const token = this.#token;
         command.isApi = true;
         try {
             this.#answer(ref, null, await this.#fetchApi(command.frame, api));
         } catch (error) {
+            if (RENEWABLE.has(error.code) && typeof this.options.token === 'function') return this.#askAgainWithOther(token, command, error);
             if (error instanceof CarillonError) return this.#answer(ref, error);
             this.#answer(ref, new CarillonError('outcome_unknown', `the API did not answer: ${error.message}`));
         }
+    }
+
+    // The token has ended before the stream was told so, which comes back with another.
+    #askAgainWithOther(token, command, error) {
+        command.isSent = command.isApi = false;
+        if (token === this.#token && this.#isOn) this.#line.end(Object.assign(error, { isFinal: true }));
+        else this.#flush();
     }
 
     async #fetchApi({ type, channel, data, event, exclude, ttl, idempotency_key: key, if_position: position, since, limit, cursor }, api) {
@@ -785,8 +794,8 @@ class Hub {
 
     #began(channel, answer) {
         const { position, replay } = answer, before = channel.position, { asking } = channel;
-        // One that has just come began behind the place the others are at: they go on from theirs.
-        const isBehind = before && asking.length > 0 && isNewer(position, before);
+        // One that has just come began behind the place the others are at, or gets the newest alone: they go on from theirs.
+        const isBehind = before && asking.length > 0 && (asking[0].since === 'last' || isNewer(position, before));
         for (const sub of asking) sub.begin(position);
         for (const sub of channel.subs) if (sub.state === 'live') sub.resolve(answer);
         Object.assign(channel, { asking: [], answer, state: 'off' });
@@ -864,7 +873,7 @@ class Hub {
                     const channel = this.#channels.get(answer.channel);
                     if (!channel) continue;
                     Object.assign(channel, { state: 'live', began: channel.position, answer });
-                    for (const sub of channel.subs) sub.resolve({ ...answer, position: sub.began });
+                    for (const sub of channel.subs) if (sub.state === 'live') sub.resolve({ ...answer, position: sub.began });      // others came since: another stream is on its way
                 }
                 this.#on();
             },

@@ -28,10 +28,10 @@ const CHANNELS = ['a', 'b', 'sub.c', 'sub.d.e'], NAMES = [...CHANNELS, '*', 'sub
 class Publisher {
     #agent = new KeepAlive();
 
-    constructor(api, ledger, channels, chance, name) { Object.assign(this, { api, ledger, channels, chance, name, sent: 0 }); }
+    constructor(what) { Object.assign(this, what, { sent: 0 }); }
 
     async publish(channel) {
-        const one = { channel, text: `${this.name}.${this.sent++}`, sentAt: Date.now() }, headers = { 'Content-Type': 'text/plain', 'Idempotency-Key': one.text };
+        const one = { channel, text: `${this.name}.${this.sent++}`, sentAt: Date.now() }, headers = { 'Content-Type': 'text/plain', 'Idempotency-Key': one.text, ...this.headers };
         this.ledger.add(one);
         const answer = await eventually(() => post(this.api, channel, one.text, { headers, agent: this.#agent }).then((it) => it.status === 201 && it, () => false), 'a publish that is taken', SETTLE_MS);
         Object.assign(one, { id: answer.json.id, ackedAt: Date.now() });
@@ -50,6 +50,7 @@ class Publisher {
 
 export class ActorWorld {
     rounds = 0;
+    headers = {};      // of whoever publishes, where not everybody may
 
     // api: where the publisher publishes; front: where clients connect to, through lines of this world.
     static async on(scope, front, { seed, api = front.api }) {
@@ -80,7 +81,7 @@ export class ActorWorld {
     // crew: what makes an actor of a program (local, or a page's). hurt: what else happens meanwhile.
     async round({ crew, hurt = () => {}, loses = false, ms = 700 }) {
         const prefix = `r${++this.rounds}`, ledger = new Ledger(), channels = CHANNELS.map((name) => `${prefix}.${name}`);
-        const publisher = new Publisher(this.api, ledger, channels, new Chance(this.chance.next()), `${prefix}.api`);
+        const publisher = new Publisher({ api: this.api, headers: this.headers, ledger, channels, chance: new Chance(this.chance.next()), name: `${prefix}.api` });
         const actors = await Promise.all(crew.map((make, i) => make({ seed: this.chance.next(), name: `${prefix}.actor${i}`, channels, names: NAMES.map((name) => `${prefix}.${name}`) })));
         try {
             const publishing = publisher.run();
@@ -107,7 +108,7 @@ export class ActorWorld {
 
     async #judge(actors, ledger, channels, loses) {
         const reports = await Promise.all(actors.map((actor) => actor.report()));
-        const kept = (await Promise.all(channels.map((channel) => keptMessages(this.api, channel)))).flat();
+        const kept = (await Promise.all(channels.map((channel) => keptMessages(this.api, channel, this.headers)))).flat();
         for (const one of reports.flatMap((report) => report.published)) ledger.add(one);
         const wrong = reports.flatMap((report) => check(report, ledger, { loses, kept }));
         if (this.late) wrong.push(this.late);

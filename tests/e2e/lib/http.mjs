@@ -74,10 +74,10 @@ export async function publishAll(where, channel, texts) {
 }
 
 // All that history has of a channel, page by page, oldest first: messages, and what they say.
-export async function keptMessages(where, channel) {
+export async function keptMessages(where, channel, headers = {}) {
     const messages = [];
     for (let query = '?limit=1000'; query;) {
-        const page = (await request(where, messagesPath(channel, query))).json;
+        const page = (await request(where, messagesPath(channel, query), { headers })).json;
         messages.push(...page.data);
         query = page.next_cursor ? `?limit=1000&cursor=${encodeURIComponent(page.next_cursor)}` : null;
     }
