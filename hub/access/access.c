@@ -67,7 +67,7 @@ struct principal *principal_anonymous(const struct config *config)
 
 int principal_dev_user(const struct config *config, struct slice user, struct principal **ret_principal)
 {
-    int err = client_id_check(user);
+    int err = user_name_check(user);
     if (err)
         return err;
     if (!config->dev)

@@ -26,14 +26,6 @@ static struct slice text_of(const json_t *value)
     return json_is_string(value) ? slice(json_string_value(value), json_string_length(value)) : slice("", 0);
 }
 
-static bool has_control(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.at[i] < 0x20 || s.at[i] == 0x7f)
-            return true;
-    return false;
-}
-
 /* ---- names ---- */
 
 /* A claim that is a name of somebody or something. True also when it is not there. */
@@ -41,7 +33,7 @@ static bool take_name(struct reading *r, const json_t *object, const char *claim
 {
     const json_t *value = json_object_get(object, claim);
     struct slice name = text_of(value);
-    if (value && (name.len == 0 || name.len > most || has_control(name))) {
+    if (value && (name.len == 0 || name.len > most || name_has_control(name))) {
         buf_addf(r->why, "`%s` is a string of 1 to %zu bytes without control characters", claim, most);
         return false;
     }

@@ -15,14 +15,14 @@
  * Lifetime   one block, made by token_read, freed by token_free. Threading: immutable.
  * Limits     TOKEN_NAME_MAX bytes of sub and jti, TOKEN_CHANNELS_MAX channels, TOKEN_ROLES_MAX names of roles, GRANTS_MAX grants. */
 #pragma once
-#include "hub/base/buf.h"
+#include "hub/base/name.h"
 
 struct config;
 struct grants;
 struct jwt;
 struct jwt_rules;
 
-enum { TOKEN_NAME_MAX = 200, TOKEN_TIER_MAX = 64, TOKEN_CHANNELS_MAX = 100, TOKEN_ROLES_MAX = 100 };
+enum { TOKEN_NAME_MAX = USER_NAME_MAX, TOKEN_TIER_MAX = 64, TOKEN_CHANNELS_MAX = 100, TOKEN_ROLES_MAX = 100 };
 
 struct token {
     struct slice   user, jti, tier;      /* empty: not said */

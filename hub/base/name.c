@@ -1,6 +1,7 @@
 #include "hub/base/name.h"
 
 #include "hub/base/err.h"
+#include "hub/base/json.h"
 
 static bool channel_byte(char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '*'; }
 
@@ -32,6 +33,19 @@ int event_name_check(struct slice name)
 int client_id_check(struct slice id)
 {
     return all(id, CLIENT_ID_MAX, id_byte) ? 0 : ERR_BAD_CLIENT;
+}
+
+bool name_has_control(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.at[i] < 0x20 || name.at[i] == 0x7f)
+            return true;
+    return false;
+}
+
+int user_name_check(struct slice name)
+{
+    return name.len > 0 && name.len <= USER_NAME_MAX && utf8_valid(name) && !name_has_control(name) ? 0 : ERR_BAD_CLIENT;
 }
 
 /* A name that ends in a dot has an empty last segment, which is why "no segment left" is a NULL and not an empty rest. */

@@ -1,4 +1,4 @@
-/* name.h — names of channels, events and clients, and patterns over channel names. DESIGN: a channel name is 1–200 bytes
+/* name.h — names of channels, events, clients and users, and patterns over channel names. DESIGN: a channel name is 1–200 bytes
  * of printable ASCII without space, `"`, `\`, `*`; segments are split at `.`.
  *
  * A pattern may use `*` for one whole segment and `**` as its last segment for one or more.
@@ -7,13 +7,15 @@
 #pragma once
 #include "hub/base/buf.h"
 
-enum { CHANNEL_NAME_MAX = 200, EVENT_NAME_MAX = 64, CLIENT_ID_MAX = 64 };
+enum { CHANNEL_NAME_MAX = 200, EVENT_NAME_MAX = 64, CLIENT_ID_MAX = 64, USER_NAME_MAX = 200 };
 
 #define USER_CHANNEL_PREFIX "user."      /* user.{user} is the channel of a user's own connections */
 
 int  channel_name_check(struct slice name);     /* 0 or ERR_BAD_CHANNEL */
 int  event_name_check(struct slice name);       /* 0 or ERR_BAD_EVENT: 1–64 of A-Z a-z 0-9 . _ : -, not hub.… */
 int  client_id_check(struct slice id);          /* 0 or ERR_BAD_CLIENT: same letters, 1–64 */
+int  user_name_check(struct slice name);        /* 0 or ERR_BAD_CLIENT: 1–200 bytes of UTF-8 without control characters */
+bool name_has_control(struct slice name);
 /* Takes the segment before the next dot off the front of `rest`; false: there is none left (rest->at is NULL then). */
 bool name_segment(struct slice *rest, struct slice *ret_segment);
 /* Of a valid pattern: not an exact name. */

@@ -66,7 +66,10 @@ static void dev_may_everything_and_believes_a_user(void **state)
     assert_true(slice_is(principal_user(ann), SLICE("ann")));
     assert_int_equal(principal_may(ann, OP_ADMIN, SLICE("")), 0);
     principal_unref(ann);
-    assert_int_equal(principal_dev_user(&dev, SLICE("a b"), &ann), ERR_BAD_CLIENT);
+    assert_int_equal(principal_dev_user(&dev, SLICE("J\xc3\xb6rg B."), &ann), 0);      /* as the `sub` of a token */
+    principal_unref(ann);
+    assert_int_equal(principal_dev_user(&dev, SLICE("a\nb"), &ann), ERR_BAD_CLIENT);
+    assert_int_equal(principal_dev_user(&dev, SLICE("a\xff"), &ann), ERR_BAD_CLIENT);
     assert_int_not_equal(principal_dev_user(&closed, SLICE("ann"), &ann), 0);
 }
 
