@@ -127,6 +127,11 @@ cluster: deps                               ## three hubs as one, with Redis and
 	@$(MAKE) --no-print-directory all
 	@DIR='$(or $(DIR),$(B)/cluster)' exec deploy/cluster.sh $(B)/carillon
 
+demo: deps                                  ## the examples at work: chat, dashboard, jobs, notifications; PORT=8000 API_PORT=8001 PAGES_PORT=8080
+	@command -v $(NODE) >/dev/null || { $(SUDO) apt-get update -qq; DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends nodejs >/dev/null; }
+	@$(MAKE) --no-print-directory all
+	@exec $(NODE) clients/examples/demo.mjs $(B)/carillon
+
 test: deps-test                             ## everything: lint, unit, sim, fuzz corpus, e2e (plain, on Redis, over TLS), attacks, chaos-short, deploy/
 	@$(MAKE) --no-print-directory all lint unit sim sim-redis fuzz-corpus e2e e2e-redis-some e2e-tls attacks chaos-short deployed
 unit: $(UNIT)                               ## unit tests (cmocka), four programs at a time: some wait for a Redis more than they work
@@ -282,7 +287,7 @@ clean:                                      ## remove build/
 help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
-.PHONY: all deps deps-test run cluster test unit sim e2e e2e-redis e2e-redis-some e2e-tls sim-redis soak-redis attacks attacks-tls deployed check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim \
+.PHONY: all deps deps-test run cluster demo test unit sim e2e e2e-redis e2e-redis-some e2e-tls sim-redis soak-redis attacks attacks-tls deployed check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim \
         soak-kills soak-openapi soak-attacks soak-lint soak-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

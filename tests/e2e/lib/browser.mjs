@@ -69,7 +69,7 @@ export class Browser {
 
     // expose: { name: fn }, functions that the page may call with one string.
     async open(url, { expose = {} } = {}) {
-        const { targetId } = await this.call('Target.createTarget', { url: 'about:blank' });
+        const { targetId } = await this.call('Target.createTarget', { url: 'about:blank', newWindow: true });      // one behind another would be hidden
         const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
         const page = new Page(this, targetId, sessionId, expose);
         this.#pages.set(sessionId, page);
