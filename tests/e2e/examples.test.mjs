@@ -271,10 +271,11 @@ scenario('README, "Build a chat in five minutes": the page as it stands there', 
 
 // ---- tokens as a backend makes them ----
 
-scenario('examples, token.mjs: a page may do what it grants and nothing else', async (scope) => {
+scenario('examples, token.mjs and "Before it goes live": a page may do what its token grants and nothing else', async (scope) => {
     const dir = scope.dir(), ini = path.join(dir, 'carillon.ini'), secret = 'a secret of enough bytes for HS256, at least 32 of them';
+    const rules = /^ *```ini\n([^]*?)^ *```$/m.exec(readFileSync(path.join(EXAMPLES, 'README.md'), 'utf8'))[1];
     writeFileSync(path.join(dir, 'token.secret'), `${secret}\n`, { mode: 0o600 });
-    writeFileSync(ini, '[signers]\napp = HS256 file:token.secret\n');
+    writeFileSync(ini, `[signers]\napp = HS256 file:token.secret\n${rules.replace(/^ +/gm, '')}`);
     const hub = await scope.hub({ dev: false, args: ['--config', ini], cwd: dir });
     const made = spawn(process.execPath, [path.join(EXAMPLES, 'token.mjs'), 'token.secret', 'ann'], { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] });
     let token = '';
@@ -284,6 +285,9 @@ scenario('examples, token.mjs: a page may do what it grants and nothing else', a
     problemOf(await publishing('metrics.orders', token), 403, 'forbidden');
     problemOf(await publishing('chat.lobby', signToken('another secret, which the hub does not know', 'ann', CHAT)), 401, 'bad_token');
     problemOf(await publishing('chat.lobby', signToken(secret, 'ann', CHAT, -3600)), 401, 'token_expired');
+    const author = signToken(secret, 'ann', { publish: ['chat.*.{user}'] });
+    assert.equal((await publishing('chat.lobby.ann', author)).status, 201);
+    problemOf(await publishing('chat.lobby.bob', author), 403, 'forbidden');
     const socket = await scope.ws(hub, `/ws?token=${token.trim()}`);
     assert.equal((await socket.get('welcome')).user, 'ann');
 });
