@@ -118,13 +118,13 @@ $(B)/tests/sim-redis: $(SIM_REDIS_SRC) $(wildcard tests/sim/*.h tests/sim/redis/
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(SIM_REDIS_SRC) $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka
 
 run: deps                                   ## build and serve in --dev mode: public on :8000, API on :8001
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -s all
 	@exec $(B)/carillon serve --dev
 
 # PORT, API_PORT, REDIS_PORT (0: any free one), HUBS, DIR; Debian starts a service of each package that is newly installed
 cluster: deps                               ## three hubs as one, with Redis and nginx, on this machine: PORT=8000 API_PORT=8001 HUBS=3
 	$(call need,$(DEPS_CLUSTER))
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -s all
 	@DIR='$(or $(DIR),$(B)/cluster)' exec deploy/cluster.sh $(B)/carillon
 
 demo: deps                                  ## the examples at work: chat, dashboard, jobs, notifications; PORT=8000 API_PORT=8001 PAGES_PORT=8080

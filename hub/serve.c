@@ -484,8 +484,10 @@ static void close_all(struct serve *s)
     for (size_t i = 0; i < SIGNALS; i++)
         if (s->signals[i])
             event_free(s->signals[i]);
-    if (s->serving.base)
+    if (s->serving.base) {
+        event_base_loop(s->serving.base, EVLOOP_NONBLOCK);      /* nothing of ours is left: a connection that libevent still has something to say of */
         event_base_free(s->serving.base);
+    }
     hub_free(s->serving.hub);
     store_memory_close(s->memory_store);
     authority_free(s->serving.authority);

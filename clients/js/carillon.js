@@ -685,8 +685,9 @@ class Hub {
 
     // On a stream of events what has to be asked goes to the API, where there is one.
     async #sendApi(ref, command) {
-        const { api } = this.options;
-        if (!api) return this.#answer(ref, new CarillonError('unsupported', 'WebSockets do not get through here, and no `api` is known that could be asked instead'));
+        const { api, WebSocket } = this.options;
+        const why = WebSocket ? 'WebSockets do not get through here' : 'there is no WebSocket here (Node has one from 22 on: before that give the one of npm `ws` by the option `WebSocket`)';
+        if (!api) return this.#answer(ref, new CarillonError('unsupported', `${why}, and no \`api\` is known that could be asked instead`));
         const token = this.#token;
         command.isApi = true;
         try {

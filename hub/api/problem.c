@@ -56,7 +56,7 @@ void problem_answer(struct api_request *request, const struct problem *problem)
         buf_addf(out, ",\"limit\":\"%s\",\"retry_after\":%lld", request->rate.limit, (long long)request->rate.retry_s);
     if (err == ERR_POSITION_CHANGED)
         buf_add_newest(out, request->publish.position);
-    buf_add_char(out, '}');
+    buf_add_str(out, "}\n");
     add_headers(request, status);
     api_answer_end(request);
 }

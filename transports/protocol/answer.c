@@ -32,7 +32,7 @@ static void add_problem(struct buf *out, int err, const struct rate_verdict *ver
     buf_add_json(&body, slice_of(err_text(err)));
     if (verdict)
         buf_addf(&body, ",\"limit\":\"%s\",\"retry_after\":%lld", verdict->limit, (long long)verdict->retry_s);
-    buf_add_char(&body, '}');
+    buf_add_str(&body, "}\n");
     buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n" CORS_ALWAYS, status, api_reason(status));
     if (verdict)
         rates_add_headers(out, verdict);
