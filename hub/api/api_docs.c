@@ -1,6 +1,7 @@
 /* api_docs.c — the API described: /openapi.json for programs, /docs for people. Both are compiled in: hub/api/openapi/ makes the document
  * while the hub is built, hub/api/docs/index.html is the page, which asks the hub for it. */
 #include "hub/api/api.h"
+#include "hub/base/etag.h"
 
 #include <openssl/evp.h>
 
@@ -40,27 +41,10 @@ static bool etag_of(struct slice text, char ret_etag[ETAG_TEXT])
     return true;
 }
 
-/* RFC 9110 §13.1.2: a list of tags, weak ones count as well, or *. None of our tags has a comma. */
-static bool has_it(const struct api_request *r, struct slice etag)
-{
-    struct slice tags = api_header_find(r, "if-none-match");
-    while (tags.len > 0) {
-        const char *comma = memchr(tags.at, ',', tags.len);
-        size_t len = comma ? (size_t)(comma - tags.at) : tags.len;
-        struct slice tag = slice_trim(slice(tags.at, len));
-        if (slice_begins(tag, SLICE("W/")))
-            tag = slice(tag.at + 2, tag.len - 2);
-        if (slice_is(tag, etag) || slice_is(tag, SLICE("*")))
-            return true;
-        tags = slice(tags.at + len + (comma != NULL), tags.len - len - (comma != NULL));
-    }
-    return false;
-}
-
 static void answer(struct api_request *r, const char *content_type, struct slice text)
 {
     char etag[ETAG_TEXT];
-    bool tagged = etag_of(text, etag), known = tagged && has_it(r, slice_of(etag));
+    bool tagged = etag_of(text, etag), known = tagged && etag_is_named(api_header_find(r, "if-none-match"), slice_of(etag));
     struct buf *out = api_answer_begin(r, known ? 304 : 200, known ? NULL : content_type);
     r->is_page = true;
     api_answer_header(r, "Cache-Control", "no-cache");

@@ -115,7 +115,11 @@ scenario('304 only for If-None-Match with the position it begins at, and only wh
     assert.equal((await poll(hub, asked)).status, 200);
     const same = await poll(hub, asked, { 'If-None-Match': `"${id}"` });
     assert.deepEqual([same.status, same.text, same.headers.etag], [304, '', `"${id}"`]);
-    assert.equal((await poll(hub, asked, { 'If-None-Match': `"${id}0"` })).status, 200);
+    for (const known of [`W/"${id}"`, `"x", "${id}"`, '*']) {
+        const again = await poll(hub, asked, { 'If-None-Match': known });
+        assert.deepEqual([again.status, again.headers.etag], [304, `"${id}"`], known);
+    }
+    for (const other of [`"${id}0"`, id, `"x" "${id}"`, `"${'x'.repeat(300)}", "${id}"`]) assert.equal((await poll(hub, asked, { 'If-None-Match': other })).status, 200, other);
     await publish(hub, 'a', '2');
     assert.deepEqual(data(await poll(hub, asked, { 'If-None-Match': `"${id}"` })), ['2']);
 });

@@ -1,10 +1,9 @@
-#define _GNU_SOURCE      /* memmem */
 #include "transports/files/files.h"
 
 #include "hub/base/err.h"
+#include "hub/base/etag.h"
 
 #include <openssl/sha.h>
-#include <string.h>
 
 #define FILE_FOR_ALL "Cross-Origin-Resource-Policy: cross-origin\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
 
@@ -79,9 +78,7 @@ int files_init(struct files *files, const char *api)
 
 void files_fini(struct files *files) { buf_fini(&files->page); }
 
-/* Within quotes an entity tag has no quote, so it is found wherever it stands whole. */
 bool file_is_named(const struct file *file, struct slice if_none_match)
 {
-    struct slice named = slice_trim(if_none_match);
-    return slice_is(named, SLICE("*")) || (named.len && memmem(named.at, named.len, file->etag, FILE_ETAG));
+    return etag_is_named(if_none_match, slice(file->etag, FILE_ETAG));
 }

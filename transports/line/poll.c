@@ -3,6 +3,7 @@
 #include "hub/access/cors.h"
 #include "hub/base/duration.h"
 #include "hub/base/err.h"
+#include "hub/base/etag.h"
 #include "hub/metrics.h"
 #include "transports/edge/catchup.h"
 #include "transports/edge/control.h"
@@ -26,7 +27,8 @@ struct poll {
     bool            answering;       /* what its connection says goes to the socket */
     bool            same;            /* where it begins is what If-None-Match names */
     uint8_t         origin_len;
-    size_t          etag_len;
+    uint16_t        known_len;
+    struct position begin;           /* where it begins, once it is `greeted` */
     char            bytes[];         /* the origin, then the value of If-None-Match */
 };
 
@@ -105,22 +107,26 @@ static void poll_gap(struct conn *conn, const struct catchup *catchup, const str
     note_gap(poll_of_conn(conn), answer->gap);
 }
 
-static bool names_position(struct slice etag, struct position position)
+enum { ETAG_TEXT = POSITION_TEXT + 2 };
+
+static struct slice etag_of(struct position position, char text[ETAG_TEXT])
 {
-    char text[POSITION_TEXT];
-    size_t n = position_print(text, position);
-    return etag.len == n + 2 && etag.at[0] == '"' && etag.at[n + 1] == '"' && memcmp(etag.at + 1, text, n) == 0;
+    size_t n = position_print(text + 1, position);
+    text[0] = text[n + 1] = '"';
+    return slice(text, n + 2);
 }
 
 static void poll_began(struct conn *conn, struct catchup *catchup, const struct fetch_call *answer)
 {
     struct poll *poll = poll_of_conn(conn);
+    char text[ETAG_TEXT];
     (void)catchup;
     note_gap(poll, answer->gap);
     if (conn->greeted)
         return;      /* a channel that was given to it from outside */
     conn->greeted = true;
-    poll->same = names_position(slice(poll->bytes + poll->origin_len, poll->etag_len), answer->begin);
+    poll->begin = answer->begin;
+    poll->same = etag_is_named(slice(poll->bytes + poll->origin_len, poll->known_len), etag_of(poll->begin, text));
     list_add_last(&poll->direct.line.lines->polls, &poll->link);
 }
 
@@ -153,9 +159,10 @@ static void poll_position(struct conn *conn) { conn_close(conn, ERR_NORMAL); }
 static void answer_with_messages(struct buf *out, const struct conn *conn, struct poll *poll, int64_t retry_ms)
 {
     struct buf object = { 0 };
+    char text[ETAG_TEXT];
     bool nothing = poll->messages.len == 0 && poll->gap == GAP_NONE;
     if (nothing && poll->same && retry_ms == 0) {
-        answer_not_modified(out, slice(poll->bytes + poll->origin_len, poll->etag_len), &poll->cors);
+        answer_not_modified(out, etag_of(poll->begin, text), &poll->cors);
         return;
     }
     control_messages(&object, buf_slice(&poll->messages), conn->position, (enum gap_reason)poll->gap, retry_ms);
@@ -256,18 +263,18 @@ static struct conn *begin(struct poll *poll, const struct stream_request *reques
     return conn;
 }
 
-static struct poll *poll_new(const struct cors *cors, struct slice etag)
+static struct poll *poll_new(const struct cors *cors, struct slice known)
 {
-    struct poll *poll = cors->origin.len > UINT8_MAX ? NULL : calloc(1, sizeof *poll + cors->origin.len + etag.len);
+    struct poll *poll = cors->origin.len > UINT8_MAX ? NULL : calloc(1, sizeof *poll + cors->origin.len + known.len);
     if (!poll)
         return NULL;
     poll->cors = *cors;
     poll->origin_len = (uint8_t)cors->origin.len;
-    poll->etag_len = etag.len;
+    poll->known_len = (uint16_t)known.len;
     if (cors->origin.len > 0)
         memcpy(poll->bytes, cors->origin.at, cors->origin.len);
-    if (etag.len > 0)
-        memcpy(poll->bytes + cors->origin.len, etag.at, etag.len);
+    if (known.len > 0)
+        memcpy(poll->bytes + cors->origin.len, known.at, known.len);
     if (cors->origin.at)
         poll->cors.origin = slice(poll->bytes, cors->origin.len);
     link_init(&poll->link);
@@ -277,8 +284,7 @@ static struct poll *poll_new(const struct cors *cors, struct slice etag)
 void poll_open(struct lines *lines, struct socket socket, struct seats seats, const struct stream_request *request, const struct cors *cors,
                struct slice if_none_match)
 {
-    bool may_match = if_none_match.len <= POSITION_TEXT + 2;
-    struct poll *poll = poll_new(cors, may_match ? if_none_match : SLICE(""));
+    struct poll *poll = poll_new(cors, if_none_match.len <= POLL_KNOWN ? if_none_match : SLICE(""));
     if (!poll) {
         socket_close(&socket);
         seats_leave(&seats);

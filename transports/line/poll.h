@@ -18,11 +18,11 @@
 struct cors;
 struct stream_request;
 
-enum { POLL_BYTES = 1024 * 1024, POLL_TIMEOUT_MS = 25 * 1000, POLL_TIMEOUT_MAX_MS = 60 * 1000, POLL_BYTES_PER_MS = 16 };
+enum { POLL_BYTES = 1024 * 1024, POLL_TIMEOUT_MS = 25 * 1000, POLL_TIMEOUT_MAX_MS = 60 * 1000, POLL_BYTES_PER_MS = 16, POLL_KNOWN = 256 };
 
 /* Whether such a poll may begin: 0, those of stream_check, or ERR_BAD_FIELD (timeout). */
 int  poll_check(struct edge *edge, const struct stream_request *request);
-/* Takes over the socket and the seats, whatever happens. `cors` and `if_none_match` (a header's value, or empty) are copied. */
+/* Takes over the socket and the seats, whatever happens. `cors` and `if_none_match` (a header's value, or empty; one over 256 bytes is as if empty) are copied. */
 void poll_open(struct lines *lines, struct socket socket, struct seats seats, const struct stream_request *request, const struct cors *cors,
                struct slice if_none_match);
 /* End of turn, after edge_flush: ends those whose answer is complete. True: flush again. */
