@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Upper bounds of the publish histogram, in microseconds; the last bucket has none. */
+/* Upper bounds of the histograms, in microseconds; the last bucket has none. */
 static const int64_t bounds_us[] = { 50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000 };
 enum { BOUNDS = sizeof bounds_us / sizeof *bounds_us };
 
@@ -19,7 +19,7 @@ enum { BOUNDS = sizeof bounds_us / sizeof *bounds_us };
 struct counters {
     struct counters *next;
     _Atomic int64_t  value[METRICS];
-    _Atomic int64_t  publish_bucket[BOUNDS + 1], publish_sum_us;
+    struct histogram { _Atomic int64_t bucket[BOUNDS + 1], sum_us; } times[METRIC_TIMES];
 };
 
 static pthread_mutex_t   lock = PTHREAD_MUTEX_INITIALIZER;
@@ -53,14 +53,14 @@ void metric_add(enum metric metric, int64_t n)
 /* Both are in the order of rates.def. */
 void metric_rate_limited(unsigned limit) { metric_add((enum metric)(METRIC_rate_publishes_per_connection + limit), 1); }
 
-void metric_publish_us(int64_t microseconds)
+void metric_time_us(enum metric_time which, int64_t microseconds)
 {
     struct counters *c = mine ? mine : counters_new();
     size_t i = 0;
     while (i < BOUNDS && microseconds > bounds_us[i])
         i++;
-    add(&c->publish_bucket[i], 1);
-    add(&c->publish_sum_us, microseconds);
+    add(&c->times[which].bucket[i], 1);
+    add(&c->times[which].sum_us, microseconds);
 }
 
 /* All threads' values of the counter that lies `offset` bytes into struct counters. */
@@ -109,19 +109,24 @@ static void add_table(struct buf *out)
     }
 }
 
-static void add_publish_histogram(struct buf *out)
+static void add_histogram(struct buf *out, enum metric_time which)
 {
-    static const char family[] = "carillon_publish_seconds";
+    static const struct { const char *family, *help; } of[METRIC_TIMES] = {
+        [TIME_PUBLISH] = { "carillon_publish_seconds", "time from a publish's arrival to its answer" },
+        [TIME_ATTEMPT] = { "carillon_webhook_attempt_seconds", "time of an attempt to deliver a webhook, from its beginning to its end" },
+    };
+    const char *family = of[which].family;
+    size_t at = offsetof(struct counters, times) + which * sizeof(struct histogram);
     int64_t below = 0;
-    add_head(out, family, "histogram", "time from a publish's arrival to its answer");
+    add_head(out, family, "histogram", of[which].help);
     for (size_t i = 0; i <= BOUNDS; i++) {
-        below += sum_at(offsetof(struct counters, publish_bucket) + i * sizeof(int64_t));
+        below += sum_at(at + offsetof(struct histogram, bucket) + i * sizeof(int64_t));
         if (i < BOUNDS)
             buf_addf(out, "%s_bucket{le=\"%g\"} %lld\n", family, (double)bounds_us[i] / 1e6, (long long)below);
         else
             buf_addf(out, "%s_bucket{le=\"+Inf\"} %lld\n", family, (long long)below);
     }
-    buf_addf(out, "%s_sum %.6f\n", family, (double)sum_at(offsetof(struct counters, publish_sum_us)) / 1e6);
+    buf_addf(out, "%s_sum %.6f\n", family, (double)sum_at(at + offsetof(struct histogram, sum_us)) / 1e6);
     buf_addf(out, "%s_count %lld\n", family, (long long)below);
 }
 
@@ -180,7 +185,8 @@ static void add_process(struct buf *out)
 void metrics_print(struct buf *out)
 {
     add_table(out);
-    add_publish_histogram(out);
+    for (int i = 0; i < METRIC_TIMES; i++)
+        add_histogram(out, (enum metric_time)i);
     add_process(out);
     add_head(out, "carillon_build_info", "gauge", "always 1; what is running");
     buf_add_str(out, "carillon_build_info{version=\"" CARILLON_VERSION "\"} 1\n");

@@ -19,6 +19,7 @@ void    metric_add(enum metric metric, int64_t n);
 int64_t metric_sum(enum metric metric);
 /* A limit of [rates] has refused something: RATE_LIMIT_… (config.h). */
 void    metric_rate_limited(unsigned limit);
-/* Time from a publish's arrival at the API or edge to its answer, for the histogram carillon_publish_seconds. */
-void    metric_publish_us(int64_t microseconds);
+/* Histograms: from a publish's arrival at the API or edge to its answer; of an attempt to deliver a webhook. */
+enum metric_time { TIME_PUBLISH, TIME_ATTEMPT, METRIC_TIMES };
+void    metric_time_us(enum metric_time which, int64_t microseconds);
 void    metrics_print(struct buf *out);      /* Prometheus text format 0.0.4, with process_* and build info */

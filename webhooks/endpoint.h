@@ -1,9 +1,9 @@
 /* endpoint.h — one endpoint: where a partner wants to be told of what, signed how, how fast; what an administrator has said.
  *
- *   record = {"url":…,"events":[…],"channels":[…],"message_events":[…],"secrets":[{"secret":…,"until":s?}],"signature":…,"headers":{…},
- *             "enabled":bool,"paused":bool,"rate":n,"concurrency":n,"ordered":bool,"after_last":"skip|block","retry":"0,5s,…","description":…,
- *             "metadata":{…},"created":s,"changed":s,"version":n,"disabled":{"reason":…,"at":s}?,"failing_since":s?}
- *   what is shown: the same, secrets masked; with its state (breaker, pending, dead_letters) added by who shows it
+ *   document = {"url":…,"events":[…],"channels":[…],"message_events":[…],"signature":…,"headers":{…},"enabled":bool,"paused":bool,"rate":n,
+ *               "concurrency":n,"ordered":bool,"after_last":"skip|block","retry":"0,5s,…","description":…,"metadata":{…}}
+ *   record   = {"document":…,"secrets":[…],"old_until":s,"disabled":"gone|failing","disabled_at":s,"failing_since":s,"created":s,"changed":s,"version":n}
+ *   what is shown: the document with the rest, secrets masked, and its state (breaker, pending, dead letters) added by who shows it
  *
  * Immutable: a change makes another one of the same number and a higher version.
  *
@@ -43,7 +43,7 @@ struct endpoint {
     struct slice         secrets[SECRETS_MAX];       /* the newest first */
     size_t               n_secrets;
     int64_t              old_until_s;        /* the second one is valid so long */
-    struct slice         headers;            /* further header lines, each with its '\n' */
+    struct slice         headers;            /* further header lines, "Name: value\n" each */
     bool                 paused;
     enum endpoint_disabled disabled;
     int64_t              disabled_s, failing_since_s;      /* 0: not */
@@ -51,8 +51,8 @@ struct endpoint {
     uint16_t             concurrency;        /* attempts at a time */
     bool                 ordered;
     enum endpoint_after_last after_last;     /* ordered: what comes after the last attempt */
-    struct schedule      retry;
-    bool                 own_retry;          /* its own, not that of the settings */
+    struct schedule      retry;              /* of retry_text */
+    struct slice         retry_text;         /* its own schedule, as it was written; empty: that of the settings */
     int64_t              created_s, changed_s;
     struct slice         description, metadata;      /* metadata: a JSON object as it was sent; empty: none */
     char                *bytes;              /* what the slices point into */
@@ -62,9 +62,8 @@ struct endpoint *endpoint_ref(struct endpoint *endpoint);
 void             endpoint_unref(struct endpoint *endpoint);      /* NULL is fine */
 
 struct endpoint_terms {                      /* what the settings say */
-    const struct guard    *guard;
+    const struct guard    *guard;            /* NULL: URLs are not looked at */
     bool                   allow_http;
-    const struct schedule *retry;
     int64_t                now_s;
 };
 
@@ -79,8 +78,8 @@ struct endpoint *endpoint_rotate(const struct endpoint *before, struct slice sec
 struct endpoint *endpoint_mark(const struct endpoint *before, enum endpoint_disabled disabled, int64_t failing_since_s, int64_t now_s);
 
 void endpoint_print_record(const struct endpoint *endpoint, struct buf *out);
-/* 0, ERR_STORE_OPEN (no such record was ever written), ERR_MEMORY. The retry list of the settings is for those without their own. */
-int  endpoint_read_record(uint64_t number, struct slice record, const struct schedule *retry, struct endpoint **ret_endpoint);
+/* 0, ERR_STORE_OPEN (no such record was ever written), ERR_MEMORY. */
+int  endpoint_read_record(uint64_t number, struct slice record, struct endpoint **ret_endpoint);
 /* Members of the JSON object that is shown, without braces: with its secret only when `with_secret`. */
 void endpoint_print(const struct endpoint *endpoint, bool with_secret, struct buf *out);
 

@@ -173,7 +173,7 @@ static void published(struct call *call)
     struct api_request *r = call->owner;
     struct msg *m = r->publish.msg;
     api_caller_give_back(r->caller, msg_size(m));
-    metric_publish_us(r->api->now_us - r->arrived_us);
+    metric_time_us(TIME_PUBLISH, r->api->now_us - r->arrived_us);
     if (call->err)
         problem_answer_one(r, NULL, call->err, NULL);
     else

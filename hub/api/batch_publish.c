@@ -80,7 +80,7 @@ static void published(struct call *call)
     batch->n_calls--;
     batch->bytes -= msg_size(item->msg);
     api_caller_give_back(batch->request->caller, msg_size(item->msg));
-    metric_publish_us(batch->request->api->now_us - item->since_us);
+    metric_time_us(TIME_PUBLISH, batch->request->api->now_us - item->since_us);
     item->done = true;
     if (call->err)
         batch_item_fail(item, call->err, NULL, NULL);

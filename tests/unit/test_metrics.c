@@ -69,10 +69,10 @@ static void a_sum_is_printed_under_its_family_and_labels(void **state)
 static void the_histogram_is_cumulative_and_its_last_bucket_is_the_count(void **state)
 {
     (void)state;
-    metric_publish_us(40);
-    metric_publish_us(50);
-    metric_publish_us(51);
-    metric_publish_us(3000000000);
+    metric_time_us(TIME_PUBLISH, 40);
+    metric_time_us(TIME_PUBLISH, 50);
+    metric_time_us(TIME_PUBLISH, 51);
+    metric_time_us(TIME_PUBLISH, 3000000000);
     char *text = printed();
     assert_true(value_of(text, "carillon_publish_seconds_bucket{le=\"5e-05\"}") == 2);
     assert_true(value_of(text, "carillon_publish_seconds_bucket{le=\"0.0001\"}") == 3);

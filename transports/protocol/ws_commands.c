@@ -216,7 +216,7 @@ static void publish_answered(struct call *call)
             control_published(&object, ref, &publishing->publish);
         ws_say(conn, &object);
     }
-    metric_publish_us(clock_mono_us() - publishing->began_us);
+    metric_time_us(TIME_PUBLISH, clock_mono_us() - publishing->began_us);
     msg_unref(publishing->publish.msg);
     free(publishing);
     conn_call_done(conn);

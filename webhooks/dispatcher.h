@@ -1,0 +1,70 @@
+/* dispatcher.h — who is sent what, and when: the queues of all endpoints (queue.h) take turns on the connections there may be.
+ *
+ *   event kept ─accepted─> queue of each endpoint ──ready──> one attempt of each ready queue in turn ─> http_out ─> attempt.c: what came of it
+ *        (hook.h)             ^   └ only heads are in memory: the rest is read when its turn comes          └> settled in the hub's next group
+ *                             └── timer: retries that are due, breakers, rates, receivers that asked for time
+ *
+ * An endpoint that hangs uses its own `concurrency` and nothing more; all together are bounded by webhooks.concurrency. What is due and could
+ * not go for lack of room goes in turns, one of each.
+ *
+ * With many nodes each endpoint is this one's or another's (dispatcher_own): who does not have it does not touch its queue.
+ *
+ * Lifetime   dispatcher_new after the hub, dispatcher_free after its last turn; dispatcher_stop before: no attempt begins any more.
+ * Threading  the hub's.
+ * Limits     per endpoint QUEUE_WINDOW deliveries or QUEUE_BYTES in memory; webhooks.concurrency attempts. */
+#pragma once
+#include "hub/hook.h"
+#include "hub/http_out.h"
+#include "webhooks/breaker.h"
+#include "webhooks/endpoint.h"
+
+struct config;
+struct clock;
+struct dispatcher;
+struct event_base;
+
+enum { QUEUE_WINDOW = 512, QUEUE_LOW = 128, QUEUE_PAGE = 256, QUEUE_BYTES = 2 << 20, QUEUE_PAGE_BYTES = 1 << 20 };
+
+struct dispatcher_setup {
+    struct hub          *hub;
+    const struct clock  *clock;
+    const struct config *config;
+    struct event_base   *base;         /* NULL: the owner calls dispatcher_tick at dispatcher_due_ms (tests) */
+    struct http_out     *out;
+    void               (*turn)(void *arg);      /* a turn of the hub must follow */
+    /* An endpoint has answered 410, or failed for too long, or works again: it is to be marked (endpoint_mark). */
+    void               (*mark)(void *arg, uint64_t endpoint, enum endpoint_disabled disabled, int64_t failing_since_s);
+    void                *arg;
+};
+struct dispatcher *dispatcher_new(const struct dispatcher_setup *setup);      /* NULL: no memory */
+void dispatcher_free(struct dispatcher *all);                                 /* NULL is fine */
+void dispatcher_reconfigure(struct dispatcher *all, const struct config *config);
+void dispatcher_stop(struct dispatcher *all);
+bool dispatcher_idle(const struct dispatcher *all);          /* no attempt is under way, nothing is unsettled */
+/* For endpoint_make and the like; valid until dispatcher_reconfigure. */
+const struct guard    *dispatcher_guard(const struct dispatcher *all);
+const struct schedule *dispatcher_retry(const struct dispatcher *all);
+
+/* This endpoint is there, or is another version. Takes a reference. ERR_MEMORY. */
+int  dispatcher_put(struct dispatcher *all, struct endpoint *endpoint);
+void dispatcher_drop(struct dispatcher *all, uint64_t endpoint);      /* it is gone: nothing more of it is sent */
+/* What waits there from before: once, when the hub begins (READ_COUNTS). */
+void dispatcher_count(struct dispatcher *all, uint64_t endpoint, enum delivery_status status, uint64_t n);
+/* Something of it is due that the dispatcher has not heard of: dead letters to be sent again, what another node has accepted. */
+void dispatcher_look(struct dispatcher *all, uint64_t endpoint);
+void dispatcher_own(struct dispatcher *all, uint64_t endpoint, bool own);
+
+/* An event of this hub is kept: takes it over. */
+void dispatcher_accept(struct dispatcher *all, struct hub_event *event);
+bool dispatcher_is_full(const struct dispatcher *all, uint64_t endpoint);      /* webhooks.queue: more are dead letters at once */
+
+struct dispatcher_state {
+    enum breaker_state breaker;
+    uint64_t pending, dead;
+    unsigned sending;
+    int64_t  paused_until_ms;      /* wall clock: it asked for time (Retry-After); 0: it did not */
+};
+struct dispatcher_state dispatcher_state(const struct dispatcher *all, uint64_t endpoint);
+
+int64_t dispatcher_due_ms(const struct dispatcher *all);      /* mono clock; INT64_MAX: nothing waits for time */
+void    dispatcher_tick(struct dispatcher *all);
