@@ -11,11 +11,12 @@
 #include "transports/public.h"
 #include "webhooks/cli_webhook.h"
 #include "webhooks/http_port.h"
+#include "webhooks/webhooks.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const struct spoke *const spokes[] = { &redis_spoke, &http_out_spoke, &public_spoke, &api_spoke };
+static const struct spoke *const spokes[] = { &redis_spoke, &http_out_spoke, &webhooks_spoke, &public_spoke, &api_spoke };
 
 static void log_notes(struct slice notes)
 {

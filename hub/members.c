@@ -2,6 +2,7 @@
 #include "hub/access/access.h"
 #include "hub/config/config.h"
 #include "hub/core.h"
+#include "hub/member_text.h"
 #include "hub/metrics.h"
 
 #include <stdlib.h>
@@ -52,7 +53,22 @@ static void unsaid(void *self)
         hub->engine->say_members(hub->engine);
 }
 
-const struct presence_port members_port = { grace_ms, tell, asked, unsaid };
+static void changed(void *self, const struct presence_change *change)
+{
+    struct hub *hub = self;
+    enum event_type type = change->joined ? EVENT_MEMBER_JOINED : EVENT_MEMBER_LEFT;
+    struct buf data = { 0 };
+    if (!hub->hook || !hub->hook->wants(hub->hook, type) || !rule_of(hub, change->channel, change->hash)->presence)
+        return;
+    buf_add_char(&data, '{');
+    member_text_who(&data, change->principal);
+    buf_add_char(&data, '}');
+    if (!data.failed)
+        hub_tell(hub, type, change->channel, buf_slice(&data), NULL, 0);
+    buf_fini(&data);
+}
+
+const struct presence_port members_port = { grace_ms, tell, changed, asked, unsaid };
 
 void join_run(struct hub *hub, struct letter *letter)
 {

@@ -159,7 +159,9 @@ static void tell_askers(struct presence *presence, const struct hall *hall, cons
 static void tell(struct presence *presence, const struct member *member, bool joined)
 {
     const struct hall *hall = member->hall;
-    tell_askers(presence, hall, &(struct presence_change){ hall_name(hall), hall->hash, member->principal, joined });
+    const struct presence_change change = { hall_name(hall), hall->hash, member->principal, joined };
+    presence->port->changed(presence->self, &change);
+    tell_askers(presence, hall, &change);
 }
 
 static void unsay(struct presence *presence, struct member *member)

@@ -77,6 +77,8 @@ struct presence_port {
     int64_t (*grace_ms)(void *self, struct slice channel, uint64_t hash);
     /* Somebody on the edge `peer` asks and is to be told. */
     void    (*tell)(void *self, uint8_t peer, const struct presence_change *change);
+    /* Once for each change, whoever asks. */
+    void    (*changed)(void *self, const struct presence_change *change);
     /* In this channel somebody asks now, or nobody does any more. */
     void    (*asked)(void *self, struct slice channel, uint64_t hash, bool asked);
     /* There is something unsaid, and there was nothing. */

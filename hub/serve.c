@@ -384,9 +384,15 @@ static int open_hub(struct serve *s)
     hub_use_self(s->serving.hub, &s->self);
     hub_add_access(s->serving.hub, s->serving.authority);
     authority_on_taken_back(s->serving.authority, (struct taken_back){ on_taken_back, s->serving.hub });
+    return s->store || s->serving.config->redis ? 0 : open_memory(s, start.epoch);
+}
+
+/* When the spokes are open: some of what is kept is theirs. */
+static int load_store(struct serve *s)
+{
     if (!s->store)
-        return s->serving.config->redis ? 0 : open_memory(s, start.epoch);
-    err = store_load(s->store, restore_row, s->serving.hub);
+        return 0;
+    int err = store_load(s->store, restore_row, s->serving.hub);
     if (!err)
         err = store_load_purges(s->store, restore_purge, s->serving.hub);
     if (!err)
@@ -531,6 +537,8 @@ int serve_run(const struct config *config, const struct spoke *const *spokes, si
         err = open_hub(&s);
     if (!err)
         err = open_spokes(&s);
+    if (!err)
+        err = load_store(&s);
     if (!err) {
         watch_mail(&s);
         event_base_dispatch(s.serving.base);

@@ -110,12 +110,21 @@ void watches_fini(struct hub *hub)
 
 /* ---- of a channel ---- */
 
+static void tell_watched(struct hub *hub, struct slice channel, bool on)
+{
+    if (hub->hook && (hub->hook->wants(hub->hook, EVENT_CHANNEL_OCCUPIED) || hub->hook->wants(hub->hook, EVENT_CHANNEL_VACATED)))
+        hub->hook->watched(hub->hook, channel, on);
+}
+
 static int watch_channel(struct hub *hub, const struct watch_call *call)
 {
     struct channel *ch = channel_get(&hub->channels, call->channel, call->hash);
     if (!ch)
         return ERR_MEMORY;
+    bool was_empty = ch->watches.n == 0;
     int err = add(&ch->watches, call);
+    if (was_empty && !err)
+        tell_watched(hub, call->channel, true);
     channel_settle(&hub->channels, ch, hub_now_ms(hub));
     return err;
 }
@@ -125,7 +134,10 @@ static void unwatch_channel(struct hub *hub, const struct watch_call *call)
     struct channel *ch = channel_find(&hub->channels, call->channel, call->hash);
     if (!ch)
         return;
+    bool was_empty = ch->watches.n == 0;
     take_out(&ch->watches, call->call.from);
+    if (!was_empty && ch->watches.n == 0)
+        tell_watched(hub, call->channel, false);
     channel_settle(&hub->channels, ch, hub_now_ms(hub));
 }
 

@@ -385,6 +385,38 @@ bool dispatcher_is_full(const struct dispatcher *all, uint64_t number)
     return queue && queue->pending >= all->config->webhooks_queue;
 }
 
+static void recount(struct queue *queue, uint8_t before, bool sent_again)
+{
+    if (before == DELIVERY_DEAD && queue->dead > 0) {
+        queue->dead--;
+        metric_add(METRIC_wh_dead, -1);
+    }
+    if (before == DELIVERY_PENDING && !sent_again && queue->pending > 0) {
+        queue->pending--;
+        metric_add(METRIC_wh_pending, -1);
+    }
+    if (sent_again && before != DELIVERY_PENDING) {
+        queue->pending++;
+        metric_add(METRIC_wh_pending, 1);
+    }
+}
+
+void dispatcher_changed(struct dispatcher *all, bool sent_again, const struct settlement *now, size_t n, const struct delivery *rows)
+{
+    struct queue *queue = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (!queue || queue->number != now[i].endpoint)
+            queue = find(all, now[i].endpoint);
+        if (!queue)
+            continue;
+        recount(queue, rows[i].status, sent_again);
+        if (sent_again)
+            queue_due_again(queue, 0);
+    }
+    if (sent_again)
+        dispatcher_wake_in(all, 0);
+}
+
 struct dispatcher_state dispatcher_state(const struct dispatcher *all, uint64_t number)
 {
     const struct queue *queue = find(all, number);

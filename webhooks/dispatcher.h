@@ -58,6 +58,9 @@ void dispatcher_own(struct dispatcher *all, uint64_t endpoint, bool own);
 void dispatcher_accept(struct dispatcher *all, struct hub_event *event);
 bool dispatcher_is_full(const struct dispatcher *all, uint64_t endpoint);      /* webhooks.queue: more are dead letters at once */
 
+/* Others have settled these (replay.c): they are to be sent again, or are removed. `rows`: as they were before. */
+void dispatcher_changed(struct dispatcher *all, bool sent_again, const struct settlement *now, size_t n, const struct delivery *rows);
+
 struct dispatcher_state {
     enum breaker_state breaker;
     uint64_t pending, dead;
