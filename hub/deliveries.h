@@ -31,6 +31,7 @@ struct delivery {
     int64_t      due_ms;             /* PENDING: not before; wall clock */
     int64_t      settled_ms;         /* when it became what it is; 0: it has never been tried */
     int64_t      time_ms;            /* of the event */
+    uint64_t     epoch;              /* likewise */
     struct slice channel, name;      /* of the event; in `text` */
     struct slice attempts;           /* what was tried, as it was settled; in `text` */
     struct msg  *msg;                /* of READ_DUE and `with_message`: a reference */

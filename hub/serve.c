@@ -361,9 +361,9 @@ static int open_store(struct serve *s, struct hub_start *ret_start)
     return err ? tell_why("store", err, why) : 0;
 }
 
-static int open_memory(struct serve *s, uint64_t epoch)
+static int open_memory(struct serve *s)
 {
-    s->memory_store = store_memory_open(hub_mailbox(s->serving.hub), epoch);
+    s->memory_store = store_memory_open(hub_mailbox(s->serving.hub));
     if (!s->memory_store)
         return tell_why("store", ERR_MEMORY, NULL);
     hub_use_memory(s->serving.hub, s->memory_store);
@@ -384,7 +384,7 @@ static int open_hub(struct serve *s)
     hub_use_self(s->serving.hub, &s->self);
     hub_add_access(s->serving.hub, s->serving.authority);
     authority_on_taken_back(s->serving.authority, (struct taken_back){ on_taken_back, s->serving.hub });
-    return s->store || s->serving.config->redis ? 0 : open_memory(s, start.epoch);
+    return s->store || s->serving.config->redis ? 0 : open_memory(s);
 }
 
 /* When the spokes are open: some of what is kept is theirs. */

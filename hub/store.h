@@ -89,7 +89,6 @@ void store_close(struct store *store);
 enum { STORE_PATIENCE_MS = 30 * 1000 };
 bool store_close_within(struct store *store, int64_t patience_ms);
 
-/* The store of a hub without store.dir: events and deliveries, in memory (store.forgets). The hub thread's; answers go to this mailbox. NULL: no memory.
- * Its `epoch` is what the messages that it gives back have. */
-struct store *store_memory_open(struct mailbox *hub, uint64_t epoch);
+/* The store of a hub without store.dir: events and deliveries, in memory (store.forgets). The hub thread's; answers go to this mailbox. NULL: no memory. */
+struct store *store_memory_open(struct mailbox *hub);
 void          store_memory_close(struct store *store);      /* after the hub's last turn; NULL is fine */

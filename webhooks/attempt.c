@@ -5,7 +5,6 @@
  *                                       endpoint that blocks, it stays where it is until somebody acts
  *        ─> 429, 503 with Retry-After   likewise, and the whole endpoint is left alone so long
  *        ─> 410                         the endpoint is switched off; what waits for it waits
- *        ─> a kept connection was dead  at once once more, on a new one; not counted
  *
  * What came of it is committed before the job is forgotten, and before the next of its lane is due. */
 #include "hub/base/err.h"
@@ -14,7 +13,6 @@
 #include "hub/base/log.h"
 #include "hub/metrics.h"
 #include "webhooks/dispatcher_core.h"
-#include "webhooks/event_body.h"
 
 #include <stdio.h>
 
@@ -84,12 +82,12 @@ static void write_down(struct job *job)
 
 static void tell_dead_letter(struct job *job)
 {
-    char endpoint[ENDPOINT_ID_TEXT], event[EVENT_ID_TEXT];
+    char endpoint[WEBHOOK_ID_TEXT], event[EVENT_ID_TEXT];
     struct buf data = { 0 };
     const struct msg *m = job->sending.msg;
     struct slice type = event_type_of(job->sending.type, m);
-    endpoint_id_print(job->queue->number, endpoint);
-    event_id_print(event, m->epoch, m->seq);
+    webhook_id_print(job->queue->number, endpoint);
+    event_id_print(m->epoch, m->seq, event);
     log_warn("webhooks", "%s: %s (%.*s) is a dead letter after %u attempts", endpoint, event, (int)type.len, type.at, job->tries);
     if (slice_begins(type, SLICE("webhook.")))
         return;      /* or dead letters would be told of dead letters */
@@ -174,8 +172,8 @@ static void note_outcome(const struct http_out_request *r)
 
 static void log_endpoint(enum log_level level, const struct queue *queue, const char *what)
 {
-    char id[ENDPOINT_ID_TEXT];
-    endpoint_id_print(queue->number, id);
+    char id[WEBHOOK_ID_TEXT];
+    webhook_id_print(queue->number, id);
     log_line(level, "webhooks", "%s (%s) %s", id, queue->endpoint->url, what);
 }
 
@@ -243,22 +241,10 @@ static void failed(struct job *job)
         settle(job, DELIVERY_DEAD, 0);
 }
 
-/* A receiver may close a kept connection at any time, also just when a request is on its way. */
-static bool found_it_dead(const struct job *job)
-{
-    const struct http_out_request *r = &job->request;
-    return r->reused && !job->again && r->err == ERR_UNREACHABLE && r->status == 0 && (r->fault == HTTP_OUT_HTTP || r->fault == HTTP_OUT_CONNECT);
-}
-
 static void on_answered(struct http_out_request *request)
 {
     struct job *job = (struct job *)request;
     struct queue *queue = job->queue;
-    if (found_it_dead(job)) {
-        job->again = true;
-        http_out_send(queue->all->setup.out, request);
-        return;
-    }
     queue->sending--;
     queue->all->sending--;
     metric_add(METRIC_wh_sending, -1);
@@ -290,7 +276,6 @@ void attempt_begin(struct queue *queue, struct job *job)
     sender_unref(job->sending.sender);
     job->sending.sender = sender_ref(queue->sender);
     job->began_ms = dispatcher_wall_ms(all);
-    job->again = false;
     job->request = (struct http_out_request){
         .rules = sender_rules(queue->sender), .method = HTTP_OUT_POST, .prepare = prepare, .answered = on_answered, .owner = job,
     };

@@ -3,7 +3,6 @@
 #include "hub/base/err.h"
 #include "hub/base/name.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 struct endpoint *endpoint_ref(struct endpoint *endpoint)
@@ -70,25 +69,4 @@ static uint64_t number_of(struct slice name)
 uint64_t endpoint_lane(const struct endpoint *endpoint, const struct msg *m)
 {
     return endpoint->ordered ? (number_of(msg_channel(m)) >> 1) | 1 : 0;
-}
-
-/* ---- ids ---- */
-
-void endpoint_id_print(uint64_t number, char ret_id[ENDPOINT_ID_TEXT])
-{
-    snprintf(ret_id, ENDPOINT_ID_TEXT, "wh_%016llx", (unsigned long long)number);
-}
-
-uint64_t endpoint_id_read(struct slice id)
-{
-    uint64_t number = 0;
-    if (id.len != ENDPOINT_ID_TEXT - 1 || !slice_begins(id, SLICE("wh_")))
-        return 0;
-    for (size_t i = 3; i < id.len; i++) {
-        int digit = hex_value(id.at[i]);
-        if (digit < 0 || (id.at[i] >= 'A' && id.at[i] <= 'F'))
-            return 0;
-        number = number << 4 | (uint64_t)digit;
-    }
-    return number >> 63 ? 0 : number;
 }

@@ -12,13 +12,13 @@
  * Limits     ENDPOINT_*; a record is at most ENDPOINT_RECORD_MAX bytes. */
 #pragma once
 #include "hub/webhook_call.h"
+#include "hub/webhook_id.h"
 #include "webhooks/schedule.h"
 #include "webhooks/signature.h"
 
 #include <stdatomic.h>
 
 enum {
-    ENDPOINT_ID_TEXT = 3 + 16 + 1,       /* wh_ and its number, %016llx */
     ENDPOINT_EVENTS = 64, ENDPOINT_CHANNELS = 100, ENDPOINT_HEADERS = 20, ENDPOINT_CONCURRENCY = 256,
     ENDPOINT_DESCRIPTION = 500, ENDPOINT_METADATA = 4096, ENDPOINT_RECORD_MAX = 32 * 1024,
 };
@@ -87,6 +87,3 @@ void endpoint_print(const struct endpoint *endpoint, bool with_secret, struct bu
 bool     endpoint_wants(const struct endpoint *endpoint, enum event_type type, const struct msg *m);
 /* The lane of an event at this endpoint: 0 unless it is ordered; else of its channel. */
 uint64_t endpoint_lane(const struct endpoint *endpoint, const struct msg *m);
-
-void     endpoint_id_print(uint64_t number, char ret_id[ENDPOINT_ID_TEXT]);
-uint64_t endpoint_id_read(struct slice id);      /* 0: it is none */

@@ -216,8 +216,8 @@ static void add_secret(struct buf *out, const struct endpoint *e, bool whole)
 
 void endpoint_print(const struct endpoint *e, bool with_secret, struct buf *out)
 {
-    char id[ENDPOINT_ID_TEXT];
-    endpoint_id_print(e->number, id);
+    char id[WEBHOOK_ID_TEXT];
+    webhook_id_print(e->number, id);
     buf_addf(out, "\"id\":\"%s\",", id);
     add_document(out, e);
     add_secret(out, e, with_secret);

@@ -200,16 +200,16 @@ static void abandon(void *self, struct record_call *change)
 static int put_record(void *self, struct slice key, struct slice value)
 {
     struct endpoint *endpoint = NULL;
-    uint64_t number = endpoint_id_read(key);
+    uint64_t number = webhook_id_read(key);
     int err = number ? endpoint_read_record(number, value, &endpoint) : ERR_STORE_OPEN;
     return err ? err : put(self, endpoint);
 }
 
-static void drop_record(void *self, struct slice key) { drop(self, endpoint_id_read(key)); }
+static void drop_record(void *self, struct slice key) { drop(self, webhook_id_read(key)); }
 
 static bool print_record(void *self, struct slice key, struct buf *out)
 {
-    const struct endpoint *endpoint = endpoints_find(self, endpoint_id_read(key));
+    const struct endpoint *endpoint = endpoints_find(self, webhook_id_read(key));
     if (endpoint)
         endpoint_print_record(endpoint, out);
     return endpoint;
@@ -221,8 +221,8 @@ static const struct record_ops ops = {
 
 void endpoints_change(struct endpoints *all, struct endpoint_ask *ask)
 {
-    char id[ENDPOINT_ID_TEXT];
-    endpoint_id_print(ask->number, id);
+    char id[WEBHOOK_ID_TEXT];
+    webhook_id_print(ask->number, id);
     ask->problems.n = 0;
     int err = hub_change_record(all->setup.hub, RECORD_WEBHOOK, slice_of(id), ask);
     if (err)

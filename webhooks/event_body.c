@@ -2,34 +2,7 @@
 
 #include "hub/base/instant.h"
 #include "hub/position.h"
-
-static const char prefix[] = "evt_";
-
-size_t event_id_print(char ret_id[EVENT_ID_TEXT], uint64_t epoch, uint64_t number)
-{
-    char position[POSITION_TEXT];
-    size_t len = position_print(position, (struct position){ epoch, number });
-    memcpy(ret_id, prefix, sizeof prefix - 1);
-    memcpy(ret_id + sizeof prefix - 1, position, len + 1);
-    *strchr(ret_id, '.') = '_';
-    return sizeof prefix - 1 + len;
-}
-
-uint64_t event_id_read(struct slice id, uint64_t *ret_epoch)
-{
-    char position[POSITION_TEXT];
-    if (!slice_begins(id, SLICE("evt_")) || id.len - 4 >= sizeof position)
-        return 0;
-    memcpy(position, id.at + 4, id.len - 4);
-    char *parting = memchr(position, '_', id.len - 4);
-    if (!parting)
-        return 0;
-    *parting = '.';
-    struct position read = position_parse(slice(position, id.len - 4));
-    if (read.epoch && read.seq)
-        *ret_epoch = read.epoch;
-    return read.epoch ? read.seq : 0;
-}
+#include "hub/webhook_id.h"
 
 static void add_message(struct buf *out, const struct msg *m)
 {
@@ -62,7 +35,7 @@ void event_body_add(struct buf *out, enum event_type type, const struct msg *m)
     char id[EVENT_ID_TEXT];
     struct slice name = event_type_of(type, m);
     buf_add_str(out, "{\"id\":\"");
-    buf_add(out, id, event_id_print(id, m->epoch, m->seq));
+    buf_add(out, id, event_id_print(m->epoch, m->seq, id));
     buf_add_str(out, "\",\"type\":\"");
     buf_add_slice(out, name);
     buf_add_str(out, "\",\"event\":\"");

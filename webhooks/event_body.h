@@ -11,10 +11,4 @@
 #pragma once
 #include "hub/hub_event.h"
 
-enum { EVENT_ID_TEXT = 4 + 32 };      /* evt_, epoch, _, number, and the end */
-
 void event_body_add(struct buf *out, enum event_type type, const struct msg *m);
-/* evt_k3q7x2ab_1842: the position with an underscore, because a signature parts its fields with dots. Its length. */
-size_t event_id_print(char ret_id[EVENT_ID_TEXT], uint64_t epoch, uint64_t number);
-/* The number; 0: it is no id of an event, *ret_epoch untouched. */
-uint64_t event_id_read(struct slice id, uint64_t *ret_epoch);

@@ -148,13 +148,13 @@ static void show(struct orders *orders, struct webhook_call *call)
 static void test(struct orders *orders, struct webhook_call *call)
 {
     struct event_target target = { .endpoint = call->id };
-    char id[ENDPOINT_ID_TEXT];
+    char id[WEBHOOK_ID_TEXT];
     struct buf data = { 0 };
     if (!endpoints_find(orders->endpoints, call->id)) {
         answer(orders, call, ERR_NOT_FOUND);
         return;
     }
-    endpoint_id_print(call->id, id);
+    webhook_id_print(call->id, id);
     buf_addf(&data, "{\"webhook\":\"%s\",\"text\":\"It works.\"}", id);
     hub_tell(orders->hub, EVENT_WEBHOOK_TEST, SLICE(""), buf_slice(&data), &target, 1);
     buf_addf(&call->text, "{\"webhook\":\"%s\",\"type\":\"webhook.test\",\"deliveries\":\"/v1/deliveries?webhook=%s\"}", id, id);

@@ -32,7 +32,7 @@ struct job {
     uint64_t           number, lane;
     int64_t            due_ms, began_ms;   /* wall clock */
     uint16_t           tries;
-    bool               probe, again;       /* the breaker's; a connection was found dead: this is the retry for that */
+    bool               probe;              /* the breaker's */
     struct buf         attempts;           /* what was tried before, as text: JSON objects parted by commas */
     struct settlement  settlement;
     struct settle_call settle;

@@ -206,8 +206,8 @@ bool replay_stop(struct replays *all, uint64_t endpoint, uint64_t number)
 
 static void print(const struct replay *replay, struct buf *out)
 {
-    char id[ENDPOINT_ID_TEXT];
-    endpoint_id_print(replay->wish.endpoint, id);
+    char id[WEBHOOK_ID_TEXT];
+    webhook_id_print(replay->wish.endpoint, id);
     buf_addf(out, "{\"id\":\"rp_%llu\",\"webhook\":\"%s\",\"status\":\"%s\",\"looked_at\":%llu,\"sent\":%llu", (unsigned long long)replay->number, id,
              state_names[replay->state], (unsigned long long)replay->looked, (unsigned long long)replay->done);
     buf_add_instant_member(out, "since", replay->wish.since_ms ? replay->wish.since_ms / 1000 : INT64_MAX);
@@ -234,12 +234,6 @@ void replays_print(const struct replays *all, uint64_t endpoint, struct buf *out
         print(replay, out);
         parting = ",";
     }
-}
-
-uint64_t replay_number_read(struct slice id)
-{
-    uint64_t number = 0;
-    return slice_begins(id, SLICE("rp_")) && slice_u64(slice(id.at + 3, id.len - 3), &number) ? number : 0;
 }
 
 /* ---- life ---- */

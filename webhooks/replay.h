@@ -49,4 +49,3 @@ bool replay_stop(struct replays *all, uint64_t endpoint, uint64_t number);      
 /* {"id":…,"webhook":…,"status":"running|done|stopped","looked_at":n,"sent":n,"since":…,"until":…}; false: there is none. */
 bool replay_print(const struct replays *all, uint64_t endpoint, uint64_t number, struct buf *out);
 void replays_print(const struct replays *all, uint64_t endpoint, struct buf *out);      /* those of an endpoint, parted by commas */
-uint64_t replay_number_read(struct slice id);      /* rp_… ; 0: it is none */

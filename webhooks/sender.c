@@ -66,7 +66,7 @@ int sender_prepare(struct http_out_request *request, struct sending *sending)
     buf_add_str(&sending->lines, "Content-Type: application/json\nUser-Agent: carillon/" CARILLON_VERSION "\n");
     buf_add_slice(&sending->lines, endpoint->headers);
     const struct signing signing = {
-        .id = slice(id, event_id_print(id, sending->msg->epoch, sending->msg->seq)), .time_s = clock_wall_ms(clock_real()) / 1000,
+        .id = slice(id, event_id_print(sending->msg->epoch, sending->msg->seq, id)), .time_s = clock_wall_ms(clock_real()) / 1000,
         .event = event_type_of(sending->type, sending->msg), .body = buf_slice(&sending->body),
     };
     if (!signer_add_headers(sending->sender->signer, &signing, &sending->lines) || sending->body.failed || sending->lines.failed)

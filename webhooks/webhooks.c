@@ -51,9 +51,9 @@ struct marking { struct endpoint_ask ask; struct webhooks *webhooks; };
 
 static void tell_disabled(struct webhooks *w, const struct endpoint *endpoint, enum endpoint_disabled why)
 {
-    char id[ENDPOINT_ID_TEXT];
+    char id[WEBHOOK_ID_TEXT];
     struct buf data = { 0 };
-    endpoint_id_print(endpoint->number, id);
+    webhook_id_print(endpoint->number, id);
     log_warn("webhooks", "%s (%s) is switched off: %s", id, endpoint->url, why == DISABLED_GONE ? "it has answered 410" : "it has only failed for webhooks.disable_after");
     buf_addf(&data, "{\"webhook\":\"%s\",\"reason\":\"%s\",\"url\":", id, why == DISABLED_GONE ? "gone" : "failing");
     buf_add_json(&data, slice_of(endpoint->url));

@@ -497,7 +497,7 @@ int store_db_commit(struct store_db *db)
     return 0;
 }
 
-void store_db_read(struct store_db *db, struct delivery_read *read) { store_deliveries_read(db->deliveries, read, db->now.epoch); }
+void store_db_read(struct store_db *db, struct delivery_read *read) { store_deliveries_read(db->deliveries, read); }
 
 int store_db_probe(struct store_db *db)
 {

@@ -8,12 +8,12 @@
 
 enum { TRIM_SLICE = 128 };      /* events looked at with a transaction that trims */
 
-#define COLUMNS "d.number, d.endpoint, d.lane, d.status, d.tries, d.due, d.settled, d.attempts, e.type, e.time, e.channel, e.name"
+#define COLUMNS "d.number, d.endpoint, d.lane, d.status, d.tries, d.due, d.settled, d.attempts, e.type, e.time, e.channel, e.name, e.epoch"
 #define FILTERS "(?2 = 0 OR d.endpoint = ?2) AND (?3 = 0 OR (?3 >> d.status) & 1) AND (?4 = '' OR e.channel = ?4)" \
                 " AND (?5 = 0 OR e.time >= ?5) AND (?6 = 0 OR e.time <= ?6)"
 
 const char store_deliveries_schema[] =
-    "CREATE TABLE events (number INTEGER PRIMARY KEY, type INTEGER NOT NULL, time INTEGER NOT NULL, channel TEXT NOT NULL, name TEXT NOT NULL,"
+    "CREATE TABLE events (number INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, type INTEGER NOT NULL, time INTEGER NOT NULL, channel TEXT NOT NULL, name TEXT NOT NULL,"
     " bytes INTEGER NOT NULL, message BLOB NOT NULL) STRICT;"
     "CREATE TABLE deliveries (number INTEGER PRIMARY KEY, endpoint INTEGER NOT NULL, status INTEGER NOT NULL, due INTEGER NOT NULL,"
     " lane INTEGER NOT NULL, tries INTEGER NOT NULL, settled INTEGER NOT NULL, attempts BLOB NOT NULL) STRICT;"
@@ -27,7 +27,7 @@ enum statement {
 };
 
 static const char *const sql[STATEMENTS] = {
-    [ADD_EVENT] = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [ADD_EVENT] = "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     /* In a lane in which others wait it is due when they are settled. */
     [ADD] = "INSERT INTO deliveries VALUES (?1, ?2, ?3, CASE WHEN ?5 <> 0 AND ?3 = 0 AND EXISTS (SELECT 1 FROM deliveries WHERE endpoint = ?2"
             " AND lane = ?5 AND status = 0 AND lane <> 0) THEN 9223372036854775807 ELSE ?4 END, ?5, 0, 0, x'')",
@@ -58,7 +58,7 @@ static const char *const sql[STATEMENTS] = {
                " SELECT endpoint, 2, count(*) FROM deliveries WHERE status = 2 GROUP BY endpoint",
     [MESSAGE] = "SELECT message FROM events WHERE number = ?1",
 };
-enum { COLUMN_LAST = 12 };      /* what stands behind COLUMNS */
+enum { COLUMN_LAST = 13 };      /* what stands behind COLUMNS */
 
 struct store_deliveries {
     sqlite3      *conn;
@@ -132,9 +132,10 @@ static bool add_event(struct store_deliveries *s, const struct hub_event *event,
         return false;
     }
     sqlite3_stmt *stmt = with_number(s, ADD_EVENT, m->seq);
-    bool done = store_sql_bind_u64(stmt, 2, event->type) && store_sql_bind_u64(stmt, 3, (uint64_t)m->time_ms) &&
-                store_sql_bind_text(stmt, 4, msg_channel(m)) && store_sql_bind_text(stmt, 5, msg_event(m)) &&
-                store_sql_bind_u64(stmt, 6, s->message.len) && store_sql_bind_blob(stmt, 7, buf_slice(&s->message)) && run(s, ADD_EVENT);
+    bool done = store_sql_bind_u64(stmt, 2, m->epoch) && store_sql_bind_u64(stmt, 3, event->type) &&
+                store_sql_bind_u64(stmt, 4, (uint64_t)m->time_ms) && store_sql_bind_text(stmt, 5, msg_channel(m)) &&
+                store_sql_bind_text(stmt, 6, msg_event(m)) && store_sql_bind_u64(stmt, 7, s->message.len) &&
+                store_sql_bind_blob(stmt, 8, buf_slice(&s->message)) && run(s, ADD_EVENT);
     for (size_t i = 0; i < event->n_targets && done; i++)
         done = add_target(s, event, i);
     s->then_bytes += s->message.len;
@@ -308,6 +309,7 @@ static int add_row(struct delivery_read *read, size_t *cap, sqlite3_stmt *stmt)
     row->settled_ms = sqlite3_column_int64(stmt, 6);
     row->type = (uint8_t)sqlite3_column_int(stmt, 8);
     row->time_ms = sqlite3_column_int64(stmt, 9);
+    row->epoch = (uint64_t)sqlite3_column_int64(stmt, 12);
     read->n++;
     return 0;
 }
@@ -317,7 +319,7 @@ static size_t row_bytes(const struct delivery *row)
     return sizeof *row + row->attempts.len + row->channel.len + row->name.len + (row->msg ? msg_size(row->msg) : 0);
 }
 
-static int read_due(struct store_deliveries *s, struct delivery_read *read, uint64_t epoch)
+static int read_due(struct store_deliveries *s, struct delivery_read *read)
 {
     sqlite3_stmt *stmt = with_number(s, DUE, read->endpoint);
     size_t cap = 0, bytes = 0;
@@ -331,7 +333,7 @@ static int read_due(struct store_deliveries *s, struct delivery_read *read, uint
         }
         err = add_row(read, &cap, stmt);
         if (!err)
-            err = take_message(store_sql_blob(stmt, COLUMN_LAST), epoch, &read->rows[read->n - 1].msg);
+            err = take_message(store_sql_blob(stmt, COLUMN_LAST), read->rows[read->n - 1].epoch, &read->rows[read->n - 1].msg);
         if (!err)
             bytes += row_bytes(&read->rows[read->n - 1]);
     }
@@ -371,14 +373,14 @@ static bool bind_list(sqlite3_stmt *stmt, const struct delivery_read *read)
            store_sql_bind_u64(stmt, 8, read->looks);
 }
 
-static int take_listed(struct store_deliveries *s, struct delivery_read *read, uint64_t epoch, size_t *cap, sqlite3_stmt *stmt)
+static int take_listed(struct store_deliveries *s, struct delivery_read *read, size_t *cap, sqlite3_stmt *stmt)
 {
     int err = add_row(read, cap, stmt);
     struct delivery *row = err ? NULL : &read->rows[read->n - 1];
-    return row && read->with_message ? read_message(s, delivery_event(row->number), epoch, &row->msg) : err;
+    return row && read->with_message ? read_message(s, delivery_event(row->number), row->epoch, &row->msg) : err;
 }
 
-static int read_list(struct store_deliveries *s, struct delivery_read *read, uint64_t epoch)
+static int read_list(struct store_deliveries *s, struct delivery_read *read)
 {
     sqlite3_stmt *stmt = s->statements[list_statement(read)];
     size_t cap = 0, bytes = 0, looked = 0;
@@ -389,7 +391,7 @@ static int read_list(struct store_deliveries *s, struct delivery_read *read, uin
         read->upto = (uint64_t)sqlite3_column_int64(stmt, 0);
         if (!sqlite3_column_int(stmt, COLUMN_LAST))
             continue;
-        err = take_listed(s, read, epoch, &cap, stmt);
+        err = take_listed(s, read, &cap, stmt);
         if (!err)
             bytes += row_bytes(&read->rows[read->n - 1]);
     }
@@ -398,11 +400,11 @@ static int read_list(struct store_deliveries *s, struct delivery_read *read, uin
     return err ? err : rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : ERR_STORE_FAILED;
 }
 
-static int read_one(struct store_deliveries *s, struct delivery_read *read, uint64_t epoch)
+static int read_one(struct store_deliveries *s, struct delivery_read *read)
 {
     sqlite3_stmt *stmt = with_number(s, ONE, read->after);
     size_t cap = 0;
-    int rc = sqlite3_step(stmt), err = rc == SQLITE_ROW ? take_listed(s, read, epoch, &cap, stmt) : 0;
+    int rc = sqlite3_step(stmt), err = rc == SQLITE_ROW ? take_listed(s, read, &cap, stmt) : 0;
     sqlite3_reset(stmt);
     return err ? err : rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : ERR_STORE_FAILED;
 }
@@ -425,20 +427,20 @@ static int read_counts(struct store_deliveries *s, struct delivery_read *read)
     return rc == SQLITE_ROW ? ERR_MEMORY : rc == SQLITE_DONE ? 0 : ERR_STORE_FAILED;
 }
 
-void store_deliveries_read(struct store_deliveries *s, struct delivery_read *read, uint64_t epoch)
+void store_deliveries_read(struct store_deliveries *s, struct delivery_read *read)
 {
     read->rows = NULL;
     read->n = 0;
     read->more = false;
     switch (read->kind) {
     case READ_DUE:
-        read->err = read_due(s, read, epoch);
+        read->err = read_due(s, read);
         if (!read->err && !read->more)
             read->err = read_next_due(s, read);
         break;
     case READ_OLDEST:
-    case READ_NEWEST: read->err = read_list(s, read, epoch); break;
-    case READ_ONE:    read->err = read_one(s, read, epoch); break;
+    case READ_NEWEST: read->err = read_list(s, read); break;
+    case READ_ONE:    read->err = read_one(s, read); break;
     case READ_COUNTS: read->err = read_counts(s, read); break;
     }
     if (read->err)

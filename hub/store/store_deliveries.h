@@ -1,6 +1,6 @@
 /* store_deliveries.h — events and deliveries (deliveries.h) in the database: two tables beside the log of messages.
  *
- *   events      number, type, time, channel, name, bytes, message as store_block.h has it (its channel may be empty)
+ *   events      number, epoch, type, time, channel, name, bytes, message as store_block.h has it (its channel may be empty)
  *   deliveries  number, endpoint, status, due, lane, tries, settled, attempts        an index of what is pending by when it is due, one of
  *                                                                                   those that wait in a lane, one of dead letters
  *
@@ -29,5 +29,5 @@ bool store_deliveries_add(struct store_deliveries *deliveries, struct store_grou
 void store_deliveries_begin(struct store_deliveries *deliveries);
 void store_deliveries_committed(struct store_deliveries *deliveries);
 
-/* Between transactions: fills in the answer. `epoch` is what its messages get. */
-void store_deliveries_read(struct store_deliveries *deliveries, struct delivery_read *read, uint64_t epoch);
+/* Between transactions: fills in the answer. */
+void store_deliveries_read(struct store_deliveries *deliveries, struct delivery_read *read);

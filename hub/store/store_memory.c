@@ -14,7 +14,6 @@ struct memory_store {
     sqlite3                 *conn;
     struct store_deliveries *deliveries;
     struct post              to_hub;
-    uint64_t                 epoch;
 };
 
 static struct memory_store *memory(struct store *store) { return (struct memory_store *)store; }
@@ -50,18 +49,17 @@ static void submit(struct store *store, struct store_group *group)
 static void read(struct store *store, struct delivery_read *read)
 {
     struct memory_store *s = memory(store);
-    store_deliveries_read(s->deliveries, read, s->epoch);
+    store_deliveries_read(s->deliveries, read);
     read->letter.kind = LETTER_READ;
     answer(s, &read->letter);
 }
 
-struct store *store_memory_open(struct mailbox *hub, uint64_t epoch)
+struct store *store_memory_open(struct mailbox *hub)
 {
     struct memory_store *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->port = (struct store){ .submit = submit, .read = read, .forgets = true };
-    s->epoch = epoch;
     post_init(&s->to_hub, hub, SIZE_MAX);
     if (sqlite3_open_v2(":memory:", &s->conn, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK &&
         store_sql_run(s->conn, store_deliveries_schema) && (s->deliveries = store_deliveries_open(s->conn)))
