@@ -218,7 +218,6 @@ static int publish_one(struct pub *pub)
         done = CLI_FAILED;
     }
     aim(pub, &r);
-    retry_begin(&pub->retry, clock_mono_ms(clock_real()));
     while (done == CLI_GO_ON)
         done = attempt(pub, &r);
     cli_request_fini(&r);

@@ -4,13 +4,7 @@
 
 enum { FIRST_MS = 100, LAST_MS = 2000 };
 
-void retry_begin(struct retry *retry, int64_t now_ms)
-{
-    retry->well_ms = now_ms;
-    retry->failures = 0;
-}
-
-void retry_went_well(struct retry *retry, int64_t now_ms) { retry_begin(retry, now_ms); }
+void retry_went_well(struct retry *retry) { retry->failures = 0; }
 
 static int64_t spread(int64_t ms)
 {
@@ -22,7 +16,8 @@ static int64_t spread(int64_t ms)
 
 int64_t retry_wait_ms(struct retry *retry, int64_t now_ms, bool begun, int64_t wish_ms)
 {
-    int64_t left = retry->well_ms + retry->patience_ms - now_ms, wait = FIRST_MS;
+    retry->failed_ms = retry->failures ? retry->failed_ms : now_ms;
+    int64_t left = retry->failed_ms + retry->patience_ms - now_ms, wait = FIRST_MS;
     if (retry->patience_ms == 0 || left <= 0 || (!begun && !retry->from_start))
         return -1;
     for (unsigned i = 0; i < retry->failures && wait < LAST_MS; i++)

@@ -10,11 +10,12 @@
 #include "clients/cli/cli.h"
 #include "clients/cli/interrupt.h"
 #include "clients/cli/payload.h"
+#include "clients/cli/result.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/json.h"
 
-enum { FILL_BYTES = 256 * 1024, RESULT_BYTES = 1024 * 1024, SPEAK_MS = 5000, NEWS_MS = 500, TOLD_MAX = 20 };
+enum { FILL_BYTES = 256 * 1024, RESULT_BYTES = 1024 * 1024, SPEAK_MS = 5000, SILENCE_MS = 90000, NEWS_MS = 500, TOLD_MAX = 20 };
 
 /* An item without its result. */
 struct pending {
@@ -41,6 +42,12 @@ static void forget(struct upload *u, struct pending *p)
     free(p);
 }
 
+/* A result of the last item that was sent is due. */
+static bool is_waiting(const struct upload *u)
+{
+    return !link_alone(&u->under_way) && link_of(u->under_way.prev, struct pending, link)->n_results == 0;
+}
+
 static void put(struct upload *u, struct slice text)
 {
     buf_add_slice(&u->out, text);
@@ -50,6 +57,8 @@ static void put(struct upload *u, struct slice text)
 
 static void send_item(struct upload *u, struct pending *p)
 {
+    if (!is_waiting(u))
+        u->heard_ms = now_ms();
     p->index = u->next_index++;
     p->n_results = 0;
     list_add_last(&u->under_way, &p->link);
@@ -163,57 +172,6 @@ static void take_back(struct upload *u)
 
 /* ---- results ---- */
 
-struct result {
-    struct slice text;
-    uint64_t     index, status, retry_s;
-    struct buf   id, code, detail, pattern;
-    bool         replayed;
-    uint64_t     channels;
-};
-
-static void result_fini(struct result *result)
-{
-    struct buf *all[] = { &result->id, &result->code, &result->detail, &result->pattern };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        buf_fini(all[i]);
-}
-
-static void read_number(const struct json_object *members, const char *name, uint64_t *ret)
-{
-    struct slice value = json_member_find(members, name);
-    if (value.at)
-        slice_u64(value, ret);
-}
-
-static void read_result(const struct json_object *members, struct slice text, struct result *ret)
-{
-    *ret = (struct result){ .text = text };
-    read_number(members, "index", &ret->index);
-    read_number(members, "status", &ret->status);
-    read_number(members, "retry_after", &ret->retry_s);
-    read_number(members, "channels", &ret->channels);
-    payload_add_text(&ret->id, text, "id");
-    payload_add_text(&ret->code, text, "code");
-    payload_add_text(&ret->detail, text, "detail");
-    payload_add_text(&ret->pattern, text, "pattern");
-    ret->replayed = slice_is(json_member_find(members, "replayed"), SLICE("true"));
-}
-
-static bool is_good(const struct result *result) { return result->status >= 200 && result->status < 300 && result->code.len == 0; }
-
-/* The hub's own words, with the number of the source instead of the index of one of several streams. */
-static void print_object(struct upload *u, const struct pending *p, const struct result *result)
-{
-    struct buf *out = &u->output->waiting;
-    const char *comma = memchr(result->text.at, ',', result->text.len);
-    buf_addf(out, "{\"line\":%" PRIu64, p->number);
-    if (comma && slice_begins(result->text, SLICE("{\"index\":")))
-        buf_add(out, comma, result->text.len - (size_t)(comma - result->text.at));
-    else
-        buf_add_char(out, '}');
-    buf_add_char(out, '\n');
-}
-
 static void tell_refused(struct upload *u, const struct pending *p, const struct result *result)
 {
     struct buf hint = { 0 };
@@ -225,11 +183,11 @@ static void tell_refused(struct upload *u, const struct pending *p, const struct
 
 static void tell_result(struct upload *u, const struct pending *p, const struct result *result)
 {
-    bool good = is_good(result);
+    bool good = result_is_good(result);
     u->published += good;
     u->replayed += good && result->replayed;
     if (u->form == UPLOAD_JSON)
-        print_object(u, p, result);
+        result_print(result, p->number, &u->output->waiting);
     else if (good && u->form == UPLOAD_IDS && result->id.len)
         buf_addf(&u->output->waiting, "%.*s\n", (int)result->id.len, result->id.at);
     if (!good)
@@ -241,8 +199,7 @@ static void tell_result(struct upload *u, const struct pending *p, const struct 
 /* The hub cannot take it now: later. An item of several channels may have come to some of them, and is not asked for again. */
 static bool is_for_later(struct upload *u, const struct pending *p, const struct result *result)
 {
-    bool passing = result->status == 429 || result->status == 503 || slice_is(buf_slice(&result->code), SLICE("idempotency_in_progress"));
-    if (!passing || p->many || result->pattern.len || is_good(result) || interrupt_signal())
+    if (!result_is_passing(result) || p->many || result->pattern.len || interrupt_signal())
         return false;
     int64_t wait = retry_wait_ms(&u->retry, now_ms(), true, (int64_t)(result->retry_s > 86400 ? 86400 : result->retry_s) * 1000);
     if (wait < 0)
@@ -259,8 +216,8 @@ static void take_result(struct upload *u, struct pending *p, const struct result
         tell_result(u, p, result);
         p->n_told = p->n_results;
     }
-    if (is_good(result))
-        retry_went_well(&u->retry, now_ms());
+    if (result_is_good(result))
+        retry_went_well(&u->retry);
     if (later) {
         put_again(u, p);
         u->body_ended = false;
@@ -315,21 +272,23 @@ static void take_summary(struct upload *u, struct slice text)
     }
 }
 
-static void take_line(struct upload *u, struct slice line)
+static bool is_summary(struct slice line)
 {
     struct json_object members;
-    struct result result;
+    return !json_object_parse(line, &members) && json_member_find(&members, "summary").at;
+}
+
+static void take_line(struct upload *u, struct slice line)
+{
+    struct result result = { 0 };
     struct pending *p = NULL;
-    if (!json_object_parse(line, &members) && json_member_find(&members, "summary").at) {
+    if (is_summary(line)) {
         take_summary(u, line);
         return;
     }
-    if (!json_object_parse(line, &members) && json_member_find(&members, "index").at) {
-        read_result(&members, line, &result);
-        if ((p = find_pending(u, result.index)))
-            take_result(u, p, &result);
-        result_fini(&result);
-    }
+    if (result_read(line, &result) && (p = find_pending(u, result.index)))
+        take_result(u, p, &result);
+    result_fini(&result);
     if (!p) {
         cli_tell(u->command, "this is no result of a hub: %.*s", (int)(line.len > 200 ? 200 : line.len), line.at);
         u->broken = true;
@@ -370,6 +329,7 @@ static size_t on_results(char *bytes, size_t size, size_t count, void *arg)
             take_line(u, line);
         else
             u->broken = true;
+    u->heard_ms = now_ms();
     output_flush(u->output);
     return u->broken || u->output->state != OUTPUT_GOOD ? 0 : n;
 }
@@ -407,12 +367,15 @@ static bool is_ready(const struct upload *u)
     return !u->source_ended && link_alone(&u->again) && has_room(u) && pacer_wait_ns(&u->pacer, now_ns()) == 0 && !source_wants_input(u->source);
 }
 
+/* Longer than a hub waits for its store, whatever TCP thinks of the line. */
+static bool is_dead(const struct upload *u) { return is_waiting(u) && now_ms() - u->heard_ms > SILENCE_MS; }
+
 static void begin_stream(struct upload *u)
 {
     u->next_index = 0;
     u->summed_up = u->body_ended = u->paused = false;
     line_reader_fini(&u->results);
-    u->spoke_ms = now_ms();
+    u->spoke_ms = u->heard_ms = now_ms();
     cli_request_begin(&u->request);
 }
 
@@ -423,7 +386,7 @@ static bool stream(struct upload *u)
         cli_request_add_header(&u->request, "Transfer-Encoding", "chunked"))
         return false;
     begin_stream(u);
-    for (bool going = true; going && !u->broken && !u->summed_up && u->output->state == OUTPUT_GOOD;) {
+    for (bool going = true; going && !u->broken && !u->summed_up && u->output->state == OUTPUT_GOOD && !is_dead(u);) {
         struct curl_waitfd in = { .fd = u->source->fd, .events = CURL_WAIT_POLLIN };
         look_for_signal(u);
         fill(u);
@@ -435,6 +398,8 @@ static bool stream(struct upload *u)
     }
     if (u->summed_up)
         u->request.result = CURLE_OK;
+    else if (is_dead(u))
+        u->request.result = CURLE_OPERATION_TIMEDOUT;
     cli_request_end(&u->request);
     take_back(u);
     return true;
@@ -459,6 +424,8 @@ static int judge(struct upload *u)
     int64_t wait = -1;
     if (is_done(u))
         return CLI_OK;
+    if (status == 200 && u->n_pending == 0)     /* it stood, perhaps for hours, and owes nothing */
+        retry_went_well(&u->retry);
     if (!u->end_is_final && !(refused && status != 429 && status != 503) && !cli_request_is_untrusted(code) && !interrupt_signal())
         wait = retry_wait_ms(&u->retry, now_ms(), u->request.connected, refused ? cli_request_retry_after_ms(&u->request) : 0);
     if (refused)
@@ -500,7 +467,6 @@ static int exit_of(const struct upload *u, int done)
 int upload_run(struct upload *u)
 {
     int done = CLI_GO_ON;
-    retry_begin(&u->retry, now_ms());
     while (done == CLI_GO_ON) {
         if (!stream(u)) {
             cli_tell(u->command, "no memory, or no credential in its file any more");

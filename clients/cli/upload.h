@@ -9,7 +9,7 @@
  *   published before with its first result.
  * - A cut, a hub that is away or drains, and results 429 and 503 are waited for and tried again (retry.h); everything else that is wrong
  *   with an item is told with its number, and the others go on. Order holds, but for items that the hub refused for now (429, 503).
- * - A line of blanks now and then tells the hub that somebody is still there.
+ * - A line of blanks now and then tells the hub that somebody is still there; a hub that owes a result for 90 s counts as cut.
  *
  * Lifetime   embedded; init to fini, run once. Threading: whoever owns it.
  * Limits     UPLOAD_ITEMS or UPLOAD_BYTES without a result: then the source waits. What the hub says about one item: 1 MiB. */
@@ -49,6 +49,7 @@ struct upload {
     bool                end_is_final;       /* and says what coming back will not change */
     bool                broken;             /* no memory, or an answer that is none: told */
     int64_t             spoke_ms;           /* when something was last put into `out` */
+    int64_t             heard_ms;           /* when results last came, or were not waited for yet */
     int64_t             hold_ms;            /* nothing goes out before */
     uint64_t            published, replayed, failed, told;
 };

@@ -100,17 +100,17 @@ static void waits_double_until_patience_ends_and_begin_anew_after_what_went_well
 {
     struct retry retry = { .patience_ms = 10000 };
     (void)state;
-    retry_begin(&retry, 1000);
     for (int i = 0, base = 100; i < 8; i++, base = base < 2000 ? base * 2 : base) {
-        int64_t wait = retry_wait_ms(&retry, 1000, true, 0);
+        int64_t wait = retry_wait_ms(&retry, 1000000, true, 0);      /* whenever it fails first */
         int most = base < 2000 ? base : 2000;
         assert_in_range(wait, most / 2, most + most / 2);
     }
-    assert_int_equal(retry_wait_ms(&retry, 1000, true, 3000), 3000);      /* the hub's wish */
-    assert_int_equal(retry_wait_ms(&retry, 9000, true, 3000), 2000);      /* once more at the very end */
-    assert_int_equal(retry_wait_ms(&retry, 11000, true, 0), -1);
-    retry_went_well(&retry, 11000);
-    assert_in_range(retry_wait_ms(&retry, 11000, true, 0), 50, 150);
+    assert_int_equal(retry_wait_ms(&retry, 1000000, true, 3000), 3000);      /* the hub's wish */
+    assert_int_equal(retry_wait_ms(&retry, 1008000, true, 3000), 2000);      /* once more at the very end */
+    assert_int_equal(retry_wait_ms(&retry, 1010000, true, 0), -1);
+    retry_went_well(&retry);
+    assert_in_range(retry_wait_ms(&retry, 2000000, true, 0), 50, 150);
+    assert_in_range(retry_wait_ms(&retry, 2009000, true, 0), 100, 300);
 }
 
 int main(void)
