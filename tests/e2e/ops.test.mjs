@@ -119,7 +119,12 @@ scenario('a full disk: publishes are 503 with the reason, readiness is red, read
     assert.ok(red.json.checks.store.reason.length > 5, red.text);
     assert.equal((await request(hub, '/health/live')).status, 200);
     assert.ok(total(await metricsOf(hub), 'carillon_store_failures_total') > 0);
-    assert.equal((await socket.ask({ type: 'publish', channel: 'a', data: 'x'.repeat(60_000) })).code, 'store_failed');
+    let told = {};
+    for (let i = 0; i < 200 && !told.code; i++) {      // a checkpoint may have made room for some in the meantime
+        told = await socket.ask({ type: 'publish', channel: 'a', data: `w${i}`.padEnd(60_000, '.') });
+        if (!told.code) accepted.push([`w${i}`, told.id]);
+    }
+    assert.equal(told.code, 'store_failed');
     execFileSync('prlimit', [`--pid=${hub.pid}`, '--fsize=unlimited:unlimited']);
     await eventually(async () => (await request(hub, '/health/ready')).status === 200, 'readiness to come back by itself');
     accepted.push(['end', (await publish(hub, 'a', 'end')).id]);
