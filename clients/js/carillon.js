@@ -238,22 +238,33 @@ class SocketLine extends Line {
     }
 
     #read(data) {
-        this.watch(this.pingMs, () => this.ping());
         let frame;
         try { frame = JSON.parse(data); } catch { return this.end(lost('what came was not of a hub')); }
+        this.watch(this.pingMs, () => this.ping());
+        if (frame.ref !== undefined) this.#expect(null);
         this.take(frame);
+    }
+
+    // What is sent is answered, if only by and by: a line may be dead in this direction alone.
+    #expect(late, ms) {
+        clearTimeout(this.doubt);
+        this.doubt = late && setTimeout(late, ms);
     }
 
     // A line that died in silence is told by a ping without an answer: pages do not see those of the protocol.
     // A page that slept over it may not have heard the answer yet: it asks once more.
     ping(ms = Math.min(PONG_MS, this.pingMs), isAgain = false) {
         if (!this.isOpen) return;
-        this.send({ type: 'ping', ref: 'ping' });
+        clearTimeout(this.timer);
+        this.socket.send('{"type":"ping","ref":"ping"}');
         const due = Date.now() + ms;
-        this.watch(ms, () => (Date.now() > due + 5000 && !isAgain ? this.ping(ms, true) : this.end(lost('the line is dead'))));
+        this.#expect(() => (Date.now() > due + 5000 && !isAgain ? this.ping(ms, true) : this.end(lost('the line is dead'))), ms);
     }
 
-    send(frame) { this.socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)); }
+    send(frame) {
+        this.socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
+        if (!this.doubt) this.#expect(() => this.ping(), this.pingMs);
+    }
 
     #closed(code, reason) {
         const isFinal = code >= 4100 && code < 4200;
@@ -262,6 +273,7 @@ class SocketLine extends Line {
 
     close(isDead) {
         clearTimeout(this.timer);
+        clearTimeout(this.doubt);
         this.on = null;
         this.socket.onmessage = this.socket.onclose = null;
         if (isDead && this.socket.terminate) this.socket.terminate();
@@ -284,7 +296,7 @@ class StreamLine extends Line {
     }
 
     async #run() {
-        for (let groups; this.on && (groups = this.hub.groups()).length;)
+        for (let groups; this.on && (groups = this.hub.groups(this)).length;)
             for (const { since, channels } of groups) await this.#prime(channels, since);
         if (!this.on) return;
         const names = this.hub.names();
@@ -767,11 +779,15 @@ class Hub {
         return [...groups.values()];
     }
 
-    // Of a stream what has a place of its own to begin at, and, where some are of another epoch, those: its end is for them alone.
-    groups() {
+    // Of a stream what has a place of its own to begin at. Before that whoever was in such a channel already, and at last what is of another
+    // epoch than the rest: a gap is for those who come from before it alone.
+    groups(line) {
         const all = [...this.#channels.values()], waiting = all.filter((channel) => channel.waiting.length);
+        const shared = waiting.filter((channel) => channel.position && channel.line !== line);
         const old = all.filter(({ position }) => position && !isSameEpoch(position, this.#at));
-        return this.#grouped(waiting.length || old.length === all.length ? waiting : old, true);
+        for (const channel of shared) Object.assign(channel, { line, asking: [] });
+        if (shared.length) return shared.map((channel) => ({ since: channel.position, channels: [channel] }));
+        return this.#grouped(waiting.length ? waiting : old, true);
     }
 
     #subscribe(channels) {
