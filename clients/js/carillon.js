@@ -15,7 +15,7 @@
 // Sections: positions · subscriptions · channels · lines · the hub (lines come and go, commands, subscribing, what comes).
 
 const PING_MS = 25_000, PONG_MS = 10_000, TIMEOUT_MS = 10_000, TOKEN_MS = 15_000;
-const WAIT_MS = 500, WAIT_MOST_MS = 30_000;          // between attempts, as long as the hub has not said how long
+const WAIT_MS = 500, WAIT_MOST_MS = 10_000;          // between attempts, as long as the hub has not said how long
 const AGAIN_MS = 60_000, AGAIN_MOST_MS = 1_800_000;  // a stream serves for so long before a WebSocket is tried again, twice as long each time in vain
 const FRAME_BYTES = 1024 * 1024 + 4096, FRAME_CHANNELS = 500, SOON_TRIES = 50;
 
@@ -79,6 +79,7 @@ function isNewer(a, b) {
 }
 
 const later = (a, b) => (a && !(b && isSameEpoch(a, b) && isNewer(b, a)) ? a : b);
+const older = (a, b) => (isSameEpoch(a, b) && isNewer(b, a) ? a : b);
 const isSameEpoch = (a, b) => split(a)[0] === split(b)[0];
 
 function justBefore(id) {
@@ -177,6 +178,7 @@ class Channel {
     position = null;        // so far it has been read; counts unless it is live: then the line's does, but at least `began`
     began = null;
     asking = [];            // those for whom it begins somewhere of their own
+    apart = null;           // { subs, before }: what replays has holes and is for these alone; then all go on from `before`
 
     constructor(name) { this.name = name; }
 
@@ -185,9 +187,11 @@ class Channel {
     get live() { return [...this.subs].filter((sub) => sub.state === 'live'); }
     upTo(line) { return this.state === 'live' ? later(line, this.began) : this.position; }
 
-    // Where it is to begin: where one wants that has just come, else where it was. `alone`: also for who wants it from now on.
-    ask(alone) {
-        const { waiting } = this, first = waiting.find((sub) => sub.since !== undefined);
+    // Where it is to begin: where it was, for those who are in it; then (`isNext`) where one wants that has just come. `alone`: also who
+    // wants it from now on.
+    ask(isNext, alone) {
+        if (!this.live.length) this.position = null;      // whoever had read so far has gone
+        const { waiting } = this, first = isNext || !this.position ? waiting.find((sub) => sub.since !== undefined) : null;
         if (first) this.asking = waiting.filter((sub) => sub.since === first.since);
         else this.asking = this.position && !alone ? [] : waiting;
         return first || this.asking.length ? first?.since : this.position ?? undefined;
@@ -594,7 +598,7 @@ class Hub {
         clearTimeout(this.#againTimer);
         this.#attempt++;
         this.#line?.close();
-        for (const channel of this.#channels.values()) Object.assign(channel, { position: channel.upTo(this.#at), state: 'off', ref: null, asking: [] });
+        for (const channel of this.#channels.values()) Object.assign(channel, { position: channel.upTo(this.#at), state: 'off', ref: null, asking: [], apart: null });
         this.#line = this.#bye = null;
         this.#isOn = false;
         this.#subscribing.clear();
@@ -768,11 +772,12 @@ class Hub {
         this.#timer = setTimeout(() => this.#connectAnew(), 20);
     }
 
-    // What begins at one place goes into one request.
-    #grouped(channels, alone) {
+    // What begins at one place goes into one request; but `-20` would be the newest twenty of all its channels together, and what is
+    // answered to one who has just come must be of that channel alone, to know what it means for the others.
+    #grouped(channels, isNext, alone) {
         const groups = new Map();
         for (const channel of channels) {
-            const since = channel.ask(alone), { presence } = channel, key = JSON.stringify([since, presence]);
+            const since = channel.ask(isNext, alone), { presence } = channel, key = JSON.stringify([since, presence, (/^-/.test(since) || (channel.position && channel.asking.length > 0)) && channel.name]);
             if (!groups.has(key)) groups.set(key, { since, presence, channels: [] });
             groups.get(key).channels.push(channel);
         }
@@ -783,21 +788,21 @@ class Hub {
     // epoch than the rest: a gap is for those who come from before it alone.
     groups(line) {
         const all = [...this.#channels.values()], waiting = all.filter((channel) => channel.waiting.length);
-        const shared = waiting.filter((channel) => channel.position && channel.line !== line);
+        const shared = waiting.filter((channel) => channel.live.length && channel.line !== line);
         const old = all.filter(({ position }) => position && !isSameEpoch(position, this.#at));
         for (const channel of shared) Object.assign(channel, { line, asking: [] });
         if (shared.length) return shared.map((channel) => ({ since: channel.position, channels: [channel] }));
-        return this.#grouped(waiting.length ? waiting : old, true);
+        return this.#grouped(waiting.length ? waiting : old, true, true);
     }
 
-    #subscribe(channels) {
-        for (const { since, presence, channels: all } of this.#grouped(channels))
+    #subscribe(channels, isNext) {
+        for (const { since, presence, channels: all } of this.#grouped(channels, isNext))
             while (all.length) this.#subscribeGroup(all.splice(0, FRAME_CHANNELS), since, presence);
     }
 
     #subscribeGroup(channels, since, presence) {
         const ref = `s${++this.#refs}`;
-        for (const channel of channels) Object.assign(channel, { state: 'asked', ref, toldPresence: presence });
+        for (const channel of channels) Object.assign(channel, { state: 'asked', ref, apart: null, hasGap: false, toldPresence: presence });
         this.#subscribing.set(ref, new Set(channels));
         this.#line.send({ type: 'subscribe', ref, channels: channels.map(({ name }) => name), since, presence });
     }
@@ -806,18 +811,22 @@ class Hub {
     #subscribeAnew(channel) {
         Object.assign(channel, { position: channel.upTo(this.#at), state: 'off' });
         this.#line.send({ type: 'unsubscribe', ref: 'none', channels: [channel.name] });
-        this.#subscribe([channel]);
+        this.#subscribe([channel], true);
     }
 
     #began(channel, answer) {
         const { position, replay } = answer, before = channel.position, { asking } = channel;
-        // One that has just come began behind the place the others are at, or gets the newest alone: they go on from theirs.
-        const isBehind = before && asking.length > 0 && (asking[0].since === 'last' || isNewer(position, before));
+        // One that has just come began behind the place the others are at, or gets the newest of each channel alone; or has a gap, of
+        // whichever channel of a pattern (one channel has all that is behind it).
+        const hasHoles = asking[0]?.since === 'last' || (channel.hasGap && this.#patterns.has(channel));
+        const isApart = before && asking.length > 0 && (hasHoles || isNewer(position, before));
         for (const sub of asking) sub.begin(position);
-        for (const sub of channel.subs) if (sub.state === 'live') sub.resolve(answer);
-        Object.assign(channel, { asking: [], answer, state: 'off' });
-        if (isBehind) return this.#subscribeAnew(channel);
-        Object.assign(channel, { position, began: position, state: replay ? 'replaying' : 'live' });
+        for (const sub of channel.live) sub.resolve(answer);
+        Object.assign(channel, {
+            answer, asking: [], apart: isApart ? { subs: asking, before } : null,
+            state: replay ? 'replaying' : 'live', began: position, position: isApart ? older(position, before) : position,
+        });
+        if (isApart) return;
         if (channel.isUnfit()) this.#subscribeAnew(channel);
         else if (!replay) this.#goLive(channel);
     }
@@ -912,9 +921,10 @@ class Hub {
                 if (!frame.replay) this.#at = frame.id;
                 for (const channel of this.#channelsOf(frame.channel)) {
                     if (channel.state !== wanted) continue;
-                    if (frame.replay) channel.position = frame.id;
+                    const { apart } = channel;
+                    if (frame.replay) channel.position = apart ? older(frame.id, apart.before) : frame.id;
                     else if (!isNewer(frame.id, channel.began)) continue;
-                    for (const sub of channel.subs) sub.take(frame);
+                    for (const sub of apart?.subs ?? channel.subs) sub.take(frame);
                 }
                 this.tell('message', frame);
             },
@@ -922,14 +932,18 @@ class Hub {
                 const channel = this.#channels.get(frame.channel);
                 if (frame.channel === undefined) this.#at = frame.position;
                 if (channel?.state !== 'replaying') return;
+                if (channel.apart) {
+                    channel.position = channel.apart.before;
+                    return this.#subscribeAnew(channel);
+                }
                 Object.assign(channel, { state: 'live', began: frame.position });
                 this.#goLive(channel);
             },
             gap(frame) {
                 if (!frame.replay) this.#at = frame.position;
                 for (const channel of frame.channels.map((name) => this.#channels.get(name)).filter(Boolean)) {
-                    if (frame.replay && channel.state === 'replaying') channel.position = frame.position;
-                    for (const sub of this.#concerned(channel, frame)) sub.call(sub.options.onGap, frame);
+                    if (frame.replay && channel.state === 'replaying' && !channel.apart) channel.position = frame.position;
+                    for (const sub of this.#concerned(channel)) sub.call(sub.options.onGap, frame);
                 }
                 this.tell('gap', frame);
             },
@@ -957,13 +971,11 @@ class Hub {
         };
     }
 
-    // Of one that has just come and asked from long ago, the others need not hear: of one channel all is kept from the gap on. If
-    // they are not that far yet, or it is about several channels, they ask, or may miss something, too.
-    #concerned(channel, { position }) {
-        const { asking, live } = channel;
-        if (channel.state !== 'asked' || !asking.length) return live;
-        const isOfOne = !this.#patterns.has(channel) && this.#subscribing.get(channel.ref)?.size === 1;
-        return isOfOne || !channel.position || isNewer(position, channel.position) ? asking : [...asking, ...live];
+    // Of what one asks who has just come, the others need not hear.
+    #concerned(channel) {
+        const { asking, apart, live } = channel;
+        channel.hasGap = true;
+        return apart?.subs ?? (asking.length ? asking : live);
     }
 
     // On a connection that is on, the token before it still counts until it ends.

@@ -61,11 +61,14 @@ scenario('js: every `since` begins where PROTOCOL.md says, for channels, pattern
     await page.has(first, 'undefined t.**');
     assert.equal(new Set(first.data).size, 24, 'who was there before has everything once');
     assert.equal(first.got.length, 24);
-    const fresh = client(scope, hub);
-    for (const [since, expected] of [['last', 1], ['-3', 3]]) {
-        const kept = fresh.listen('t.a', { since });
-        await fresh.has(kept, expected);
-        assert.deepEqual(kept.data, first.data.slice(-expected));
+    await publishAll(hub, 't.b', texts(3));
+    for (const options of [{}, { WebSocket: undefined }]) {
+        const fresh = client(scope, hub, options);
+        const listed = [['t.a', 'last', 1], ['t.a', '-3', 3], ['t.b', '-3', 3], ['t.b', 'last', 1]].map(([name, since, n]) => [fresh.listen(name, { since }), n]);
+        for (const [kept, n] of listed) {
+            await fresh.has(kept, n);
+            assert.deepEqual(kept.data, (kept.sub.name === 't.a' ? first.data : texts(3)).slice(-n), 'each has its own newest');
+        }
     }
     assert.deepEqual(page.errors, []);
 });
@@ -131,6 +134,20 @@ scenario('js: who comes second and wants few misses nothing of what came meanwhi
     await page.has(first, '4');
     await page.has(second, '4');
     assert.deepEqual([first.data, second.data], [texts(4), ['4']]);
+
+    await publish(hub, 'm.old', 'kept');
+    const all = page.listen('m.*');
+    await all.sub.ready;
+    go = null;
+    const newest = page.listen('m.*', { since: 'last' });
+    await eventually(() => go, 'its subscribe');
+    for (const [channel, text] of [['m.a', 'a1'], ['m.b', 'b1'], ['m.a', 'a2']]) await publish(hub, channel, text);
+    go();
+    await page.has(all, 'a2');
+    await page.has(newest, 'a2');
+    await publish(hub, 'm.a', 'live');
+    for (const kept of [all, newest]) await page.has(kept, 'live');
+    assert.deepEqual([all.data, newest.data], [['a1', 'b1', 'a2', 'live'], ['kept', 'b1', 'a2', 'live']]);
     assert.deepEqual(page.gaps, []);
 });
 
