@@ -485,4 +485,4 @@ void dispatcher_reconfigure(struct dispatcher *all, const struct config *config)
 }
 
 void dispatcher_stop(struct dispatcher *all)          { all->stopping = true; }
-bool dispatcher_idle(const struct dispatcher *all)    { return all->sending == 0 && all->settling == 0 && !all->trimming; }
+bool dispatcher_idle(const struct dispatcher *all)    { return all->sending == 0 && all->settling == 0 && link_alone(&all->unsettled) && !all->trimming; }
