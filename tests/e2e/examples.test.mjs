@@ -54,6 +54,11 @@ const textsOf = (selector) => `[...document.querySelectorAll(${JSON.stringify(se
 const shows = (page, selector, expected) => page.until(`JSON.stringify(${textsOf(selector)}) === ${JSON.stringify(JSON.stringify(expected))}`, `${selector} to be ${JSON.stringify(expected)}`);
 const picture = async (page, name) => process.env.SCREENSHOTS && page.screenshot(path.join(process.env.SCREENSHOTS, `${name}.png`));
 
+async function reload(page) {
+    await page.call('Page.reload');
+    await eventually(() => page.run("document.readyState === 'complete' && performance.getEntriesByType('navigation')[0].type === 'reload'").catch(() => false), 'the page to be loaded again');
+}
+
 // A hub that is killed and comes back without what it had: its positions are of another epoch.
 async function forget(hub) {
     await hub.kill9();
@@ -144,7 +149,7 @@ scenario('examples, chat: what was refused is told and can be tried again; a gap
     await ann.until(`/begun anew.*may be missing/.test(${textOf('.gap')})`, 'the gap', 60_000);
     await say(ann, 'after the gap');
     await ann.until("document.querySelectorAll('.line.sent').length === 3", 'it to be sent');
-    await ann.call('Page.reload');
+    await reload(ann);
     await shows(ann, '.line .text', ['after the gap']);
     assert.equal(await ann.run(textOf('#my-name')), 'Ann');
     assert.deepEqual(ann.problems, []);
@@ -197,7 +202,7 @@ scenario('examples, jobs: a page that is loaded in the middle goes on where the 
     job.tell(50);
     job.log('a quarter <b>done</b>');
     await showsJob(page, 'import', 'running|25 %|opened|a quarter <b>done</b>');
-    await page.call('Page.reload');
+    await reload(page);
     await showsJob(page, 'import', 'running|25 %|opened|a quarter <b>done</b>');
     await hub.kill9();
     for (let done = 60; done <= 150; done++) job.tell(done);
