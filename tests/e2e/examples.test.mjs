@@ -152,6 +152,13 @@ scenario('examples, chat: what was refused is told and can be tried again; a gap
     await reload(ann);
     await shows(ann, '.line .text', ['after the gap']);
     assert.equal(await ann.run(textOf('#my-name')), 'Ann');
+    const many = Array.from({ length: 700 }, (_, i) => ({ channel: 'chat.lobby', data: { by: `p${i % 3}`, text: `${i}`, id: `m${i}` } }));
+    assert.equal((await request(hub, '/v1/messages', { method: 'POST', body: JSON.stringify(many), headers: { 'Content-Type': 'application/json' } })).status, 200);
+    for (const again of [() => {}, () => reload(ann)]) {
+        await again();
+        await ann.until(`${textsOf('.line .text')}.length === 500 && ${textsOf('.line .text')}.at(-1) === '699'`, 'the newest of many');
+        assert.equal(await ann.run("document.querySelector('#messages').scrollHeight - document.querySelector('#messages').scrollTop - document.querySelector('#messages').clientHeight < 60"), true, 'at the bottom');
+    }
     assert.deepEqual(ann.problems, []);
 });
 
