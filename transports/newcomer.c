@@ -400,6 +400,19 @@ static int check_visit(const struct visit *visit)
     return 0;
 }
 
+static void refuse_visit(struct visit *visit, int err)
+{
+    struct newcomer *newcomer = visit->newcomer;
+    bool head_only = visit->head.method == HEAD_METHOD_HEAD;
+    if (err != ERR_METHOD_NOT_ALLOWED) {
+        refuse(newcomer, err, &visit->cors, head_only);
+        return;
+    }
+    log_debug(newcomer->peer, "request refused: %s", err_code(err));
+    answer_not_allowed(&newcomer->out, &visit->cors, visit->place->head_too, head_only);
+    answer(newcomer);
+}
+
 static void tell_options(struct visit *visit)
 {
     answer_options(&visit->newcomer->out, &visit->cors, visit->place->head_too);
@@ -461,7 +474,7 @@ static void enter(struct visit *visit)
     if (!err)
         err = stream_request_init(&request, &visit->head, slice_of(newcomer->peer));
     if (err) {
-        refuse(newcomer, err, &visit->cors, visit->head.method == HEAD_METHOD_HEAD);
+        refuse_visit(visit, err);
         return;
     }
     request.ip = newcomer->seats.ip;

@@ -125,7 +125,12 @@ scenario('the head of a stream is one for every request: type, no caching, no le
         for (const name of ['Content-Length', 'Content-Encoding', 'Transfer-Encoding', 'ETag', 'Last-Modified', 'Set-Cookie']) assert.equal(head[name], undefined, `${what}: ${name}`);
         await bodyWith(line, 'hub.ready');
     }
-    for (const method of ['HEAD', 'POST', 'PUT', 'DELETE']) assert.equal((await request(hub.public, '/sse?channel=a', { method })).status, 405, method);
+    for (const [path, allow] of [['/sse?channel=a', 'GET, OPTIONS'], ['/', 'GET, HEAD, OPTIONS'], ['/carillon.js', 'GET, HEAD, OPTIONS']]) {
+        for (const method of ['POST', 'PUT', 'DELETE', ...(allow.includes('HEAD') ? [] : ['HEAD'])]) {
+            const answer = await request(hub.public, path, { method });
+            assert.deepEqual([answer.status, answer.headers.allow], [405, allow], `${method} ${path}`);
+        }
+    }
 });
 
 scenario('where a stream begins: the header wins over the query, both spellings count, and what was asked for is said first', async (scope) => {

@@ -14,17 +14,8 @@ static void add_body(struct buf *out, const char *type, struct slice body, bool 
         buf_add_slice(out, body);
 }
 
-static void extra_head(struct buf *out, int err, int64_t retry_ms)
-{
-    if (err == ERR_METHOD_NOT_ALLOWED)
-        buf_add_str(out, "Allow: GET, OPTIONS\r\n");
-    else if (err_status(err) == 401)
-        buf_add_str(out, "WWW-Authenticate: Bearer\r\n");
-    else if (err_status(err) == 503 || err_status(err) == 429)
-        buf_addf(out, "Retry-After: %lld\r\n", retry_ms > 1000 ? (long long)(retry_ms + 999) / 1000 : 1);
-}
-
-static void add_problem(struct buf *out, int err, const struct rate_verdict *verdict, int64_t retry_ms, const struct cors *cors, bool head_only)
+/* `head`: lines that this answer has beside those of every problem. */
+static void add_problem(struct buf *out, int err, const struct rate_verdict *verdict, struct slice head, const struct cors *cors, bool head_only)
 {
     int status = err_status(err);
     struct buf body = { 0 };
@@ -36,20 +27,40 @@ static void add_problem(struct buf *out, int err, const struct rate_verdict *ver
     buf_addf(out, "HTTP/1.1 %d %s\r\nCache-Control: no-store\r\n" CORS_ALWAYS, status, api_reason(status));
     if (verdict)
         rates_add_headers(out, verdict);
-    else
-        extra_head(out, err, retry_ms);
+    buf_add_slice(out, head);
     cors_add(out, cors);
     add_body(out, "application/problem+json", buf_slice(&body), head_only);
     out->failed |= body.failed;
     buf_fini(&body);
 }
 
-void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only) { add_problem(out, err, NULL, 0, cors, head_only); }
-void answer_later(struct buf *out, int err, int64_t retry_ms, const struct cors *cors)          { add_problem(out, err, NULL, retry_ms, cors, false); }
+static void add_later(struct buf *out, int err, int64_t retry_ms, const struct cors *cors, bool head_only)
+{
+    struct buf head = { 0 };
+    buf_addf(&head, "Retry-After: %lld\r\n", retry_ms > 1000 ? (long long)(retry_ms + 999) / 1000 : 1);
+    add_problem(out, err, NULL, buf_slice(&head), cors, head_only);
+    out->failed |= head.failed;
+    buf_fini(&head);
+}
+
+void answer_later(struct buf *out, int err, int64_t retry_ms, const struct cors *cors) { add_later(out, err, retry_ms, cors, false); }
+
+void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only)
+{
+    if (err_status(err) == 503 || err_status(err) == 429)
+        add_later(out, err, 0, cors, head_only);
+    else
+        add_problem(out, err, NULL, err_status(err) == 401 ? SLICE("WWW-Authenticate: Bearer\r\n") : SLICE(""), cors, head_only);
+}
+
+void answer_not_allowed(struct buf *out, const struct cors *cors, bool head_too, bool head_only)
+{
+    add_problem(out, ERR_METHOD_NOT_ALLOWED, NULL, head_too ? SLICE("Allow: GET, HEAD, OPTIONS\r\n") : SLICE("Allow: GET, OPTIONS\r\n"), cors, head_only);
+}
 
 void answer_rate_limited(struct buf *out, const struct rate_verdict *verdict, const struct cors *cors)
 {
-    add_problem(out, ERR_RATE_LIMITED, verdict, 0, cors, false);
+    add_problem(out, ERR_RATE_LIMITED, verdict, SLICE(""), cors, false);
 }
 
 void answer_options(struct buf *out, const struct cors *cors, bool head_too)

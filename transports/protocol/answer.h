@@ -10,6 +10,8 @@
 struct file;
 
 void answer_problem(struct buf *out, int err, const struct cors *cors, bool head_only);   /* RFC 9457 */
+/* 405, with the methods that the place takes: HEAD too, or GET and OPTIONS alone. */
+void answer_not_allowed(struct buf *out, const struct cors *cors, bool head_too, bool head_only);
 /* The same for 429 and 503, with the time to stay away. */
 void answer_later(struct buf *out, int err, int64_t retry_ms, const struct cors *cors);
 /* The head of a file; its bytes follow. `is_known`: 304, nothing follows. */
