@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { Chance } from './lib/chance.mjs';
 import { publish, request } from './lib/http.mjs';
-import { KeepAlive } from './lib/line.mjs';
+import { KeepAlive, SUITE_TLS } from './lib/line.mjs';
 import { Contract } from './lib/openapi.mjs';
 import { Requests } from './lib/openapi_chance.mjs';
 import { bearer, sign, tokenHub } from './lib/tokens.mjs';
 
-const REQUESTS = Number(process.env.REQUESTS ?? 4000), SEED = Number(process.env.SEED ?? 1), LANES = 8;
+const REQUESTS = Number(process.env.REQUESTS ?? (SUITE_TLS ? 1000 : 4000)), SEED = Number(process.env.SEED ?? 1), LANES = 8;
 const SETTINGS = '[rates]\nfailed_logins_per_address = off\ncommands_per_key = off\n';
 const contract = Contract.ofBinary();
 

@@ -4,12 +4,14 @@ import { KeepAlive, to } from './line.mjs';
 import { Contract } from './openapi.mjs';
 import { within } from './wait.mjs';
 
-// Whatever the API answers to any test is held against its own description, /openapi.json.
+// Whatever a hub answers to any test is held against its own description, /openapi.json: all of the API, and what is described of the public port.
 let contract;
 function holdToContract(target, method, path, answer) {
-    if (!target.isApi) return;
+    if (!target.which) return;
     contract ??= Contract.ofBinary();
-    const complaint = contract.complaint(method, path, answer);
+    const onPublic = target.which === 'public';
+    if (onPublic && !contract.isDescribedOnPublic(method, path)) return;
+    const complaint = contract.complaint(method, path, answer, { onPublic });
     if (complaint) throw new Error(`${method} ${path} answered ${answer.status}, and /openapi.json says otherwise: ${complaint}\n${answer.text.slice(0, 1000)}`);
 }
 

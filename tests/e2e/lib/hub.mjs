@@ -110,7 +110,7 @@ export class Hub {
         }, 'the ready line');
         this.public = { ...address(line[1]), ...(tls && { tls }) };
         this.api = { ...address(line[2]), ...(tls && !args.includes('--tls.api=no') && { tls }) };
-        Object.defineProperty(this.api, 'isApi', { value: true });      // http.mjs holds its answers against /openapi.json
+        for (const which of ['public', 'api']) Object.defineProperty(this[which], 'which', { value: which });      // for http.mjs, which holds answers against /openapi.json
         for (const where of [this.public, this.api]) if (where.socketPath) delete where.tls;      // never encrypted
         this.readyPid = Number(line[3]);
         if (this.onRedis) await this.ready();

@@ -55,6 +55,8 @@ export class Contract {
         return operation ? { operation, path: found.template, values: { ...found.matches.exec(where).groups } } : null;
     }
 
+    isDescribedOnPublic(method, target) { const found = this.find(method, target); return found !== null && this.isPublic(found.operation); }
+
     knowsPath(target) { return this.paths.some(({ matches }) => matches.test(target.split('?')[0])); }
 
     // What is wrong with a value by the schema at a pointer of the document ("/components/schemas/Key"); null: nothing.
