@@ -33,7 +33,9 @@ class Publisher {
     async publish(channel) {
         const one = { channel, text: `${this.name}.${this.sent++}`, sentAt: Date.now() }, headers = { 'Content-Type': 'text/plain', 'Idempotency-Key': one.text, ...this.headers };
         this.ledger.add(one);
-        const answer = await eventually(() => post(this.api, channel, one.text, { headers, agent: this.#agent }).then((it) => it.status === 201 && it, () => false), 'a publish that is taken', SETTLE_MS);
+        let seen = null;
+        const taken = () => post(this.api, channel, one.text, { headers, agent: this.#agent }).then((it) => (seen = it).status === 201 && it, (error) => { seen = error; });
+        const answer = await eventually(taken, 'a publish that is taken', SETTLE_MS, () => seen.text ?? seen);
         Object.assign(one, { id: answer.json.id, ackedAt: Date.now() });
         this.ledger.add(one);
         return one;
