@@ -235,7 +235,7 @@ SOAK_MINUTES ?= 60
 soak_share = $(shell echo $$(( ($(1) * $(SOAK_MINUTES) + 59) / 60 )))
 soak: deps-test deps-fuzz                   ## long: random seeds, kill -9, attacks, fuzzing; SOAK_MINUTES=60 of it, the rest likewise
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory -k soak-sim soak-redis soak-kills soak-openapi soak-attacks soak-lint soak-fuzz
+	@$(MAKE) --no-print-directory -k soak-sim soak-redis soak-kills soak-js soak-openapi soak-attacks soak-lint soak-fuzz
 soak-sim: $(SIM)
 	@$(MAKE) --no-print-directory sim SEEDS=$(call soak_share,200000) FROM=$$(date +%s%N | cut -c1-15)
 soak-redis: $(B)/tests/sim-redis
@@ -246,6 +246,8 @@ soak-kills:
 # a hub for every 20,000: what they leave behind makes later ones slower and alike
 soak-openapi:
 	@for i in $$(seq $(call soak_share,50)); do SEED=$$(date +%N | sed 's/^0*//') REQUESTS=20000 $(MAKE) --no-print-directory e2e T='by chance' >$(B)/openapi.log 2>&1 || { cat $(B)/openapi.log; exit 1; }; done; echo "== requests by chance: $(call soak_share,1000000)"
+soak-js:
+	@export JS_ROUNDS=$(call soak_share,100); $(MAKE) --no-print-directory e2e T='nothing missing, nothing twice' && $(MAKE) --no-print-directory deployed T='carillon.js behind'
 soak-attacks:
 	@SEED=$$(date +%s) ROUNDS=$(call soak_share,3000) $(MAKE) --no-print-directory attacks T=mangled
 	@$(MAKE) --no-print-directory attacks-tls
@@ -288,6 +290,6 @@ help:                                       ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
 
 .PHONY: all deps deps-test run cluster demo test unit sim e2e e2e-redis e2e-redis-some e2e-tls sim-redis soak-redis attacks attacks-tls deployed check lint asan tsan fuzz fuzz-corpus deps-fuzz soak soak-sim \
-        soak-kills soak-openapi soak-attacks soak-lint soak-fuzz bench install clean help
+        soak-kills soak-js soak-openapi soak-attacks soak-lint soak-fuzz bench install clean help
 .SECONDARY:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

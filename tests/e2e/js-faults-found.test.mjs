@@ -27,13 +27,14 @@ scenario('js: who joins a name with the newest alone takes nothing from who is b
 });
 
 scenario('js: who joins a name while its stream begins is not ready before it is part of it', async (scope) => {
-    const hub = await scope.hub({ args: HUB_ARGS }), line = await BadLine.to(scope, hub.public), client = open(scope, line, { transport: 'sse' });
+    const hub = await scope.hub({ args: HUB_ARGS }), client = open(scope, await BadLine.to(scope, hub.public), { transport: 'sse' }), { fetch } = globalThis;
+    scope.defer(() => { globalThis.fetch = fetch; });
     for (let round = 0; round < 5; round++) {
-        const name = `s${round}`, got = [], before = line.accepted;
-        let second;
-        line.draw = () => {      // its first connection asks where it begins, the other one is the stream
-            if (line.accepted === before + 2) second = client.subscribe(name, (message) => got.push(message.data));
-            return null;
+        const name = `s${round}`, got = [];
+        let second = null;
+        globalThis.fetch = (url, init) => {      // who will be on the stream has been asked where it begins: one more, now
+            if (url.pathname === '/sse' && url.searchParams.getAll('channel').includes(name)) second ??= client.subscribe(name, (message) => got.push(message.data));
+            return fetch(url, init);
         };
         await client.subscribe(name, () => {}).ready;
         await second.ready;

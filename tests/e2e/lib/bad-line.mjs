@@ -8,7 +8,7 @@
 import net from 'node:net';
 import { Watched } from './wait.mjs';
 
-const FLUSH_MS = 5, TRICKLE = { bytes: 24, ms: 4 };
+const FLUSH_MS = 5, TRICKLE = { bytes: 24, ms: 4, lasts: 1500 };
 
 export const DEEDS = {
     reset(pair) { for (const socket of pair.sockets) socket.resetAndDestroy(); },
@@ -18,7 +18,7 @@ export const DEEDS = {
     hold(pair) { pair.deaf.to = pair.deaf.from = true; },      // a black hole: open, and nothing gets through
     'hold to': (pair) => { pair.deaf.to = true; },
     'hold from': (pair) => { pair.deaf.from = true; },
-    trickle(pair) { pair.slow = true; },
+    trickle(pair) { pair.trickle(); },
 };
 
 class Pair {
@@ -37,7 +37,7 @@ class Pair {
         for (const [way, source, sink] of [['to', client, this.hub], ['from', this.hub, client]]) {
             source.setNoDelay(true);
             source.on('data', (bytes) => this.#take(way, bytes));
-            source.on('end', () => { if (!this.deaf[way] && !this.slow) sink.end(); });
+            source.on('end', () => { if (!this.deaf[way]) sink.end(); });
             source.on('error', () => {});
             source.on('close', () => this.drop());
         }
@@ -63,7 +63,7 @@ class Pair {
     }
 
     #pass(way, bytes) {
-        if (this.deaf[way] || bytes.length === 0) return;
+        if (this.deaf[way] || bytes.length === 0 || this.client.destroyed) return;
         if (this.slow) return this.#later(way, bytes);
         const [source, sink] = way === 'to' ? [this.client, this.hub] : [this.hub, this.client];
         if (sink.write(bytes)) return;
@@ -81,6 +81,15 @@ class Pair {
         if (sink.destroyed || !this.queued[way].length) return;
         sink.write(this.queued[way].shift());
         setTimeout(() => this.#drip(way), TRICKLE.ms);
+    }
+
+    // For a while, else more would come than goes for ever.
+    trickle() {
+        this.slow = true;
+        setTimeout(() => {
+            this.slow = false;
+            for (const way of ['to', 'from']) this.#pass(way, Buffer.concat(this.queued[way].splice(0)));
+        }, TRICKLE.lasts);
     }
 
     drop() {
