@@ -63,7 +63,7 @@ function shortLived(name, chance) {
     };
 }
 
-scenario('tokens of seconds, whose maker is away now and then, on lines that fail: nothing missing, nothing twice (WebSocket and stream)', { timeout: 60_000 + 60_000 * JS_ROUNDS }, async (scope) => {
+scenario('tokens of seconds, whose maker is away now and then, on lines that fail: nothing missing, nothing twice (WebSocket and stream)', { timeout: 60_000 + 60_000 * Number(JS_ROUNDS) }, async (scope) => {
     const hub = await hubOf(scope), world = await ActorWorld.on(scope, hub, { seed: Number(SEED) });
     world.headers = hub.admin;
     for (let round = 0; round < Number(JS_ROUNDS); round++) {
