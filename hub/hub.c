@@ -21,16 +21,44 @@ static void run_members(struct hub *hub, void *call)  { members_run(hub, call); 
 static void run_match(struct hub *hub, void *call)    { hub->directory ? hub->directory->match(hub->directory, call) : match_run(hub, call); }
 static void run_nodes(struct hub *hub, void *call)    { hub->directory ? hub->directory->nodes(hub->directory, call) : nodes_run(hub, call); }
 static void run_purge(struct hub *hub, void *call)     { purge_run(hub, call); }
-static void run_publish(struct hub *hub, void *arg)
+
+/* Whoever asks may have had another call in this place. */
+static struct publish_call *without_event(void *call)
 {
-    struct publish_call *call = arg;
-    call->event = NULL;      /* whoever asks may have had another call in this place */
-    call->is_own = false;
-    (hub->engine ? engine_publish : publish_run)(hub, call);
+    struct publish_call *publish = call;
+    publish->event = NULL;
+    publish->is_own = false;
+    return publish;
 }
-static void run_event(struct hub *hub, void *call)     { publish_run(hub, call); }
-static void run_deliveries(struct hub *hub, void *call) { deliveries_run(hub, call); }
-static void run_webhook(struct hub *hub, void *call)   { webhook_run(hub, call); }
+
+static void run_publish(struct hub *hub, void *call)   { (hub->engine ? engine_publish : publish_run)(hub, without_event(call)); }
+
+/* An engine outside keeps no events yet. */
+static bool has_events(struct hub *hub, struct call *call)
+{
+    if (hub->engine)
+        hub_answer(hub, call, ERR_NO_WEBHOOKS);
+    return !hub->engine;
+}
+
+static void run_event(struct hub *hub, void *call)
+{
+    if (has_events(hub, call))
+        publish_run(hub, without_event(call));
+}
+
+static void run_deliveries(struct hub *hub, void *call)
+{
+    if (has_events(hub, call))
+        deliveries_run(hub, call);
+}
+
+static void run_webhook(struct hub *hub, void *call)
+{
+    if (has_events(hub, call))
+        webhook_run(hub, call);
+}
+
 static void run_head(struct hub *hub, void *call)
 {
     struct head_call *head = call;
