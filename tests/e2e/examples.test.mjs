@@ -126,7 +126,7 @@ scenario('examples, chat: two people see each other, write, open a room, and mis
     for (const page of [ann, bob]) assert.deepEqual(page.problems, []);
 });
 
-scenario('examples, chat: what was refused is told and can be tried again; a gap is told; who comes back sees what was said', options, async (scope) => {
+scenario('examples, chat: what was refused is told and can be tried again; a gap is told; who comes back sees what was said', { ...options, ownEngine: 'its store is taken away' }, async (scope) => {
     const ini = path.join(scope.dir(), 'carillon.ini');
     const rule = (bytes) => writeFileSync(ini, `[channel "chat.lobby"]\nmessage = ${bytes}\n`);
     rule('100');
@@ -167,7 +167,7 @@ scenario('examples, chat: what was refused is told and can be tried again; a gap
 const valuesOf = "Object.fromEntries([...document.querySelectorAll('article')].map((e) => [e.querySelector('h2').textContent, e.querySelector('.value').textContent]))";
 const showsValues = (page, values) => page.until(`JSON.stringify(${valuesOf}) === ${JSON.stringify(JSON.stringify(values))}`, `the values ${JSON.stringify(values)}`, 60_000);
 
-scenario('examples, dashboard: charts live, catches up after a restart, and shows a gap', options, async (scope) => {
+scenario('examples, dashboard: charts live, catches up after a restart, and shows a gap', { ...options, ownEngine: 'its store is taken away' }, async (scope) => {
     const hub = await scope.hub({ args: QUICK }), open = await visitor(scope, hub);
     await tell(hub, 'metrics.orders', 41);
     const page = await open('dashboard.html');
