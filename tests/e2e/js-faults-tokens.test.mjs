@@ -55,11 +55,11 @@ for (const transport of ['ws', 'sse'])
         assert.equal(asked, 2, 'whoever makes tokens is asked for another once');
     });
 
-// Tokens of two seconds, made by somebody who is away now and then.
+// Tokens of five seconds, made by somebody who is away now and then.
 function shortLived(name, chance) {
     return async () => {
         if (chance.below(4) === 0) throw new Error('nobody makes tokens now');
-        return token(2, { sub: name });
+        return token(5, { sub: name });
     };
 }
 
@@ -68,7 +68,7 @@ scenario('tokens of seconds, whose maker is away now and then, on lines that fai
     world.headers = hub.admin;
     for (let round = 0; round < Number(JS_ROUNDS); round++) {
         const crew = ['ws', 'sse', 'auto'].map((transport) => world.local(transport, { token: shortLived(`user-${transport}`, new Chance(world.chance.next())) }));
-        const sums = await world.round({ crew, ms: 3000 });
+        const sums = await world.round({ crew, ms: 6000 });
         if (process.env.VERBOSE) console.log(JSON.stringify(sums));
     }
 });
