@@ -145,7 +145,7 @@ async function tell(hub, text, agent) {
 
 async function oneByOne(scope, session, many, hubOptions) {
     const memory = new Scarce(scope);
-    const hub = await scope.hub({ env: memory.env, args: ['--edge.threads=1'], ...hubOptions });
+    const hub = await scope.hub({ env: memory.env, args: ['--edge.threads=1', '--ws.ping=1h'], ...hubOptions });      // what is pinged asks for memory too, which may be what fails
     const witness = await scope.ws(hub, '/ws?channel=witness');
     await witness.get('subscribed');
     const agent = new KeepAlive();

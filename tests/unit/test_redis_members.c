@@ -101,6 +101,19 @@ static void info_is_that_of_the_newest_who_is_there_on_whatever_node(void **stat
     assert_info(world, 2, infos[0]);
 }
 
+static unsigned connections_of(struct world *world, unsigned node, unsigned hall, unsigned user)
+{
+    struct members_call call = { .limit = 100 };
+    unsigned n = 0;
+    if (list_of(world, node, hall, &call))
+        return 0;
+    for (size_t i = 0; i < call.n_infos; i++)
+        if (slice_is(principal_user(call.infos[i].principal), slice_of(users[user])))
+            n = call.infos[i].connections;
+    members_answer_fini(&call);
+    return n;
+}
+
 static void members_of_a_node_that_was_killed_leave_once_and_those_who_came_elsewhere_stay(void **state)
 {
     struct world *world = *state;
@@ -118,6 +131,8 @@ static void members_of_a_node_that_was_killed_leave_once_and_those_who_came_else
     place_begin(world, 2, LEASE_MS);
     sit(2, ROOM, CYD);
     until_known(world, 1, 7);
+    for (unsigned user = BOB; user <= CYD; user++)      /* Redis has heard of the new ones, beside those of the dead node */
+        WORLD_UNTIL(world, connections_of(world, 0, ROOM, user) == 2);
     assert_int_equal(places[0].news, before);      /* its lease is held still */
     expire(world, lease);
     until_all_agree(world);
