@@ -66,7 +66,7 @@ for (const engine of Object.keys(ENGINES)) {
         const names = [...new Set(STREAMS.flatMap((row) => row.events.map((wanted) => eventOf(wanted).type)))].filter((name) => name !== 'message');
         await Promise.all(STREAMS.map(async (row, i) => {
             const [why, events, next] = row.not?.[engine] ?? ['', row.events, row.next];
-            if (!events) return;
+            if (!events || (row.large && ENGINES[engine].slow)) return;
             serve(front, i, row);
             const listener = await open(`/stream/${i}`, { names });
             await listener.failed();
@@ -77,19 +77,20 @@ for (const engine of Object.keys(ENGINES)) {
     });
 
     onStage(engine, 'every payload arrives, live and bare, and in envelopes later', null, async ({ hub, channel, open }) => {
-        const names = [...new Set(ROWS.map((row) => row.event))].filter((name) => name && !['message', 'open', 'error'].includes(name));
+        const rows = ROWS.filter((row) => !row.large || !ENGINES[engine].slow);
+        const names = [...new Set(rows.map((row) => row.event))].filter((name) => name && !['message', 'open', 'error'].includes(name));
         const live = await open(`/sse?channel=${channel}`, { names });
         await live.ready();
         const sent = [];
-        for (const row of ROWS) sent.push(await send(hub, channel, row));
+        for (const row of rows) sent.push(await send(hub, channel, row));
         const later = await open(`/sse?channel=${channel}&format=envelope&since=all`, { names });
-        const [bare, envelopes] = [await live.took(ROWS.length), await later.took(ROWS.length)];
-        for (const [i, row] of ROWS.entries()) {
+        const [bare, envelopes] = [await live.took(rows.length), await later.took(rows.length)];
+        for (const [i, row] of rows.entries()) {
             for (const got of [bare[i], envelopes[i]]) assert.deepEqual([got.type, got.id], [row.event ?? 'message', sent[i].id], row.name);
             assert.equal(bare[i].data, brief(row.got), row.name);
             if (row.member.length < 500) assert.deepEqual(JSON.parse(envelopes[i].data).data, JSON.parse(row.member), row.name);
         }
-        assert.deepEqual([bare.length, envelopes.length], [ROWS.length, ROWS.length]);
+        assert.deepEqual([bare.length, envelopes.length], [rows.length, rows.length]);
     });
 
     for (const { name, not, run } of LIVES) onStage(engine, name, not, run);

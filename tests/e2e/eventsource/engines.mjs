@@ -18,8 +18,8 @@ const noChromium = !findChromium() && 'there is no Chromium on this machine';
 // Source: a class of this process. kind: how the page knows it. alike: its lines are those of another.
 export const ENGINES = {
     'the letter of the standard': { Source: ReferenceSource },
-    // error comes before readyState is 2, and twice when a line breaks
-    'npm eventsource 2': { Source: EventSource2, hasty: true },
+    // error comes before readyState is 2, and twice when a line breaks; large events take it seconds, in which this process does nothing else
+    'npm eventsource 2': { Source: EventSource2, hasty: true, slow: true },
     'npm eventsource 3': { Source: EventSource3 },
     "Node's own": { Source: globalThis.EventSource, missing: !globalThis.EventSource && 'this Node has none' },
     Chromium: { kind: 'window', missing: noChromium },
