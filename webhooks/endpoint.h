@@ -11,10 +11,10 @@
  * Threading  the hub's; requests that are being sent read it on the port's thread (url, headers, signer).
  * Limits     ENDPOINT_*; a record is at most ENDPOINT_RECORD_MAX bytes. */
 #pragma once
+#include "hub/signature.h"
 #include "hub/webhook_call.h"
 #include "hub/webhook_id.h"
 #include "webhooks/schedule.h"
-#include "webhooks/signature.h"
 
 #include <stdatomic.h>
 

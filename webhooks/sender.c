@@ -2,8 +2,8 @@
 
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
+#include "hub/event_body.h"
 #include "hub/version.h"
-#include "webhooks/event_body.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
  *
  * Threading: pure functions. */
 #pragma once
-#include "webhooks/signature.h"
+#include "hub/signature.h"
 
 enum verdict {
     VERDICT_GOOD,

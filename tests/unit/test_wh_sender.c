@@ -7,11 +7,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "hub/signature.h"
 #include "tests/unit/http_out_rig.h"
 #include "tests/unit/own_dir.h"
-
 #include "webhooks/guard.h"
-#include "webhooks/signature.h"
 #include "webhooks/verify.h"
 
 #include <arpa/inet.h>

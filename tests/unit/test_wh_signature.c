@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "webhooks/signature.h"
+#include "hub/signature.h"
 #include "webhooks/verify.h"
 
 #include <stdio.h>

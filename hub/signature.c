@@ -1,4 +1,4 @@
-#include "webhooks/signature.h"
+#include "hub/signature.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -13,7 +13,7 @@
 const struct signature_form signature_forms[SIGNATURE_SCHEMES] = {
 #define SCHEME(name, text, signature, id, timestamp, event, time, prefix, parting, encoding, signs, key, what) \
     { text, signature, id, timestamp, event, TIME_##time, prefix, parting, ENCODING_##encoding, signs, KEY_##key, what },
-#include "webhooks/signature.def"
+#include "hub/signature.def"
 #undef SCHEME
 };
 

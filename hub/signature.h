@@ -14,7 +14,7 @@
 
 enum signature_scheme {
 #define SCHEME(name, text, signature, id, timestamp, event, time, prefix, parting, encoding, signs, key, what) SIGNATURE_##name,
-#include "webhooks/signature.def"
+#include "hub/signature.def"
 #undef SCHEME
     SIGNATURE_SCHEMES
 };

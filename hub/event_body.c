@@ -1,4 +1,4 @@
-#include "webhooks/event_body.h"
+#include "hub/event_body.h"
 
 #include "hub/base/instant.h"
 #include "hub/position.h"
