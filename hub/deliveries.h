@@ -20,7 +20,8 @@
 
 enum delivery_status { DELIVERY_PENDING, DELIVERY_DELIVERED, DELIVERY_DEAD, DELIVERY_STATUSES, DELIVERY_REMOVED };
 
-static const int64_t DELIVERY_NEVER = INT64_MAX;
+/* PENDING, due never: behind others of its lane; or after its last attempt, at the head of a lane that waits for somebody to act. */
+static const int64_t DELIVERY_NEVER = INT64_MAX, DELIVERY_BLOCKED = INT64_MAX - 1;
 
 struct delivery {
     uint64_t     number;             /* delivery_number() */
@@ -63,6 +64,7 @@ enum delivery_read_kind {
     READ_OLDEST,     /* numbers above `after`, in order */
     READ_NEWEST,     /* numbers below `after` (0: from the newest on), in falling order */
     READ_ONE,        /* number `after` */
+    READ_EVENT,      /* `event`, with its deliveries as READ_OLDEST */
     READ_COUNTS,     /* how many there are: rows have endpoint, status, and the number of them in `number` */
 };
 
@@ -85,6 +87,8 @@ struct delivery_read {
     int              err;
     struct delivery *rows;
     size_t           n;
+    struct msg      *event_msg;      /* of READ_EVENT: a reference; NULL: there is no such event */
+    uint8_t          event_type;     /* likewise: enum event_type */
     bool             more;           /* there may be more after `upto`; of READ_DUE: there is more due */
     uint64_t         upto;           /* lists: what was looked at last */
     int64_t          next_due_ms;    /* of READ_DUE without more: when the next one is due; NEVER: none is */

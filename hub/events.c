@@ -215,6 +215,7 @@ void hub_read_deliveries(struct hub *hub, struct delivery_read *read)
         return;
     }
     read->rows = NULL;
+    read->event_msg = NULL;
     read->n = 0;
     read->err = ERR_STORE_FAILED;
     read->answered(read);

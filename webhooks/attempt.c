@@ -236,7 +236,7 @@ static void failed(struct job *job)
     else if (job->tries < retry->n)
         try_later(job, retry);
     else if (endpoint->ordered && endpoint->after_last == AFTER_LAST_BLOCK && job->lane)
-        settle(job, DELIVERY_PENDING, DELIVERY_NEVER - 1);
+        settle(job, DELIVERY_PENDING, DELIVERY_BLOCKED);
     else
         settle(job, DELIVERY_DEAD, 0);
 }

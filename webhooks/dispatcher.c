@@ -136,7 +136,7 @@ static bool has_sender(struct queue *queue)
 static void wake_for_due(struct queue *queue)
 {
     int64_t wall_ms = dispatcher_wall_ms(queue->all);
-    if (queue->n_waiting == 0 && !queue->reading && queue->next_due_ms < DELIVERY_NEVER - 1)
+    if (queue->n_waiting == 0 && !queue->reading && queue->next_due_ms < DELIVERY_BLOCKED)
         dispatcher_wake_in(queue->all, queue->next_due_ms - wall_ms);
 }
 

@@ -127,6 +127,10 @@ static void add_list(struct buf *out, const char *name, const struct slice *list
 static void add_events(struct buf *out, const struct endpoint *e)
 {
     const char *parting = "";
+    if (e->types == (1U << EVENT_TYPES) - 1 && e->n_own_types == 1 && slice_is(e->own_types[0], SLICE("**"))) {
+        buf_add_str(out, ",\"events\":[\"*\"]");      /* those that a later version brings too */
+        return;
+    }
     buf_add_str(out, ",\"events\":[");
     for (int type = 0; type < EVENT_OWN; type++)
         if (e->types >> type & 1) {

@@ -286,7 +286,7 @@ static void on_single_settled(struct settle_call *settle)
 }
 
 /* Of an ordered endpoint that blocks what has had its last attempt is pending, and due never. */
-static bool is_over(const struct delivery *row) { return row->status != DELIVERY_PENDING || row->due_ms == DELIVERY_NEVER - 1; }
+static bool is_over(const struct delivery *row) { return row->status != DELIVERY_PENDING || row->due_ms == DELIVERY_BLOCKED; }
 
 static void on_single_read(struct delivery_read *read)
 {

@@ -83,6 +83,7 @@ static void on_settled(struct settle_call *call)
     struct replay *replay = call->owner;
     replay->under_way = false;
     if (call->err) {
+        delivery_read_fini(&replay->read);
         next_page_in(replay, 1000);      /* the same page once more: nothing of it has happened */
         return;
     }

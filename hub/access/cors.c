@@ -11,7 +11,7 @@ struct cors_port cors_port_api(const struct config *config)
 {
     return (struct cors_port){ &config->api_origins, config->dev, config->api_cors_credentials, config->api_cors_max_age_ms,
                                "X-Request-Id, Retry-After, Link, Location, Allow, Deprecation, Sunset, RateLimit, RateLimit-Policy, "
-                               "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Idempotency-Replay" };
+                               "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Idempotency-Replay, ETag" };
 }
 
 struct cors cors_judge(struct cors_port port, struct slice origin, struct slice host, bool tls)

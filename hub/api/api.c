@@ -8,6 +8,7 @@
 #include "hub/base/query.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
+#include "hub/webhook_id.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -36,6 +37,10 @@ static void take_channel(struct api_request *r, struct slice value);
 static void take_user(struct api_request *r, struct slice value);
 static void take_connection(struct api_request *r, struct slice value);
 static void take_item(struct api_request *r, struct slice value);
+static void take_webhook(struct api_request *r, struct slice value);
+static void take_delivery(struct api_request *r, struct slice value);
+static void take_replay(struct api_request *r, struct slice value);
+static void take_event(struct api_request *r, struct slice value);
 
 /* What may stand for a segment of a route's path. `take` gets the segment decoded, or {NULL,0} when its escapes are broken. */
 static const struct path_param {
@@ -44,6 +49,7 @@ static const struct path_param {
 } path_params[] = {
     { SLICE("{channel}"), take_channel }, { SLICE("{user}"), take_user }, { SLICE("{connection}"), take_connection },
     { SLICE("{key}"), take_item }, { SLICE("{revocation}"), take_item },
+    { SLICE("{webhook}"), take_webhook }, { SLICE("{delivery}"), take_delivery }, { SLICE("{replay}"), take_replay }, { SLICE("{event}"), take_event },
 };
 
 enum { PATH_VALUES_MAX = 2 };
@@ -167,6 +173,21 @@ static void take_item(struct api_request *r, struct slice value)
     r->item = id.len <= ROLL_ID_MAX && (slice_begins(id, SLICE("key_")) || slice_begins(id, SLICE("rv_"))) ? id : slice("", 0);
 }
 
+static void take_webhook(struct api_request *r, struct slice value)
+{
+    r->webhook = webhook_id_read(value);
+    r->item = r->webhook ? keep_value(r, value) : slice("", 0);
+}
+
+static void take_delivery(struct api_request *r, struct slice value)
+{
+    r->delivery = delivery_id_read(value);
+    r->item = r->delivery ? keep_value(r, value) : slice("", 0);
+}
+
+static void take_replay(struct api_request *r, struct slice value) { r->replay = replay_id_read(value); }
+static void take_event(struct api_request *r, struct slice value)  { r->event = event_id_read(value, &r->event_epoch); }
+
 /* Nothing beyond here knows an escape: %2F is a slash of the name, %00 a byte that no name may have. */
 static void take_path_values(struct api_request *r, const struct path_values *values)
 {
@@ -274,8 +295,8 @@ static int authorise(struct api_request *r)
         return 0;
     int err = find_principal(r);
     r->caller = err ? NULL : api_caller_ref(r->session->caller);
-    bool batch = r->route->body == BODY_BATCH;      /* each of its messages is judged by itself, and counted beside it */
-    if (!err && (r->route->op == OP_ADMIN || batch))
+    bool later = r->route->body == BODY_BATCH || r->route->body == BODY_EVENT;      /* by what is in it, each message by itself, and counted beside it */
+    if (!err && (r->route->op == OP_ADMIN || later))
         r->principal = principal_ref(r->session->principal);
     if (!err)
         err = take_rate(r);
@@ -284,7 +305,7 @@ static int authorise(struct api_request *r)
     if (err != ERR_KEYS_PENDING)
         rates_add_headers(&r->headers_out, &r->rate);
     struct slice where = r->route->op == OP_ADMIN ? SLICE("") : r->channel;      /* administration is of the whole hub */
-    return err || batch ? err : principal_may(r->session->principal, (enum access_op)r->route->op, where);
+    return err || later ? err : principal_may(r->session->principal, (enum access_op)r->route->op, where);
 }
 
 /* Its body may have taken long: nothing is done any more for credentials that were taken back meanwhile. Without a body there was no
@@ -342,6 +363,8 @@ static size_t body_max(const struct api_request *r)
 {
     if (r->route->body == BODY_NONE)
         return 0;
+    if (r->route->body == BODY_DOCUMENT)
+        return API_OBJECT_BYTES;
     if (r->route->body == BODY_OBJECT)
         return API_OBJECT_BYTES + r->api->config->limits_channels * (CHANNEL_NAME_MAX + 4);
     if (r->stream.wanted)
@@ -366,12 +389,12 @@ static bool path_takes_body(const struct api_request *r)
 /* Also what a browser asks before a page elsewhere may send its request (Fetch, CORS preflight): that needs no credentials. */
 static void answer_options(struct api_request *r, bool known)
 {
-    struct slice headers = path_takes_body(r) ? SLICE("Authorization, Content-Type, Idempotency-Key, If-Position, X-API-Key, X-Request-Id")
-                                              : SLICE("Authorization, X-API-Key, X-Request-Id");
+    struct slice headers = path_takes_body(r) ? SLICE("Authorization, Content-Type, Idempotency-Key, If-Match, If-Position, X-API-Key, X-Request-Id")
+                                              : SLICE("Authorization, If-Match, X-API-Key, X-Request-Id");
     if (known)
         add_method(&r->scratch, "OPTIONS");
     else
-        buf_add_str(&r->scratch, "GET, HEAD, POST, DELETE, OPTIONS");
+        buf_add_str(&r->scratch, "GET, HEAD, POST, PATCH, DELETE, OPTIONS");
     size_t len = r->scratch.len;
     buf_add_char(&r->scratch, '\0');
     api_answer_begin(r, 204, NULL);

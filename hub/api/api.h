@@ -24,6 +24,8 @@ enum api_body {
     BODY_NONE,
     BODY_MESSAGE,      /* limits.message and what stands beside it */
     BODY_BATCH,        /* many messages: a document of limits.batch, or a stream (request->stream) */
+    BODY_EVENT,        /* an event: a JSON object with data as a message's; who may is judged by what is in it */
+    BODY_DOCUMENT,     /* a JSON object of at most API_OBJECT_BYTES */
     BODY_OBJECT,       /* a JSON object of at most API_OBJECT_BYTES, and of so much for each channel that a connection may have */
 };
 enum { OP_OPEN = ACCESS_OPS };         /* a route that needs no grant */
@@ -68,7 +70,7 @@ void   api_feed_end(struct api_request *request, int err);
 int    api_still_admitted(struct api_request *request);
 
 /* The handlers (api_publish.c, api_batch.c, api_channels.c, api_nodes.c, api_purge.c, api_presence.c, api_connections.c, api_keys.c,
- * api_revocations.c, api_ops.c, api_docs.c). */
+ * api_revocations.c, api_webhooks.c, api_events.c, api_deliveries.c, api_ops.c, api_docs.c). */
 void api_publish(struct api_request *request);
 void api_publish_batch(struct api_request *request);
 void api_list_channels(struct api_request *request);
@@ -91,6 +93,28 @@ void api_revoke_tokens(struct api_request *request);
 void api_list_revocations(struct api_request *request);
 void api_show_revocation(struct api_request *request);
 void api_remove_revocation(struct api_request *request);
+void api_make_webhook(struct api_request *request);
+void api_list_webhooks(struct api_request *request);
+void api_show_webhook(struct api_request *request);
+void api_change_webhook(struct api_request *request);
+void api_remove_webhook(struct api_request *request);
+void api_rotate_webhook_secret(struct api_request *request);
+void api_test_webhook(struct api_request *request);
+void api_replay_webhook(struct api_request *request);
+void api_list_replays(struct api_request *request);
+void api_show_replay(struct api_request *request);
+void api_stop_replay(struct api_request *request);
+void api_tell_event(struct api_request *request);
+void api_show_event(struct api_request *request);
+void api_list_event_types(struct api_request *request);
+void api_list_deliveries(struct api_request *request);
+void api_show_delivery(struct api_request *request);
+void api_redeliver(struct api_request *request);
+void api_list_dead_letters(struct api_request *request);
+void api_show_dead_letter(struct api_request *request);
+void api_redeliver_dead_letters(struct api_request *request);
+void api_remove_dead_letters(struct api_request *request);
+void api_remove_dead_letter(struct api_request *request);
 void api_live(struct api_request *request);
 void api_ready(struct api_request *request);
 void api_metrics(struct api_request *request);

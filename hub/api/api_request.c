@@ -42,6 +42,7 @@ void api_request_reset(struct api_request *r)
     r->channel_err = r->user_err = 0;
     r->user = slice("", 0);
     r->connection = r->node = 0;
+    r->webhook = r->delivery = r->replay = r->event = r->event_epoch = 0;
     r->caller = NULL;
     r->waits_for_key = false;
     principal_unref(r->principal);
@@ -160,7 +161,7 @@ void api_answer_end(struct api_request *r)
 const char *api_reason(int status)
 {
     static const struct { int status; const char *reason; } reasons[] = {
-        { 200, "OK" }, { 201, "Created" }, { 204, "No Content" }, { 207, "Multi-Status" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
+        { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 207, "Multi-Status" }, { 304, "Not Modified" }, { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" },
         { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" },
         { 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 417, "Expectation Failed" }, { 422, "Unprocessable Content" }, { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" },
         { 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },
@@ -198,11 +199,16 @@ void buf_add_newest(struct buf *out, struct position newest)
 
 void api_submit(struct api_request *r, enum letter_kind kind, size_t bytes, void (*answered)(struct call *call))
 {
-    r->call.letter.kind = kind;
-    r->call.from = r->api->peer;
-    r->call.err = 0;
-    r->call.answered = answered;
     r->call.owner = r;
-    call_submit(r->api->to_hub, &r->call, bytes);
+    api_submit_apart(r, &r->call, kind, bytes, answered);
+}
+
+void api_submit_apart(struct api_request *r, struct call *call, enum letter_kind kind, size_t bytes, void (*answered)(struct call *call))
+{
+    call->letter.kind = kind;
+    call->from = r->api->peer;
+    call->err = 0;
+    call->answered = answered;
+    call_submit(r->api->to_hub, call, bytes);
     r->api->submitted++;
 }

@@ -70,7 +70,9 @@ struct api_request {
     int                      user_err;       /* ERR_BAD_FIELD: nothing that a user could be called */
     uint64_t                 connection;     /* {connection}; 0: there is none of that id, ever */
     uint64_t                 node;           /* and which hub has it */
-    struct slice             item;           /* {key}, {revocation}; empty: nothing that could be one */
+    struct slice             item;           /* {key}, {revocation}, {webhook}, {delivery}; empty: nothing that could be one */
+    uint64_t                 webhook, delivery, replay;      /* {webhook}, {delivery}, {replay}; 0: there is none of that id, ever */
+    uint64_t                 event, event_epoch;             /* {event}; likewise */
     struct principal        *principal;      /* of routes for OP_ADMIN, and of batches; one reference */
     struct api_caller       *caller;         /* not of open routes; one reference */
     bool                     waits_for_key;  /* whose it is will be known when the key of its token has come */
@@ -94,6 +96,10 @@ struct api_request {
         struct errand_call   errand;
         struct members_call  members;
         struct purge_call    purge;
+        struct {
+            struct deliveries_call deliveries;
+            unsigned rounds;                 /* how often it may still be asked on, when nothing was found */
+        };
         struct {
             struct record_call record;
             union {
@@ -139,3 +145,5 @@ void        buf_add_newest(struct buf *out, struct position newest);
 
 /* Mails request->call to the hub; `answered` runs on this thread when it is back and finds the request in call->owner. */
 void api_submit(struct api_request *request, enum letter_kind kind, size_t bytes, void (*answered)(struct call *call));
+/* The same of a call that is not in the request; it has an owner of its own. */
+void api_submit_apart(struct api_request *request, struct call *call, enum letter_kind kind, size_t bytes, void (*answered)(struct call *call));

@@ -19,11 +19,12 @@ const char store_deliveries_schema[] =
     " lane INTEGER NOT NULL, tries INTEGER NOT NULL, settled INTEGER NOT NULL, attempts BLOB NOT NULL) STRICT;"
     "CREATE INDEX deliveries_due ON deliveries (endpoint, due) WHERE status = 0;"
     "CREATE INDEX deliveries_lane ON deliveries (endpoint, lane) WHERE status = 0 AND lane <> 0;"
-    "CREATE INDEX deliveries_dead ON deliveries (endpoint) WHERE status = 2;";
+    "CREATE INDEX deliveries_dead ON deliveries (endpoint) WHERE status = 2;"
+    "CREATE INDEX deliveries_dead_all ON deliveries (status) WHERE status = 2;";
 
 enum statement {
     ADD_EVENT, ADD, SETTLE, REMOVE, PROMOTE, OLDEST_EVENTS, LIVES, DROP, DROP_EVENT, GIVE_BACK,
-    READS, DUE = READS, NEXT_DUE, OLDEST, NEWEST, OLDEST_DEAD, NEWEST_DEAD, ONE, COUNTS, MESSAGE, STATEMENTS
+    READS, DUE = READS, NEXT_DUE, OLDEST, NEWEST, OLDEST_DEAD, NEWEST_DEAD, NEWEST_DEAD_ALL, ONE, COUNTS, MESSAGE, EVENT, STATEMENTS
 };
 
 static const char *const sql[STATEMENTS] = {
@@ -53,10 +54,13 @@ static const char *const sql[STATEMENTS] = {
                     " AND d.number > ?1 AND d.number < ?7 ORDER BY d.number LIMIT ?8",
     [NEWEST_DEAD] = "SELECT " COLUMNS ", " FILTERS " FROM deliveries d JOIN events e ON e.number = d.number >> 8 WHERE d.status = 2 AND d.endpoint = ?2"
                     " AND d.number < ?1 AND d.number >= ?7 ORDER BY d.number DESC LIMIT ?8",
+    [NEWEST_DEAD_ALL] = "SELECT " COLUMNS ", " FILTERS " FROM deliveries d INDEXED BY deliveries_dead_all JOIN events e ON e.number = d.number >> 8"
+                        " WHERE d.status = 2 AND d.number < ?1 AND d.number >= ?7 ORDER BY d.number DESC LIMIT ?8",
     [ONE] = "SELECT " COLUMNS ", 1 FROM deliveries d JOIN events e ON e.number = d.number >> 8 WHERE d.number = ?1",
     [COUNTS] = "SELECT endpoint, 0, count(*) FROM deliveries WHERE status = 0 GROUP BY endpoint UNION ALL"
                " SELECT endpoint, 2, count(*) FROM deliveries WHERE status = 2 GROUP BY endpoint",
     [MESSAGE] = "SELECT message FROM events WHERE number = ?1",
+    [EVENT] = "SELECT message, epoch, type FROM events WHERE number = ?1",
 };
 enum { COLUMN_LAST = 13 };      /* what stands behind COLUMNS */
 
@@ -250,6 +254,8 @@ void delivery_read_fini(struct delivery_read *read)
         free(read->rows[i].text);
     }
     free(read->rows);
+    msg_unref(read->event_msg);
+    read->event_msg = NULL;
     read->rows = NULL;
     read->n = 0;
 }
@@ -351,25 +357,25 @@ static int read_next_due(struct store_deliveries *s, struct delivery_read *read)
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : ERR_STORE_FAILED;
 }
 
-/* Dead letters of one endpoint have an index; all else is looked through. */
+/* Dead letters have indexes; all else is looked through. */
 static enum statement list_statement(const struct delivery_read *read)
 {
-    bool dead = read->endpoint && read->statuses == 1U << DELIVERY_DEAD && !read->event;
-    if (read->kind == READ_OLDEST)
-        return dead ? OLDEST_DEAD : OLDEST;
-    return dead ? NEWEST_DEAD : NEWEST;
+    bool dead = read->statuses == 1U << DELIVERY_DEAD && !read->event;
+    if (read->kind != READ_NEWEST)
+        return dead && read->endpoint ? OLDEST_DEAD : OLDEST;
+    return !dead ? NEWEST : read->endpoint ? NEWEST_DEAD : NEWEST_DEAD_ALL;
 }
 
 static bool bind_list(sqlite3_stmt *stmt, const struct delivery_read *read)
 {
     uint64_t first = read->event << 8, end = read->event ? (read->event + 1) << 8 : (uint64_t)INT64_MAX, after = read->after;
-    if (read->kind == READ_OLDEST)
+    if (read->kind != READ_NEWEST)
         after = read->event && after < first ? first - 1 : after;
     else
         after = after == 0 || after > end ? end : after;
     return store_sql_bind_u64(stmt, 1, after) && store_sql_bind_u64(stmt, 2, read->endpoint) && store_sql_bind_u64(stmt, 3, read->statuses) &&
            store_sql_bind_text(stmt, 4, read->channel.at ? read->channel : SLICE("")) && store_sql_bind_u64(stmt, 5, (uint64_t)read->since_ms) &&
-           store_sql_bind_u64(stmt, 6, (uint64_t)read->until_ms) && store_sql_bind_u64(stmt, 7, read->kind == READ_OLDEST ? end : first) &&
+           store_sql_bind_u64(stmt, 6, (uint64_t)read->until_ms) && store_sql_bind_u64(stmt, 7, read->kind == READ_NEWEST ? first : end) &&
            store_sql_bind_u64(stmt, 8, read->looks);
 }
 
@@ -380,6 +386,13 @@ static int take_listed(struct store_deliveries *s, struct delivery_read *read, s
     return row && read->with_message ? read_message(s, delivery_event(row->number), row->epoch, &row->msg) : err;
 }
 
+/* What comes after it happened before: `since` ends a list with the newest first. An hour for clocks that were set back meanwhile. */
+static bool is_all_older(const struct delivery_read *read, sqlite3_stmt *stmt)
+{
+    enum { HOUR_MS = 60 * 60 * 1000 };
+    return read->kind == READ_NEWEST && read->since_ms > 0 && sqlite3_column_int64(stmt, 9) < read->since_ms - HOUR_MS;
+}
+
 static int read_list(struct store_deliveries *s, struct delivery_read *read)
 {
     sqlite3_stmt *stmt = s->statements[list_statement(read)];
@@ -387,6 +400,10 @@ static int read_list(struct store_deliveries *s, struct delivery_read *read)
     int err = bind_list(stmt, read) ? 0 : ERR_STORE_FAILED, rc = SQLITE_DONE;
     read->upto = read->after;
     while (!err && read->n < read->limit && (read->n == 0 || bytes < read->max_bytes) && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (is_all_older(read, stmt)) {
+            rc = SQLITE_DONE;
+            break;
+        }
         looked++;
         read->upto = (uint64_t)sqlite3_column_int64(stmt, 0);
         if (!sqlite3_column_int(stmt, COLUMN_LAST))
@@ -407,6 +424,18 @@ static int read_one(struct store_deliveries *s, struct delivery_read *read)
     int rc = sqlite3_step(stmt), err = rc == SQLITE_ROW ? take_listed(s, read, &cap, stmt) : 0;
     sqlite3_reset(stmt);
     return err ? err : rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : ERR_STORE_FAILED;
+}
+
+static int read_event(struct store_deliveries *s, struct delivery_read *read)
+{
+    sqlite3_stmt *stmt = with_number(s, EVENT, read->event);
+    int rc = sqlite3_step(stmt), err = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : ERR_STORE_FAILED;
+    if (rc == SQLITE_ROW) {
+        err = take_message(store_sql_blob(stmt, 0), (uint64_t)sqlite3_column_int64(stmt, 1), &read->event_msg);
+        read->event_type = (uint8_t)sqlite3_column_int(stmt, 2);
+    }
+    sqlite3_reset(stmt);
+    return err || rc == SQLITE_DONE ? err : read_list(s, read);
 }
 
 static int read_counts(struct store_deliveries *s, struct delivery_read *read)
@@ -430,6 +459,7 @@ static int read_counts(struct store_deliveries *s, struct delivery_read *read)
 void store_deliveries_read(struct store_deliveries *s, struct delivery_read *read)
 {
     read->rows = NULL;
+    read->event_msg = NULL;
     read->n = 0;
     read->more = false;
     switch (read->kind) {
@@ -441,6 +471,7 @@ void store_deliveries_read(struct store_deliveries *s, struct delivery_read *rea
     case READ_OLDEST:
     case READ_NEWEST: read->err = read_list(s, read); break;
     case READ_ONE:    read->err = read_one(s, read); break;
+    case READ_EVENT:  read->err = read_event(s, read); break;
     case READ_COUNTS: read->err = read_counts(s, read); break;
     }
     if (read->err)

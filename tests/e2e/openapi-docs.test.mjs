@@ -42,7 +42,7 @@ scenario('everything that is described is on the page, can be searched, and fits
     await picture(page, 'docs');
     assert.deepEqual(await page.run("performance.getEntriesByType('resource').map((one) => one.name)"), [hub.apiUrl('/openapi.json')]);
     await page.type('#search', 'idempotency mismatch');
-    assert.deepEqual(await page.run("[...document.querySelectorAll('.operation:not([hidden])')].map((one) => one.id)"), ['publish', 'publishToUser']);
+    assert.deepEqual(await page.run("[...document.querySelectorAll('.operation:not([hidden])')].map((one) => one.id)"), ['publish', 'publishToUser', 'tellEvent']);
     await page.run("document.querySelector('#search').value = ''; document.querySelector('#search').dispatchEvent(new Event('input'))");
     await page.run(OPEN);
     const text = await page.run('document.body.innerText');

@@ -16,7 +16,8 @@ const contract = Contract.ofBinary();
 // What answers say that later requests may speak of; not too much of it.
 const REMEMBERED = 20;
 function remember(known, answer) {
-    const found = { position: /"(?:id|position)":"([a-z2-7]{8}\.\d+)"/, key: /"id":"(key_[0-9a-f]+)"/, revocation: /"id":"(rv_[0-9a-f]+)"/, cursor: /"next_cursor":"([^"]+)"/ };
+    const found = { position: /"(?:id|position)":"([a-z2-7]{8}\.\d+)"/, key: /"id":"(key_[0-9a-f]+)"/, revocation: /"id":"(rv_[0-9a-f]+)"/, cursor: /"next_cursor":"([^"]+)"/,
+        webhook: /"id":"(wh_[0-9a-f]+)"/, event: /"id":"(evt_\w+)"/, delivery: /"id":"(dlv_[0-9a-f]+)"/, replay: /"id":"(rp_\d+)"/ };
     for (const [kind, pattern] of Object.entries(found)) {
         const value = pattern.exec(answer.text)?.[1];
         if (!value || known[kind].includes(value)) continue;
@@ -41,7 +42,8 @@ async function connected(scope, hub, known) {
 scenario('requests by chance find no fault, and no answer that is not described', async (scope) => {
     const { key, line } = await newKey(scope);
     const hub = await tokenHub(scope, `${SETTINGS}[keys]\n${line}\n`, { args: ['--presence.members=true', '--log.level=error'] });
-    const known = { channel: ['news', 'a'], user: ['ann', 'bob'], connection: [], position: [], key: ['key_00'], revocation: ['rv_00'], cursor: [] };
+    const known = { channel: ['news', 'a'], user: ['ann', 'bob'], connection: [], position: [], key: ['key_00'], revocation: ['rv_00'], cursor: [],
+        webhook: [], event: [], delivery: [], replay: [] };
     await connected(scope, hub, known);
     const admin = bearer(key);      // no revocation is of it
     const credentials = [admin, bearer(await sign({ sub: 'ann', carillon: { publish: ['news'], history: ['a'] } })), bearer('ck_0000'), bearer('a.b.c'), {}, { Authorization: 'Basic eDp5' }, { 'X-API-Key': 'x' }];

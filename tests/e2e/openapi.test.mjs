@@ -73,7 +73,7 @@ scenario('the list of routes at / is that of the document', async (scope) => {
 // ---- examples ----
 
 async function toldHub(scope) {
-    const hub = await tokenHub(scope, '', { args: ['--presence.members=true', '--access.subscribe=**'] });
+    const hub = await tokenHub(scope, '', { args: ['--presence.members=true', '--access.subscribe=**', '--webhooks.queue=1'] });
     const of = (claims) => sign({ sub: 'ann', carillon: { subscribe: ['news'], info: { name: 'Ann' } }, ...claims });
     const socket = await scope.ws(hub, '/ws?channel=news&client=tab-7', { headers: bearer(await of({})) });
     await socket.get('subscribed');
@@ -82,8 +82,8 @@ async function toldHub(scope) {
     return { hub, story, socket };
 }
 
-// First what makes and shows, then what takes away; the connection of the story ends last.
-const ENDS = ['DELETE', 'disconnectUser'];
+// First what makes and shows, then what takes away, a webhook after its dead letters; the connection of the story ends last.
+const ENDS = ['DELETE', 'removeWebhook', 'disconnectUser'];
 const place = ({ method, operation }) => Math.max(ENDS.indexOf(method), ENDS.indexOf(operation.operationId));
 
 scenario('every example happens as it is told, and its answer is of the same form', { ownEngine: 'with Redis a connection names its node' }, async (scope) => {
@@ -115,7 +115,7 @@ scenario('examples of parameters are values that are taken', async (scope) => {
         for (const parameter of operation.parameters.map((one) => contract.resolve(one))) {
             if (parameter.example === undefined || parameter.in === 'path') continue;
             const values = Object.fromEntries(operation.parameters.map((one) => contract.resolve(one)).filter((one) => one.in === 'path').map((one) => [one.name, one.example]));
-            const known = !/connection|key|revocation/.test(Object.keys(values).join());
+            const known = !/connection|key|revocation|webhook|event|delivery|replay/.test(Object.keys(values).join());
             const example = { name: parameter.name, path: values, status: known ? 200 : 404, [parameter.in === 'query' ? 'query' : 'headers']: { [parameter.name]: String(parameter.example) } };
             await story.tell({ method, path, example });
         }

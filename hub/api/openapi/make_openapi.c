@@ -98,7 +98,9 @@ static void extend(json_t *schemas, json_t *schema)
         return;
     json_t *of = json_object_get(schemas, base), *properties = json_deep_copy(json_object_get(of, "properties"));
     json_t *required = json_deep_copy(json_object_get(of, "required"));
-    if (!properties || !required || json_object_get(of, "extends"))
+    if (!required)
+        required = json_array();
+    if (!properties || json_object_get(of, "extends"))
         fail("schemas.json: %s cannot be extended", base);
     json_object_update(properties, json_object_get(schema, "properties"));
     json_array_extend(required, json_object_get(schema, "required"));

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { BINARY } from './binary.mjs';
 import { find, mistake } from './schema.mjs';
 
-const METHODS = ['post', 'get', 'delete'];
+const METHODS = ['post', 'get', 'patch', 'delete'];
 const escaped = (part) => part.replaceAll('~', '~0').replaceAll('/', '~1');
 
 // A copy in which objects have the members that are described and no others.
@@ -50,7 +50,8 @@ export class Contract {
 
     find(method, target) {
         const where = target.split('?')[0];
-        const found = this.paths.find(({ matches }) => matches.test(where));
+        const all = this.paths.filter(({ matches }) => matches.test(where));
+        const found = all.find(({ item }) => item[method.toLowerCase()]) ?? all[0];      // /v1/dead-letters/redeliver is not {delivery}
         const operation = found?.item[method.toLowerCase()];
         return operation ? { operation, path: found.template, values: { ...found.matches.exec(where).groups } } : null;
     }

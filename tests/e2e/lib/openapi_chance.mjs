@@ -31,6 +31,7 @@ export class Maker {
         if (made) return made();
         if (schema.pattern?.startsWith('^key_')) return 'key_00ff';
         if (schema.pattern?.startsWith('^rv_')) return 'rv_00ff';
+        if (schema.pattern?.startsWith('^https')) return 'https://partner.invalid/hook';
         const text = this.word(schema.maxLength ?? 20);
         return text.padEnd(schema.minLength ?? 0, 'x');
     }

@@ -4,7 +4,7 @@
 // it from then on: `key_01a1…` of POST /v1/keys is a real key when GET /v1/keys/key_01a1… comes.
 import { request } from './http.mjs';
 
-const IS_ID = /^(key_|rv_|ck_|c2f01$|k3q7x2ab\.)/;
+const IS_ID = /^(key_|rv_|ck_|c2f01$|k3q7x2ab\.|wh_|evt_|dlv_|rp_)/;
 
 export function bodyOf({ type, body }) {
     if (body === undefined || typeof body === 'string') return body;
