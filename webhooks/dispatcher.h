@@ -47,16 +47,16 @@ const struct schedule *dispatcher_retry(const struct dispatcher *all);
 
 /* This endpoint is there, or is another version. Takes a reference. ERR_MEMORY. */
 int  dispatcher_put(struct dispatcher *all, struct endpoint *endpoint);
-void dispatcher_drop(struct dispatcher *all, uint64_t endpoint);      /* it is gone: nothing more of it is sent */
+void dispatcher_drop(struct dispatcher *all, uint64_t number);      /* it is gone: nothing more of it is sent */
 /* What waits there from before: once, when the hub begins (READ_COUNTS). */
-void dispatcher_count(struct dispatcher *all, uint64_t endpoint, enum delivery_status status, uint64_t n);
+void dispatcher_count(struct dispatcher *all, uint64_t number, enum delivery_status status, uint64_t n);
 /* Something of it is due that the dispatcher has not heard of: dead letters to be sent again, what another node has accepted. */
-void dispatcher_look(struct dispatcher *all, uint64_t endpoint);
-void dispatcher_own(struct dispatcher *all, uint64_t endpoint, bool own);
+void dispatcher_look(struct dispatcher *all, uint64_t number);
+void dispatcher_own(struct dispatcher *all, uint64_t number, bool own);
 
 /* An event of this hub is kept: takes it over. */
 void dispatcher_accept(struct dispatcher *all, struct hub_event *event);
-bool dispatcher_is_full(const struct dispatcher *all, uint64_t endpoint);      /* webhooks.queue: more are dead letters at once */
+bool dispatcher_is_full(const struct dispatcher *all, uint64_t number);      /* webhooks.queue: more are dead letters at once */
 
 /* Others have settled these (replay.c): they are to be sent again, or are removed. `rows`: as they were before. */
 void dispatcher_changed(struct dispatcher *all, bool sent_again, const struct settlement *now, size_t n, const struct delivery *rows);
@@ -67,7 +67,7 @@ struct dispatcher_state {
     unsigned sending;
     int64_t  paused_until_ms;      /* wall clock: it asked for time (Retry-After); 0: it did not */
 };
-struct dispatcher_state dispatcher_state(const struct dispatcher *all, uint64_t endpoint);
+struct dispatcher_state dispatcher_state(const struct dispatcher *all, uint64_t number);
 
 int64_t dispatcher_due_ms(const struct dispatcher *all);      /* mono clock; INT64_MAX: nothing waits for time */
 void    dispatcher_tick(struct dispatcher *all);
