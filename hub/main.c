@@ -57,6 +57,16 @@ static int cmd_serve(int argc, char **argv)
     return status;
 }
 
+/* Two tools for whoever writes a receiver: one is a client, the other needs no hub. */
+static int cmd_webhook(int argc, char **argv)
+{
+    if (argc > 1 && !strcmp(argv[1], "listen"))
+        return cli_listen(argc - 1, argv + 1);
+    if (command_asks_for_help(argc, argv))
+        return command_usage("webhook");
+    return cli_webhook(argc, argv);
+}
+
 static const struct command commands[] = {
     { "serve", "[--dev] [--config FILE] [--SECTION.KEY=VALUE ...]", "runs the hub in the foreground; --dev opens everything, on this machine only",
       cmd_serve, true },
@@ -68,9 +78,10 @@ static const struct command commands[] = {
     { "token", "new|check [--config FILE | --key FILE [--alg ALGORITHM] [--kid ID]] ...",
       "new [--signer NAME] [--sub USER] [--exp 1h] [--subscribe|publish|history|presence|join|admin PATTERN ...] [--channels CHANNEL ...] [--limits TIER] [--info JSON] "
       "[--jti ID] [--claim NAME=JSON ...] prints a signed token; check [-|@FILE|TOKEN] says what one means, and whether the hub would take it (status 1: no)", cmd_token, false },
-    { "webhook", "verify --secret FILE [--secret OLD] [--headers FILE] [--header LINE ...] [--body FILE] [--scheme NAME] [--tolerance 5m] [--now TIME]",
-      "says whether a webhook that was received is signed as it should be, and if not, why: clock, secret, body changed, header missing (status 1: no); "
-      "the body comes from standard input without --body, the secret from CARILLON_WEBHOOK_SECRET without --secret; headers are lines or a JSON object", cli_webhook, false },
+    { "webhook", "listen --forward-to URL [--channel NAME|PATTERN ...] ... | verify --secret FILE [--secret OLD] [--headers FILE] [--header LINE ...] [--body FILE] "
+      "[--scheme NAME] [--tolerance 5m] [--now TIME]",
+      "listen posts a hub's messages to a server on your own machine as the webhooks that the hub would send; carillon webhook listen --help; verify says whether a webhook that was received is signed as it should be, and if not, why: clock, secret, body changed, header missing (status 1: no); "
+      "the body comes from standard input without --body, the secret from CARILLON_WEBHOOK_SECRET without --secret; headers are lines or a JSON object", cmd_webhook, true },
     { "help", "[KEY|SECTION|SUBCOMMAND]", "says what there is to know about one of them, or shows all", cmd_help, false },
     { NULL, NULL, NULL, NULL, false },
 };

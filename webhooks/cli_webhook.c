@@ -241,7 +241,7 @@ int cli_webhook(int argc, char **argv)
     struct request request = { 0 };
     struct verifying with = { .scheme = SIGNATURE_STANDARD };
     if (argc < 2 || strcmp(argv[1], "verify") != 0)
-        return command_misused("webhook", argc < 2 ? "verify what?" : "what is %.100s?", argc < 2 ? "" : argv[1]);
+        return command_misused("webhook", argc < 2 ? "listen or verify?" : "what is %.100s?", argc < 2 ? "" : argv[1]);
     gather(&request, argc, argv, &with);
     int status = request.wrong.len > 0 ? command_misused("webhook", "%.*s", (int)request.wrong.len, request.wrong.at) : say(&with);
     request_fini(&request);

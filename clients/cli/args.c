@@ -93,6 +93,14 @@ static int find_word(const char *words, struct slice value)
     }
 }
 
+static const char *add_item(struct cli_list *list, const char *value)
+{
+    if (list->n == CLI_LIST_MAX)
+        return "no more than 64 values";
+    list->items[list->n++] = value;
+    return NULL;
+}
+
 /* NULL, or what the option needs instead. */
 static const char *take_value(const struct cli_option *o, const char *value)
 {
@@ -110,6 +118,8 @@ static const char *take_value(const struct cli_option *o, const char *value)
         if (word >= 0)
             *(int *)o->ret_value = word;
         return word >= 0 ? NULL : o->form;
+    case CLI_LIST:
+        return add_item(o->ret_value, value);
     default:
         return "no value";
     }

@@ -5,6 +5,7 @@
  * Lifetime: everything found points into argv. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum cli_arg_type {
@@ -13,6 +14,13 @@ enum cli_arg_type {
     CLI_COUNT,      /* a uint64_t * */
     CLI_TIME,       /* an int64_t *, milliseconds: 250ms, 5s, 10m; a bare number is seconds */
     CLI_WORD,       /* an int *: which of the words of `form`, "auto|always|never" */
+    CLI_LIST,       /* a struct cli_list *: each time it is given */
+};
+
+enum { CLI_LIST_MAX = 64 };
+struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    size_t      n;
 };
 
 struct cli_option {

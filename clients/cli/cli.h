@@ -1,8 +1,8 @@
-/* cli.h — the subcommands of `carillon` that are clients: pub and sub.
+/* cli.h — the subcommands of `carillon` that are clients: pub, sub and webhook listen.
  *
  * They speak to a hub by HTTP as PROTOCOL.md says and know nothing of its insides, so what they can do anybody can.
  * argv[0] is the subcommand's name, as in a program of its own. Results go to standard output, everything that is said
- * to people to standard error. Where the hub is and who asks can stand in the environment: CARILLON_URL (sub), CARILLON_API_URL (pub),
+ * to people to standard error. Where the hub is and who asks can stand in the environment: CARILLON_URL (sub, webhook listen), CARILLON_API_URL (pub),
  * CARILLON_KEY, CARILLON_TOKEN, CARILLON_CACERT.
  * Threading: the main thread, before or without a hub in this process. */
 #pragma once
@@ -17,3 +17,4 @@ enum cli_exit {
 
 int cli_pub(int argc, char **argv);     /* publishes one message or many, prints their ids; an enum cli_exit */
 int cli_sub(int argc, char **argv);     /* prints the messages of channels as they come, over reconnects; an enum cli_exit */
+int cli_listen(int argc, char **argv);  /* webhook listen: posts them to a server of this machine as the hub's webhooks; an enum cli_exit */

@@ -23,6 +23,15 @@ static int64_t now_ms(void) { return clock_mono_ms(clock_real()); }
 
 /* ---- events ---- */
 
+static void note_output(struct follow *f, enum output_state state)
+{
+    if (state == OUTPUT_GOOD || f->done != CLI_GO_ON)
+        return;
+    if (state == OUTPUT_BROKEN)
+        cli_tell(f->command, "cannot write: %s", strerror(errno));
+    f->done = state == OUTPUT_BROKEN ? CLI_FAILED : state == OUTPUT_CLOSED ? CLI_OK : CLI_SIGNAL + interrupt_signal();
+}
+
 static void on_ready(struct follow *f)
 {
     if (f->away)
@@ -51,8 +60,9 @@ static int on_event(void *arg, const struct sse_event *event)
     struct follow *f = arg;
     struct slice type = event->type;
     if (is_for_the_caller(type)) {
-        f->event_ms = now_ms();
         f->done = f->on_event(f->arg, event);
+        f->event_ms = now_ms();      /* whatever was done with it took its time */
+        note_output(f, f->output->state);
     } else if (slice_is(type, SLICE("hub.ready"))) {
         on_ready(f);
     } else if (slice_is(type, SLICE("hub.bye"))) {
@@ -70,15 +80,6 @@ static bool is_stream(const struct follow *f)
     char *type = NULL;
     curl_easy_getinfo(f->request.curl, CURLINFO_CONTENT_TYPE, &type);
     return cli_request_status(&f->request) == 200 && type && slice_begins(slice_of(type), SLICE("text/event-stream"));
-}
-
-static void note_output(struct follow *f, enum output_state state)
-{
-    if (state == OUTPUT_GOOD || f->done != CLI_GO_ON)
-        return;
-    if (state == OUTPUT_BROKEN)
-        cli_tell(f->command, "cannot write: %s", strerror(errno));
-    f->done = state == OUTPUT_BROKEN ? CLI_FAILED : state == OUTPUT_CLOSED ? CLI_OK : CLI_SIGNAL + interrupt_signal();
 }
 
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg)

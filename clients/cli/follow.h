@@ -1,4 +1,4 @@
-/* follow.h — a subscription over SSE that comes back when its stream ends, for `carillon sub`.
+/* follow.h — a subscription over SSE that comes back when its stream ends, for `carillon sub` and `carillon webhook listen`.
  *
  *   connect with the last position ─> 200: events, positions ─> stream ends ─> wait ─> connect …
  *
@@ -19,14 +19,15 @@
 #include "clients/cli/request.h"
 #include "clients/cli/sse_parser.h"
 
-/* A message, or with ?presence=true a member who came or left. CLI_GO_ON, or what the follower is to end with. */
+/* A message, or with ?presence=true a member who came or left. CLI_GO_ON, or what the follower is to end with. It may take its time and wait
+ * for others: nothing is read meanwhile, and a hub that cuts a slow reader is come back to with the position of this event. */
 typedef int follow_event_fn(void *arg, const struct sse_event *event);
 
 struct follow {
     const struct cli_command *command;
     follow_event_fn   *on_event;
     void              *arg;
-    struct output     *output;          /* flushed after each piece of the stream; when nobody reads it any more, that is the end */
+    struct output     *output;          /* flushed after each piece of the stream, or earlier by on_event; when nobody reads it any more, that is the end */
     int64_t            until_ms;        /* monotonic; then the end is CLI_GO_ON; INT64_MAX: never */
     int64_t            idle_ms;         /* the same when a stream that is ready has had no event for so long; 0: never */
     /* inside */

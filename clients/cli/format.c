@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "clients/cli/payload.h"
 #include "clients/cli/pretty.h"
@@ -36,6 +35,7 @@ static void add_channel(const struct shown *shown, struct buf *out) { add_member
 static void add_id(const struct shown *shown, struct buf *out)      { add_member(shown, "id", out); }
 static void add_user(const struct shown *shown, struct buf *out)    { add_member(shown, "user", out); }
 static void add_time(const struct shown *shown, struct buf *out)    { buf_add_instant_ms(out, shown->time_ms); }
+static void add_clock(const struct shown *shown, struct buf *out)   { terminal_add_clock(out, shown->time_ms); }
 static void add_ms(const struct shown *shown, struct buf *out)      { buf_addf(out, "%" PRId64, shown->time_ms); }
 static void add_size(const struct shown *shown, struct buf *out)    { buf_add_u64(out, shown->data.len); }
 
@@ -43,16 +43,6 @@ static void add_size(const struct shown *shown, struct buf *out)    { buf_add_u6
 static void add_event(const struct shown *shown, struct buf *out)
 {
     add_member(shown, json_member_find(&shown->members, "user").at ? "type" : "event", out);
-}
-
-/* Of this place, for people. */
-static void add_clock(const struct shown *shown, struct buf *out)
-{
-    time_t seconds = (time_t)(shown->time_ms / 1000);
-    struct tm tm;
-    char text[16];
-    strftime(text, sizeof text, "%H:%M:%S", localtime_r(&seconds, &tm));
-    buf_add_str(out, text);
 }
 
 static void add_data(const struct shown *shown, struct buf *out)

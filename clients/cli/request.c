@@ -59,15 +59,22 @@ static bool is_loopback(CURLU *url)
     return yes;
 }
 
-static bool is_url(struct cli_request *r, struct slice text)
+bool cli_url_check(struct slice text, bool *ret_loopback)
 {
     CURLU *url = curl_url();
     char *copy = slice_copy(text);
     bool good = url && copy && !curl_url_set(url, CURLUPART_URL, copy, 0) && (slice_begins(text, SLICE("http://")) || slice_begins(text, SLICE("https://")));
-    if (good && (r->target->unix_path || is_loopback(url)))
-        curl_easy_setopt(r->curl, CURLOPT_PROXY, "");
+    *ret_loopback = good && is_loopback(url);
     curl_url_cleanup(url);
     free(copy);
+    return good;
+}
+
+static bool is_url(struct cli_request *r, struct slice text)
+{
+    bool loopback, good = cli_url_check(text, &loopback);
+    if (good && (r->target->unix_path || loopback))
+        curl_easy_setopt(r->curl, CURLOPT_PROXY, "");
     return good;
 }
 
@@ -238,6 +245,14 @@ void cli_request_add_escaped(struct cli_request *r, const char *text)
     else if (*text)
         r->path.failed = true;
     curl_free(escaped);
+}
+
+void cli_request_add_parameter(struct cli_request *r, const char *before, const char *value)
+{
+    if (!value)
+        return;
+    cli_request_add_path(r, before);
+    cli_request_add_escaped(r, value);
 }
 
 /* ---- there and back ---- */

@@ -31,6 +31,9 @@ struct cli_target {
 
 void cli_target_init(struct cli_target *target, const char *listener, const char *variable, const char *usual_url);
 
+/* An http:// or https:// URL? *ret_loopback: of this machine, so that no proxy of the environment is to be asked for it. */
+bool cli_url_check(struct slice text, bool *ret_loopback);
+
 struct cli_request {
     const struct cli_target *target;
     CURLM             *multi;
@@ -54,6 +57,8 @@ bool cli_request_next_url(struct cli_request *r);
 
 void cli_request_add_path(struct cli_request *r, const char *literal);          /* as it is */
 void cli_request_add_escaped(struct cli_request *r, const char *text);          /* percent-encoded, slashes too */
+/* Both, unless `value` is NULL. */
+void cli_request_add_parameter(struct cli_request *r, const char *before, const char *value);
 /* "Name: value"; a value cannot end the line: control characters are ERR_BAD_FIELD and nothing is added. */
 int  cli_request_add_header(struct cli_request *r, const char *name, const char *value);
 /* Back to those that every request has. 0, ERR_MEMORY, ERR_BAD_FIELD: the file of the credential cannot be read, or is none. */

@@ -71,23 +71,16 @@ static int choose_format(struct sub *sub)
     return done;
 }
 
-static void add_parameter(struct sub *sub, const char *before, const char *value)
-{
-    if (!value)
-        return;
-    cli_request_add_path(&sub->follow.request, before);
-    cli_request_add_escaped(&sub->follow.request, value);
-}
-
 static void add_path(struct sub *sub, char *const *channels, int n)
 {
-    add_parameter(sub, "/sse?format=envelope", "");
+    struct cli_request *request = &sub->follow.request;
+    cli_request_add_path(request, "/sse?format=envelope");
     for (int i = 0; i < n; i++)
-        add_parameter(sub, "&channel=", channels[i]);
-    add_parameter(sub, "&since=", sub->since);
-    add_parameter(sub, "&client=", sub->client);
-    add_parameter(sub, "&user=", sub->user);
-    add_parameter(sub, "&presence=true", sub->members ? "" : NULL);
+        cli_request_add_parameter(request, "&channel=", channels[i]);
+    cli_request_add_parameter(request, "&since=", sub->since);
+    cli_request_add_parameter(request, "&client=", sub->client);
+    cli_request_add_parameter(request, "&user=", sub->user);
+    cli_request_add_parameter(request, "&presence=true", sub->members ? "" : NULL);
 }
 
 /* ---- from beginning to end ---- */

@@ -1,6 +1,7 @@
 #include "clients/cli/terminal.h"
 
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "hub/base/hash.h"
@@ -55,6 +56,15 @@ bool terminal_has_colours(int fd, enum terminal_when when)
     if (when != COLOUR_AUTO)
         return when == COLOUR_ALWAYS;
     return isatty(fd) && !(no && *no) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+void terminal_add_clock(struct buf *out, int64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm tm;
+    char text[16];
+    strftime(text, sizeof text, "%H:%M:%S", localtime_r(&seconds, &tm));
+    buf_add_str(out, text);
 }
 
 const char *terminal_colour_of(struct slice name)

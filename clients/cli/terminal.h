@@ -12,6 +12,8 @@
 #define COLOUR_DIM     "\x1b[2m"
 #define COLOUR_BOLD    "\x1b[1m"
 #define COLOUR_WARNING "\x1b[1;33m"
+#define COLOUR_GOOD    "\x1b[32m"
+#define COLOUR_BAD     "\x1b[1;31m"
 
 enum terminal_when { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
 
@@ -19,5 +21,7 @@ enum terminal_when { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER };
 void terminal_add(struct buf *out, struct slice text);
 /* COLOUR_AUTO: where `fd` is a terminal that has them (TERM is not dumb), and NO_COLOR is not set or empty (no-color.org). */
 bool terminal_has_colours(int fd, enum terminal_when when);
+/* The time of day in this place, 10:08:00. */
+void terminal_add_clock(struct buf *out, int64_t wall_ms);
 /* The sequence that begins a colour, always the same one for a name. */
 const char *terminal_colour_of(struct slice name);

@@ -16,6 +16,7 @@ struct values {
     uint64_t    count;
     int64_t     time;
     int         word;
+    struct cli_list list;
 };
 
 /* Parses `line`, words between blanks; the operands, joined, into `operands`. */
@@ -25,7 +26,7 @@ static int parse(const char *line, struct values *values, char operands[128])
     const struct cli_option options[] = {
         { "flag",  CLI_FLAG,  &values->flag,  NULL, "" },   { "text", CLI_TEXT, &values->text, "TEXT", "" },
         { "count", CLI_COUNT, &values->count, "N", "" },    { "for",  CLI_TIME, &values->time, "TIME", "" },
-        { "color", CLI_WORD,  &values->word,  "auto|always|never", "" }, { 0 }
+        { "color", CLI_WORD,  &values->word,  "auto|always|never", "" }, { "list", CLI_LIST, &values->list, "ITEM", "" }, { 0 }
     };
     const struct cli_command command = { .name = "test", .operands = "WORD", .help = "", .min = 1, .max = 2, .options = options };
     char *argv[32] = { "test" };
@@ -53,6 +54,28 @@ static void options_stand_anywhere_and_have_values_in_two_ways(void **state)
     assert_int_equal(v.count, 12);
     assert_int_equal(v.time, 250);
     assert_int_equal(v.word, 2);
+}
+
+static void a_list_has_every_value_in_order_up_to_a_bound(void **state)
+{
+    struct values v;
+    char operands[128], *argv[2 * CLI_LIST_MAX + 4] = { "test" };
+    int argc = 1, n;
+    (void)state;
+    assert_int_equal(parse("--list a x --list=b", &v, operands), CLI_GO_ON);
+    assert_int_equal(v.list.n, 2);
+    assert_string_equal(v.list.items[0], "a");
+    assert_string_equal(v.list.items[1], "b");
+    struct cli_list list = { 0 };
+    const struct cli_option options[] = { { "list", CLI_LIST, &list, "ITEM", "" }, { 0 } };
+    const struct cli_command command = { .name = "test", .operands = "", .help = "", .options = options };
+    while (argc < 2 * CLI_LIST_MAX + 1)
+        argv[argc++] = "--list=a";
+    assert_int_equal(cli_args_parse(&command, 1 + CLI_LIST_MAX, argv, &n), CLI_GO_ON);
+    assert_int_equal(list.n, CLI_LIST_MAX);
+    list.n = 0;
+    assert_int_equal(cli_args_parse(&command, 2 + CLI_LIST_MAX, argv, &n), CLI_MISUSED);
+    assert_int_equal(list.n, CLI_LIST_MAX);
 }
 
 static void a_dash_a_negative_number_and_what_is_behind_two_dashes_are_operands(void **state)
@@ -99,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_stand_anywhere_and_have_values_in_two_ways),
+        cmocka_unit_test(a_list_has_every_value_in_order_up_to_a_bound),
         cmocka_unit_test(a_dash_a_negative_number_and_what_is_behind_two_dashes_are_operands),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(help_ends_it_well),
