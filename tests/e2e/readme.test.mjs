@@ -1,10 +1,11 @@
-// README's "In the shell" and "Who may do what", followed to the letter from an empty folder. Only the ports are other ones.
+// README's "In the shell", "Webhooks on your own machine" and "Who may do what", followed to the letter from an empty folder. Only the ports are other ones.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
 import { BINARY } from './lib/hub.mjs';
+import { Receiver } from './lib/receiver.mjs';
 import { SUITE_TLS } from './lib/line.mjs';
 import { within } from './lib/wait.mjs';
 
@@ -45,6 +46,16 @@ scenario('README, "In the shell": what is published is followed, kept, copied an
     const third = await bash(`PATH="$PWD/build:$PATH"\n${back}`, dir, env);
     assert.deepEqual([third.stdout, third.code], ['nothing twice\n', 0], third.stderr);
     assert.match(third.stderr, /6 published\n[^]*6 published \(6 of them before[^]*orders\.\*: 2 channels\n/);
+});
+
+scenario('README, "Webhooks on your own machine": what is published comes to the server', async (scope) => {
+    const hub = await scope.hub(), receiver = await Receiver.start(scope);
+    const [commands] = blocks('### Webhooks on your own machine');
+    const script = commands.replace('http://localhost:3000/hook', receiver.url('/hook')).replace(/ &$/m, ' --count 1 &');
+    const env = { CARILLON_URL: hub.publicUrl(''), CARILLON_API_URL: hub.apiUrl(''), ...(SUITE_TLS && { CARILLON_CACERT: SUITE_TLS.caFile }) };
+    const { stdout, stderr } = await bash(`PATH="$PWD/build:$PATH"\n${script}wait`, clone(scope), env);
+    assert.match(stdout, /^\S+ message\.published orders\.eu evt_\w+ 200 \d+ ms$/m, stderr);
+    assert.deepEqual(JSON.parse(receiver.of('/hook')[0].body).data, { order: 7 });
 });
 
 scenario('README, "Who may do what": the settings are right and the tokens do what it says', async (scope) => {
