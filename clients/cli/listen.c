@@ -138,9 +138,9 @@ static int send_event(struct listen *listen, const struct seen_event *seen)
         .id = slice(id, event_id_print(seen->msg->epoch, seen->msg->seq, id)), .event = event_type_of(seen->type, seen->msg), .body = buf_slice(&listen->body),
     };
     enum forward_end end = forward_send(&listen->forward, &signing, &was);
+    count(listen, end, &was);
     if (end == FORWARD_INTERRUPTED)
         return CLI_SIGNAL + interrupt_signal();
-    count(listen, end, &was);
     add_line(listen, &signing, msg_channel(seen->msg), end, &was);
     output_flush(&listen->output);      /* follow.c looks at what it says */
     return listen->delivered + listen->failed == listen->count ? CLI_OK : CLI_GO_ON;
