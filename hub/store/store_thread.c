@@ -263,6 +263,7 @@ int store_open(const struct config *config, struct store **ret_store, struct hub
         *ret_why = why.text;
         return err;
     }
+    post_init(&s->from_hub, &s->box, SIZE_MAX);      /* what comes before the thread begins waits for it */
     s->port.submit = submit;
     s->port.read = read;
     s->sync = config->store_sync;
@@ -293,7 +294,6 @@ int store_load_records(struct store *store, store_record_fn *record, void *arg)
 int store_start(struct store *store, struct mailbox *hub)
 {
     struct disk_store *s = disk(store);
-    post_init(&s->from_hub, &s->box, SIZE_MAX);
     post_init(&s->from_closer, &s->box, SIZE_MAX);
     post_init(&s->to_hub, hub, SIZE_MAX);
     s->keeper = store_keeper_start(s->db, s->sync != STORE_SYNC_EACH);
