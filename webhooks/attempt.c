@@ -102,8 +102,7 @@ static void tell_dead_letter(struct job *job)
 static void count(struct queue *queue, const struct settlement *settled)
 {
     if (settled->status == DELIVERY_PENDING) {
-        if (settled->due_ms < queue->next_due_ms)
-            queue->next_due_ms = settled->due_ms;
+        queue_due_at(queue, settled->due_ms);
         return;
     }
     queue->pending -= queue->pending > 0;

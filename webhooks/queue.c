@@ -102,10 +102,11 @@ void queue_put_back(struct queue *queue, struct job *job)
 
 static bool has_room(const struct queue *queue) { return queue->n_waiting < QUEUE_WINDOW && queue->bytes < QUEUE_BYTES; }
 
-/* Of a lane it is not known here whether it is the first. */
-static bool is_next(const struct queue *queue, const struct event_target *target)
+/* Nothing in the store is due before it. Of a lane it is not known here whether it is the first. */
+static bool is_next(const struct queue *queue, const struct event_target *target, int64_t due_ms)
 {
-    return queue->own && !queue->more && !queue->reading && target->lane == 0 && has_room(queue);
+    return queue->own && !queue->more && !queue->reading && target->lane == 0 && has_room(queue) &&
+           due_ms >= queue->cursor_due_ms && due_ms < queue->next_due_ms;
 }
 
 void queue_accept(struct queue *queue, const struct hub_event *event, size_t target, int64_t now_ms)
@@ -113,7 +114,7 @@ void queue_accept(struct queue *queue, const struct hub_event *event, size_t tar
     uint64_t number = delivery_number(event->msg->seq, target);
     struct job *job = NULL;
     queue->pending++;
-    if (event->msg->time_ms >= queue->cursor_due_ms && is_next(queue, &event->targets[target]))
+    if (is_next(queue, &event->targets[target], event->msg->time_ms))
         job = job_new(queue, number, (enum event_type)event->type, event->msg);
     if (!job) {
         queue_due_again(queue, now_ms);
@@ -129,6 +130,15 @@ void queue_due_again(struct queue *queue, int64_t due_ms)
         queue->rescan = true;
     queue->more = true;
     queue->stale |= queue->reading;
+}
+
+/* While it was being settled the cursor may have gone past it. */
+void queue_due_at(struct queue *queue, int64_t due_ms)
+{
+    if (due_ms <= queue->cursor_due_ms)
+        queue_due_again(queue, 0);
+    else if (due_ms < queue->next_due_ms)
+        queue->next_due_ms = due_ms;
 }
 
 /* ---- reading ---- */

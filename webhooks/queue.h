@@ -79,3 +79,5 @@ void          queue_put_back(struct queue *queue, struct job *job);             
 void          queue_forget(struct queue *queue, struct job *job);                /* it is settled; frees it */
 /* Something is due that was not when it was read; `due_ms` 0: now. */
 void          queue_due_again(struct queue *queue, int64_t due_ms);
+/* A delivery that was in memory is settled, to be tried again then. */
+void          queue_due_at(struct queue *queue, int64_t due_ms);

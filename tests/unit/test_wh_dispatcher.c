@@ -313,6 +313,46 @@ static void what_the_store_cannot_settle_is_settled_later_and_not_sent_twice(voi
     rig.store->submit = real_submit;
 }
 
+static void what_is_due_again_is_not_passed_by_what_happens_then(void **state)
+{
+    (void)state;
+    rig_endpoint(",\"retry\":\"0,20ms,5s\"");
+    rig_publish("a", "1");
+    rig_answer(0, 500);
+    rig.mono_ms += 100;
+    rig.wall_ms += 100;
+    rig_publish("a", "2");
+    rig_pass(100);
+    assert_int_equal(rig.n_sent, 2);
+    assert_string_equal(rig_data(0), "1");
+    assert_string_equal(rig_data(1), "2");
+}
+
+/* Due before what was read meanwhile: nothing that looks behind the cursor finds it. */
+static void what_is_settled_late_is_tried_again_although_the_queue_has_gone_on(void **state)
+{
+    (void)state;
+    rig_endpoint(",\"retry\":\"0,20ms,5s\"");
+    rig_publish("a", "1");
+    real_submit = rig.store->submit;
+    rig.store->submit = refuse_or_submit;
+    refuses = true;
+    rig_answer(0, 500);
+    refuses = false;
+    rig.mono_ms += 100;
+    rig.wall_ms += 100;
+    rig_publish("a", "2");
+    assert_string_equal(rig_data(0), "2");
+    rig_answer(0, 200);
+    assert_int_equal(rig.n_sent, 0);
+    rig_pass(2000);
+    assert_int_equal(rig.n_sent, 1);
+    assert_string_equal(rig_data(0), "1");
+    rig_answer(0, 200);
+    assert_int_equal(rig_count(DELIVERY_DELIVERED), 2);
+    rig.store->submit = real_submit;
+}
+
 static void note_settled(struct settle_call *call) { *(bool *)call->owner = true; }
 
 static void a_dead_letter_that_is_sent_again_goes_out_once_beside_what_is_in_memory(void **state)
@@ -380,6 +420,8 @@ int main(void)
         ON_RIG(who_only_fails_for_long_is_switched_off),
         ON_RIG(a_rate_is_kept_but_for_a_second_of_burst),
         ON_RIG(what_the_store_cannot_settle_is_settled_later_and_not_sent_twice),
+        ON_RIG(what_is_due_again_is_not_passed_by_what_happens_then),
+        ON_RIG(what_is_settled_late_is_tried_again_although_the_queue_has_gone_on),
         ON_RIG(a_dead_letter_that_is_sent_again_goes_out_once_beside_what_is_in_memory),
         ON_RIG(an_endpoint_that_is_removed_lets_go_of_all),
     };
