@@ -46,6 +46,8 @@ struct settlement {
     uint16_t     tries;
     int64_t      due_ms, settled_ms;
     struct slice attempts;           /* in place of what was there; at NULL: that stays */
+    unsigned     only_from;          /* only if it stands so (a bit for each status): others may have settled it since it was read; 0: however it stands */
+    bool         done;               /* answer: it stood so */
 };
 
 /* ERR_STORE_FAILED: nothing of it has happened. */

@@ -407,7 +407,7 @@ void dispatcher_changed(struct dispatcher *all, bool sent_again, const struct se
     for (size_t i = 0; i < n; i++) {
         if (!queue || queue->number != now[i].endpoint)
             queue = find(all, now[i].endpoint);
-        if (!queue)
+        if (!queue || !now[i].done)
             continue;
         recount(queue, rows[i].status, sent_again);
         if (sent_again)

@@ -58,7 +58,7 @@ void dispatcher_own(struct dispatcher *all, uint64_t number, bool own);
 void dispatcher_accept(struct dispatcher *all, struct hub_event *event);
 bool dispatcher_is_full(const struct dispatcher *all, uint64_t number);      /* webhooks.queue: more are dead letters at once */
 
-/* Others have settled these (replay.c): they are to be sent again, or are removed. `rows`: as they were before. */
+/* Others have settled these (replay.c), those that are done: they are to be sent again, or are removed. `rows`: as they were before. */
 void dispatcher_changed(struct dispatcher *all, bool sent_again, const struct settlement *now, size_t n, const struct delivery *rows);
 
 struct dispatcher_state {

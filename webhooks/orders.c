@@ -279,6 +279,8 @@ static void on_single_settled(struct settle_call *settle)
 {
     struct single *single = settle->owner;
     bool sent_again = single->call->order == WEBHOOK_REDELIVER;
+    if (!settle->err && !single->settlement.done)
+        settle->err = ERR_DELIVERY_PENDING;      /* somebody else has sent it again meanwhile */
     if (!settle->err)
         dispatcher_changed(single->orders->dispatcher, sent_again, &single->settlement, 1, single->read.rows);
     single->call->removed = !settle->err && !sent_again;
@@ -306,7 +308,7 @@ static void on_single_read(struct delivery_read *read)
     bool blocked = row->status == DELIVERY_PENDING;
     single->settlement = (struct settlement){
         .number = row->number, .endpoint = row->endpoint, .lane = row->lane, .status = sent_again ? DELIVERY_PENDING : DELIVERY_REMOVED,
-        .due_ms = row->lane && !blocked ? DELIVERY_NEVER : now_ms, .settled_ms = now_ms,
+        .due_ms = row->lane && !blocked ? DELIVERY_NEVER : now_ms, .settled_ms = now_ms, .only_from = 1U << row->status,
     };
     single->settle = (struct settle_call){ .at = &single->settlement, .n = 1, .answered = on_single_settled, .owner = single };
     hub_settle(single->orders->hub, &single->settle);

@@ -87,7 +87,8 @@ static void on_settled(struct settle_call *call)
         next_page_in(replay, 1000);      /* the same page once more: nothing of it has happened */
         return;
     }
-    replay->done += call->n;
+    for (size_t i = 0; i < call->n; i++)
+        replay->done += call->at[i].done;
     replay->after = replay->read.upto;
     dispatcher_changed(replay->all->setup.dispatcher, replay->wish.action == REPLAY_SEND, replay->settlements, call->n, replay->read.rows);
     delivery_read_fini(&replay->read);
@@ -104,6 +105,7 @@ static void settle_page(struct replay *replay)
         replay->settlements[i] = (struct settlement){
             .number = row->number, .endpoint = row->endpoint, .lane = row->lane, .status = sends ? DELIVERY_PENDING : DELIVERY_REMOVED, .tries = 0,
             .due_ms = row->lane ? DELIVERY_NEVER : now_ms, .settled_ms = now_ms,
+            .only_from = replay->wish.statuses ? 1U << row->status : 0,
         };
     }
     replay->settle = (struct settle_call){ .at = replay->settlements, .n = read->n, .answered = on_settled, .owner = replay };

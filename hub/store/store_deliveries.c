@@ -32,8 +32,9 @@ static const char *const sql[STATEMENTS] = {
     /* In a lane in which others wait it is due when they are settled. */
     [ADD] = "INSERT INTO deliveries VALUES (?1, ?2, ?3, CASE WHEN ?5 <> 0 AND ?3 = 0 AND EXISTS (SELECT 1 FROM deliveries WHERE endpoint = ?2"
             " AND lane = ?5 AND status = 0 AND lane <> 0) THEN 9223372036854775807 ELSE ?4 END, ?5, 0, 0, x'')",
-    [SETTLE] = "UPDATE deliveries SET status = ?2, due = ?3, tries = ?4, settled = ?5, attempts = coalesce(?6, attempts) WHERE number = ?1",
-    [REMOVE] = "DELETE FROM deliveries WHERE number = ?1",
+    [SETTLE] = "UPDATE deliveries SET status = ?2, due = ?3, tries = ?4, settled = ?5, attempts = coalesce(?6, attempts) WHERE number = ?1"
+               " AND (?7 = 0 OR (?7 >> status) & 1)",
+    [REMOVE] = "DELETE FROM deliveries WHERE number = ?1 AND (?2 = 0 OR (?2 >> status) & 1)",
     /* Nobody of the lane is due: the first one is, from now on. */
     [PROMOTE] = "UPDATE deliveries SET due = ?3 WHERE number = (SELECT min(number) FROM deliveries WHERE endpoint = ?1 AND lane = ?2 AND status = 0"
                 " AND lane <> 0) AND due = 9223372036854775807 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE endpoint = ?1 AND lane = ?2"
@@ -156,16 +157,17 @@ static bool promote(struct store_deliveries *s, const struct settlement *settled
     return done;
 }
 
-static bool settle(struct store_deliveries *s, const struct settlement *settled, size_t *n_promoted)
+static bool settle(struct store_deliveries *s, struct settlement *settled, size_t *n_promoted)
 {
     enum statement which = settled->status == DELIVERY_REMOVED ? REMOVE : SETTLE;
     sqlite3_stmt *stmt = with_number(s, which, settled->number);
-    bool done = true;
+    bool done = store_sql_bind_u64(stmt, which == SETTLE ? 7 : 2, settled->only_from);
     if (which == SETTLE)
-        done = store_sql_bind_u64(stmt, 2, settled->status) && store_sql_bind_u64(stmt, 3, (uint64_t)settled->due_ms) &&
+        done = done && store_sql_bind_u64(stmt, 2, settled->status) && store_sql_bind_u64(stmt, 3, (uint64_t)settled->due_ms) &&
                store_sql_bind_u64(stmt, 4, settled->tries) && store_sql_bind_u64(stmt, 5, (uint64_t)settled->settled_ms) &&
                (settled->attempts.at ? store_sql_bind_blob(stmt, 6, settled->attempts) : sqlite3_bind_null(stmt, 6) == SQLITE_OK);
     done = done && run(s, which);
+    settled->done = done && sqlite3_changes(s->conn) > 0;
     return done && (settled->lane == 0 || promote(s, settled, n_promoted));
 }
 

@@ -5,6 +5,7 @@ import { verify as verifyGithub } from '@octokit/webhooks-methods';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
 import Stripe from 'stripe';
 import { Webhook as SvixWebhook } from 'svix';
+import { Chance } from './lib/chance.mjs';
 import { scenario } from './lib/scope.mjs';
 import { problemOf, publish } from './lib/http.mjs';
 import { Receiver, identities, retryAfter } from './lib/receiver.mjs';
@@ -335,4 +336,45 @@ scenario('a hub that is killed in the middle of it loses no event', OWN, async (
     }
     assert.ok(acknowledged.length >= 30, `${acknowledged.length} acknowledged`);
     await receiver.waitFor(() => { const seen = new Set(idsOf(receiver.accepted('/hook'))); return acknowledged.every((id) => seen.has(id)); }, 'every event that was acknowledged');
+});
+
+// ---- all of it at once ----
+
+const fickle = (chance) => function sometimes(x) { x.answer({ status: chance.below(2) ? 200 : 500, delay: chance.below(10) }); };
+
+// Somebody who sends again, replays, pauses and rotates, over and over.
+async function meddle(webhooks, ids, chance, goesOn) {
+    const again = async (list, path) => { const { data } = (await webhooks.ask('GET', list)).json; if (data.length) await webhooks.ask('POST', path(chance.one(data).id)); };
+    while (goesOn()) {
+        const id = chance.one(ids);
+        await chance.one([
+            () => webhooks.change(id, { paused: chance.below(2) === 0, concurrency: 1 + chance.below(8) }), () => webhooks.rotate(id, {}), () => webhooks.replay(id, { status: chance.one(['failed', 'all']) }),
+            () => again(`/v1/dead-letters?webhook=${id}&limit=5`, (one) => `/v1/dead-letters/${one}/redeliver`), () => again(`/v1/deliveries?webhook=${id}&limit=20`, (one) => `/v1/deliveries/${one}/redeliver`),
+            () => webhooks.ask('POST', '/v1/dead-letters/redeliver', { webhook: id }),
+        ])();
+    }
+}
+
+scenario('whatever administrators do meanwhile, nothing is lost and nothing is counted twice', OWN, async (scope) => {
+    const SEED = Number(process.env.SEED ?? 1), chance = new Chance(SEED);
+    const { webhooks, receiver } = await withReceiver(scope, ['--webhooks.retry=0,5ms', '--webhooks.breaker=4', '--webhooks.breaker_pause=10ms', '--webhooks.breaker_pause_max=10ms']);
+    const kinds = { plain: {}, ordered: { ordered: true }, one: { concurrency: 1 } }, ids = [], told = [];
+    for (const [kind, more] of Object.entries(kinds)) {
+        receiver.answer(`/${kind}`, fickle(chance));
+        ids.push((await webhooks.make({ url: receiver.url(`/${kind}`), events: ['a'], ...more })).id);
+    }
+    let going = true;
+    const meddlers = Array.from({ length: 3 }, () => meddle(webhooks, ids, chance, () => going));
+    for (let i = 0; i < 200; i++) told.push((await webhooks.tell('a', i, { channel: `c${i % 5}` })).id);
+    going = false;
+    await Promise.all(meddlers);
+    for (const kind of Object.keys(kinds)) receiver.answer(`/${kind}`, 200);
+    for (const id of ids) await webhooks.change(id, { paused: false });
+    for (const id of ids) await eventually(async () => (await webhooks.list(`/v1/webhooks/${id}/replays`)).every(({ status }) => status !== 'running'), 'the replays to be over');
+    for (const [i, kind] of Object.keys(kinds).entries()) {
+        const { pending } = await webhooks.until(ids[i], { pending: 0 });
+        const letters = await webhooks.list(`/v1/dead-letters?webhook=${ids[i]}`), seen = new Set(idsOf(receiver.of(`/${kind}`)));
+        assert.deepEqual([pending, (await webhooks.show(ids[i])).dead_letters], [0, letters.length], `SEED=${SEED} ${kind}`);
+        assert.ok(told.every((id) => seen.has(id)), `SEED=${SEED} ${kind}`);
+    }
 });

@@ -387,6 +387,31 @@ static void a_dead_letter_that_is_sent_again_goes_out_once_beside_what_is_in_mem
     assert_true(s.pending == 0 && s.dead == 0);
 }
 
+/* Two that have read the same dead letter: the one that comes later does nothing, and nobody counts twice. */
+static void a_dead_letter_is_sent_again_by_one_of_two(void **state)
+{
+    (void)state;
+    uint64_t e = rig_endpoint(",\"retry\":\"0\"");
+    rig_publish("a", "1");
+    rig_answer(0, 500);
+    struct delivery_read read;
+    rig_read(&read, (struct delivery_read){ .kind = READ_OLDEST, .limit = 10, .looks = 100, .max_bytes = SIZE_MAX });
+    for (int i = 0; i < 2; i++) {
+        struct settlement again = { .number = read.rows[0].number, .endpoint = e, .status = DELIVERY_PENDING, .due_ms = rig.wall_ms, .settled_ms = rig.wall_ms,
+                                    .only_from = 1U << DELIVERY_DEAD };
+        bool settled = false;
+        struct settle_call call = { .at = &again, .n = 1, .owner = &settled, .answered = note_settled };
+        hub_settle(rig.hub, &call);
+        rig_turn();
+        assert_true(settled);
+        assert_int_equal(again.done, i == 0);
+        dispatcher_changed(rig.dispatcher, true, &again, 1, read.rows);
+        assert_int_equal(dispatcher_state(rig.dispatcher, e).pending, 1);
+        assert_int_equal(dispatcher_state(rig.dispatcher, e).dead, 0);
+    }
+    delivery_read_fini(&read);
+}
+
 static void an_endpoint_that_is_removed_lets_go_of_all(void **state)
 {
     (void)state;
@@ -423,6 +448,7 @@ int main(void)
         ON_RIG(what_is_due_again_is_not_passed_by_what_happens_then),
         ON_RIG(what_is_settled_late_is_tried_again_although_the_queue_has_gone_on),
         ON_RIG(a_dead_letter_that_is_sent_again_goes_out_once_beside_what_is_in_memory),
+        ON_RIG(a_dead_letter_is_sent_again_by_one_of_two),
         ON_RIG(an_endpoint_that_is_removed_lets_go_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
