@@ -16,7 +16,7 @@
 
 #include <stdio.h>
 
-enum { LOGGED_HEAD = 1024, LOGGED_BODY = 1024 };
+enum { LOGGED_HEAD = 1024, LOGGED_BODY = 1024, LOGGED_MAX = 64 * 1024 };
 static const int64_t ASKED_MAX_MS = 60 * 60 * 1000, UNSETTLED_MS = 1000, NOTED_FAILING_S = 60 * 60;
 
 /* ---- what is written down ---- */
@@ -51,6 +51,20 @@ static void add_ms(struct buf *out, const char *name, uint32_t us)
     buf_addf(out, ",\"%s\":%u.%01u", name, us / 1000, us / 100 % 10);
 }
 
+/* Somebody may have it sent again for ever: the oldest go. No string of an attempt has this parting in it, because its quotes are escaped. */
+static void forget_oldest(struct buf *attempts)
+{
+    static const char parting[] = "},{\"at\":\"";
+    size_t len = sizeof parting - 1, at;
+    while (attempts->len > LOGGED_MAX) {
+        for (at = 0; at + len <= attempts->len && memcmp(attempts->at + at, parting, len) != 0; at++)
+            ;
+        if (at + len > attempts->len)
+            return;
+        buf_drop_front(attempts, at + 2);
+    }
+}
+
 static void write_down(struct job *job)
 {
     struct buf *out = &job->attempts;
@@ -76,6 +90,7 @@ static void write_down(struct job *job)
     add_text(out, "head", buf_slice(&r->answer_head), LOGGED_HEAD);
     add_text(out, "body", buf_slice(&r->answer), LOGGED_BODY);
     buf_add_char(out, '}');
+    forget_oldest(out);
 }
 
 /* ---- settling ---- */

@@ -161,6 +161,15 @@ scenario('a receiver that misbehaves costs an attempt, with its class, and delay
     assert.equal((await webhooks.show(good.id)).dead_letters, 0);
 });
 
+scenario('of many attempts the newest are kept', OWN, async (scope) => {
+    const { webhooks, receiver } = await withReceiver(scope, [`--webhooks.retry=${Array(30).fill('0').join()}`, '--webhooks.breaker=0']);
+    await webhooks.make({ url: receiver.url('/hook'), events: ['a'] });
+    receiver.answer('/hook', ...Array.from({ length: 30 }, (_, i) => ({ status: 500 + i, body: '\u0001'.repeat(2000) })));
+    const { tries, attempts, last_status } = await webhooks.settled((await webhooks.tell('a')).id, 'dead');
+    assert.deepEqual([tries, last_status, attempts.at(-1).status, attempts.at(-1).body, attempts[0].body_cut], [30, 529, 529, '\u0001'.repeat(1024), true]);
+    assert.ok(attempts.length > 5 && attempts.length < 30 && attempts.every(({ status }, i) => status === 530 - attempts.length + i), JSON.stringify(attempts.map(({ status }) => status)));
+});
+
 scenario('where a name leads is looked at when it is connected to', OWN, async (scope) => {
     const webhooks = new Webhooks(await scope.hub({ args: ['--webhooks.retry=0', '--webhooks.allow_http=true'] })), receiver = await Receiver.start(scope);
     await webhooks.make({ url: receiver.url('/hook', 'localhost'), events: ['a'] });
