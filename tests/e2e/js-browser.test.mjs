@@ -46,7 +46,9 @@ scenario('js browser: a page of another origin imports the client, and misses no
         window.streaming = hub.constructor && (await import(${JSON.stringify(hub.publicUrl('/carillon.js'))})).connect(${JSON.stringify(hub.publicUrl(''))}, { transport: 'sse', api: ${JSON.stringify(hub.apiUrl(''))} });
         await streaming.subscribe('t.a', (m) => (got.stream ??= []).push({ id: m.id, text: m.data })).ready;
         window.iterated = [];
-        (async () => { for await (const m of hub.subscribe('t.b')) iterated.push(m.data); })();
+        const words = hub.subscribe('t.b');
+        (async () => { for await (const m of words) iterated.push(m.data); })();
+        await words.ready;
     })()`);
     const sent = { a: [], b: [] };
     const say = async (channel, text) => sent[channel].push([text, (await publish(hub, `t.${channel}`, text)).id]);
