@@ -1,5 +1,6 @@
 // Webhooks as an administrator has them: registered, shown, changed, removed; events of the application's own; who may; all that can be wrong.
 import assert from 'node:assert/strict';
+import { SUITE_TLS } from './lib/line.mjs';
 import { scenario } from './lib/scope.mjs';
 import { problemOf, publish } from './lib/http.mjs';
 import { bearer, sign, tokenHub } from './lib/tokens.mjs';
@@ -46,7 +47,7 @@ scenario('a change says which version it is of', OWN, async (scope) => {
     for (const other of ['"1"', '"3"', 'W/"2"', '"x"', '""', '"4294967295"', '"99999999999999999999"']) problemOf(await patch(other), 412, 'version_changed');
     for (const none of ['2', '"1", "2"', '"', 'W/', '**']) problemOf(await patch(none), 400, 'bad_field');
     assert.deepEqual([(await patch('*')).status, (await patch()).status], [200, 200]);
-    const { headers } = await webhooks.ask('OPTIONS', where, undefined, { Origin: 'http://localhost:3000', 'Access-Control-Request-Method': 'PATCH' });
+    const { headers } = await webhooks.ask('OPTIONS', where, undefined, { Origin: `${SUITE_TLS ? 'https' : 'http'}://localhost:3000`, 'Access-Control-Request-Method': 'PATCH' });
     assert.equal(headers['access-control-allow-methods'], 'GET, HEAD, PATCH, DELETE, OPTIONS', 'a page may');
     assert.match(headers['access-control-allow-headers'], /\bIf-Match\b/);
     problemOf(await webhooks.ask('DELETE', where, undefined, { 'If-Match': '"2"' }), 412, 'version_changed');
