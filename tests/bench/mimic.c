@@ -51,8 +51,8 @@ size_t mimic_begin_sse(char *out, struct text channel, uint64_t number)
 {
     return (size_t)sprintf(out, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store, no-transform\r\n"
                                 "X-Accel-Buffering: no\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
-                                "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nCross-Origin-Resource-Policy: same-origin\r\n"
-                                "Vary: Origin\r\nConnection: close\r\n\r\nretry: 2000\n\n"
+                                "Cross-Origin-Resource-Policy: same-origin\r\nVary: Origin\r\n"
+                                "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nConnection: close\r\n\r\nretry: 2000\n\n"
                                 "id: " EPOCH ".%lu\nevent: hub.ready\ndata: {\"type\":\"ready\",\"position\":\"" EPOCH ".%lu\",\"connection\":\"c1\","
                                 "\"channels\":[{\"channel\":\"%.*s\",\"recovered\":false,\"resumable\":true}]}\n\n", number, number, TEXT(channel));
 }
@@ -64,8 +64,8 @@ size_t mimic_created(char *out, const struct mimic_message *message, size_t subs
                      TEXT(message->channel), message->time_ms, subscribers);
     return (size_t)sprintf(out, "HTTP/1.1 201 Created\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
                                 "X-Request-Id: 000000000000\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
-                                "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nCross-Origin-Resource-Policy: same-origin\r\n"
-                                "Vary: Origin\r\n\r\n%s", n, body);
+                                "Cross-Origin-Resource-Policy: same-origin\r\nVary: Origin\r\n"
+                                "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\r\n%s", n, body);
 }
 
 size_t mimic_ok(char *out, const struct mimic_message *message, struct text ref, size_t subscribers)
