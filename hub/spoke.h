@@ -1,5 +1,5 @@
-/* spoke.h — port: what is plugged into the hub process beside the hub thread: the public port, the API, later webhooks,
- * signaling, Redis. hub/main.c lists them; hub/serve.c takes all of them through the same life:
+/* spoke.h — port: what is plugged into the hub process beside the hub thread: the public port, the API, webhooks, Redis, later
+ * signaling. hub/main.c lists them; hub/serve.c takes all of them through the same life:
  *
  *   open (bind, register at the hub; nothing runs, nobody is let in) ─> start ─> … serving … ─> drain ─> done? ─> stop (join) ─> free
  *

@@ -105,7 +105,7 @@ static int64_t wait_ms(struct queue *queue)
     const struct dispatcher *all = queue->all;
     const struct endpoint *endpoint = queue->endpoint;
     int64_t asked = queue->asked_until_ms - dispatcher_wall_ms(all), slot = (queue->next_slot_us - mono_ms(all) * 1000 + 999) / 1000;
-    if (all->stopping || queue->gone || !queue->own || endpoint->paused || endpoint->disabled || queue->sending >= endpoint->concurrency)
+    if (all->stopping || queue->gone || endpoint->paused || endpoint->disabled || queue->sending >= endpoint->concurrency)
         return -1;
     if (asked > 0)
         return asked;
@@ -344,16 +344,6 @@ void dispatcher_look(struct dispatcher *all, uint64_t number)
         return;
     queue_due_again(queue, 0);
     dispatcher_kick(all, queue);
-}
-
-void dispatcher_own(struct dispatcher *all, uint64_t number, bool own)
-{
-    struct queue *queue = find(all, number);
-    if (!queue || queue->own == own)
-        return;
-    queue->own = own;
-    if (own)
-        dispatcher_look(all, number);
 }
 
 static void accept_target(struct dispatcher *all, const struct hub_event *event, size_t i)

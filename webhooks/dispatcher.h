@@ -7,8 +7,6 @@
  * An endpoint that hangs uses its own `concurrency` and nothing more; all together are bounded by webhooks.concurrency. What is due and could
  * not go for lack of room goes in turns, one of each.
  *
- * With many nodes each endpoint is this one's or another's (dispatcher_own): who does not have it does not touch its queue.
- *
  * Lifetime   dispatcher_new after the hub, dispatcher_free after its last turn; dispatcher_stop before: no attempt begins any more.
  * Threading  the hub's.
  * Limits     per endpoint QUEUE_WINDOW deliveries or QUEUE_BYTES in memory; webhooks.concurrency attempts. */
@@ -52,7 +50,6 @@ void dispatcher_drop(struct dispatcher *all, uint64_t number);      /* it is gon
 void dispatcher_count(struct dispatcher *all, uint64_t number, enum delivery_status status, uint64_t n);
 /* Something of it is due that the dispatcher has not heard of: dead letters to be sent again, what another node has accepted. */
 void dispatcher_look(struct dispatcher *all, uint64_t number);
-void dispatcher_own(struct dispatcher *all, uint64_t number, bool own);
 
 /* An event of this hub is kept: takes it over. */
 void dispatcher_accept(struct dispatcher *all, struct hub_event *event);

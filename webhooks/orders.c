@@ -173,12 +173,6 @@ static void begin_replay(struct orders *orders, struct webhook_call *call, const
     answer(orders, call, err);
 }
 
-static bool is_ordered(const struct orders *orders, uint64_t number)
-{
-    const struct endpoint *endpoint = endpoints_find(orders->endpoints, number);
-    return endpoint && endpoint->ordered;
-}
-
 static bool read_moment(struct webhook_call *call, const struct json_object *object, const char *name, int64_t *ret_ms)
 {
     struct slice value = json_member_find(object, name);
@@ -209,7 +203,7 @@ static bool read_status(struct webhook_call *call, const struct json_object *obj
 
 static void replay(struct orders *orders, struct webhook_call *call)
 {
-    struct replay_wish wish = { .action = REPLAY_SEND, .endpoint = call->id, .is_ordered = is_ordered(orders, call->id) };
+    struct replay_wish wish = { .action = REPLAY_SEND, .endpoint = call->id };
     struct json_object object = { 0 };
     if (!endpoints_find(orders->endpoints, call->id)) {
         answer(orders, call, ERR_NOT_FOUND);
@@ -230,7 +224,7 @@ static void replay(struct orders *orders, struct webhook_call *call)
 
 static void redeliver_dead(struct orders *orders, struct webhook_call *call)
 {
-    struct replay_wish wish = { .action = REPLAY_SEND, .endpoint = call->id, .statuses = 1U << DELIVERY_DEAD, .is_ordered = is_ordered(orders, call->id) };
+    struct replay_wish wish = { .action = REPLAY_SEND, .endpoint = call->id, .statuses = 1U << DELIVERY_DEAD };
     if (endpoints_find(orders->endpoints, call->id))
         begin_replay(orders, call, &wish);
     else

@@ -14,7 +14,6 @@ struct queue *queue_new(struct dispatcher *all, struct endpoint *endpoint)
     queue->all = all;
     queue->number = endpoint->number;
     queue->endpoint = endpoint_ref(endpoint);
-    queue->own = true;
     queue->next_due_ms = DELIVERY_NEVER;
     queue->failing_since_s = endpoint->failing_since_s;
     link_init(&queue->link);
@@ -105,7 +104,7 @@ static bool has_room(const struct queue *queue) { return queue->n_waiting < QUEU
 /* Nothing in the store is due before it. Of a lane it is not known here whether it is the first. */
 static bool is_next(const struct queue *queue, const struct event_target *target, int64_t due_ms)
 {
-    return queue->own && !queue->more && !queue->reading && target->lane == 0 && has_room(queue) &&
+    return !queue->more && !queue->reading && target->lane == 0 && has_room(queue) &&
            due_ms >= queue->cursor_due_ms && due_ms < queue->next_due_ms;
 }
 
@@ -193,7 +192,7 @@ bool queue_refill(struct queue *queue, int64_t wall_ms)
 {
     if (queue->reading)
         return true;
-    if (queue->gone || !queue->own || queue->n_waiting > QUEUE_LOW || !has_room(queue) || (!queue->more && queue->next_due_ms > wall_ms))
+    if (queue->gone || queue->n_waiting > QUEUE_LOW || !has_room(queue) || (!queue->more && queue->next_due_ms > wall_ms))
         return false;
     if (queue->rescan)
         queue->cursor_due_ms = 0, queue->cursor = 0;

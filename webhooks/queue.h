@@ -56,7 +56,6 @@ struct queue {
     bool               more;               /* something due may be in the store only */
     bool               stale;              /* and came since the read that is under way began */
     bool               rescan;             /* from the start */
-    bool               own;                /* this node sends its deliveries */
     bool               gone;               /* the endpoint was removed */
     int64_t            cursor_due_ms;
     uint64_t           cursor;

@@ -25,7 +25,6 @@ struct replay_wish {
     uint64_t           endpoint;        /* 0: all (REMOVE) */
     unsigned           statuses;        /* which of them: a bit for each enum delivery_status */
     int64_t            since_ms, until_ms;      /* of the events; 0: no bound */
-    bool               is_ordered;      /* SEND: they go into their lanes */
     bool               is_quiet;        /* nobody asked for it: it is not shown */
     /* NULL: nobody waits. `n`: so many it was done to. */
     void             (*ended)(void *arg, uint64_t n);

@@ -71,7 +71,7 @@ static void on_tell(void *self, uint8_t peer, const struct presence_change *chan
 static void on_asked(void *self, struct slice channel, uint64_t hash, bool asked) { (void)self, (void)channel, (void)hash, (void)asked; }
 static void on_unsaid(void *self)                                                 { (void)self; }
 
-static size_t changes;      /* joined and left since the program began, whoever asks */
+static size_t changes;      /* joined and left, whoever asks */
 static void on_changed(void *self, const struct presence_change *change) { (void)self, (void)change; changes++; }
 
 static const struct presence_port port = { grace_of, on_tell, on_changed, on_asked, on_unsaid };
@@ -82,7 +82,7 @@ static int set_up(void **state)
     config.dev = true;
     now_ms = 1000;
     grace = GRACE_MS;
-    told = 0;
+    told = changes = 0;
     memset(seats, 0, sizeof seats);
     memset(subs, 0, sizeof subs);
     for (int u = 0; u < USERS; u++) {
@@ -247,6 +247,7 @@ static void only_edges_that_ask_are_told_and_once_however_many_ask(void **state)
     presence_leave(&presence, b, now_ms);
     struct attendance *third = join(0, 5, 0, true, false);
     assert_int_equal(told, 2);
+    assert_int_equal(changes, 3);      /* told once each to whoever follows all channels, whether anybody asks or not */
     struct attendance *all[] = { c, member, other, third };
     for (int i = 0; i < 4; i++)
         presence_leave(&presence, all[i], now_ms);
