@@ -38,6 +38,7 @@ enum letter_kind {
     CALL_EVENT,        /* struct publish_call */
     CALL_DELIVERIES,   /* struct deliveries_call */
     CALL_WEBHOOK,      /* struct webhook_call of webhook_call.h */
+    CALL_ROOM,         /* struct room_call of rooms.h */
     CALL_KINDS,        /* how many there are */
     /* hub to edge, no answer; the edge frees them, but for LETTER_LOST */
     LETTER_MESSAGE,    /* struct message_letter */
@@ -48,9 +49,12 @@ enum letter_kind {
     LETTER_CONFIG,     /* struct config_letter: to every peer */
     LETTER_PURGED,     /* struct letter: messages were removed that answers kept for others may have */
     LETTER_MEMBER,     /* struct member_letter: somebody came to a channel, or left it */
+    LETTER_ROOM_SAY,   /* struct room_say of rooms.h: a frame for one connection */
+    LETTER_ROOM_REPLACED, /* struct room_replaced of rooms.h: close this connection */
     /* edge to hub, no answer */
     LETTER_JOIN,       /* in struct attendance of presence.h */
     LETTER_LEAVE,      /* likewise; the hub frees the attendance */
+    LETTER_ROOM_DROP,  /* struct room_drop of rooms.h; the hub frees it */
     /* hub to edge and back */
     LETTER_ERRAND,     /* struct errand_part of errand.h: the hub's */
     /* store to hub */

@@ -1,5 +1,5 @@
 /* core.h — the inside of struct hub, for the modules that make it up: hub.c (on top: it knows the others),
- * publish.c, records.c, fetch.c, watch.c, members.c, inspect.c, errand.c, and peers.c (at the bottom: mail to the other threads).
+ * publish.c, records.c, fetch.c, watch.c, members.c, rooms.c, inspect.c, errand.c, and peers.c (at the bottom: mail to the other threads).
  *
  * Nobody else includes this: other threads use call.h, the composition root uses hub.h.
  * Threading: hub thread. */
@@ -18,6 +18,7 @@
 #include "hub/keeping.h"
 #include "hub/presence.h"
 #include "hub/records.h"
+#include "hub/rooms.h"
 #include "hub/store.h"
 
 struct key_fetcher;
@@ -48,6 +49,7 @@ struct hub {
     struct engine       *engine;             /* NULL: this hub is its own, by publish.c and what is below it */
     struct directory    *directory;          /* NULL: there is no other node */
     struct hook         *hook;               /* NULL: nobody is told of events */
+    struct rooms_port   *rooms;              /* NULL: there are none */
     const struct self   *self;               /* what this hub is called; NULL: nobody asks (tests) */
     struct mailbox       box;
     struct peer          peers[PEERS_MAX];
@@ -133,9 +135,11 @@ int  events_make(struct hub *hub, enum event_type type, struct msg *m, struct hu
 bool events_room(struct store_group *group);                                  /* for one more; false: no memory */
 void events_accept(struct hub *hub, struct hub_event *event);                 /* it is kept; takes it over */
 void events_answered(struct hub *hub, struct publish_call *call, int err);    /* CALL_EVENT has come to its end */
+uint64_t events_outbox(const struct publish_call *call);                      /* the change that it comes of (engine.h); 0: none */
 void settlings_stored(const struct store_group *group, int err);
 void events_tick(struct hub *hub);
 int64_t events_due_ms(const struct hub *hub);
+int64_t publish_due_ms(const struct hub *hub);      /* when a turn must submit what waits for company */
 void webhook_run(struct hub *hub, struct webhook_call *call);
 void deliveries_run(struct hub *hub, struct deliveries_call *call);
 void events_fini(struct hub *hub);
@@ -144,6 +148,7 @@ void record_run(struct hub *hub, struct record_call *change);
 void records_stored(struct hub *hub, const struct store_group *group, int err);
 /* engine.c */
 void engine_publish(struct hub *hub, struct publish_call *call);
+void engine_event(struct hub *hub, struct publish_call *call);       /* CALL_EVENT; of the hub's own with its event, or made here */
 void engine_fetch(struct hub *hub, struct fetch_call *call);
 void engine_watch(struct hub *hub, struct watch_call *call);
 bool engine_next_round(struct hub *hub);                             /* false: the one before this is not over */
@@ -158,6 +163,7 @@ void watch_run(struct hub *hub, struct watch_call *call);
 void unwatch_run(struct hub *hub, struct watch_call *call);
 void loss_seen_run(struct hub *hub, struct call *call);
 void watch_refused(struct hub *hub, const struct watch_call *call);           /* the engine has not taken it */
+void watch_confirmed(struct hub *hub, const struct watch_call *call);         /* or it has */
 /* To every edge that watches; how many subscribers that is. `ch` NULL: the channel is not known here, patterns may match it. */
 uint32_t watch_deliver(struct hub *hub, const struct channel *ch, struct msg *m);
 uint32_t watch_subscribers(const struct channel *ch);                         /* of the channel itself */
@@ -165,6 +171,9 @@ uint32_t watch_subscribers_all(const struct hub *hub, struct slice name, const s
 void watches_fini(struct hub *hub);
 void watch_tell_loss(struct hub *hub, uint8_t peer);                  /* of something that cannot be mailed to this edge */
 void watch_fall_behind(struct hub *hub, struct slice channel);       /* to the edges that watch it (empty: all), unless they know of a loss already */
+/* rooms.c */
+void room_run(struct hub *hub, struct room_call *call);
+void room_drop_run(struct hub *hub, struct letter *letter);
 /* members.c */
 extern const struct presence_port members_port;
 void join_run(struct hub *hub, struct letter *letter);

@@ -9,7 +9,8 @@
  * So what is due is all there is to look for: of a lane (an ordered endpoint, one channel) only the first is.
  *
  * A settling is committed before it is answered, in groups with whatever else is (store.h). It is at least once: who dies between
- * sending and the commit sends again.
+ * sending and the commit sends again. What came of an attempt (is_sent, of no lane) waits 2 ms for others, at most 20, because a commit of
+ * its own costs as much as a dozen of them.
  *
  * Lifetime   requests are the asker's, who has them again when `answered` is called; what they point to stays in between.
  * Threading  the hub's; `answered` runs in a turn of the hub, perhaps inside the call itself.
@@ -47,7 +48,7 @@ struct settlement {
     int64_t      due_ms, settled_ms;
     struct slice attempts;           /* in place of what was there; at NULL: that stays */
     unsigned     only_from;          /* only if it stands so (a bit for each status): others may have settled it since it was read; 0: however it stands */
-    bool         done;               /* answer: it stood so */
+    bool         done;               /* answer: it stood so, and whoever settles may */
 };
 
 /* ERR_STORE_FAILED: nothing of it has happened. */
@@ -55,6 +56,7 @@ struct settle_call {
     struct settle_call *next;        /* the port's */
     struct settlement  *at;
     size_t              n;
+    bool                is_sent;     /* by sending: where nodes share the queues only the one that sends there may */
     int                 err;         /* answer */
     size_t              n_promoted;  /* answer: so many others of their lanes are due now */
     void              (*answered)(struct settle_call *call);
@@ -101,7 +103,7 @@ void delivery_read_fini(struct delivery_read *read);
 struct delivery_limits {
     int64_t  delivered_before_ms;    /* deliveries that have arrived */
     int64_t  dead_before_ms;         /* dead letters */
-    uint64_t max_bytes;              /* of all events; beyond that the oldest go before their time: first those that have arrived, then dead letters */
+    uint64_t max_bytes;              /* of all events, with what was tried; beyond that the oldest go before their time: first those that have arrived, then dead letters */
 };
 
 /* Some of what these limits say goes: as much as a transaction may take. ERR_STORE_FAILED: nothing went. ERR_MEMORY. */
@@ -109,7 +111,11 @@ struct trim_call {
     struct delivery_limits limits;
     int                    err;             /* answer */
     uint64_t               dead_dropped;    /* answer: dead letters that went */
-    bool                   more;            /* answer: more would go at once */
+    uint64_t               stays;           /* answer: events that were looked at and stay; 0: it is not known */
+    bool                   more;            /* answer: more would go at once, or the oldest pending one was not found yet */
+    uint64_t               bytes;           /* answer: what all of it takes */
+    int64_t                oldest_pending_ms, oldest_dead_ms;      /* answer: when the event of the oldest such delivery happened; 0: there is none,
+                                                                           or another hub tells, -1: not known yet */
     void                 (*answered)(struct trim_call *call);
     void                  *owner;
 };

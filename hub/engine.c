@@ -30,8 +30,24 @@ void engine_publish(struct hub *hub, struct publish_call *call)
     }
     call->subscribers = watch_subscribers_all(hub, msg_channel(m), ch);
     call->replayed = false;
+    int err = events_make(hub, EVENT_MESSAGE_PUBLISHED, m, &call->event);
     hub->at_engine++;
-    hub->engine->publish(hub->engine, call, rule_of(hub, m, ch));
+    if (err)
+        engine_answer(hub, &call->call, err);
+    else
+        hub->engine->publish(hub->engine, call, rule_of(hub, m, ch));
+}
+
+void engine_event(struct hub *hub, struct publish_call *call)
+{
+    int err = hub->draining && !call->is_own ? ERR_DRAINING : call->event || call->is_own ? 0 : events_make(hub, EVENT_OWN, call->msg, &call->event);
+    call->subscribers = 0;
+    call->replayed = false;
+    hub->at_engine++;
+    if (err)
+        engine_answer(hub, &call->call, err);
+    else
+        hub->engine->tell(hub->engine, call, events_outbox(call));
 }
 
 /* Rounds tell when all that was asked before a moment is answered, without a list of it: what is asked from then on is of the next one. */
@@ -87,9 +103,12 @@ void engine_behind(struct hub *hub, struct slice channel)
 
 void engine_purged(struct hub *hub) { purge_tell_edges(hub); }
 
-static void published(struct hub *hub, const struct publish_call *call, int err)
+static void published(struct hub *hub, struct publish_call *call, int err)
 {
     hub->at_engine--;
+    metric_add(METRIC_events, !err && !call->replayed && call->event);
+    hub_event_free(call->event);
+    call->event = NULL;
     if (err) {
         metric_add(METRIC_msgs_refused, 1);
     } else if (call->replayed) {
@@ -100,8 +119,24 @@ static void published(struct hub *hub, const struct publish_call *call, int err)
     }
 }
 
+/* One that is tried again keeps its event. */
+static void told(struct hub *hub, struct publish_call *call, int err)
+{
+    hub->at_engine--;
+    metric_add(METRIC_events, !err && !call->replayed && call->event);
+    if (!call->is_own) {
+        hub_event_free(call->event);
+        call->event = NULL;
+    }
+    events_answered(hub, call, err);
+}
+
 void engine_answer(struct hub *hub, struct call *call, int err)
 {
+    if (call->letter.kind == CALL_EVENT) {
+        told(hub, (struct publish_call *)(void *)call, err);
+        return;
+    }
     if (call->letter.kind == CALL_WATCH || call->letter.kind == CALL_FETCH)
         hub->round_left[call->round]--;
     if (call->letter.kind == CALL_PUBLISH)
@@ -110,5 +145,7 @@ void engine_answer(struct hub *hub, struct call *call, int err)
         metric_add(METRIC_msgs_purged, ((struct purge_call *)(void *)call)->removed);
     else if (call->letter.kind == CALL_WATCH && err)
         watch_refused(hub, (struct watch_call *)(void *)call);
+    else if (call->letter.kind == CALL_WATCH)
+        watch_confirmed(hub, (struct watch_call *)(void *)call);
     hub_answer(hub, call, err);
 }

@@ -13,6 +13,7 @@
  *            which sends what came of it. */
 #pragma once
 #include "hub/call.h"
+#include "hub/deliveries.h"
 
 struct channel_rule;
 struct config;
@@ -20,7 +21,9 @@ struct hub;
 struct record_call;
 struct member;
 struct presence_change;
+struct principal;
 struct member_saying;
+struct hook_question;
 
 struct engine {
     /* As CALL_PUBLISH says, and ERR_REDIS_AWAY, ERR_REDIS_REFUSED (nothing was published), ERR_OUTCOME_UNKNOWN. `subscribers` is set;
@@ -45,6 +48,21 @@ struct engine {
     void (*follow_members)(struct engine *engine, struct slice channel, uint64_t hash, bool on);
     /* As CALL_MEMBERS says, of all hubs, and ERR_REDIS_AWAY. What engine_member has told before is in the answer. */
     void (*members)(struct engine *engine, struct members_call *call);
+    /* Events and deliveries (hook.h), for all nodes. As CALL_EVENT says, of call->event; `outbox` 0, or the change that it comes of: who is first
+     * makes it, the others are answered ERR_NOT_FOUND. */
+    void (*tell)(struct engine *engine, struct publish_call *call, uint64_t outbox);
+    /* As hook.h says of hub_settle and the like. The event of a publish is kept by publish(), with the message or not at all. */
+    void (*settle)(struct engine *engine, struct settle_call *call);      /* ERR_REDIS_AWAY, … : it may have happened */
+    void (*read)(struct engine *engine, struct delivery_read *read);
+    void (*trim)(struct engine *engine, struct trim_call *call);
+    int64_t (*queue_wall_ms)(const struct engine *engine);
+    bool (*knows_endpoints)(const struct engine *engine);      /* all were read: until then nobody can say who wants what */
+    bool (*may_send)(const struct engine *engine);      /* what is assigned to this node is for certain no other's at this moment */
+    void (*endpoint_came)(struct engine *engine);
+    void (*endpoint_went)(struct engine *engine, uint64_t endpoint);
+    void (*swept)(struct engine *engine, uint64_t endpoint);
+    void (*occupied)(struct engine *engine, struct slice channel, bool is_occupied);
+    bool (*ask_hooks)(struct engine *engine, struct hook_question *question);
     /* The hub ends: who waits, or would from now on, is answered ERR_DRAINING. */
     void (*give_up)(struct engine *engine);
 };
@@ -65,6 +83,13 @@ void engine_behind(struct hub *hub, struct slice channel);
 /* Some node has removed messages, or may have: what edges keep of answers may have them. */
 void engine_purged(struct hub *hub);
 void engine_answer(struct hub *hub, struct call *call, int err);
+/* A change that some node has noted is to become an event, if any endpoint wants it: told with engine->tell and this number, in any case. `who`
+ * is of members: their user and info. */
+enum noted_change { NOTED_JOINED = 'j', NOTED_LEFT = 'l', NOTED_OCCUPIED = 'o', NOTED_VACATED = 'v' };
+void engine_noted(struct hub *hub, uint64_t outbox, enum noted_change change, struct slice channel, struct principal *who);
+/* The letters of those that any endpoint wants; ends with 0. */
+enum { NOTED_CHANGES = 4 };
+void engine_wanted_changes(const struct hub *hub, char ret_letters[NOTED_CHANGES + 1]);
 
 /* 0: all nodes have it so, or will in a moment. ERR_REDIS_AWAY, ERR_REDIS_REFUSED, ERR_BUSY, …: nothing has changed; ERR_OUTCOME_UNKNOWN:
  * engine_record will tell what has come of it. */
@@ -80,6 +105,7 @@ bool engine_record_print(struct hub *hub, struct slice kind, struct slice key, s
 struct member_saying_rule {
     int64_t grace_ms;
     bool    tells;                    /* who asks is told of it */
+    bool    notes;                    /* webhooks may be told of it */
 };
 struct member *engine_unsaid_member(struct hub *hub, struct member_saying *ret_saying, struct member_saying_rule *ret_rule);
 void engine_member_said(struct hub *hub, struct member *member, bool done);

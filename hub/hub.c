@@ -33,31 +33,9 @@ static struct publish_call *without_event(void *call)
 
 static void run_publish(struct hub *hub, void *call)   { (hub->engine ? engine_publish : publish_run)(hub, without_event(call)); }
 
-/* An engine outside keeps no events yet. */
-static bool has_events(struct hub *hub, struct call *call)
-{
-    if (hub->engine)
-        hub_answer(hub, call, ERR_NO_WEBHOOKS);
-    return !hub->engine;
-}
-
-static void run_event(struct hub *hub, void *call)
-{
-    if (has_events(hub, call))
-        publish_run(hub, without_event(call));
-}
-
-static void run_deliveries(struct hub *hub, void *call)
-{
-    if (has_events(hub, call))
-        deliveries_run(hub, call);
-}
-
-static void run_webhook(struct hub *hub, void *call)
-{
-    if (has_events(hub, call))
-        webhook_run(hub, call);
-}
+static void run_event(struct hub *hub, void *call)      { (hub->engine ? engine_event : publish_run)(hub, without_event(call)); }
+static void run_deliveries(struct hub *hub, void *call) { deliveries_run(hub, call); }
+static void run_webhook(struct hub *hub, void *call)    { webhook_run(hub, call); }
 
 static void run_head(struct hub *hub, void *call)
 {
@@ -73,6 +51,8 @@ static void run_keys(struct hub *hub, void *call)
         hub_answer(hub, call, hub->draining ? ERR_DRAINING : 0);
 }
 
+static void run_room(struct hub *hub, void *call)      { room_run(hub, call); }
+
 static run_fn *const calls[CALL_KINDS] = {
     [CALL_PUBLISH] = run_publish, [CALL_FETCH] = run_fetch,     [CALL_CHANNELS] = run_channels,   [CALL_WATCH] = run_watch,
     [CALL_UNWATCH] = run_unwatch, [CALL_HEAD] = run_head,       [CALL_LOSS_SEEN] = run_loss_seen,
@@ -81,7 +61,7 @@ static run_fn *const calls[CALL_KINDS] = {
     [CALL_PURGE] = run_purge,
     [CALL_KEYS] = run_keys,       [CALL_MEMBERS] = run_members, [CALL_MATCH] = run_match,
     [CALL_NODES] = run_nodes,     [CALL_EVENT] = run_event,     [CALL_DELIVERIES] = run_deliveries,
-    [CALL_WEBHOOK] = run_webhook,
+    [CALL_WEBHOOK] = run_webhook, [CALL_ROOM] = run_room,
 };
 
 static void look_at_clock(struct hub *hub)
@@ -208,6 +188,8 @@ static void run_letter(struct hub *hub, struct letter *letter)
         join_run(hub, letter);
     else if (letter->kind == LETTER_LEAVE)
         leave_channel_run(hub, letter);
+    else if (letter->kind == LETTER_ROOM_DROP)
+        room_drop_run(hub, letter);
     else if (letter->kind == LETTER_ERRAND)
         errand_part_back(hub, (struct errand_part *)letter);
     else if (letter->kind == LETTER_READ)
@@ -257,8 +239,9 @@ int64_t hub_due_ms(const struct hub *hub)
         due = due > now ? due + 1000 : now + 1000;
     int64_t leaves = presence_due_ms(&hub->presence), keys = keys_end_ms(hub, now, wall);
     due = leaves < due ? leaves : due;
-    int64_t events = events_due_ms(hub);
+    int64_t events = events_due_ms(hub), publishes = publish_due_ms(hub);
     due = events < due ? events : due;
+    due = publishes < due ? publishes : due;
     return keys < due ? keys : due;
 }
 

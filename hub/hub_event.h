@@ -40,6 +40,11 @@ struct hub_event {
 struct hub_event *hub_event_new(enum event_type type, struct msg *m, const struct event_target *targets, size_t n);
 void          hub_event_free(struct hub_event *event);      /* NULL is fine */
 
+/* As it is written down: what the hub learns to tell later comes before OWN, whose place in files stays. */
+enum { EVENT_OWN_WRITTEN = 255 };
+static inline uint8_t event_type_write(enum event_type type) { return type == EVENT_OWN ? EVENT_OWN_WRITTEN : (uint8_t)type; }
+static inline uint8_t event_type_read(uint64_t written)      { return written < EVENT_OWN ? (uint8_t)written : EVENT_OWN; }
+
 const char  *event_type_text(enum event_type type);                           /* "message.published"; OWN: "" */
 const char  *event_type_meaning(enum event_type type);
 bool         event_type_has_channel(enum event_type type);

@@ -7,6 +7,7 @@
 #include "hub/serve.h"
 #include "hub/spoke.h"
 #include "redis/redis_spoke.h"
+#include "signaling/signaling.h"
 #include "transports/http/api_port.h"
 #include "transports/public.h"
 #include "webhooks/cli_webhook.h"
@@ -16,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct spoke *const spokes[] = { &redis_spoke, &http_out_spoke, &webhooks_spoke, &public_spoke, &api_spoke };
+static const struct spoke *const spokes[] = { &redis_spoke, &http_out_spoke, &webhooks_spoke, &signaling_spoke, &public_spoke, &api_spoke };
 
 static void log_notes(struct slice notes)
 {

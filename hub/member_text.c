@@ -12,6 +12,13 @@ void member_text_who(struct buf *out, const struct principal *principal)
     buf_add_slice(out, info.len > 0 ? info : SLICE("null"));
 }
 
+void member_text_event(struct buf *out, const struct principal *principal)
+{
+    buf_add_char(out, '{');
+    member_text_who(out, principal);
+    buf_add_char(out, '}');
+}
+
 struct slice member_text_cursor(const struct members_call *call)
 {
     return call->more && call->n_infos > 0 ? principal_user(call->infos[call->n_infos - 1].principal) : SLICE("");

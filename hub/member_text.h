@@ -5,6 +5,8 @@
 
 /* "user":…,"info":… : who it is. No info is null. */
 void member_text_who(struct buf *out, const struct principal *principal);
+/* The same in braces: data of member.joined and member.left. */
+void member_text_event(struct buf *out, const struct principal *principal);
 /* "data":[…],"count":N,"next_cursor":… of an answer. */
 void member_text_page(struct buf *out, const struct members_call *call);
 /* The cursor of the next page; empty: this was the last. */

@@ -58,11 +58,9 @@ static void changed(void *self, const struct presence_change *change)
     struct hub *hub = self;
     enum event_type type = change->joined ? EVENT_MEMBER_JOINED : EVENT_MEMBER_LEFT;
     struct buf data = { 0 };
-    if (!hub->hook || !hub->hook->wants(hub->hook, type) || !rule_of(hub, change->channel, change->hash)->presence)
+    if (hub->engine || !hub->hook || !hub->hook->wants(hub->hook, type) || !rule_of(hub, change->channel, change->hash)->presence)
         return;
-    buf_add_char(&data, '{');
-    member_text_who(&data, change->principal);
-    buf_add_char(&data, '}');
+    member_text_event(&data, change->principal);
     if (!data.failed)
         hub_tell(hub, type, change->channel, buf_slice(&data), NULL, 0);
     buf_fini(&data);
@@ -99,7 +97,7 @@ struct member *engine_unsaid_member(struct hub *hub, struct member_saying *ret_s
     if (!member)
         return NULL;
     const struct channel_rule *rule = rule_of(hub, ret_saying->channel, ret_saying->hash);
-    *ret_rule = (struct member_saying_rule){ rule->presence ? rule->presence_grace_ms : 0, rule->presence && rule->presence_events };
+    *ret_rule = (struct member_saying_rule){ rule->presence ? rule->presence_grace_ms : 0, rule->presence && rule->presence_events, rule->presence };
     return member;
 }
 

@@ -50,6 +50,12 @@ void metric_add(enum metric metric, int64_t n)
     add(&c->value[metric], n);
 }
 
+void metric_set(enum metric metric, int64_t value)
+{
+    struct counters *c = mine ? mine : counters_new();
+    atomic_store_explicit(&c->value[metric], value, memory_order_relaxed);
+}
+
 /* Both are in the order of rates.def. */
 void metric_rate_limited(unsigned limit) { metric_add((enum metric)(METRIC_rate_publishes_per_connection + limit), 1); }
 
@@ -81,7 +87,7 @@ int64_t metric_sum(enum metric metric)
 
 /* ---- Prometheus text format 0.0.4 ---- */
 
-enum metric_type { COUNTER, GAUGE };
+enum metric_type { COUNTER, GAUGE, AGE };
 
 static const struct metric_info {
     enum metric_type type;
@@ -97,15 +103,27 @@ static void add_head(struct buf *out, const char *family, const char *type, cons
     buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", family, help, family, type);
 }
 
+static void add_value(struct buf *out, enum metric_type type, int64_t value, int64_t now_ms)
+{
+    if (type == AGE)
+        buf_addf(out, "%.3f\n", value > 0 && value < now_ms ? (double)(now_ms - value) / 1e3 : 0.0);
+    else
+        buf_addf(out, "%lld\n", (long long)value);
+}
+
 static void add_table(struct buf *out)
 {
     const char *family = "";
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    int64_t now_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000;
     for (int i = 0; i < METRICS; i++) {
         const struct metric_info *info = &infos[i];
         if (strcmp(info->family, family))
             add_head(out, info->family, info->type == COUNTER ? "counter" : "gauge", info->help);
         family = info->family;
-        buf_addf(out, info->labels[0] ? "%s{%s} %lld\n" : "%s%s %lld\n", info->family, info->labels, (long long)metric_sum((enum metric)i));
+        buf_addf(out, info->labels[0] ? "%s{%s} " : "%s%s ", info->family, info->labels);
+        add_value(out, info->type, metric_sum((enum metric)i), now_ms);
     }
 }
 
@@ -113,7 +131,9 @@ static void add_histogram(struct buf *out, enum metric_time which)
 {
     static const struct { const char *family, *help; } of[METRIC_TIMES] = {
         [TIME_PUBLISH] = { "carillon_publish_seconds", "time from a publish's arrival to its answer" },
+        [TIME_RELAY] = { "carillon_room_relay_seconds", "time from the arrival of a member's frame to when it is on its way to a receiver" },
         [TIME_ATTEMPT] = { "carillon_webhook_attempt_seconds", "time of an attempt to deliver a webhook, from its beginning to its end" },
+        [TIME_DELIVERY] = { "carillon_webhook_delivery_seconds", "time from an event to its arrival, for each delivery that has arrived" },
     };
     const char *family = of[which].family;
     size_t at = offsetof(struct counters, times) + which * sizeof(struct histogram);

@@ -17,9 +17,12 @@ enum metric {
 
 void    metric_add(enum metric metric, int64_t n);
 int64_t metric_sum(enum metric metric);
+/* Of a gauge, or an age (wall clock, ms, when it began; 0: nothing has), that only one thread writes. */
+void    metric_set(enum metric metric, int64_t value);
 /* A limit of [rates] has refused something: RATE_LIMIT_… (config.h). */
 void    metric_rate_limited(unsigned limit);
-/* Histograms: from a publish's arrival at the API or edge to its answer; of an attempt to deliver a webhook. */
-enum metric_time { TIME_PUBLISH, TIME_ATTEMPT, METRIC_TIMES };
+/* Histograms: from a publish's arrival at the API or edge to its answer; of an attempt to deliver a webhook; from an event to its arrival; from a
+ * relayed frame's arrival at an edge to when its receiver's edge has it. */
+enum metric_time { TIME_PUBLISH, TIME_ATTEMPT, TIME_DELIVERY, TIME_RELAY, METRIC_TIMES };
 void    metric_time_us(enum metric_time which, int64_t microseconds);
 void    metrics_print(struct buf *out);      /* Prometheus text format 0.0.4, with process_* and build info */

@@ -13,7 +13,7 @@ static char *put(char *to, struct slice s)
 
 struct msg *msg_new(const struct msg_parts *parts)
 {
-    struct msg *m = malloc(sizeof *m + parts->channel.len + parts->event.len + parts->client.len + parts->exclude.len + parts->data.len);
+    struct msg *m = malloc(sizeof *m + parts->channel.len + parts->event.len + parts->client.len + parts->exclude.len + parts->data.len + parts->trace.len);
     if (!m)
         return NULL;
     *m = (struct msg){
@@ -23,11 +23,12 @@ struct msg *msg_new(const struct msg_parts *parts)
         .client_len = (uint8_t)parts->client.len,
         .exclude_len = (uint8_t)parts->exclude.len,
         .data_len = (uint32_t)parts->data.len,
+        .trace_len = (uint8_t)parts->trace.len,
         .ttl_ms = parts->ttl_ms,
         .hash = hash_bytes(parts->channel),
     };
     atomic_init(&m->refs, 1);
-    put(put(put(put(put(m->bytes, parts->channel), parts->event), parts->client), parts->exclude), parts->data);
+    put(put(put(put(put(put(m->bytes, parts->channel), parts->event), parts->client), parts->exclude), parts->data), parts->trace);
     return m;
 }
 

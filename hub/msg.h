@@ -1,7 +1,7 @@
 /* msg.h — one message, immutable once it has its number, shared by all threads.
  *
  * Lifetime   atomically reference-counted: msg_new() gives one reference, who keeps a pointer takes one. One malloc holds
- *            everything: header, channel, event, client, exclude, data.
+ *            everything: header, channel, event, client, exclude, data, trace.
  * Threading  the thread that made it may write seq, prev, passing, passed_s, epoch and time_ms until it hands it on (the hub does, when the
  *            message is submitted and completed); afterwards any thread reads.
  * Limits     `limits.message` bounds data (at most 1 MiB), name.h the names. */
@@ -22,6 +22,7 @@ struct msg {
     uint8_t     channel_len, event_len, client_len;  /* event_len 0: no event name; client: of the publisher, 0: none */
     uint32_t    data_len;
     uint8_t     exclude_len;                         /* the client that does not get it; 0: all do */
+    uint8_t     trace_len;                           /* its trace (trace.h), of the publisher; 0: he named none */
     uint32_t    passing;       /* the messages just before it in its channel have ttls of their own: `prev` less this is the newest that has
                                   none, or what had been dropped; 0: prev is that */
     uint32_t    passed_s;      /* so long after time_ms all of those have ended */
@@ -31,12 +32,12 @@ struct msg {
     int64_t     time_ms;       /* wall clock at submission */
     int64_t     ttl_ms;        /* not served any more so long after time_ms; 0: as long as history keeps it */
     uint64_t    hash;          /* hash_bytes(channel) */
-    char        bytes[];       /* channel, event, client, exclude, data */
+    char        bytes[];       /* channel, event, client, exclude, data, trace */
 };
 
 /* What a publisher has decided; all of it has been checked. */
 struct msg_parts {
-    struct slice  channel, event, client, exclude, data;
+    struct slice  channel, event, client, exclude, data, trace;
     enum msg_kind kind;
     int64_t       ttl_ms;
 };
@@ -55,6 +56,10 @@ static inline struct slice msg_data(const struct msg *m)
 {
     return slice(m->bytes + m->channel_len + m->event_len + m->client_len + m->exclude_len, m->data_len);
 }
+static inline struct slice msg_trace(const struct msg *m)
+{
+    return slice(m->bytes + m->channel_len + m->event_len + m->client_len + m->exclude_len + m->data_len, m->trace_len);
+}
 /* When it ends by its own ttl; INT64_MAX: never. */
 static inline int64_t msg_ends_ms(const struct msg *m)
 {
@@ -63,5 +68,5 @@ static inline int64_t msg_ends_ms(const struct msg *m)
 /* What it costs in memory; what history.bytes, history.max_bytes and mail bounds count. */
 static inline size_t msg_size(const struct msg *m)
 {
-    return sizeof *m + m->channel_len + m->event_len + m->client_len + m->exclude_len + m->data_len;
+    return sizeof *m + m->channel_len + m->event_len + m->client_len + m->exclude_len + m->data_len + m->trace_len;
 }

@@ -19,12 +19,16 @@ enum { GROUPS_MAX = 2 };
 static const uint64_t NUMBER_BLOCK = 1 << 20;
 static const uint64_t TRIM_ROWS = 1 << 16;       /* rows that may be out of use before a trim goes with the next group */
 static const int64_t STORE_RETRY_MS = 1000;
+static const int64_t SETTLE_MS = 2, SETTLE_LATEST_MS = 20;      /* so long settlings wait: for a turn that comes anyway, for one of their own */
 
 /* What the hub keeps of a group until the store answers: the port's part first. */
 struct group {
     struct store_group store;
     struct group      *next;
     size_t             n_flights;      /* completed by the answer */
+    bool               waits;          /* for company, since waits_from_ms (mono) */
+    int64_t            waits_from_ms;
+    bool               failed;         /* its flights were failed with those of a group before it */
 };
 
 static struct group *collecting(struct hub *hub)
@@ -205,9 +209,10 @@ static void fail(struct hub *hub, struct publish_call *call, struct channel *ch,
 }
 
 /* Why it cannot be taken now, or 0. */
-static int refuse(const struct hub *hub)
+/* While it ends, it may still have something of its own to tell: of attempts that end. */
+static int refuse(const struct hub *hub, const struct publish_call *call)
 {
-    if (hub->draining)
+    if (hub->draining && !call->is_own)
         return ERR_DRAINING;
     if (hub->next >= hub->reserved || hub->waiting_bytes > hub->config->store_queue_bytes)
         return ERR_BUSY;
@@ -302,7 +307,7 @@ static bool room_for(struct hub *hub, const struct publish_call *call, const str
 static int prepare(struct hub *hub, struct publish_call *call, struct way *ret_way)
 {
     struct channel *ch = NULL;
-    int err = refuse(hub);
+    int err = refuse(hub, call);
     if (!err)
         err = find_channel(hub, call, &ch);
     if (!err)
@@ -388,6 +393,35 @@ static void tell_keeping(struct hub *hub)
     keeping->asked = true;
 }
 
+/* What came of attempts: nobody waits for it, unless others of its lane do. */
+static bool can_wait(const struct group *group)
+{
+    const struct store_group *s = &group->store;
+    if (group->n_flights > 0 || s->n > 0 || s->n_events > 0 || s->n_keys > 0 || s->records || s->purges || s->trims || s->reserve || s->trim || s->floor || s->keeping.at)
+        return false;
+    for (const struct settle_call *call = s->settlings; call; call = call->next)
+        if (!call->is_sent || call->at->lane)
+            return false;
+    return true;
+}
+
+/* A commit costs much more than what is in it: settlings alone wait a little for company, such as the next publish. */
+static bool waits(struct hub *hub)
+{
+    struct group *group = hub->collecting;
+    bool waited = group->waits;
+    group->waits = !hub->draining && !hub->store->forgets && can_wait(group);
+    if (!waited)
+        group->waits_from_ms = hub_now_ms(hub);
+    return group->waits && hub_now_ms(hub) < group->waits_from_ms + SETTLE_MS;
+}
+
+int64_t publish_due_ms(const struct hub *hub)
+{
+    const struct group *group = hub->collecting;
+    return group && group->waits && hub->n_groups < GROUPS_MAX ? group->waits_from_ms + SETTLE_LATEST_MS : INT64_MAX;
+}
+
 void publish_end_turn(struct hub *hub)
 {
     tell_keeping(hub);
@@ -395,7 +429,7 @@ void publish_end_turn(struct hub *hub)
         hub->collecting->store.reserve = hub->reserve_asked = hub->next + NUMBER_BLOCK;
     if (hub->collecting && hub->head - hub->trimmed > TRIM_ROWS)
         publish_trim(hub);
-    if (!hub->collecting || hub->n_groups >= GROUPS_MAX)
+    if (!hub->collecting || hub->n_groups >= GROUPS_MAX || waits(hub))
         return;
     struct group *group = hub->collecting, **last = &hub->groups;
     while (*last)
@@ -421,8 +455,10 @@ static void fail_all(struct hub *hub, int err)
         struct flight flight = flights_take(hub);
         fail(hub, flight.call, flight.channel, err);
     }
-    for (struct group *group = hub->groups; group; group = group->next)
+    for (struct group *group = hub->groups; group; group = group->next) {
         group->n_flights = 0;
+        group->failed = true;
+    }
     if (!dropped)
         return;
     records_stored(hub, &dropped->store, err);
@@ -441,7 +477,8 @@ void publish_stored(struct hub *hub, struct store_group *answer)
         hub->reserve_asked = hub->reserved;
         hub->keeping.asked = false;
         hub->store_retry_ms = hub_now_ms(hub) + STORE_RETRY_MS;
-        fail_all(hub, answer->err);
+        if (!group->failed)      /* else what is under way now was submitted after that, and has a fate of its own */
+            fail_all(hub, answer->err);
     } else {
         if (answer->reserve)
             hub->reserved = answer->reserve;

@@ -116,6 +116,14 @@ static void tell_watched(struct hub *hub, struct slice channel, bool on)
         hub->hook->watched(hub->hook, channel, on);
 }
 
+/* Of an engine's channels only when the subscription stands: who looks for subscribers elsewhere finds it then. */
+void watch_confirmed(struct hub *hub, const struct watch_call *call)
+{
+    const struct channel *ch = name_is_pattern(call->channel) ? NULL : channel_find(&hub->channels, call->channel, call->hash);
+    if (ch && ch->watches.n > 0)
+        tell_watched(hub, call->channel, true);
+}
+
 static int watch_channel(struct hub *hub, const struct watch_call *call)
 {
     struct channel *ch = channel_get(&hub->channels, call->channel, call->hash);
@@ -123,7 +131,7 @@ static int watch_channel(struct hub *hub, const struct watch_call *call)
         return ERR_MEMORY;
     bool was_empty = ch->watches.n == 0;
     int err = add(&ch->watches, call);
-    if (was_empty && !err)
+    if (was_empty && !err && !hub->engine)
         tell_watched(hub, call->channel, true);
     channel_settle(&hub->channels, ch, hub_now_ms(hub));
     return err;

@@ -14,7 +14,7 @@ enum webhook_order {
     WEBHOOK_CHANGE,          /* id, document, if_version -> text, version */
     WEBHOOK_DELETE,          /* id: what waits for it is given up */
     WEBHOOK_ROTATE,          /* id, document {secret?, overlap?} -> text (with its secret) */
-    WEBHOOK_TEST,            /* id -> text {event, delivery} */
+    WEBHOOK_TEST,            /* id -> text: the event {id, delivery, …}, when it is kept */
     WEBHOOK_REDELIVER,       /* delivery: once more, as a new first attempt; -> text */
     WEBHOOK_REDELIVER_DEAD,  /* id: all its dead letters: a replay of those -> text */
     WEBHOOK_REPLAY,          /* id, document {since?, until?, status?} -> text: a replay */

@@ -11,14 +11,19 @@
 #include "hub/records.h"
 #include "hub/self.h"
 #include "hub/spoke.h"
-#include "redis/parts/redis_ask.h"
 #include "redis/bus/redis_bus.h"
+#include "redis/bus/redis_event.h"
+#include "redis/parts/redis_ask.h"
 #include "redis/parts/redis_directory.h"
 #include "redis/parts/redis_errands.h"
 #include "redis/parts/redis_members.h"
 #include "redis/parts/redis_rates.h"
 #include "redis/parts/redis_nodes.h"
+#include "redis/parts/redis_occupied.h"
+#include "redis/parts/redis_questions.h"
+#include "redis/parts/redis_queue.h"
 #include "redis/parts/redis_records.h"
+#include "redis/parts/redis_senders.h"
 #include "redis/parts/redis_usage.h"
 
 #include <event2/event.h>
@@ -39,6 +44,10 @@ struct redis_spoke {
     struct redis_directory directory;
     struct redis_errands errands;
     struct redis_members *members;
+    struct redis_queue  *queue;
+    struct redis_senders *senders;
+    struct redis_occupied *occupied;
+    struct redis_questions *questions;
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -49,9 +58,19 @@ struct redis_spoke {
 
 static struct redis_bus *bus_of(struct engine *engine) { return ((struct redis_spoke *)engine)->bus; }
 
+/* Nothing is published by a node that does not know yet for which endpoints it is. */
+static bool knows_endpoints(struct engine *engine, struct call *call)
+{
+    const struct redis_spoke *spoke = (const struct redis_spoke *)engine;
+    if (!spoke->loaded)
+        engine_answer(spoke->serving->hub, call, ERR_REDIS_AWAY);
+    return spoke->loaded;
+}
+
 static void ask_publish(struct engine *engine, struct publish_call *call, const struct channel_rule *rule)
 {
-    redis_bus_publish(bus_of(engine), call, rule);
+    if (knows_endpoints(engine, &call->call))
+        redis_bus_publish(bus_of(engine), call, rule);
 }
 static void ask_fetch(struct engine *engine, struct fetch_call *call)            { redis_bus_fetch(bus_of(engine), call); }
 static void ask_subscribe(struct engine *engine, struct watch_call *call)        { redis_bus_subscribe(bus_of(engine), call); }
@@ -80,12 +99,36 @@ static void ask_follow(struct engine *engine, struct slice channel, uint64_t has
     redis_members_follow(((struct redis_spoke *)engine)->members, channel, hash, on);
 }
 static void ask_members(struct engine *engine, struct members_call *call)        { redis_members_list(((struct redis_spoke *)engine)->members, call); }
+static void ask_tell(struct engine *engine, struct publish_call *call, uint64_t outbox)
+{
+    if (knows_endpoints(engine, &call->call))
+        redis_bus_tell(bus_of(engine), call, outbox);
+}
+static void ask_settle(struct engine *engine, struct settle_call *call)          { redis_queue_settle(((struct redis_spoke *)engine)->queue, call); }
+static void ask_read(struct engine *engine, struct delivery_read *read)          { redis_queue_read(((struct redis_spoke *)engine)->queue, read); }
+static void ask_trim(struct engine *engine, struct trim_call *call)              { redis_queue_trim(((struct redis_spoke *)engine)->queue, call); }
+static int64_t ask_queue_wall_ms(const struct engine *engine)                    { return redis_nodes_wall_ms(&((const struct redis_spoke *)engine)->nodes); }
+static bool ask_knows_endpoints(const struct engine *engine)                     { return ((const struct redis_spoke *)engine)->loaded; }
+static bool ask_may_send(const struct engine *engine)                            { return redis_nodes_is_certain(&((const struct redis_spoke *)engine)->nodes); }
+static void ask_endpoint_came(struct engine *engine)                             { redis_senders_look(((struct redis_spoke *)engine)->senders); }
+static void ask_endpoint_went(struct engine *engine, uint64_t endpoint)          { redis_senders_removed(((struct redis_spoke *)engine)->senders, endpoint); }
+static void ask_swept(struct engine *engine, uint64_t endpoint)                  { redis_senders_swept(((struct redis_spoke *)engine)->senders, endpoint); }
+static void ask_occupied(struct engine *engine, struct slice channel, bool is_occupied)
+{
+    redis_occupied_tell(((struct redis_spoke *)engine)->occupied, channel, is_occupied);
+}
+static bool ask_hooks(struct engine *engine, struct hook_question *question)
+{
+    struct redis_spoke *spoke = (struct redis_spoke *)engine;
+    return spoke->asks && redis_questions_ask(spoke->questions, question);
+}
 static void ask_give_up(struct engine *engine)                                   { redis_bus_give_up(bus_of(engine), ERR_DRAINING); }
 
 static const struct engine asked = {
     .publish = ask_publish, .fetch = ask_fetch, .subscribe = ask_subscribe, .unsubscribe = ask_unsubscribe, .purge = ask_purge,
     .say_members = ask_say, .follow_members = ask_follow, .members = ask_members, .record = ask_record, .sweeps = ask_sweeps,
-    .reconfigure = ask_reconfigure, .give_up = ask_give_up,
+    .reconfigure = ask_reconfigure, .give_up = ask_give_up, .tell = ask_tell, .settle = ask_settle, .read = ask_read, .trim = ask_trim,
+    .queue_wall_ms = ask_queue_wall_ms, .may_send = ask_may_send, .knows_endpoints = ask_knows_endpoints, .endpoint_came = ask_endpoint_came, .endpoint_went = ask_endpoint_went, .swept = ask_swept, .occupied = ask_occupied, .ask_hooks = ask_hooks,
 };
 
 /* ---- the bus tells ---- */
@@ -250,11 +293,18 @@ static void spoke_free(void *self)
     redis_asks_free(spoke->asks);
     redis_records_free(spoke->records);
     redis_members_free(spoke->members);
+    redis_senders_free(spoke->senders);
+    redis_occupied_free(spoke->occupied);
+    redis_questions_free(spoke->questions);
+    redis_queue_free(spoke->queue);
     redis_rates_free(spoke->rates);
     if (spoke->turn)
         event_free(spoke->turn);
     free(spoke);
 }
+
+static bool knows(void *owner)  { return ((struct redis_spoke *)owner)->loaded; }
+static bool sweeps(void *owner) { return ask_sweeps(&((struct redis_spoke *)owner)->engine); }
 
 static int make_parts(struct redis_spoke *spoke)
 {
@@ -264,7 +314,12 @@ static int make_parts(struct redis_spoke *spoke)
     spoke->records = redis_records_new(spoke->bus, &records_told, spoke);
     redis_nodes_init(&spoke->nodes, &(struct redis_nodes_setup){ spoke->bus, serving->config->redis_lease_ms, describe_self, spoke });
     spoke->members = redis_members_new(&(struct redis_members_setup){ spoke->bus, &spoke->nodes, serving->base, serving->hub, wake, spoke });
-    return spoke->rates && spoke->asks && spoke->records && spoke->members ? 0 : ERR_MEMORY;
+    spoke->queue = redis_queue_new(&(struct redis_queue_setup){ spoke->bus, &spoke->nodes, sweeps, wake, spoke });
+    spoke->senders = redis_senders_new(&(struct redis_senders_setup){ spoke->bus, &spoke->nodes, serving->hub, sweeps, wake, spoke, knows });
+    spoke->occupied = redis_occupied_new(&(struct redis_occupied_setup){ spoke->bus, &spoke->nodes, serving->hub, sweeps, spoke });
+    spoke->questions = redis_questions_new(spoke->asks, serving->hub, wake, spoke);
+    bool is_whole = spoke->queue && spoke->senders && spoke->occupied && spoke->questions;
+    return spoke->rates && spoke->asks && spoke->records && spoke->members && is_whole ? 0 : ERR_MEMORY;
 }
 
 static int spoke_open(struct serving *serving, void **ret_self)

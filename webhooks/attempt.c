@@ -21,6 +21,13 @@ static const int64_t ASKED_MAX_MS = 60 * 60 * 1000, UNSETTLED_MS = 1000, NOTED_F
 
 /* ---- what is written down ---- */
 
+static void add_name(struct buf *out, const char *name)
+{
+    buf_add_str(out, ",\"");
+    buf_add_str(out, name);
+    buf_add_str(out, "\":");
+}
+
 /* As text, whatever bytes came: what is no UTF-8 is told as U+FFFD. */
 static void add_text(struct buf *out, const char *name, struct slice text, size_t most)
 {
@@ -29,7 +36,7 @@ static void add_text(struct buf *out, const char *name, struct slice text, size_
         return;
     if (is_cut)
         text.len = most;
-    buf_addf(out, ",\"%s\":", name);
+    add_name(out, name);
     if (utf8_valid(text)) {
         buf_add_json(out, text);
     } else {
@@ -48,7 +55,10 @@ static void add_text(struct buf *out, const char *name, struct slice text, size_
 
 static void add_ms(struct buf *out, const char *name, uint32_t us)
 {
-    buf_addf(out, ",\"%s\":%u.%01u", name, us / 1000, us / 100 % 10);
+    add_name(out, name);
+    buf_add_u64(out, us / 1000);
+    buf_add_char(out, '.');
+    buf_add_char(out, (char)('0' + us / 100 % 10));
 }
 
 /* Somebody may have it sent again for ever: the oldest go. No string of an attempt has this parting in it, because its quotes are escaped. */
@@ -82,8 +92,10 @@ static void write_down(struct job *job)
     add_ms(out, "first_byte_ms", r->timing.first_byte_us);
     if (!ip_is_none(r->address))
         add_text(out, "address", slice(address, ip_print(r->address, address)), sizeof address);
-    if (r->status)
-        buf_addf(out, ",\"status\":%d", r->status);
+    if (r->status) {
+        add_name(out, "status");
+        buf_add_u64(out, (uint64_t)r->status);
+    }
     if (r->fault)
         buf_addf(out, ",\"error\":\"%s\"", http_out_fault_name(r->fault));
     add_text(out, "reason", slice_of(r->why), sizeof r->why);
@@ -120,13 +132,13 @@ static void count(struct queue *queue, const struct settlement *settled)
         queue_due_at(queue, settled->due_ms);
         return;
     }
+    metric_add(METRIC_wh_dead_letters, settled->status == DELIVERY_DEAD);
+    if (queue->all->is_shared)
+        return;      /* its counts are told (hook.h) */
     queue->pending -= queue->pending > 0;
     metric_add(METRIC_wh_pending, -1);
-    if (settled->status == DELIVERY_DEAD) {
-        queue->dead++;
-        metric_add(METRIC_wh_dead, 1);
-        metric_add(METRIC_wh_dead_letters, 1);
-    }
+    queue->dead += settled->status == DELIVERY_DEAD;
+    metric_add(METRIC_wh_dead, settled->status == DELIVERY_DEAD);
 }
 
 static void on_settled(struct settle_call *call)
@@ -140,18 +152,23 @@ static void on_settled(struct settle_call *call)
         dispatcher_wake_in(all, UNSETTLED_MS);
         return;
     }
-    count(queue, &job->settlement);
-    if (call->n_promoted > 0)
-        queue_due_again(queue, 0);
-    if (job->settlement.status == DELIVERY_DEAD)
-        tell_dead_letter(job);
+    if (!queue->gone) {
+        if (job->settlement.done)
+            count(queue, &job->settlement);
+        else
+            queue_due_later(queue, dispatcher_wall_ms(all) + UNSETTLED_MS);      /* it was removed; or another node has taken over, and has left it as it is */
+        if (call->n_promoted > 0)
+            queue_due_again(queue, 0);
+        if (job->settlement.done && job->settlement.status == DELIVERY_DEAD)
+            tell_dead_letter(job);
+    }
     queue_forget(queue, job);
     dispatcher_settled(all, queue);
 }
 
 void attempt_settle_again(struct job *job)
 {
-    job->settle = (struct settle_call){ .at = &job->settlement, .n = 1, .answered = on_settled, .owner = job };
+    job->settle = (struct settle_call){ .at = &job->settlement, .n = 1, .is_sent = true, .answered = on_settled, .owner = job };
     job->queue->all->settling++;
     hub_settle(dispatcher_hub(job->queue->all), &job->settle);
 }
@@ -168,20 +185,49 @@ static void settle(struct job *job, enum delivery_status status, int64_t due_ms)
 
 /* ---- what came of it ---- */
 
+static const struct schedule *schedule_of(const struct queue *queue)
+{
+    return queue->endpoint->retry_text.len > 0 ? &queue->endpoint->retry : &queue->all->terms->retry;
+}
+
+bool attempt_put_off(struct job *job)
+{
+    const struct schedule *retry = schedule_of(job->queue);
+    int64_t told_ms = job->sending.msg->time_ms;
+    if (retry->delay_ms[0] == 0 || job->tries > 0 || job->due_ms != told_ms)
+        return false;
+    int64_t due_ms = told_ms + schedule_delay_ms(retry, 1, dispatcher_chance(job->queue->all));
+    if (due_ms <= dispatcher_wall_ms(job->queue->all))
+        return false;
+    settle(job, DELIVERY_PENDING, due_ms);
+    return true;
+}
+
 static bool is_success(const struct http_out_request *r) { return !r->err && r->status >= 200 && r->status < 300; }
 
 /* Ended by us, or never begun: it does not count. */
 static bool is_void(const struct http_out_request *r) { return r->err && r->err != ERR_UNREACHABLE; }
 
-static void note_outcome(const struct http_out_request *r)
+static enum metric outcome_of(const struct http_out_request *r)
 {
     static const enum metric by_fault[HTTP_OUT_FAULTS] = {
         [HTTP_OUT_NONE] = METRIC_wh_http, [HTTP_OUT_DNS] = METRIC_wh_dns, [HTTP_OUT_CONNECT] = METRIC_wh_connect, [HTTP_OUT_TLS] = METRIC_wh_tls,
         [HTTP_OUT_TIMEOUT] = METRIC_wh_timeout, [HTTP_OUT_TOO_LARGE] = METRIC_wh_too_large, [HTTP_OUT_BLOCKED] = METRIC_wh_blocked,
         [HTTP_OUT_HTTP] = METRIC_wh_http,
     };
-    metric_add(is_success(r) ? METRIC_wh_delivered : by_fault[r->fault], 1);
+    static const enum metric by_status[] = { METRIC_wh_http, METRIC_wh_http, METRIC_wh_delivered, METRIC_wh_3xx, METRIC_wh_4xx, METRIC_wh_5xx };
+    if (r->err)
+        return by_fault[r->fault];
+    return r->status < 600 ? by_status[r->status / 100] : METRIC_wh_http;
+}
+
+static void note_outcome(const struct job *job)
+{
+    const struct http_out_request *r = &job->request;
+    metric_add(outcome_of(r), 1);
     metric_time_us(TIME_ATTEMPT, r->timing.total_us);
+    if (is_success(r))
+        metric_time_us(TIME_DELIVERY, (dispatcher_wall_ms(job->queue->all) - job->sending.msg->time_ms) * 1000);
 }
 
 static void log_endpoint(enum log_level level, const struct queue *queue, const char *what)
@@ -193,23 +239,22 @@ static void log_endpoint(enum log_level level, const struct queue *queue, const 
 
 static void works(struct queue *queue)
 {
-    if (breaker_succeeded(&queue->breaker)) {
-        metric_add(METRIC_wh_open, -1);
+    if (breaker_succeeded(&queue->breaker))
         log_endpoint(LOG_INFO, queue, "answers again");
-    }
     if (queue->failing_since_s && queue->endpoint->failing_since_s)
         queue->all->setup.mark(queue->all->setup.arg, queue->number, DISABLED_NOT, 0);
     queue->failing_since_s = 0;
 }
 
+/* A probe that was overtaken, because the breaker closed and opened again meanwhile, is an attempt like others. */
+static bool is_probe(const struct job *job) { return job->probe > 0 && job->probe == job->queue->breaker.probes; }
+
 static void fails(struct queue *queue, const struct job *job)
 {
     struct dispatcher *all = queue->all;
     int64_t now_s = dispatcher_wall_ms(all) / 1000, after_s = all->config->webhooks_disable_after_ms / 1000;
-    if (breaker_failed(&queue->breaker, &all->terms->breaker, job->probe, clock_mono_ms(all->setup.clock))) {
-        metric_add(METRIC_wh_open, 1);
+    if (breaker_failed(&queue->breaker, &all->terms->breaker, is_probe(job), clock_mono_ms(all->setup.clock)))
         log_endpoint(LOG_WARN, queue, "only fails, and is left alone for a while");
-    }
     if (!queue->failing_since_s)
         queue->failing_since_s = now_s;
     int64_t failing_s = now_s - queue->failing_since_s;
@@ -230,25 +275,33 @@ static int64_t asked_ms(const struct job *job)
     return value.at && retry_after_parse(value, now_ms, ASKED_MAX_MS, &wait_ms) ? wait_ms : 0;
 }
 
-static void try_later(struct job *job, const struct schedule *retry)
+/* The one that asks for the longest is heard, whatever becomes of its delivery. */
+static void leave_alone(struct queue *queue, int64_t asked)
+{
+    int64_t until_ms = dispatcher_wall_ms(queue->all) + asked;
+    if (asked > 0 && until_ms > queue->asked_until_ms)
+        queue->asked_until_ms = until_ms;
+}
+
+static void try_later(struct job *job, const struct schedule *retry, int64_t asked)
 {
     struct queue *queue = job->queue;
-    int64_t now_ms = dispatcher_wall_ms(queue->all), asked = asked_ms(job);
+    int64_t now_ms = dispatcher_wall_ms(queue->all);
     int64_t from_ms = now_ms > queue->cursor_due_ms ? now_ms : queue->cursor_due_ms;      /* a clock that was set back */
     int64_t delay_ms = schedule_delay_ms(retry, job->tries + 1U, dispatcher_chance(queue->all));
-    if (asked > 0)
-        queue->asked_until_ms = now_ms + asked;
     settle(job, DELIVERY_PENDING, from_ms + 1 + (delay_ms > asked ? delay_ms : asked));
 }
 
 static void failed(struct job *job)
 {
     const struct endpoint *endpoint = job->queue->endpoint;
-    const struct schedule *retry = endpoint->retry_text.len > 0 ? &endpoint->retry : &job->queue->all->terms->retry;
+    const struct schedule *retry = schedule_of(job->queue);
+    int64_t asked = asked_ms(job);
+    leave_alone(job->queue, asked);
     if (job->request.status == 410)
         settle(job, DELIVERY_PENDING, dispatcher_wall_ms(job->queue->all) + 1);
     else if (job->tries < retry->n)
-        try_later(job, retry);
+        try_later(job, retry, asked);
     else if (endpoint->ordered && endpoint->after_last == AFTER_LAST_BLOCK && job->lane)
         settle(job, DELIVERY_PENDING, DELIVERY_BLOCKED);
     else
@@ -262,13 +315,22 @@ static void on_answered(struct http_out_request *request)
     queue->sending--;
     queue->all->sending--;
     metric_add(METRIC_wh_sending, -1);
-    if (is_void(request)) {
-        breaker_gave_up(&queue->breaker, job->probe, clock_mono_ms(queue->all->setup.clock));
-        queue_put_back(queue, job);
-        dispatcher_wake_in(queue->all, UNSETTLED_MS);
+    if (queue->gone) {      /* what is kept of it is removed (webhooks.c) */
+        struct dispatcher *all = queue->all;
+        queue_forget(queue, job);
+        dispatcher_settled(all, queue);
+        dispatcher_room(all);
         return;
     }
-    note_outcome(request);
+    if (is_void(request)) {
+        breaker_gave_up(&queue->breaker, is_probe(job), clock_mono_ms(queue->all->setup.clock));
+        queue_put_back(queue, job);
+        link_remove(&queue->link);      /* others go on, and this one in a moment */
+        dispatcher_wake_in(queue->all, UNSETTLED_MS);
+        dispatcher_room(queue->all);
+        return;
+    }
+    note_outcome(job);
     job->tries++;
     write_down(job);
     if (is_success(request)) {

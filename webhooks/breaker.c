@@ -32,8 +32,11 @@ enum breaker_answer breaker_ask(struct breaker *breaker, int64_t now_ms)
     if (breaker->state == BREAKER_HALF_OPEN || now_ms < breaker->until_ms)
         return BREAKER_WAIT;
     move(breaker, BREAKER_HALF_OPEN);
+    breaker->probes++;
     return BREAKER_PROBE;
 }
+
+void breaker_reset(struct breaker *breaker) { *breaker = (struct breaker){ .state = BREAKER_CLOSED, .probes = breaker->probes }; }
 
 int64_t breaker_due_ms(const struct breaker *breaker)
 {

@@ -26,6 +26,7 @@ struct breaker {
     unsigned           failures;           /* in a row */
     int64_t            pause_ms;           /* open: how long this time */
     int64_t            until_ms;           /* open: when a probe may begin */
+    unsigned           probes;             /* so many there were: only the newest is the probe, whatever became of those before */
 };
 
 const char *breaker_state_name(enum breaker_state state);      /* closed, open, half_open */
@@ -34,6 +35,9 @@ const char *breaker_state_name(enum breaker_state state);      /* closed, open, 
 enum breaker_answer breaker_ask(struct breaker *breaker, int64_t now_ms);
 /* When to ask again: INT64_MIN: now; INT64_MAX: when the probe has ended. */
 int64_t breaker_due_ms(const struct breaker *breaker);
+
+/* Closed, as if nothing had been. */
+void breaker_reset(struct breaker *breaker);
 
 /* Each attempt that began ends with one of these. True: it has changed between being closed and not. */
 bool breaker_succeeded(struct breaker *breaker);

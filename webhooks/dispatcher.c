@@ -8,7 +8,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-static const int64_t TRIM_MS = 10 * 1000, PAGE_AGAIN_MS = 1000;
+static const int64_t TRIM_MS = 10 * 1000, TRIM_STAYS_EACH_MS = 50, PAGE_AGAIN_MS = 1000, UNCERTAIN_MS = 250;
 
 /* ---- the settings ---- */
 
@@ -75,7 +75,7 @@ static void use_terms(struct dispatcher *all, struct dispatch_terms *terms)
 /* ---- time ---- */
 
 struct hub *dispatcher_hub(const struct dispatcher *all)         { return all->setup.hub; }
-int64_t dispatcher_wall_ms(const struct dispatcher *all)         { return clock_wall_ms(all->setup.clock); }
+int64_t dispatcher_wall_ms(const struct dispatcher *all)         { return hub_queue_wall_ms(all->setup.hub); }
 static int64_t mono_ms(const struct dispatcher *all)             { return clock_mono_ms(all->setup.clock); }
 
 uint32_t dispatcher_chance(struct dispatcher *all)
@@ -105,10 +105,12 @@ static int64_t wait_ms(struct queue *queue)
     const struct dispatcher *all = queue->all;
     const struct endpoint *endpoint = queue->endpoint;
     int64_t asked = queue->asked_until_ms - dispatcher_wall_ms(all), slot = (queue->next_slot_us - mono_ms(all) * 1000 + 999) / 1000;
-    if (all->stopping || queue->gone || endpoint->paused || endpoint->disabled || queue->sending >= endpoint->concurrency)
+    if (all->stopping || queue->gone || !queue->is_ours || endpoint->paused || endpoint->disabled || queue->sending >= endpoint->concurrency)
         return -1;
     if (asked > 0)
         return asked;
+    if (!hub_may_send(all->setup.hub))
+        return UNCERTAIN_MS;
     return endpoint->rate > 0 && slot > 0 ? slot : 0;
 }
 
@@ -158,21 +160,28 @@ static bool begin_one(struct queue *queue)
     int64_t wait = wait_ms(queue);
     bool probe;
     if (wait != 0) {
-        if (wait > 0 && queue->n_waiting > 0)
+        if (wait > 0 && (queue->n_waiting > 0 || queue->more || queue->next_due_ms < DELIVERY_BLOCKED))      /* what is due is read when it may go */
             dispatcher_wake_in(queue->all, wait);
         return false;
     }
     queue_refill(queue, dispatcher_wall_ms(queue->all));
     wake_for_due(queue);
-    if (queue->n_waiting == 0 || !breaker_lets(queue, &probe))
+    struct job *job = queue_take(queue);
+    if (!job)
         return false;
+    if (attempt_put_off(job))
+        return true;
+    if (!breaker_lets(queue, &probe)) {
+        queue_put_back(queue, job);
+        return false;
+    }
     if (!has_sender(queue)) {
+        queue_put_back(queue, job);
         breaker_gave_up(&queue->breaker, probe, mono_ms(queue->all));
         dispatcher_wake_in(queue->all, PAGE_AGAIN_MS);
         return false;
     }
-    struct job *job = queue_take(queue);
-    job->probe = probe;
+    job->probe = probe ? queue->breaker.probes : 0;
     use_slot(queue);
     attempt_begin(queue, job);
     return true;
@@ -188,9 +197,12 @@ static void run_ready(struct dispatcher *all)
         link_remove(first);
         if (begin_one(queue))
             list_add_last(&all->ready, first);
+        queue_tell_state(queue);
     }
     all->running = false;
 }
+
+void dispatcher_room(struct dispatcher *all) { run_ready(all); }
 
 void dispatcher_kick(struct dispatcher *all, struct queue *queue)
 {
@@ -223,25 +235,77 @@ void dispatcher_settled(struct dispatcher *all, struct queue *queue)
 
 /* ---- what is old ---- */
 
+/* How long until the next look: none while a round goes on. A round looks again at all that is old and stays, a million in a second: it is
+ * done less often when there is much of that. */
+static int64_t trim_rest_ms(struct dispatcher *all, const struct trim_call *call)
+{
+    all->trim_stays += call->err ? 0 : call->stays;
+    if (!call->err && call->more)
+        return 0;
+    int64_t rest_ms = (int64_t)all->trim_stays / TRIM_STAYS_EACH_MS;
+    all->trim_stays = 0;
+    return rest_ms > TRIM_MS ? rest_ms : TRIM_MS;
+}
+
+static void tell_store(const struct trim_call *call)
+{
+    metric_set(METRIC_wh_bytes, (int64_t)call->bytes);
+    metric_set(METRIC_wh_dead_since, call->oldest_dead_ms);
+    if (call->oldest_pending_ms >= 0)
+        metric_set(METRIC_wh_pending_since, call->oldest_pending_ms);
+}
+
+static void on_dead_counted(struct delivery_read *read)
+{
+    struct dispatcher *all = read->owner;
+    struct queue *queue, *next;
+    all->counting = false;
+    HASH_ITER(hh, all->queues, queue, next) {
+        uint64_t dead = 0;
+        for (size_t i = 0; i < read->n; i++)
+            if (read->rows[i].endpoint == queue->number && read->rows[i].status == DELIVERY_DEAD)
+                dead = read->rows[i].number;
+        if (read->err)
+            continue;
+        metric_add(METRIC_wh_dead, (int64_t)(dead - queue->dead));
+        queue->dead = dead;
+    }
+    delivery_read_fini(read);
+}
+
+/* Some have gone, of whichever endpoints. Reads and settlings are answered in the order in which they were asked, so no change is missed. */
+static void count_dead(struct dispatcher *all)
+{
+    if (all->counting)
+        return;
+    all->counting = true;
+    all->counts = (struct delivery_read){ .kind = READ_COUNTS, .answered = on_dead_counted, .owner = all };
+    hub_read_deliveries(all->setup.hub, &all->counts);
+}
+
 static void on_trimmed(struct trim_call *call)
 {
     struct dispatcher *all = call->owner;
+    int64_t rest_ms = trim_rest_ms(all, call);
     all->trimming = false;
-    all->trim_ms = mono_ms(all) + (call->err || !call->more ? TRIM_MS : 0);
-    dispatcher_wake_in(all, all->trim_ms - mono_ms(all));
+    all->trim_ms = mono_ms(all) + rest_ms;
+    dispatcher_wake_in(all, rest_ms);
+    if (!call->err)
+        tell_store(call);
     if (call->err || call->dead_dropped == 0)
         return;
     metric_add(METRIC_wh_dead_dropped, (int64_t)call->dead_dropped);
-    metric_add(METRIC_wh_dead, -(int64_t)call->dead_dropped);
+    if (!all->is_shared)
+        count_dead(all);
     log_warn("webhooks", "%llu dead letters were dropped: older than webhooks.dead_retention, or beyond webhooks.max_bytes",
              (unsigned long long)call->dead_dropped);
 }
 
 static void trim(struct dispatcher *all)
 {
-    int64_t now_ms = dispatcher_wall_ms(all);
-    if (all->trimming || all->stopping || mono_ms(all) < all->trim_ms) {
-        dispatcher_wake_in(all, TRIM_MS);
+    int64_t now_ms = dispatcher_wall_ms(all), left_ms = all->trim_ms - mono_ms(all);
+    if (all->trimming || all->stopping || left_ms > 0) {
+        dispatcher_wake_in(all, left_ms > 0 && left_ms < TRIM_MS ? left_ms : TRIM_MS);
         return;
     }
     all->trimming = true;
@@ -285,6 +349,13 @@ static struct queue *find(const struct dispatcher *all, uint64_t number)
     return queue;
 }
 
+/* Of an endpoint that this hub sends to: each is counted once. */
+static void show_counts(const struct queue *queue, int sign)
+{
+    metric_add(METRIC_wh_pending, sign * (int64_t)queue->pending);
+    metric_add(METRIC_wh_dead, sign * (int64_t)queue->dead);
+}
+
 static void take_version(struct queue *queue, struct endpoint *endpoint)
 {
     bool awakes = queue->endpoint->disabled && !endpoint->disabled;
@@ -294,7 +365,7 @@ static void take_version(struct queue *queue, struct endpoint *endpoint)
     queue->sender = NULL;
     if (!awakes)
         return;
-    queue->breaker = (struct breaker){ BREAKER_CLOSED, 0, 0, 0 };
+    breaker_reset(&queue->breaker);
     queue->failing_since_s = queue->asked_until_ms = 0;
 }
 
@@ -306,6 +377,7 @@ int dispatcher_put(struct dispatcher *all, struct endpoint *endpoint)
             return ERR_MEMORY;
         queue_due_again(queue, 0);
         HASH_ADD(hh, all->queues, number, sizeof queue->number, queue);
+        hub_endpoint_came(all->setup.hub);
     } else {
         take_version(queue, endpoint);
     }
@@ -319,31 +391,92 @@ void dispatcher_drop(struct dispatcher *all, uint64_t number)
     if (!queue)
         return;
     HASH_DELETE(hh, all->queues, queue);
-    metric_add(METRIC_wh_pending, -(int64_t)queue->pending);
-    metric_add(METRIC_wh_dead, -(int64_t)queue->dead);
+    if (queue->is_ours)
+        show_counts(queue, -1);
     queue->gone = true;
+    queue_tell_state(queue);
     dispatcher_settled(all, queue);
 }
 
 void dispatcher_count(struct dispatcher *all, uint64_t number, enum delivery_status status, uint64_t n)
 {
     struct queue *queue = find(all, number);
+    uint64_t *count = queue ? (status == DELIVERY_PENDING ? &queue->pending : &queue->dead) : NULL;
     if (!queue)
         return;
-    if (status == DELIVERY_PENDING)
-        queue->pending += n;
-    else
-        queue->dead += n;
-    metric_add(status == DELIVERY_PENDING ? METRIC_wh_pending : METRIC_wh_dead, (int64_t)n);
+    if (queue->is_ours)
+        show_counts(queue, -1);
+    *count = all->is_shared ? n : *count + n;
+    if (queue->is_ours)
+        show_counts(queue, 1);
 }
 
-void dispatcher_look(struct dispatcher *all, uint64_t number)
+/* ---- where nodes share the queues ---- */
+
+static void begin_sending(struct queue *queue)
+{
+    breaker_reset(&queue->breaker);
+    queue->asked_until_ms = queue->elsewhere.paused_until_ms;
+    queue->failing_since_s = queue->endpoint->failing_since_s;
+    queue->elsewhere = (struct endpoint_standing){ 0 };
+    queue_due_again(queue, 0);
+    dispatcher_kick(queue->all, queue);
+}
+
+static void end_sending(struct queue *queue)
+{
+    queue_forget_waiting(queue);
+    queue->breaker.state = BREAKER_CLOSED;
+}
+
+void dispatcher_assign(struct dispatcher *all, uint64_t number, bool is_ours)
+{
+    struct queue *queue = find(all, number);
+    if (!queue || queue->is_ours == is_ours)
+        return;
+    show_counts(queue, is_ours ? 1 : -1);
+    queue->is_ours = is_ours;
+    if (is_ours)
+        begin_sending(queue);
+    else
+        end_sending(queue);
+    queue_tell_state(queue);
+}
+
+void dispatcher_due(struct dispatcher *all, uint64_t number, bool earlier)
 {
     struct queue *queue = find(all, number);
     if (!queue)
         return;
-    queue_due_again(queue, 0);
+    queue_due_again(queue, earlier || queue->cursor_is_ours ? 0 : dispatcher_wall_ms(all));
     dispatcher_kick(all, queue);
+}
+
+void dispatcher_stands(struct dispatcher *all, uint64_t number, const struct endpoint_standing *standing)
+{
+    struct queue *queue = find(all, number);
+    if (!queue)
+        return;
+    if (queue->is_ours)
+        show_counts(queue, -1);
+    else
+        queue->elsewhere = *standing;
+    if (queue->elsewhere.breaker >= BREAKER_STATES)
+        queue->elsewhere.breaker = BREAKER_CLOSED;      /* a newer node's */
+    queue->pending = standing->pending;
+    queue->dead = standing->dead;
+    if (queue->is_ours)
+        show_counts(queue, 1);
+}
+
+bool dispatcher_describe(const struct dispatcher *all, uint64_t number, struct endpoint_standing *ret_standing)
+{
+    const struct queue *queue = find(all, number);
+    if (!queue)
+        return false;
+    *ret_standing = (struct endpoint_standing){ queue->pending, queue->dead, (uint32_t)(queue->n_jobs - queue->n_waiting), (uint8_t)queue->breaker.state,
+                                                queue->asked_until_ms };
+    return true;
 }
 
 static void accept_target(struct dispatcher *all, const struct hub_event *event, size_t i)
@@ -358,7 +491,7 @@ static void accept_target(struct dispatcher *all, const struct hub_event *event,
         return;
     }
     metric_add(METRIC_wh_pending, 1);
-    queue_accept(queue, event, i, dispatcher_wall_ms(all));
+    queue_accept(queue, event, i);
     dispatcher_kick(all, queue);
 }
 
@@ -372,7 +505,7 @@ void dispatcher_accept(struct dispatcher *all, struct hub_event *event)
 bool dispatcher_is_full(const struct dispatcher *all, uint64_t number)
 {
     const struct queue *queue = find(all, number);
-    return queue && queue->pending >= all->config->webhooks_queue;
+    return queue && !all->is_shared && queue->pending >= all->config->webhooks_queue;
 }
 
 static void recount(struct queue *queue, uint8_t before, bool sent_again)
@@ -394,6 +527,8 @@ static void recount(struct queue *queue, uint8_t before, bool sent_again)
 void dispatcher_changed(struct dispatcher *all, bool sent_again, const struct settlement *now, size_t n, const struct delivery *rows)
 {
     struct queue *queue = NULL;
+    if (all->is_shared)
+        return;      /* whoever sends hears of it, and of the counts */
     for (size_t i = 0; i < n; i++) {
         if (!queue || queue->number != now[i].endpoint)
             queue = find(all, now[i].endpoint);
@@ -412,6 +547,9 @@ struct dispatcher_state dispatcher_state(const struct dispatcher *all, uint64_t 
     const struct queue *queue = find(all, number);
     if (!queue)
         return (struct dispatcher_state){ 0 };
+    if (!queue->is_ours)
+        return (struct dispatcher_state){ (enum breaker_state)queue->elsewhere.breaker, queue->pending, queue->dead, queue->elsewhere.sending,
+                                          queue->elsewhere.paused_until_ms > dispatcher_wall_ms(all) ? queue->elsewhere.paused_until_ms : 0 };
     return (struct dispatcher_state){ queue->breaker.state, queue->pending, queue->dead, queue->sending,
                                       queue->asked_until_ms > dispatcher_wall_ms(all) ? queue->asked_until_ms : 0 };
 }
@@ -428,8 +566,9 @@ struct dispatcher *dispatcher_new(const struct dispatcher_setup *setup)
         return NULL;
     all->setup = *setup;
     all->config = setup->config;
+    all->is_shared = hub_shares_queue(setup->hub);
     all->wake_ms = INT64_MAX;
-    all->chance = (uint32_t)clock_mono_us() | 1;
+    all->chance = (uint32_t)mono_ms(all) * 2654435761U | 1;
     link_init(&all->ready);
     link_init(&all->unsettled);
     if (setup->base)
@@ -475,4 +614,4 @@ void dispatcher_reconfigure(struct dispatcher *all, const struct config *config)
 }
 
 void dispatcher_stop(struct dispatcher *all)          { all->stopping = true; }
-bool dispatcher_idle(const struct dispatcher *all)    { return all->sending == 0 && all->settling == 0 && link_alone(&all->unsettled) && !all->trimming; }
+bool dispatcher_idle(const struct dispatcher *all)    { return all->sending == 0 && all->settling == 0 && link_alone(&all->unsettled) && !all->trimming && !all->counting; }

@@ -46,10 +46,13 @@ const struct schedule *dispatcher_retry(const struct dispatcher *all);
 /* This endpoint is there, or is another version. Takes a reference. ERR_MEMORY. */
 int  dispatcher_put(struct dispatcher *all, struct endpoint *endpoint);
 void dispatcher_drop(struct dispatcher *all, uint64_t number);      /* it is gone: nothing more of it is sent */
-/* What waits there from before: once, when the hub begins (READ_COUNTS). */
+/* What waits there from before (READ_COUNTS): once, when the hub begins; where nodes share the queues, whenever it is asked for. */
 void dispatcher_count(struct dispatcher *all, uint64_t number, enum delivery_status status, uint64_t n);
-/* Something of it is due that the dispatcher has not heard of: dead letters to be sent again, what another node has accepted. */
-void dispatcher_look(struct dispatcher *all, uint64_t number);
+/* Of hook.h, where nodes share the queues. */
+void dispatcher_assign(struct dispatcher *all, uint64_t number, bool is_ours);
+void dispatcher_due(struct dispatcher *all, uint64_t number, bool earlier);
+void dispatcher_stands(struct dispatcher *all, uint64_t number, const struct endpoint_standing *standing);
+bool dispatcher_describe(const struct dispatcher *all, uint64_t number, struct endpoint_standing *ret_standing);
 
 /* An event of this hub is kept: takes it over. */
 void dispatcher_accept(struct dispatcher *all, struct hub_event *event);

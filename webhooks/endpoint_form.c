@@ -316,6 +316,15 @@ static bool read_list(struct member *m, struct slice *list, size_t most)
     return !err;
 }
 
+/* The hub's own that a pattern stands for, a bit for each. */
+static uint32_t types_like(struct slice pattern)
+{
+    uint32_t types = 0;
+    for (int type = 0; type < EVENT_OWN; type++)
+        types |= (uint32_t)pattern_matches(pattern, slice_of(event_type_text((enum event_type)type))) << type;
+    return types;
+}
+
 static void read_event(struct member *m, struct slice name)
 {
     struct endpoint_form *form = m->form;
@@ -326,7 +335,7 @@ static void read_event(struct member *m, struct slice name)
     } else if (type != EVENT_OWN) {
         form->types |= 1U << type;
     } else if (name.len > 0 && name.len <= EVENT_NAME_MAX && (name_is_pattern(name) ? !pattern_check(name) : !event_type_check(name))) {
-        form->types |= 1U << EVENT_OWN;
+        form->types |= 1U << EVENT_OWN | (name_is_pattern(name) ? types_like(name) : 0);
         form->own_types[form->n_own_types++] = name;
     } else {
         webhook_problem(m->problems, m->name, ERR_BAD_EVENT, "%.*s: there is no such type, and your own may not be called so", (int)(name.len < 64 ? name.len : 64), name.at);
@@ -349,12 +358,14 @@ static void read_channels(struct member *m)
     m->form->n_channels = 0;
     if (!read_list(m, m->form->channels, ENDPOINT_CHANNELS))
         return;
-    m->form->n_channels = m->n;
+    bool all = false;
     for (size_t i = 0; i < m->n; i++) {
         int err = pattern_check(m->form->channels[i]);
         if (err)
             webhook_problem(m->problems, m->name, err, "%s", err_text(err));
+        all |= slice_is(m->form->channels[i], SLICE("**"));
     }
+    m->form->n_channels = all ? 0 : m->n;
 }
 
 static void read_message_events(struct member *m)
@@ -416,7 +427,7 @@ static bool is_value(struct slice s)
 static bool is_forbidden(struct slice name)
 {
     static const char *const ours[] = { "host", "content-length", "content-type", "transfer-encoding", "connection", "keep-alive", "te", "trailer", "upgrade",
-                                        "expect", "user-agent", "accept-encoding", "proxy-authorization", "proxy-connection", "traceparent", "tracestate" };
+                                        "expect", "user-agent", "accept-encoding", "content-encoding", "proxy-authorization", "proxy-connection", "traceparent", "tracestate" };
     static const char *const signatures[] = { "webhook-", "x-webhook-", "x-signature", "x-timestamp", "x-hub-signature", "stripe-signature" };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (slice_is_nocase(name, slice_of(ours[i])))

@@ -2,6 +2,7 @@
 #include "hub/base/err.h"
 #include "hub/base/instant.h"
 #include "hub/base/json.h"
+#include "hub/base/name.h"
 #include "webhooks/endpoint_form.h"
 
 #include <stdlib.h>
@@ -124,22 +125,27 @@ static void add_list(struct buf *out, const char *name, const struct slice *list
     buf_add_char(out, ']');
 }
 
+/* As it was said, so that a type that a later version brings is in it too. */
+static bool is_in_pattern(const struct endpoint *e, struct slice type)
+{
+    for (size_t i = 0; i < e->n_own_types; i++)
+        if (name_is_pattern(e->own_types[i]) && pattern_matches(e->own_types[i], type))
+            return true;
+    return false;
+}
+
 static void add_events(struct buf *out, const struct endpoint *e)
 {
     const char *parting = "";
-    if (e->types == (1U << EVENT_TYPES) - 1 && e->n_own_types == 1 && slice_is(e->own_types[0], SLICE("**"))) {
-        buf_add_str(out, ",\"events\":[\"*\"]");      /* those that a later version brings too */
-        return;
-    }
     buf_add_str(out, ",\"events\":[");
     for (int type = 0; type < EVENT_OWN; type++)
-        if (e->types >> type & 1) {
+        if (e->types >> type & 1 && !is_in_pattern(e, slice_of(event_type_text((enum event_type)type)))) {
             buf_addf(out, "%s\"%s\"", parting, event_type_text((enum event_type)type));
             parting = ",";
         }
     for (size_t i = 0; i < e->n_own_types; i++) {
         buf_add_str(out, parting);
-        buf_add_json(out, e->own_types[i]);
+        buf_add_json(out, slice_is(e->own_types[i], SLICE("**")) ? SLICE("*") : e->own_types[i]);
         parting = ",";
     }
     buf_add_char(out, ']');
@@ -178,7 +184,8 @@ static void add_document(struct buf *out, const struct endpoint *e)
     buf_add_str(out, "\"url\":");
     buf_add_json(out, slice_of(e->url));
     add_events(out, e);
-    add_list(out, "channels", e->channels, e->n_channels);
+    const struct slice all = SLICE("**");
+    add_list(out, "channels", e->n_channels ? e->channels : &all, e->n_channels ? e->n_channels : 1);
     add_list(out, "message_events", e->message_events, e->n_message_events);
     buf_addf(out, ",\"signature\":\"%s\"", signature_forms[e->scheme].name);
     add_headers(out, e->headers);

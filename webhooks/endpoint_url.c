@@ -33,7 +33,7 @@ static const char *judge_scheme(struct slice url, bool allow_http)
     if (url.len >= https.len && slice_is_nocase(slice(url.at, https.len), https))
         return NULL;
     if (url.len < http.len || !slice_is_nocase(slice(url.at, http.len), http))
-        return "does not begin with https://";
+        return allow_http ? "does not begin with https:// or http://" : "does not begin with https://";
     return allow_http ? NULL : "is not https:// (webhooks.allow_http allows http://)";
 }
 

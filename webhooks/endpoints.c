@@ -141,6 +141,8 @@ static int check(const struct endpoints *all, const struct endpoint_ask *ask, co
         return HASH_COUNT(all->table) >= all->setup.config->webhooks_endpoints ? ERR_TOO_MANY_WEBHOOKS : 0;
     if (!before)
         return ERR_NOT_FOUND;
+    if (ask->change == ENDPOINT_MARK && ask->disabled && before->disabled)
+        return ERR_VERSION_CHANGED;      /* another attempt that was under way has said so first */
     return ask->if_version && ask->if_version != before->version ? ERR_VERSION_CHANGED : 0;
 }
 

@@ -1,6 +1,7 @@
 #include "webhooks/http_port.h"
 
 #include "hub/base/err.h"
+#include "hub/base/log.h"
 #include "hub/base/thread.h"
 #include "hub/call.h"
 #include "hub/http_out.h"
@@ -8,8 +9,12 @@
 #include "webhooks/transfers.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+enum { STAND_BACK = 5 };      /* steps of nice(), which on Linux is the thread's own: a third of the weight of the others */
 
 struct http_port {
     struct http_out    out;              /* first */
@@ -86,9 +91,19 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
     take_mail(arg);
 }
 
+/* Where there is not CPU enough for all, publishing and fan-out go first: a webhook waits for its receiver's answer anyway, they wait for a core
+ * that this thread keeps busy as long as there is something to send. Where nobody waits it takes all there is, as before. */
+static void stand_back(void)
+{
+    errno = 0;
+    if (nice(STAND_BACK) == -1 && errno)
+        log_warn("http-out", "its thread has the priority of all others: %s", strerror(errno));
+}
+
 static void *run(void *arg)
 {
     struct http_port *port = arg;
+    stand_back();
     while (!port->stopping) {
         event_base_loop(port->base, EVLOOP_ONCE);
         transfers_turn(port->transfers);

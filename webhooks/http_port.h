@@ -2,6 +2,8 @@
  *
  *   open: serving->http_out is there ─> start: the thread ─> … ─> stop: what is under way is answered with ERR_DRAINING
  *
+ * The thread is nicer than all others (nice 5): webhooks at full rate do not make subscribers wait for a core.
+ *
  * It is listed before the spokes that ask it, so it stops after them. It never has anything to drain: who asks decides what has
  * to be waited for.
  *

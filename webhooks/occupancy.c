@@ -22,11 +22,6 @@ struct occupancy {
     struct event          *timer;
 };
 
-static void tell(struct occupancy *o, enum event_type type, struct slice channel)
-{
-    hub_tell(o->setup.hub, type, channel, type == EVENT_CHANNEL_OCCUPIED ? SLICE("{\"occupied\":true}") : SLICE("{\"occupied\":false}"), NULL, 0);
-}
-
 static void forget(struct occupancy *o, struct leaving *leaving)
 {
     HASH_DELETE(hh, o->table, leaving);
@@ -53,7 +48,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         struct leaving *leaving = link_of(first, struct leaving, link);
         if (leaving->due_ms > now_ms)
             break;
-        tell(o, EVENT_CHANNEL_VACATED, slice(leaving->channel, leaving->len));
+        hub_tell_occupied(o->setup.hub, slice(leaving->channel, leaving->len), false);
         forget(o, leaving);
     }
     arm(o);
@@ -64,7 +59,7 @@ static void wait(struct occupancy *o, struct slice channel)
 {
     struct leaving *leaving = calloc(1, sizeof *leaving + channel.len);
     if (!leaving) {
-        tell(o, EVENT_CHANNEL_VACATED, channel);
+        hub_tell_occupied(o->setup.hub, channel, false);
         return;
     }
     leaving->due_ms = clock_mono_ms(o->setup.clock) + o->setup.vacated_after_ms;
@@ -84,7 +79,7 @@ void occupancy_note(struct occupancy *o, struct slice channel, bool occupied)
     if (occupied && leaving)
         forget(o, leaving);
     else if (occupied)
-        tell(o, EVENT_CHANNEL_OCCUPIED, channel);
+        hub_tell_occupied(o->setup.hub, channel, true);
     else if (!leaving)
         wait(o, channel);
 }

@@ -16,6 +16,22 @@ static void answer(struct orders *orders, struct webhook_call *call, int err)
     hub_webhook_answer(orders->hub, call, !err && call->text.failed ? ERR_MEMORY : err);
 }
 
+/* Who waits for something that takes its time. */
+struct asked {
+    struct orders       *orders;
+    struct webhook_call *call;
+};
+
+/* NULL: no memory, which is answered. */
+static struct asked *asked_new(struct orders *orders, struct webhook_call *call)
+{
+    struct asked *asked = malloc(sizeof *asked);
+    if (asked)
+        *asked = (struct asked){ orders, call };
+    else
+        answer(orders, call, ERR_MEMORY);
+    return asked;
+}
 
 /* ---- endpoints ---- */
 
@@ -88,6 +104,24 @@ static void create(struct orders *orders, struct webhook_call *call)
 static void patch(struct orders *orders, struct webhook_call *call)    { change(orders, call, ENDPOINT_CHANGE); }
 static void remove_it(struct orders *orders, struct webhook_call *call) { change(orders, call, ENDPOINT_DELETE); }
 
+static bool is_one_of(struct slice name, const char *const *names)
+{
+    while (*names && !slice_is(name, slice_of(*names)))
+        names++;
+    return *names;
+}
+
+/* An object of these members, or nothing. A member that is misspelt must not be as if absent: all would be sent again. */
+static void read_document(struct slice document, const char *const *known, struct json_object *object, struct webhook_problems *problems)
+{
+    int err = document.len > 0 ? json_object_parse(document, object) : 0;
+    if (err)
+        webhook_problem(problems, "", err, "%s", err_text(err));
+    for (size_t i = 0; i < object->n && !err; i++)
+        if (!is_one_of(object->members[i].name, known))
+            webhook_problem(problems, "", ERR_BAD_FIELD, "the body has a member that this request does not know");
+}
+
 static bool read_overlap(const struct json_object *object, int64_t *ret_ms)
 {
     struct slice value = json_member_find(object, "overlap");
@@ -102,12 +136,12 @@ static bool read_overlap(const struct json_object *object, int64_t *ret_ms)
 
 static void rotate(struct orders *orders, struct webhook_call *call)
 {
+    static const char *const known[] = { "secret", "overlap", NULL };
     struct json_object object = { 0 };
     struct waiting *waiting = waiting_new(orders, call, ENDPOINT_ROTATE);
     if (!waiting)
         return;
-    if (call->document.len > 0 && json_object_parse(call->document, &object))
-        webhook_problem(&waiting->ask.problems, "", ERR_BAD_FIELD, "the body is an object with secret and overlap, or nothing");
+    read_document(call->document, known, &object, &waiting->ask.problems);
     if (!read_overlap(&object, &waiting->ask.overlap_ms))
         webhook_problem(&waiting->ask.problems, "overlap", ERR_BAD_FIELD, "is a length of time of at most 30 days: how long the old secret stays valid");
     struct slice secret = json_member_find(&object, "secret");
@@ -120,7 +154,39 @@ static void rotate(struct orders *orders, struct webhook_call *call)
         endpoints_change(orders->endpoints, &waiting->ask);
 }
 
-static void list(struct orders *orders, struct webhook_call *call)
+/* Where nodes share the queues nobody but the queue itself knows how much waits: it is asked first. */
+struct counting {
+    struct delivery_read read;      /* first */
+    struct orders       *orders;
+    struct webhook_call *call;
+    void               (*then)(struct orders *orders, struct webhook_call *call);
+};
+
+static void on_counted(struct delivery_read *read)
+{
+    struct counting *counting = (struct counting *)read;
+    for (size_t i = 0; i < read->n; i++)
+        dispatcher_count(counting->orders->dispatcher, read->rows[i].endpoint, (enum delivery_status)read->rows[i].status, read->rows[i].number);
+    if (read->err)
+        answer(counting->orders, counting->call, read->err);
+    else
+        counting->then(counting->orders, counting->call);
+    delivery_read_fini(read);
+    free(counting);
+}
+
+static void when_counted(struct orders *orders, struct webhook_call *call, void (*then)(struct orders *orders, struct webhook_call *call))
+{
+    struct counting *counting = hub_shares_queue(orders->hub) ? calloc(1, sizeof *counting) : NULL;
+    if (!counting) {
+        then(orders, call);
+        return;
+    }
+    *counting = (struct counting){ { .kind = READ_COUNTS, .answered = on_counted }, orders, call, then };
+    hub_read_deliveries(orders->hub, &counting->read);
+}
+
+static void list_now(struct orders *orders, struct webhook_call *call)
 {
     const struct endpoint *found[EVENT_TARGETS];
     size_t n = endpoints_after(orders->endpoints, call->after, EVENT_TARGETS, found);
@@ -135,7 +201,9 @@ static void list(struct orders *orders, struct webhook_call *call)
     answer(orders, call, 0);
 }
 
-static void show(struct orders *orders, struct webhook_call *call)
+static void list(struct orders *orders, struct webhook_call *call) { when_counted(orders, call, list_now); }
+
+static void show_now(struct orders *orders, struct webhook_call *call)
 {
     const struct endpoint *endpoint = endpoints_find(orders->endpoints, call->id);
     if (endpoint) {
@@ -143,6 +211,24 @@ static void show(struct orders *orders, struct webhook_call *call)
         print(orders, endpoint, false, &call->text);
     }
     answer(orders, call, endpoint ? 0 : ERR_NOT_FOUND);
+}
+
+static void show(struct orders *orders, struct webhook_call *call) { when_counted(orders, call, show_now); }
+
+static void on_test_told(void *arg, int err, const struct msg *m)
+{
+    struct asked *asked = arg;
+    struct webhook_call *call = asked->call;
+    char event[EVENT_ID_TEXT], delivery[DELIVERY_ID_TEXT], webhook[WEBHOOK_ID_TEXT];
+    if (!err) {
+        event_id_print(m->epoch, m->seq, event);
+        delivery_id_print(delivery_number(m->seq, 0), delivery);
+        webhook_id_print(call->id, webhook);
+        buf_addf(&call->text, "{\"id\":\"%s\",\"type\":\"webhook.test\",\"time\":%lld,\"webhook\":\"%s\",\"delivery\":\"%s\"}", event, (long long)m->time_ms,
+                 webhook, delivery);
+    }
+    answer(asked->orders, call, err);
+    free(asked);
 }
 
 static void test(struct orders *orders, struct webhook_call *call)
@@ -154,12 +240,13 @@ static void test(struct orders *orders, struct webhook_call *call)
         answer(orders, call, ERR_NOT_FOUND);
         return;
     }
+    struct asked *asked = asked_new(orders, call);
+    if (!asked)
+        return;
     webhook_id_print(call->id, id);
     buf_addf(&data, "{\"webhook\":\"%s\",\"text\":\"It works.\"}", id);
-    hub_tell(orders->hub, EVENT_WEBHOOK_TEST, SLICE(""), buf_slice(&data), &target, 1);
-    buf_addf(&call->text, "{\"webhook\":\"%s\",\"type\":\"webhook.test\",\"deliveries\":\"/v1/deliveries?webhook=%s\"}", id, id);
+    hub_tell_one(orders->hub, EVENT_WEBHOOK_TEST, buf_slice(&data), &target, on_test_told, asked);
     buf_fini(&data);
-    answer(orders, call, 0);
 }
 
 /* ---- what is sent again ---- */
@@ -177,12 +264,10 @@ static bool read_moment(struct webhook_call *call, const struct json_object *obj
 {
     struct slice value = json_member_find(object, name);
     struct buf text = { 0 };
-    int64_t s = 0;
     if (!value.at || slice_is(value, SLICE("null")))
         return true;
-    bool read = !json_unquote(value, &text) && instant_parse(buf_slice(&text), &s);
+    bool read = !json_unquote(value, &text) && instant_parse_ms(buf_slice(&text), ret_ms);
     buf_fini(&text);
-    *ret_ms = s * 1000;
     if (!read)
         webhook_problem(&call->problems, name, ERR_BAD_FIELD, "is a moment such as 2026-11-21T10:08:00Z");
     return read;
@@ -203,14 +288,14 @@ static bool read_status(struct webhook_call *call, const struct json_object *obj
 
 static void replay(struct orders *orders, struct webhook_call *call)
 {
+    static const char *const known[] = { "since", "until", "status", NULL };
     struct replay_wish wish = { .action = REPLAY_SEND, .endpoint = call->id };
     struct json_object object = { 0 };
     if (!endpoints_find(orders->endpoints, call->id)) {
         answer(orders, call, ERR_NOT_FOUND);
         return;
     }
-    if (call->document.len > 0 && json_object_parse(call->document, &object))
-        webhook_problem(&call->problems, "", ERR_BAD_FIELD, "the body is an object with since, until and status, or nothing");
+    read_document(call->document, known, &object, &call->problems);
     read_moment(call, &object, "since", &wish.since_ms);
     read_moment(call, &object, "until", &wish.until_ms);
     read_status(call, &object, &wish.statuses);
@@ -231,24 +316,57 @@ static void redeliver_dead(struct orders *orders, struct webhook_call *call)
         answer(orders, call, ERR_NOT_FOUND);
 }
 
+/* A replay is known to the node that does it. */
+static void print_replays(const struct orders *orders, enum webhook_order order, uint64_t endpoint, uint64_t number, struct buf *out)
+{
+    if (order == WEBHOOK_REPLAY_STOP)
+        replay_stop(orders->replays, endpoint, number);
+    if (order == WEBHOOK_REPLAYS)
+        replays_print(orders->replays, endpoint, out);
+    else
+        replay_print(orders->replays, endpoint, number, out);
+}
+
+struct far_replays {
+    struct hook_question question;      /* first */
+    struct orders       *orders;
+    struct webhook_call *call;
+};
+
+static void on_replays_told(struct hook_question *question, struct slice answers)
+{
+    struct far_replays *far = (struct far_replays *)question;
+    struct buf *text = &far->call->text;
+    bool is_list = question->what == WEBHOOK_REPLAYS;
+    if (text->len > 0 && answers.len > 0)
+        buf_add_char(text, ',');
+    buf_add_slice(text, answers);
+    answer(far->orders, far->call, is_list || text->len > 0 ? 0 : ERR_NOT_FOUND);
+    free(far);
+}
+
 static void replays(struct orders *orders, struct webhook_call *call)
 {
-    bool found = endpoints_find(orders->endpoints, call->id);
-    replays_print(orders->replays, call->id, &call->text);
-    answer(orders, call, found ? 0 : ERR_NOT_FOUND);
+    bool is_list = call->order == WEBHOOK_REPLAYS;
+    if (!endpoints_find(orders->endpoints, call->id)) {
+        answer(orders, call, ERR_NOT_FOUND);
+        return;
+    }
+    print_replays(orders, call->order, call->id, call->replay, &call->text);
+    struct far_replays *far = is_list || call->text.len == 0 ? calloc(1, sizeof *far) : NULL;
+    if (far) {
+        *far = (struct far_replays){ { (uint8_t)call->order, call->id, call->replay, on_replays_told }, orders, call };
+        if (hub_ask_hooks(orders->hub, &far->question))
+            return;
+    }
+    free(far);
+    answer(orders, call, is_list || call->text.len > 0 ? 0 : ERR_NOT_FOUND);
 }
 
-static void replay_show(struct orders *orders, struct webhook_call *call)
+void orders_asked(struct orders *orders, const struct hook_question *question, struct buf *out)
 {
-    bool found = replay_print(orders->replays, call->id, call->replay, &call->text);
-    answer(orders, call, found ? 0 : ERR_NOT_FOUND);
-}
-
-static void replay_end(struct orders *orders, struct webhook_call *call)
-{
-    bool found = replay_stop(orders->replays, call->id, call->replay);
-    replay_print(orders->replays, call->id, call->replay, &call->text);
-    answer(orders, call, found ? 0 : ERR_NOT_FOUND);
+    if (question->what == WEBHOOK_REPLAYS || question->what == WEBHOOK_REPLAY_SHOW || question->what == WEBHOOK_REPLAY_STOP)
+        print_replays(orders, (enum webhook_order)question->what, question->endpoint, question->number, out);
 }
 
 /* ---- one delivery ---- */
@@ -289,7 +407,7 @@ static void on_single_read(struct delivery_read *read)
     struct single *single = read->owner;
     const struct delivery *row = read->rows;
     bool sent_again = single->call->order == WEBHOOK_REDELIVER;
-    int64_t now_ms = clock_wall_ms(single->orders->clock);
+    int64_t now_ms = hub_queue_wall_ms(single->orders->hub);
     int err = read->err;
     if (!err && (read->n == 0 || (!sent_again && row->status != DELIVERY_DEAD) || (sent_again && !endpoints_find(single->orders->endpoints, row->endpoint))))
         err = ERR_NOT_FOUND;
@@ -323,32 +441,23 @@ static void single(struct orders *orders, struct webhook_call *call)
 
 /* ---- purging ---- */
 
-struct purging {
-    struct orders       *orders;
-    struct webhook_call *call;
-};
-
 static void on_purged(void *arg, uint64_t n)
 {
-    struct purging *purging = arg;
-    purging->call->removed = n;
-    answer(purging->orders, purging->call, 0);
-    free(purging);
+    struct asked *asked = arg;
+    asked->call->removed = n;
+    answer(asked->orders, asked->call, 0);
+    free(asked);
 }
 
 static void purge_all(struct orders *orders, struct webhook_call *call)
 {
-    struct purging *purging = calloc(1, sizeof *purging);
+    struct asked *asked = asked_new(orders, call);
     uint64_t number;
-    int err = purging ? 0 : ERR_MEMORY;
-    if (purging) {
-        *purging = (struct purging){ orders, call };
-        err = replay_begin(orders->replays, &(struct replay_wish){ .action = REPLAY_REMOVE, .endpoint = call->id, .statuses = 1U << DELIVERY_DEAD,
-                                                                   .is_quiet = true, .ended = on_purged, .arg = purging }, &number);
-    }
+    int err = asked ? replay_begin(orders->replays, &(struct replay_wish){ .action = REPLAY_REMOVE, .endpoint = call->id, .statuses = 1U << DELIVERY_DEAD,
+                                                                           .is_quiet = true, .ended = on_purged, .arg = asked }, &number) : 0;
     if (!err)
         return;
-    free(purging);
+    free(asked);
     answer(orders, call, err);
 }
 
@@ -361,7 +470,7 @@ void orders_run(struct orders *orders, struct webhook_call *call)
     static void (*const run[WEBHOOK_ORDERS])(struct orders *orders, struct webhook_call *call) = {
         [WEBHOOK_CREATE] = create, [WEBHOOK_LIST] = list, [WEBHOOK_SHOW] = show, [WEBHOOK_CHANGE] = patch, [WEBHOOK_DELETE] = remove_it,
         [WEBHOOK_ROTATE] = rotate, [WEBHOOK_TEST] = test, [WEBHOOK_REDELIVER] = single, [WEBHOOK_REDELIVER_DEAD] = redeliver_dead,
-        [WEBHOOK_REPLAY] = replay, [WEBHOOK_REPLAYS] = replays, [WEBHOOK_REPLAY_SHOW] = replay_show, [WEBHOOK_REPLAY_STOP] = replay_end,
+        [WEBHOOK_REPLAY] = replay, [WEBHOOK_REPLAYS] = replays, [WEBHOOK_REPLAY_SHOW] = replays, [WEBHOOK_REPLAY_STOP] = replays,
         [WEBHOOK_PURGE_DEAD] = purge,
     };
     run[call->order](orders, call);

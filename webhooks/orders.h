@@ -14,3 +14,5 @@ struct orders {
 };
 
 void orders_run(struct orders *orders, struct webhook_call *call);
+/* What another node's orders ask: what this one knows, as JSON values parted by commas. */
+void orders_asked(struct orders *orders, const struct hook_question *question, struct buf *out);

@@ -15,7 +15,9 @@ struct queue *queue_new(struct dispatcher *all, struct endpoint *endpoint)
     queue->number = endpoint->number;
     queue->endpoint = endpoint_ref(endpoint);
     queue->next_due_ms = DELIVERY_NEVER;
+    queue->told_state = queue->told_breaker = METRICS;
     queue->failing_since_s = endpoint->failing_since_s;
+    queue->is_ours = !all->is_shared;
     link_init(&queue->link);
     link_init(&queue->waiting);
     return queue;
@@ -32,6 +34,30 @@ void queue_free(struct queue *queue)
     sender_unref(queue->sender);
     endpoint_unref(queue->endpoint);
     free(queue);
+}
+
+/* ---- what is told of it ---- */
+
+static void count_as(enum metric *told, enum metric now)
+{
+    if (*told == now)
+        return;
+    if (*told != METRICS)
+        metric_add(*told, -1);
+    if (now != METRICS)
+        metric_add(now, 1);
+    *told = now;
+}
+
+void queue_tell_state(struct queue *queue)
+{
+    static const enum metric breakers[BREAKER_STATES] = {
+        [BREAKER_CLOSED] = METRIC_wh_closed, [BREAKER_OPEN] = METRIC_wh_open, [BREAKER_HALF_OPEN] = METRIC_wh_half_open,
+    };
+    const struct endpoint *endpoint = queue->endpoint;
+    bool is_nobodys = queue->gone || !queue->is_ours;      /* or another hub's, which counts it */
+    count_as(&queue->told_state, is_nobodys ? METRICS : endpoint->disabled ? METRIC_wh_disabled : endpoint->paused ? METRIC_wh_paused : METRIC_wh_enabled);
+    count_as(&queue->told_breaker, is_nobodys ? METRICS : breakers[queue->breaker.state]);
 }
 
 /* ---- jobs ---- */
@@ -78,6 +104,12 @@ void queue_forget(struct queue *queue, struct job *job)
     free(job);
 }
 
+void queue_forget_waiting(struct queue *queue)
+{
+    for (struct link *first; (first = list_first(&queue->waiting));)
+        queue_forget(queue, link_of(first, struct job, link));
+}
+
 struct job *queue_take(struct queue *queue)
 {
     struct link *first = list_first(&queue->waiting);
@@ -108,7 +140,16 @@ static bool is_next(const struct queue *queue, const struct event_target *target
            due_ms >= queue->cursor_due_ms && due_ms < queue->next_due_ms;
 }
 
-void queue_accept(struct queue *queue, const struct hub_event *event, size_t target, int64_t now_ms)
+/* It is due since it was told, and could be read since it was kept: the cursor may have gone past it in between. */
+static void queue_behind(struct queue *queue, int64_t due_ms, uint64_t number)
+{
+    bool is_passed = due_ms < queue->cursor_due_ms || (due_ms == queue->cursor_due_ms && number <= queue->cursor);
+    if (due_ms < queue->stale_due_ms)
+        queue->stale_due_ms = due_ms;
+    queue_due_again(queue, is_passed ? 0 : due_ms);
+}
+
+void queue_accept(struct queue *queue, const struct hub_event *event, size_t target)
 {
     uint64_t number = delivery_number(event->msg->seq, target);
     struct job *job = NULL;
@@ -116,7 +157,7 @@ void queue_accept(struct queue *queue, const struct hub_event *event, size_t tar
     if (is_next(queue, &event->targets[target], event->msg->time_ms))
         job = job_new(queue, number, (enum event_type)event->type, event->msg);
     if (!job) {
-        queue_due_again(queue, now_ms);
+        queue_behind(queue, event->msg->time_ms, number);
         return;
     }
     job->due_ms = queue->cursor_due_ms = event->msg->time_ms;
@@ -137,6 +178,13 @@ void queue_due_at(struct queue *queue, int64_t due_ms)
     if (due_ms <= queue->cursor_due_ms)
         queue_due_again(queue, 0);
     else if (due_ms < queue->next_due_ms)
+        queue->next_due_ms = due_ms;
+}
+
+void queue_due_later(struct queue *queue, int64_t due_ms)
+{
+    queue->rescan = true;
+    if (due_ms < queue->next_due_ms)
         queue->next_due_ms = due_ms;
 }
 
@@ -171,7 +219,10 @@ static void take_page(struct queue *queue, struct delivery_read *read)
     if (read->n > 0) {
         queue->cursor_due_ms = read->rows[read->n - 1].due_ms;
         queue->cursor = read->rows[read->n - 1].number;
+        queue->cursor_is_ours = read->rows[read->n - 1].due_ms != read->rows[read->n - 1].time_ms;
     }
+    if (queue->stale_due_ms <= queue->cursor_due_ms || (queue->stale && queue->cursor_is_ours && queue->all->is_shared))
+        queue->rescan = true;
     queue->more = read->more || queue->stale || queue->rescan;
     if (!queue->more)
         queue->next_due_ms = read->next_due_ms;
@@ -181,7 +232,7 @@ static void on_page(struct delivery_read *read)
 {
     struct queue *queue = read->owner;
     queue->reading = false;
-    if (!read->err && !queue->gone)
+    if (!read->err && !queue->gone && queue->is_ours)
         take_page(queue, read);
     delivery_read_fini(read);
     queue->stale = false;
@@ -192,16 +243,17 @@ bool queue_refill(struct queue *queue, int64_t wall_ms)
 {
     if (queue->reading)
         return true;
-    if (queue->gone || queue->n_waiting > QUEUE_LOW || !has_room(queue) || (!queue->more && queue->next_due_ms > wall_ms))
+    if (queue->gone || !queue->is_ours || queue->n_waiting > QUEUE_LOW || !has_room(queue) || (!queue->more && queue->next_due_ms > wall_ms))
         return false;
     if (queue->rescan)
-        queue->cursor_due_ms = 0, queue->cursor = 0;
+        queue->cursor_due_ms = 0, queue->cursor = 0, queue->cursor_is_ours = false;
     queue->read = (struct delivery_read){
         .kind = READ_DUE, .endpoint = queue->number, .due_ms = wall_ms > queue->cursor_due_ms ? wall_ms : queue->cursor_due_ms,
         .after_due_ms = queue->cursor_due_ms, .after = queue->cursor, .limit = QUEUE_PAGE + (queue->rescan ? queue->n_jobs : 0),
         .max_bytes = QUEUE_PAGE_BYTES + (queue->rescan ? queue->bytes : 0), .answered = on_page, .owner = queue,
     };
     queue->rescan = queue->stale = false;
+    queue->stale_due_ms = INT64_MAX;
     queue->reading = true;
     hub_read_deliveries(dispatcher_hub(queue->all), &queue->read);
     return true;

@@ -7,6 +7,7 @@
 #include "webhooks/dispatcher.h"
 
 #include <event2/event.h>
+#include <event2/util.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,6 +54,8 @@ static void end(struct replay *replay, enum replay_state state)
 {
     replay->state = state;
     replay->ended_ms = clock_mono_ms(replay->all->setup.clock);
+    if (replay->wish.is_swept)
+        hub_swept(replay->all->setup.hub, replay->wish.endpoint);
     if (replay->wish.ended)
         replay->wish.ended(replay->wish.arg, replay->done);
     if (replay->wish.is_quiet)
@@ -99,7 +102,7 @@ static void settle_page(struct replay *replay)
 {
     const struct delivery_read *read = &replay->read;
     bool sends = replay->wish.action == REPLAY_SEND;
-    int64_t now_ms = clock_wall_ms(replay->all->setup.clock);
+    int64_t now_ms = hub_queue_wall_ms(replay->all->setup.hub);
     for (size_t i = 0; i < read->n; i++) {
         const struct delivery *row = &read->rows[i];
         replay->settlements[i] = (struct settlement){
@@ -213,8 +216,8 @@ static void print(const struct replay *replay, struct buf *out)
     webhook_id_print(replay->wish.endpoint, id);
     buf_addf(out, "{\"id\":\"rp_%llu\",\"webhook\":\"%s\",\"status\":\"%s\",\"looked_at\":%llu,\"sent\":%llu", (unsigned long long)replay->number, id,
              state_names[replay->state], (unsigned long long)replay->looked, (unsigned long long)replay->done);
-    buf_add_instant_member(out, "since", replay->wish.since_ms ? replay->wish.since_ms / 1000 : INT64_MAX);
-    buf_add_instant_member(out, "until", replay->wish.until_ms ? replay->wish.until_ms / 1000 : INT64_MAX);
+    buf_add_moment_member(out, "since", replay->wish.since_ms ? replay->wish.since_ms : INT64_MAX);
+    buf_add_moment_member(out, "until", replay->wish.until_ms ? replay->wish.until_ms : INT64_MAX);
     buf_add_char(out, '}');
 }
 
@@ -241,6 +244,13 @@ void replays_print(const struct replays *all, uint64_t endpoint, struct buf *out
 
 /* ---- life ---- */
 
+static uint64_t some_number(void)
+{
+    uint32_t number;
+    evutil_secure_rng_get_bytes(&number, sizeof number);
+    return number;
+}
+
 struct replays *replays_new(const struct replays_setup *setup)
 {
     struct replays *all = calloc(1, sizeof *all);
@@ -248,6 +258,8 @@ struct replays *replays_new(const struct replays_setup *setup)
         return NULL;
     all->setup = *setup;
     link_init(&all->list);
+    if (hub_shares_queue(setup->hub))
+        all->next = some_number() << 16;      /* other nodes number theirs */
     return all;
 }
 

@@ -26,6 +26,7 @@ struct replay_wish {
     unsigned           statuses;        /* which of them: a bit for each enum delivery_status */
     int64_t            since_ms, until_ms;      /* of the events; 0: no bound */
     bool               is_quiet;        /* nobody asked for it: it is not shown */
+    bool               is_swept;        /* the endpoint is gone: hub_swept() at the end */
     /* NULL: nobody waits. `n`: so many it was done to. */
     void             (*ended)(void *arg, uint64_t n);
     void              *arg;

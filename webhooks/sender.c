@@ -3,6 +3,7 @@
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/event_body.h"
+#include "hub/trace.h"
 #include "hub/version.h"
 
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct sender {
     const struct http_out_rules *rules;
     struct signer               *signer;
     bool                         has_old;      /* it signs with two secrets */
+    uint64_t                     spans;        /* trace_next_span; of the port's thread, like the signer */
 };
 
 struct sender *sender_new(struct endpoint *endpoint, const struct http_out_rules *rules, int64_t now_s)
@@ -22,6 +24,7 @@ struct sender *sender_new(struct endpoint *endpoint, const struct http_out_rules
         return NULL;
     atomic_init(&sender->refs, 1);
     sender->endpoint = endpoint_ref(endpoint);
+    sender->spans = (uint64_t)clock_mono_us() << 24 ^ endpoint->number;
     sender->rules = rules;
     sender->has_old = endpoint->n_secrets > 1 && now_s < endpoint->old_until_s;
     sender->signer = signer_new(endpoint->scheme, endpoint->secrets, sender->has_old ? endpoint->n_secrets : 1);
@@ -57,6 +60,16 @@ static void make_body(struct sending *sending)
         event_body_add(&sending->body, sending->type, sending->msg);
 }
 
+static void add_trace(struct sending *sending)
+{
+    char trace[TRACE_BYTES], text[TRACEPARENT_TEXT];
+    trace_of(sending->msg, trace);
+    trace_print(trace, trace_next_span(&sending->sender->spans), text);
+    buf_add_str(&sending->lines, "traceparent: ");
+    buf_add_str(&sending->lines, text);
+    buf_add_char(&sending->lines, '\n');
+}
+
 int sender_prepare(struct http_out_request *request, struct sending *sending)
 {
     const struct endpoint *endpoint = sending->sender->endpoint;
@@ -64,6 +77,7 @@ int sender_prepare(struct http_out_request *request, struct sending *sending)
     make_body(sending);
     buf_reset(&sending->lines);
     buf_add_str(&sending->lines, "Content-Type: application/json\nUser-Agent: carillon/" CARILLON_VERSION "\n");
+    add_trace(sending);
     buf_add_slice(&sending->lines, endpoint->headers);
     const struct signing signing = {
         .id = slice(id, event_id_print(sending->msg->epoch, sending->msg->seq, id)), .time_s = clock_wall_ms(clock_real()) / 1000,

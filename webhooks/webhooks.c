@@ -37,6 +37,26 @@ static size_t targets(struct hook *hook, enum event_type type, const struct msg 
 static bool wants(const struct hook *hook, enum event_type type) { return endpoints_want(((const struct webhooks *)hook)->endpoints, type); }
 static void accepted(struct hook *hook, struct hub_event *event) { dispatcher_accept(webhooks_of(hook)->dispatcher, event); }
 static void watched(struct hook *hook, struct slice channel, bool on) { occupancy_note(webhooks_of(hook)->occupancy, channel, on); }
+static size_t list_endpoints(const struct hook *hook, size_t most, uint64_t *ret_endpoints)
+{
+    const struct endpoint *found[EVENT_TARGETS];
+    size_t n = endpoints_after(((const struct webhooks *)hook)->endpoints, 0, most < EVENT_TARGETS ? most : EVENT_TARGETS, found);
+    for (size_t i = 0; i < n; i++)
+        ret_endpoints[i] = found[i]->number;
+    return n;
+}
+
+static void assign(struct hook *hook, uint64_t endpoint, bool is_ours) { dispatcher_assign(webhooks_of(hook)->dispatcher, endpoint, is_ours); }
+static void due(struct hook *hook, uint64_t endpoint, bool earlier)    { dispatcher_due(webhooks_of(hook)->dispatcher, endpoint, earlier); }
+static void stands(struct hook *hook, uint64_t endpoint, const struct endpoint_standing *standing)
+{
+    dispatcher_stands(webhooks_of(hook)->dispatcher, endpoint, standing);
+}
+static bool describe(const struct hook *hook, uint64_t endpoint, struct endpoint_standing *ret_standing)
+{
+    return dispatcher_describe(((const struct webhooks *)hook)->dispatcher, endpoint, ret_standing);
+}
+static void asked(struct hook *hook, const struct hook_question *question, struct buf *out) { orders_asked(&webhooks_of(hook)->orders, question, out); }
 static void order(struct hook *hook, struct webhook_call *call)  { orders_run(&webhooks_of(hook)->orders, call); }
 
 /* ---- parts tell each other ---- */
@@ -84,13 +104,22 @@ static void mark(void *arg, uint64_t number, enum endpoint_disabled disabled, in
     endpoints_change(w->endpoints, &marking->ask);
 }
 
+static void sweep(struct webhooks *w, uint64_t number)
+{
+    uint64_t replay;
+    if (replay_begin(w->replays, &(struct replay_wish){ .action = REPLAY_REMOVE, .endpoint = number, .is_quiet = true, .is_swept = true }, &replay))
+        log_warn("webhooks", "deliveries of an endpoint that was removed stay until the hub is started again");
+}
+
+static void sweep_shared(struct hook *hook, uint64_t endpoint) { sweep(webhooks_of(hook), endpoint); }
+
 /* What is kept of an endpoint that was removed is for nobody. */
-static void sweep(void *arg, uint64_t number)
+static void removed(void *arg, uint64_t number)
 {
     struct webhooks *w = arg;
-    uint64_t replay;
-    if (replay_begin(w->replays, &(struct replay_wish){ .action = REPLAY_REMOVE, .endpoint = number, .is_quiet = true }, &replay))
-        log_warn("webhooks", "deliveries of an endpoint that was removed stay until the hub is started again");
+    hub_endpoint_went(w->serving->hub, number);
+    if (!hub_shares_queue(w->serving->hub))
+        sweep(w, number);
 }
 
 static void on_counts(struct delivery_read *read)
@@ -124,11 +153,19 @@ static bool open_parts(struct webhooks *w, struct serving *serving)
     w->dispatcher = dispatcher_new(&(struct dispatcher_setup){ serving->hub, serving->clock, serving->config, serving->base, serving->http_out, turn, mark, w });
     if (!w->dispatcher)
         return false;
-    w->endpoints = endpoints_new(&(struct endpoints_setup){ serving->hub, serving->clock, serving->config, w->dispatcher, sweep, w });
+    w->endpoints = endpoints_new(&(struct endpoints_setup){ serving->hub, serving->clock, serving->config, w->dispatcher, removed, w });
     w->replays = replays_new(&(struct replays_setup){ serving->hub, serving->clock, w->dispatcher, serving->base, turn, w });
     w->occupancy = occupancy_new(&(struct occupancy_setup){ serving->hub, serving->clock, serving->base, turn, w, serving->config->webhooks_vacated_after_ms });
     w->orders = (struct orders){ serving->hub, serving->clock, w->endpoints, w->dispatcher, w->replays };
     return w->endpoints && w->replays && w->occupancy;
+}
+
+/* Without its user and password. */
+static void tell_proxy(const struct config *config)
+{
+    const char *url = config->webhooks_proxy, *at = strrchr(url, '@'), *slashes = strstr(url, "://");
+    if (*url)
+        log_warn("webhooks", "deliveries go through the proxy %s: it has to refuse forbidden addresses, the hub cannot see them", at ? at + 1 : slashes ? slashes + 3 : url);
 }
 
 static int webhooks_open(struct serving *serving, void **ret_self)
@@ -136,14 +173,14 @@ static int webhooks_open(struct serving *serving, void **ret_self)
     struct webhooks *w = calloc(1, sizeof *w);
     if (!w)
         return ERR_MEMORY;
-    w->hook = (struct hook){ targets, wants, accepted, watched, order };
+    w->hook = (struct hook){ .targets = targets, .wants = wants, .accepted = accepted, .watched = watched, .endpoints = list_endpoints, .assign = assign, .due = due,
+                              .stands = stands, .describe = describe, .sweep = sweep_shared, .asked = asked, .order = order };
     w->serving = serving;
     if (!open_parts(w, serving)) {
         webhooks_free(w);
         return ERR_MEMORY;
     }
-    if (serving->config->webhooks_proxy[0])
-        log_warn("webhooks", "deliveries go through the proxy %s: it has to refuse forbidden addresses, the hub cannot see them", serving->config->webhooks_proxy);
+    tell_proxy(serving->config);
     hub_use_hook(serving->hub, &w->hook);
     *ret_self = w;
     return 0;
@@ -152,6 +189,8 @@ static int webhooks_open(struct serving *serving, void **ret_self)
 static int webhooks_start(void *self)
 {
     struct webhooks *w = self;
+    if (hub_shares_queue(w->serving->hub))
+        return 0;      /* counts are told (hook.h) */
     w->counts = (struct delivery_read){ .kind = READ_COUNTS, .answered = on_counts, .owner = w };
     w->counting = true;
     hub_read_deliveries(w->serving->hub, &w->counts);
@@ -161,6 +200,7 @@ static int webhooks_start(void *self)
 static void webhooks_reload(void *self, const struct config *config)
 {
     struct webhooks *w = self;
+    tell_proxy(config);
     dispatcher_reconfigure(w->dispatcher, config);
     endpoints_reconfigure(w->endpoints, config);
     occupancy_reconfigure(w->occupancy, config->webhooks_vacated_after_ms);

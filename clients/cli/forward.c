@@ -10,7 +10,7 @@
 #include "hub/version.h"
 
 /* Before each attempt. */
-static const int64_t delays_ms[FORWARD_ATTEMPTS] = { 0, 1000, 5000 };
+static const int64_t delays_ms[FORWARD_ATTEMPTS] = { 0, 1000, 5000 }, ASKED_MAX_MS = 60 * 60 * 1000;
 
 static int64_t now_ms(void) { return clock_mono_ms(clock_real()); }
 
@@ -49,6 +49,7 @@ int forward_init(struct forward *f)
         cli_tell(f->command, "no memory");
         return CLI_FAILED;
     }
+    f->spans = (uint64_t)clock_mono_us();
     set_options(f, loopback);
     return CLI_GO_ON;
 }
@@ -71,11 +72,13 @@ static bool add_header(struct curl_slist **headers, char *line)
 }
 
 /* In the order in which the hub sends them. NULL: no memory. */
-static struct curl_slist *make_headers(struct forward *f, const struct signing *signing)
+static struct curl_slist *make_headers(struct forward *f, const struct signing *signing, const char trace[TRACE_BYTES])
 {
     struct curl_slist *headers = NULL;
+    char text[TRACEPARENT_TEXT];
+    trace_print(trace, trace_next_span(&f->spans), text);
     buf_reset(&f->lines);
-    buf_add_str(&f->lines, "Expect:\nContent-Type: application/json\nUser-Agent: carillon/" CARILLON_VERSION "\n");
+    buf_addf(&f->lines, "Expect:\nContent-Type: application/json\nUser-Agent: carillon/" CARILLON_VERSION "\ntraceparent: %s\n", text);
     bool good = signer_add_headers(f->signer, signing, &f->lines);
     for (char *line = f->lines.at, *end; good && line < f->lines.at + f->lines.len; line = end + 1) {
         end = memchr(line, '\n', (size_t)(f->lines.at + f->lines.len - line));
@@ -107,12 +110,20 @@ static CURLcode perform(struct forward *f)
     return code;
 }
 
-static void attempt(struct forward *f, struct signing *signing, struct forwarded *ret)
+/* Of 429 and 503: libcurl reads seconds and dates. */
+static void note_asked(struct forward *f, long status)
+{
+    curl_off_t asked_s = 0;
+    if ((status == 429 || status == 503) && !curl_easy_getinfo(f->curl, CURLINFO_RETRY_AFTER, &asked_s) && asked_s > 0)
+        f->asked_until_ms = now_ms() + (asked_s < ASKED_MAX_MS / 1000 ? asked_s * 1000 : ASKED_MAX_MS);
+}
+
+static void attempt(struct forward *f, struct signing *signing, const char trace[TRACE_BYTES], struct forwarded *ret)
 {
     long status = 0;
     int64_t begun_ms = now_ms();
     signing->time_s = clock_wall_ms(clock_real()) / 1000;
-    struct curl_slist *headers = make_headers(f, signing);
+    struct curl_slist *headers = make_headers(f, signing, trace);
     f->error[0] = '\0';
     f->answer_bytes = 0;
     curl_easy_setopt(f->curl, CURLOPT_HTTPHEADER, headers);
@@ -121,6 +132,7 @@ static void attempt(struct forward *f, struct signing *signing, struct forwarded
     CURLcode code = headers ? perform(f) : CURLE_OUT_OF_MEMORY;
     if (headers)
         curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &status);
+    note_asked(f, status);
     curl_easy_setopt(f->curl, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
     ret->status = status >= 200 ? (int)status : 0;       /* 100 Continue is no answer yet */
@@ -131,9 +143,16 @@ static void attempt(struct forward *f, struct signing *signing, struct forwarded
 
 /* ---- three of them ---- */
 
+/* Before the next attempt. */
+static int64_t wait_ms(const struct forward *f, const struct forwarded *was)
+{
+    int64_t asked_ms = f->asked_until_ms - now_ms(), delay_ms = delays_ms[was->attempts];
+    return asked_ms > delay_ms ? asked_ms : delay_ms;
+}
+
 static void tell_attempt(const struct forward *f, const struct signing *signing, const struct forwarded *was)
 {
-    double wait_s = (double)delays_ms[was->attempts] / 1000;
+    double wait_s = (double)wait_ms(f, was) / 1000;
     if (was->status)
         cli_warn(f->command, "%.*s: the answer was %d; again in %.0f s", (int)signing->id.len, signing->id.at, was->status, wait_s);
     else
@@ -147,11 +166,14 @@ static void rest(int64_t ms)
         poll(&signals, 1, (int)left);
 }
 
-enum forward_end forward_send(struct forward *f, struct signing *signing, struct forwarded *ret)
+enum forward_end forward_send(struct forward *f, struct signing *signing, const char trace[TRACE_BYTES], struct forwarded *ret)
 {
     *ret = (struct forwarded){ 0 };
     for (;;) {
-        attempt(f, signing, ret);
+        rest(wait_ms(f, ret));
+        if (interrupt_signal())
+            return FORWARD_INTERRUPTED;
+        attempt(f, signing, trace, ret);
         if (ret->status >= 200 && ret->status < 300)
             return FORWARD_DELIVERED;
         if (interrupt_signal())
@@ -159,8 +181,5 @@ enum forward_end forward_send(struct forward *f, struct signing *signing, struct
         if (ret->attempts == f->attempts)
             return FORWARD_FAILED;
         tell_attempt(f, signing, ret);
-        rest(delays_ms[ret->attempts]);
-        if (interrupt_signal())
-            return FORWARD_INTERRUPTED;
     }
 }

@@ -3,6 +3,7 @@
  *
  *   attempt ─2xx─> delivered
  *      │ else, told: 1 s, then 5 s ─> attempt, signed anew ─> … ─> failed
+ *      └ 429 or 503 with Retry-After: not before that, neither this one nor the next (an hour at most)
  *
  * A redirect is an answer like any other and is not followed. A status that has come is the answer, whatever its body does then. Ctrl-C
  * (interrupt.h) ends each wait.
@@ -14,6 +15,7 @@
 
 #include "clients/cli/args.h"
 #include "hub/signature.h"
+#include "hub/trace.h"
 
 enum { FORWARD_ATTEMPTS = 3, FORWARD_ANSWER_BYTES = 64 * 1024 };
 enum forward_end { FORWARD_DELIVERED, FORWARD_FAILED, FORWARD_INTERRUPTED };
@@ -29,6 +31,8 @@ struct forward {
     CURL          *curl;
     struct buf     lines;
     size_t         answer_bytes;
+    uint64_t       spans;                /* trace_next_span */
+    int64_t        asked_until_ms;       /* Retry-After, monotonic */
     char           error[CURL_ERROR_SIZE];
 };
 
@@ -44,4 +48,4 @@ struct forwarded {
 int              forward_init(struct forward *forward);
 void             forward_fini(struct forward *forward);
 /* `signing`: id, event and body; its time is that of each attempt. An attempt after which there is another is told on standard error. */
-enum forward_end forward_send(struct forward *forward, struct signing *signing, struct forwarded *ret_forwarded);
+enum forward_end forward_send(struct forward *forward, struct signing *signing, const char trace[TRACE_BYTES], struct forwarded *ret_forwarded);

@@ -11,9 +11,11 @@
 
 #include "clients/cli/args.h"
 #include "clients/cli/cli.h"
+#include "clients/cli/event_filter.h"
 #include "clients/cli/follow.h"
 #include "clients/cli/forward.h"
 #include "clients/cli/interrupt.h"
+#include "clients/cli/place.h"
 #include "clients/cli/seen_event.h"
 #include "clients/cli/terminal.h"
 #include "hub/base/clock.h"
@@ -28,16 +30,18 @@ struct listen {
     struct follow       follow;
     struct forward      forward;
     struct output       output;
-    struct cli_list     channels;
+    struct cli_list     channels, events;
+    struct event_filter filter;
     enum signature_scheme scheme;
     struct buf          secret;
     struct seen_ids     ids;
     struct buf          body;                   /* of the webhook that is being sent */
     struct buf          last;                   /* position of the last event that was dealt with */
+    struct buf          place;                  /* of the run before, terminated */
     uint64_t            delivered, failed, repeated;
     uint64_t            count, attempts;        /* count 0: for ever */
     int64_t             idle_ms, timeout_ms;
-    const char         *url, *secret_text, *scheme_text, *since;
+    const char         *url, *secret_text, *scheme_text, *since, *state;
     int                 colour;                 /* enum terminal_when */
     bool                members, terminal, colours;
 };
@@ -48,13 +52,14 @@ static const char help[] =
     "channel, id, status, how long it took.";
 
 static const char more_head[] =
-    "A server that is away or answers anything but 2xx is tried again after 1 s and after 5 s; then the next one goes on. Webhooks are\n"
-    "message.published, and with --members member.joined and member.left of the channels that are named. The hub's other events (channel.*,\n"
-    "webhook.*, your own of POST /v1/events) are not in its streams: only endpoints that are registered have those.\n\n"
+    "A server that is away or answers anything but 2xx is tried again after 1 s and after 5 s; then the next one goes on. After a 429 or 503\n"
+    "with Retry-After nothing is posted before that.\n\n"
+    "Webhooks are message.published, and with --members member.joined and member.left of the channels that are named. The hub's other events\n"
+    "(channel.*, room.*, webhook.*, your own of POST /v1/events) are not in its streams: only endpoints that are registered have those.\n\n"
     "Signatures, by the name of their scheme; `carillon webhook verify` says what is wrong with one:\n";
 static const char more_tail[] =
-    "\n  carillon webhook listen --forward-to http://localhost:3000/hook\n"
-    "  carillon webhook listen --forward-to http://localhost:3000/hook --channel 'orders.**' --since 10m\n"
+    "\n  carillon webhook listen --forward-to http://localhost:3000/hook --state .listen\n"
+    "  carillon webhook listen --forward-to http://localhost:3000/hook --channel 'orders.**' --events created,paid --since 10m\n"
     "  carillon webhook listen --forward-to http://localhost:3000/hook --since all --idle 1s     all that is kept, then end\n\n"
     "Exit status: 0 as asked, or the reader of a pipe has gone; 1 the hub refused, or a webhook was given up; 2 the command line makes no\n"
     "sense; 130 ctrl-C.";
@@ -126,7 +131,7 @@ static void count(struct listen *listen, enum forward_end end, const struct forw
 
 static int send_event(struct listen *listen, const struct seen_event *seen)
 {
-    char id[EVENT_ID_TEXT];
+    char id[EVENT_ID_TEXT], trace[TRACE_BYTES];
     struct forwarded was;
     buf_reset(&listen->body);
     event_body_add(&listen->body, seen->type, seen->msg);
@@ -137,13 +142,23 @@ static int send_event(struct listen *listen, const struct seen_event *seen)
     struct signing signing = {
         .id = slice(id, event_id_print(seen->msg->epoch, seen->msg->seq, id)), .event = event_type_of(seen->type, seen->msg), .body = buf_slice(&listen->body),
     };
-    enum forward_end end = forward_send(&listen->forward, &signing, &was);
+    trace_of(seen->msg, trace);
+    enum forward_end end = forward_send(&listen->forward, &signing, trace, &was);
     count(listen, end, &was);
     if (end == FORWARD_INTERRUPTED)
         return CLI_SIGNAL + interrupt_signal();
     add_line(listen, &signing, msg_channel(seen->msg), end, &was);
     output_flush(&listen->output);      /* follow.c looks at what it says */
     return listen->delivered + listen->failed == listen->count ? CLI_OK : CLI_GO_ON;
+}
+
+/* What stands there is done. */
+static int note_place(struct listen *listen, struct slice id, int done)
+{
+    buf_reset(&listen->last);
+    buf_add_slice(&listen->last, id);
+    int written = listen->state ? place_write(&listen->command, listen->state, id) : CLI_GO_ON;
+    return written == CLI_GO_ON ? done : written;
 }
 
 static int on_event(void *arg, const struct sse_event *event)
@@ -154,14 +169,10 @@ static int on_event(void *arg, const struct sse_event *event)
     if (err) {
         cli_warn(&listen->command, "cannot read message %.*s: %s", (int)event->id.len, event->id.at, err_text(err));
     } else {
-        done = send_event(listen, &seen);
+        done = event_filter_lets(&listen->filter, &seen) ? send_event(listen, &seen) : CLI_GO_ON;
         seen_event_fini(&seen);
     }
-    if (done == CLI_GO_ON || done == CLI_OK) {
-        buf_reset(&listen->last);
-        buf_add_slice(&listen->last, event->id);
-    }
-    return done;
+    return done == CLI_GO_ON || done == CLI_OK ? note_place(listen, event->id, done) : done;
 }
 
 /* ---- how they are signed ---- */
@@ -266,12 +277,29 @@ static int check(struct listen *listen)
         return cli_misused(&listen->command, "--attempts is 1 to %d", FORWARD_ATTEMPTS);
     if (listen->timeout_ms < 1 || listen->timeout_ms > INT32_MAX)
         return cli_misused(&listen->command, "--timeout is 1ms to %dh", INT32_MAX / 3600000);
+    listen->filter.lists = &listen->events;
+    int done = event_filter_check(&listen->filter, &listen->command);
+    if (done != CLI_GO_ON)
+        return done;
+    listen->members |= listen->filter.wants_members;
     if (listen->members && !listen->channels.n)
-        return cli_misused(&listen->command, "--members needs --channel: who comes and goes is told of channels by their names");
+        return cli_misused(&listen->command, "%s needs --channel: who comes and goes is told of channels by their names", listen->filter.wants_members ? "--events member.*" : "--members");
     listen->forward.command = &listen->command;
     listen->forward.url = listen->url;
     listen->forward.attempts = (unsigned)listen->attempts;
     listen->forward.timeout_ms = listen->timeout_ms;
+    return CLI_GO_ON;
+}
+
+/* Where the run before has ended counts more than what the command line says for the first one. */
+static int take_place(struct listen *listen)
+{
+    int done = listen->state ? place_read(&listen->command, listen->state, &listen->place) : CLI_GO_ON;
+    if (done != CLI_GO_ON || listen->place.len == 0)
+        return done;
+    buf_add_char(&listen->place, '\0');
+    listen->since = listen->place.at;
+    cli_tell(&listen->command, "goes on behind %s (%s)", listen->since, listen->state);
     return CLI_GO_ON;
 }
 
@@ -286,6 +314,8 @@ static int start(struct listen *listen)
         done = forward_init(&listen->forward);
     if (done == CLI_GO_ON)
         done = follow_init(&listen->follow, &listen->command, &listen->target);
+    if (done == CLI_GO_ON)
+        done = take_place(listen);
     if (done == CLI_GO_ON)
         done = take_signer(listen);
     if (done == CLI_GO_ON) {
@@ -314,7 +344,9 @@ int cli_listen(int argc, char **argv)
     const struct cli_option options[] = {
         { "forward-to", CLI_TEXT,  &listen.url,         "URL",          "where your server takes webhooks" },
         { "channel",    CLI_LIST,  &listen.channels,    "NAME|PATTERN", "as often as you like: orders.eu, orders.*, orders.**; without it all (**)" },
+        { "events",     CLI_LIST,  &listen.events,      "NAME|PATTERN", "only these, parted by commas: types, or event names of messages: created, order.*, member.joined" },
         { "since",      CLI_TEXT,  &listen.since,       "WHERE",        "begin after this id or position, or with: all, last, -20 (newest 20), 10m, 2026-11-21T10:08:00Z" },
+        { "state",      CLI_TEXT,  &listen.state,       "FILE",         "keep there how far it has come, and go on there the next time; --since is for the first" },
         { "secret",     CLI_TEXT,  &listen.secret_text, "SECRET|@FILE", "whsec_…, to sign with; CARILLON_WEBHOOK_SECRET; without it one is made, and told" },
         { "signature",  CLI_TEXT,  &listen.scheme_text, "SCHEME",       "how they are signed (standard)" },
         { "members",    CLI_FLAG,  &listen.members,     NULL,           "also who comes and who leaves (presence)" },
@@ -331,7 +363,7 @@ int cli_listen(int argc, char **argv)
     int operands, done = cli_args_parse(&listen.command, argc, argv, &operands);
     if (done == CLI_GO_ON)
         done = start(&listen);
-    struct buf *all[] = { &listen.body, &listen.last, &more };
+    struct buf *all[] = { &listen.body, &listen.last, &listen.place, &more };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         buf_fini(all[i]);
     secret_forget(&listen.secret);

@@ -91,6 +91,7 @@ console.log(`demo: ready. Ctrl-C stops all.
   dashboard      ${at}/dashboard.html
   jobs           ${at}/job-progress.html      load it again in the middle
   notifications  ${at}/notifications.html
+  call           ${at}/call.html              in two tabs, under two names
 
   hub            http://localhost:${ports.public}/   API http://localhost:${ports.api}/   pid ${pid}
 

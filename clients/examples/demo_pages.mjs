@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
-export const PAGES = ['chat', 'dashboard', 'job-progress', 'notifications'];
+export const PAGES = ['chat', 'dashboard', 'job-progress', 'notifications', 'call', 'sample-call'];
 
 export const addressed = (text, { hub, api }) => text.replaceAll('http://localhost:8000', hub).replaceAll('http://localhost:8001', api);
 

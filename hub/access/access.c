@@ -184,7 +184,8 @@ static bool nobody_may(const struct config *config, enum access_op op, struct sl
     case OP_PUBLISH:   return any_matches(config->access_publish, channel);
     case OP_HISTORY:   return any_matches(config->access_history, channel);
     case OP_PRESENCE:  return any_matches(config->access_presence, channel);
-    default:           return false;     /* admin, join: for nobody in particular there is none */
+    case OP_JOIN:      return any_matches(config->access_join, channel);
+    default:           return false;     /* admin, kick: for nobody in particular there is none */
     }
 }
 
@@ -220,7 +221,7 @@ int principal_may(const struct principal *p, enum access_op op, struct slice cha
     case LIVE_KEY: return key_may(p->key, op, channel) ? 0 : ERR_FORBIDDEN;
     case TOKEN:
         return p->config->dev || grants_cover(p->token->grants, op, channel) || nobody_may(p->config, op, channel) ? 0 : ERR_FORBIDDEN;
-    case NOBODY: return nobody_may(p->config, op, channel) && config_pattern_anonymous(p->config, channel) ? 0 : ERR_UNAUTHENTICATED;
+    case NOBODY: return nobody_may(p->config, op, channel) && (op == OP_JOIN || config_pattern_anonymous(p->config, channel)) ? 0 : ERR_UNAUTHENTICATED;
     default:     return ERR_FORBIDDEN;
     }
 }

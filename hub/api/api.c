@@ -41,6 +41,7 @@ static void take_webhook(struct api_request *r, struct slice value);
 static void take_delivery(struct api_request *r, struct slice value);
 static void take_replay(struct api_request *r, struct slice value);
 static void take_event(struct api_request *r, struct slice value);
+static void take_room(struct api_request *r, struct slice value);
 
 /* What may stand for a segment of a route's path. `take` gets the segment decoded, or {NULL,0} when its escapes are broken. */
 static const struct path_param {
@@ -50,6 +51,7 @@ static const struct path_param {
     { SLICE("{channel}"), take_channel }, { SLICE("{user}"), take_user }, { SLICE("{connection}"), take_connection },
     { SLICE("{key}"), take_item }, { SLICE("{revocation}"), take_item },
     { SLICE("{webhook}"), take_webhook }, { SLICE("{delivery}"), take_delivery }, { SLICE("{replay}"), take_replay }, { SLICE("{event}"), take_event },
+    { SLICE("{room}"), take_room },
 };
 
 enum { PATH_VALUES_MAX = 2 };
@@ -187,6 +189,12 @@ static void take_delivery(struct api_request *r, struct slice value)
 
 static void take_replay(struct api_request *r, struct slice value) { r->replay = replay_id_read(value); }
 static void take_event(struct api_request *r, struct slice value)  { r->event = event_id_read(value, &r->event_epoch); }
+
+static void take_room(struct api_request *r, struct slice value)
+{
+    struct slice name = keep_value(r, value);
+    r->item = r->room = channel_name_check(name) ? slice("", 0) : name;
+}
 
 /* Nothing beyond here knows an escape: %2F is a slash of the name, %00 a byte that no name may have. */
 static void take_path_values(struct api_request *r, const struct path_values *values)
@@ -363,6 +371,8 @@ static size_t body_max(const struct api_request *r)
 {
     if (r->route->body == BODY_NONE)
         return 0;
+    if (r->route->body == BODY_SIGNAL)
+        return API_OBJECT_BYTES + r->api->config->rooms_max_signal;
     if (r->route->body == BODY_DOCUMENT)
         return API_OBJECT_BYTES;
     if (r->route->body == BODY_OBJECT)
@@ -389,7 +399,7 @@ static bool path_takes_body(const struct api_request *r)
 /* Also what a browser asks before a page elsewhere may send its request (Fetch, CORS preflight): that needs no credentials. */
 static void answer_options(struct api_request *r, bool known)
 {
-    struct slice headers = path_takes_body(r) ? SLICE("Authorization, Content-Type, Idempotency-Key, If-Match, If-Position, X-API-Key, X-Request-Id")
+    struct slice headers = path_takes_body(r) ? SLICE("Authorization, Content-Type, Idempotency-Key, If-Match, If-Position, Traceparent, X-API-Key, X-Request-Id")
                                               : SLICE("Authorization, If-Match, X-API-Key, X-Request-Id");
     if (known)
         add_method(&r->scratch, "OPTIONS");

@@ -25,6 +25,7 @@ enum api_body {
     BODY_MESSAGE,      /* limits.message and what stands beside it */
     BODY_BATCH,        /* many messages: a document of limits.batch, or a stream (request->stream) */
     BODY_EVENT,        /* an event: a JSON object with data as a message's; who may is judged by what is in it */
+    BODY_SIGNAL,       /* what is said in a room: rooms.max_signal and what stands beside it */
     BODY_DOCUMENT,     /* a JSON object of at most API_OBJECT_BYTES */
     BODY_OBJECT,       /* a JSON object of at most API_OBJECT_BYTES, and of so much for each channel that a connection may have */
 };
@@ -70,7 +71,7 @@ void   api_feed_end(struct api_request *request, int err);
 int    api_still_admitted(struct api_request *request);
 
 /* The handlers (api_publish.c, api_batch.c, api_channels.c, api_nodes.c, api_purge.c, api_presence.c, api_connections.c, api_keys.c,
- * api_revocations.c, api_webhooks.c, api_events.c, api_deliveries.c, api_ops.c, api_docs.c). */
+ * api_revocations.c, api_webhooks.c, api_events.c, api_deliveries.c, api_rooms.c, api_ops.c, api_docs.c). */
 void api_publish(struct api_request *request);
 void api_publish_batch(struct api_request *request);
 void api_list_channels(struct api_request *request);
@@ -115,6 +116,14 @@ void api_show_dead_letter(struct api_request *request);
 void api_redeliver_dead_letters(struct api_request *request);
 void api_remove_dead_letters(struct api_request *request);
 void api_remove_dead_letter(struct api_request *request);
+void api_list_rooms(struct api_request *request);
+void api_make_room(struct api_request *request);
+void api_show_room(struct api_request *request);
+void api_change_room(struct api_request *request);
+void api_remove_room(struct api_request *request);
+void api_expel(struct api_request *request);
+void api_tell_room(struct api_request *request);
+void api_make_ice_servers(struct api_request *request);
 void api_live(struct api_request *request);
 void api_ready(struct api_request *request);
 void api_metrics(struct api_request *request);

@@ -13,17 +13,17 @@
 #include "hub/base/instant.h"
 #include "hub/webhook_id.h"
 
-enum { LOOKS = 5000, ROUNDS = 40 };
+enum { LOOKS = 5000, ROUNDS = 40, FILTERS = 6 };
 
 /* ---- lists ---- */
 
 /* What a list was asked to show only, as it was said: for the Link of its next page. */
-static size_t filters_of(struct api_request *r, struct list_filter filters[5])
+static size_t filters_of(struct api_request *r, struct list_filter filters[FILTERS])
 {
-    static const char *const names[] = { "webhook", "status", "channel", "since", "event" };
+    static const char *const names[FILTERS] = { "webhook", "endpoint", "status", "channel", "since", "event" };
     struct problem ignored = { 0 };
     size_t n = 0;
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < FILTERS; i++)
         if (api_query_takes(r, slice_of(names[i])))
             filters[n++] = (struct list_filter){ names[i], api_list_value(r, names[i], &ignored) };
     return n;
@@ -32,7 +32,7 @@ static size_t filters_of(struct api_request *r, struct list_filter filters[5])
 static void answer_page(struct api_request *r)
 {
     const struct delivery_read *read = &r->deliveries.read;
-    struct list_filter filters[5];
+    struct list_filter filters[FILTERS];
     char cursor[DELIVERY_ID_TEXT];
     struct buf *out = api_answer_begin(r, 200, "application/json");
     buf_add_str(out, "{\"data\":");
@@ -82,6 +82,16 @@ static uint64_t read_id(struct api_request *r, const char *name, uint64_t (*read
     return number;
 }
 
+/* A webhook is called an endpoint by some, and a filter that was passed over would show what is not theirs. */
+static uint64_t read_webhook(struct api_request *r, struct problem *problem)
+{
+    static const char form[] = "it is the id of a webhook, wh_…";
+    uint64_t number = read_id(r, "webhook", webhook_id_read, form, problem), same = read_id(r, "endpoint", webhook_id_read, form, problem);
+    if (number && same && number != same)
+        problem_add(problem, "endpoint", ERR_BAD_FIELD, "it is another name of webhook, which says something else");
+    return number ? number : same;
+}
+
 static uint64_t read_event_id(struct slice id)
 {
     uint64_t epoch;
@@ -103,10 +113,10 @@ static unsigned read_status(struct api_request *r, struct problem *problem)
 static int64_t read_since(struct api_request *r, struct problem *problem)
 {
     struct slice text = api_list_value(r, "since", problem);
-    int64_t s = 0;
-    if (text.len > 0 && !instant_parse(text, &s))
+    int64_t ms = 0;
+    if (text.len > 0 && !instant_parse_ms(text, &ms))
         problem_add(problem, "since", ERR_BAD_FIELD, "it is a moment such as 2026-11-21T10:08:00Z");
-    return s * 1000;
+    return ms;
 }
 
 static void list(struct api_request *r, unsigned statuses)
@@ -117,7 +127,7 @@ static void list(struct api_request *r, unsigned statuses)
     api_list_limit(r, &problem);
     r->deliveries.read = (struct delivery_read){
         .kind = READ_NEWEST, .limit = r->limit, .statuses = statuses ? statuses : read_status(r, &problem),
-        .endpoint = read_id(r, "webhook", webhook_id_read, "it is the id of a webhook, wh_…", &problem),
+        .endpoint = read_webhook(r, &problem),
         .event = read_id(r, "event", read_event_id, "it is the id of an event, evt_…", &problem),
         .after = read_id(r, "cursor", delivery_id_read, "it is the next_cursor of a page", &problem),
         .channel = api_list_value(r, "channel", &problem), .since_ms = read_since(r, &problem),
@@ -202,12 +212,16 @@ void api_remove_dead_letter(struct api_request *r) { order(r, WEBHOOK_PURGE_DEAD
 
 void api_redeliver_dead_letters(struct api_request *r)
 {
-    static const char *const known[] = { "webhook", NULL };
+    static const char *const known[] = { "webhook", "endpoint", NULL };
     struct problem problem = { 0 };
     struct body_reader body;
     if (!api_body_begin(r, &problem, known, &body))
         return;
-    struct slice id = api_body_string(&body, "webhook", WEBHOOK_ID_TEXT, "it is the id of a webhook, wh_…");
+    bool other = api_body_find(&body, "endpoint").at;
+    const char *name = other ? "endpoint" : "webhook";
+    if (other && api_body_find(&body, "webhook").at)
+        problem_add(&problem, name, ERR_BAD_FIELD, "it is another name of webhook: say one of them");
+    struct slice id = api_body_string(&body, name, WEBHOOK_ID_TEXT, "it is the id of a webhook, wh_…");
     if (problem.n == 0 && !webhook_id_read(id))
         problem_add(&problem, "webhook", ERR_BAD_FIELD, id.at ? "it is the id of a webhook, wh_…" : "is missing: whose dead letters?");
     if (problem.n > 0) {
@@ -235,6 +249,8 @@ void api_remove_dead_letters(struct api_request *r)
     if (!api_list_begin(r))
         return;
     struct slice id = api_list_value(r, "webhook", &problem);
+    if (id.len == 0)
+        id = api_list_value(r, "endpoint", &problem);
     bool of_all = slice_is(id, SLICE("*"));
     r->webhook = webhook_id_read(id);
     if (problem.n == 0 && !of_all && !r->webhook)

@@ -100,7 +100,8 @@ static void told(struct call *call)
 
 static void tell(struct api_request *r, const struct wanted *wanted)
 {
-    struct msg *m = msg_new(&(struct msg_parts){ .channel = wanted->channel.at ? wanted->channel : SLICE(""), .event = wanted->type, .data = wanted->data, .kind = MSG_JSON });
+    struct msg *m = msg_new(&(struct msg_parts){ .channel = wanted->channel.at ? wanted->channel : SLICE(""), .event = wanted->type, .data = wanted->data,
+                                                  .trace = api_request_trace(r), .kind = MSG_JSON });
     r->publish = (struct publish_call){ .msg = m };
     if (!m || make_key(r, wanted)) {
         msg_unref(m);

@@ -149,10 +149,11 @@ static void read_term(const struct api_request *r, const char *name, int err, st
         *term = (struct term){ text, name };
 }
 
-static void read_headers(const struct api_request *r, struct wish *wish, struct problem *problem)
+static void read_headers(struct api_request *r, struct wish *wish, struct problem *problem)
 {
     read_term(r, "If-Position", ERR_BAD_POSITION, &wish->condition, problem);
     read_term(r, "Idempotency-Key", ERR_BAD_KEY, &wish->key, problem);
+    wish->trace = api_request_trace(r);
 }
 
 /* ---- there and back ---- */

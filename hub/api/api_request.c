@@ -40,7 +40,7 @@ void api_request_reset(struct api_request *r)
     r->body_max = r->path_len = 0;
     api_caller_unref(r->caller);
     r->channel_err = r->user_err = 0;
-    r->user = slice("", 0);
+    r->user = r->room = slice("", 0);
     r->connection = r->node = 0;
     r->webhook = r->delivery = r->replay = r->event = r->event_epoch = 0;
     r->caller = NULL;
@@ -80,6 +80,13 @@ bool api_header_only(const struct api_request *r, const char *name, struct slice
         if (r->headers[i].value.at != ret->at && slice_is_nocase(r->headers[i].name, slice_of(name)))
             return false;
     return true;
+}
+
+struct slice api_request_trace(struct api_request *r)
+{
+    struct slice header;
+    bool known = api_header_only(r, "traceparent", &header) && header.at && trace_read(header, r->trace);
+    return slice(r->trace, known ? TRACE_BYTES : 0);
 }
 
 /* ---- its query ---- */

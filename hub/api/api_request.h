@@ -16,6 +16,7 @@
 #include "hub/config/api_key.h"
 #include "hub/errand.h"
 #include "hub/records.h"
+#include "hub/trace.h"
 
 struct api_caller;
 struct api_route;
@@ -70,6 +71,7 @@ struct api_request {
     int                      user_err;       /* ERR_BAD_FIELD: nothing that a user could be called */
     uint64_t                 connection;     /* {connection}; 0: there is none of that id, ever */
     uint64_t                 node;           /* and which hub has it */
+    struct slice             room;           /* {room}; empty: not the name of one */
     struct slice             item;           /* {key}, {revocation}, {webhook}, {delivery}; empty: nothing that could be one */
     uint64_t                 webhook, delivery, replay;      /* {webhook}, {delivery}, {replay}; 0: there is none of that id, ever */
     uint64_t                 event, event_epoch;             /* {event}; likewise */
@@ -78,6 +80,7 @@ struct api_request {
     bool                     waits_for_key;  /* whose it is will be known when the key of its token has come */
     /* the handler's */
     struct buf               scratch;        /* decoded values */
+    char                     trace[TRACE_BYTES];     /* what api_request_trace tells of */
     struct batch            *batch;          /* NULL: it is none */
     size_t                   taken;          /* items of a document that are in it */
     struct {
@@ -131,6 +134,8 @@ void api_request_reset(struct api_request *request);
 void api_request_fini(struct api_request *request);
 
 struct slice api_header_find(const struct api_request *request, const char *name);   /* {NULL,0}: not there */
+/* Of its `traceparent` (trace.h); empty: it has none, more than one, or one that is wrong. Valid as long as the request. */
+struct slice api_request_trace(struct api_request *request);
 bool         api_header_only(const struct api_request *request, const char *name, struct slice *ret);     /* false: it is there twice */
 
 /* The answer: begin, append to the buf, end. A buf that found no memory becomes a problem. */

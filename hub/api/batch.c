@@ -114,6 +114,7 @@ static void read_item(struct batch *batch, struct slice text, struct wish *wish,
     }
     batch_target_read(&object, &batch->scratch, target, problem);
     wish_read(&object, &batch->scratch, wish, problem);
+    wish->trace = batch->trace;
     wish_check(wish, batch->request->api->config->message_most, problem);
     check_condition(wish, target, problem);
     derive_key(batch, wish);
@@ -182,7 +183,7 @@ struct batch *batch_new(struct api_request *request, struct slice key, const cha
     struct batch *batch = calloc(1, sizeof *batch);
     if (!batch)
         return NULL;
-    *batch = (struct batch){ .request = request, .key = key, .after_result = after_result, .on_moved = on_moved, .answered = answered, .waiter.go_on = go_on };
+    *batch = (struct batch){ .request = request, .key = key, .trace = api_request_trace(request), .after_result = after_result, .on_moved = on_moved, .answered = answered, .waiter.go_on = go_on };
     link_init(&batch->items);
     link_init(&batch->parts);
     link_init(&batch->waiter.link);

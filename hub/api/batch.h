@@ -28,6 +28,7 @@ struct batch_item;
 struct batch {
     struct api_request *request;
     struct slice        key;                /* of the whole request, borrowed from its head; empty: none */
+    struct slice        trace;              /* likewise: api_request_trace() */
     const char         *after_result;       /* what stands behind each: ",\n" or "\n" */
     void              (*on_moved)(struct batch *batch);     /* results were told, or there is room again; may end the request */
     void              (*answered)(struct batch *batch);     /* a call of it has come back; the batch's own */

@@ -3,6 +3,7 @@
 #include "hub/base/instant.h"
 #include "hub/base/json.h"
 #include "hub/event_body.h"
+#include "hub/trace.h"
 #include "hub/webhook_id.h"
 
 const char *const delivery_status_names[DELIVERY_STATUSES] = { "pending", "delivered", "dead" };
@@ -82,7 +83,10 @@ void delivery_text_add(struct buf *out, const struct delivery *row)
 
 void delivery_text_add_whole(struct buf *out, const struct delivery *row)
 {
-    buf_add_str(out, ",\"attempts\":[");
+    char trace[TRACE_BYTES], id[TRACE_ID_HEX + 1];
+    trace_of(row->msg, trace);
+    trace_id_print(trace, id);
+    buf_addf(out, ",\"trace\":\"%s\",\"attempts\":[", id);
     buf_add_slice(out, row->attempts);
     buf_add_str(out, "],\"payload\":");
     event_body_add(out, (enum event_type)row->type, row->msg);

@@ -91,7 +91,7 @@ static void end(struct batch *batch)
 static struct msg *msg_like(const struct msg *m, struct slice channel)
 {
     return msg_new(&(struct msg_parts){ .channel = channel, .event = msg_event(m), .client = msg_client(m), .exclude = msg_exclude(m), .data = msg_data(m),
-                                        .kind = (enum msg_kind)m->kind, .ttl_ms = m->ttl_ms });
+                                        .trace = msg_trace(m), .kind = (enum msg_kind)m->kind, .ttl_ms = m->ttl_ms });
 }
 
 static int send(struct batch_item *item, struct slice channel)

@@ -110,7 +110,7 @@ void wish_check(struct wish *wish, size_t most, struct problem *problem)
 struct msg *wish_message(const struct wish *wish, struct slice channel, struct slice client)
 {
     return msg_new(&(struct msg_parts){ .channel = channel, .event = wish->event, .client = client, .exclude = wish->exclude, .data = wish->data,
-                                        .kind = wish->kind, .ttl_ms = wish->ttl_ms });
+                                        .trace = wish->trace, .kind = wish->kind, .ttl_ms = wish->ttl_ms });
 }
 
 int wish_terms(const struct wish *wish, struct slice scope, struct slice channel, struct publish_call *call)

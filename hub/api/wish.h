@@ -23,6 +23,7 @@ struct term {
 
 struct wish {
     struct slice     data, event, exclude, ttl;  /* at NULL: not there */
+    struct slice     trace;                      /* of the request (trace.h); empty: none */
     enum msg_kind    kind;
     struct term      key, condition;             /* idempotency_key, if_position */
     /* from wish_check */

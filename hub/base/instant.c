@@ -51,14 +51,16 @@ static bool take_date_and_time(struct slice *rest, struct tm *tm)
     return good && exists(tm);
 }
 
-static bool skip_fraction(struct slice *rest)
+/* Thousandths; what is smaller is dropped. */
+static bool take_fraction(struct slice *rest, int *ret_ms)
 {
     char c;
+    *ret_ms = 0;
     if (!take_one_of(rest, ".", &c))
         return true;
     size_t digits = 0;
-    while (take_one_of(rest, "0123456789", &c))
-        digits++;
+    for (int each = 100; take_one_of(rest, "0123456789", &c); each /= 10, digits++)
+        *ret_ms += (c - '0') * each;
     return digits > 0;
 }
 
@@ -77,11 +79,24 @@ static bool take_offset(struct slice *rest, int *ret_s)
     return true;
 }
 
-bool instant_parse(struct slice text, int64_t *ret_s)
+bool instant_parse_ms(struct slice text, int64_t *ret_ms)
 {
     struct tm tm = { 0 };
-    int offset_s;
-    return take_date_and_time(&text, &tm) && skip_fraction(&text) && take_offset(&text, &offset_s) && text.len == 0 && to_seconds(&tm, offset_s, ret_s);
+    int64_t s;
+    int offset_s, ms;
+    if (!take_date_and_time(&text, &tm) || !take_fraction(&text, &ms) || !take_offset(&text, &offset_s) || text.len > 0 || !to_seconds(&tm, offset_s, &s))
+        return false;
+    *ret_ms = s * 1000 + ms;
+    return true;
+}
+
+bool instant_parse(struct slice text, int64_t *ret_s)
+{
+    int64_t ms;
+    bool parsed = instant_parse_ms(text, &ms);
+    if (parsed)
+        *ret_s = ms / 1000;
+    return parsed;
 }
 
 /* ---- dates of HTTP ---- */
@@ -162,35 +177,68 @@ bool instant_parse_http(struct slice text, int64_t now_s, int64_t *ret_s)
 
 /* ---- printing ---- */
 
-static void add_seconds(struct buf *out, int64_t s)
+/* With noughts in front; strftime costs more than all else of an event's body. */
+static char *put_digits(char *to, int n, int digits)
+{
+    for (int i = digits; i-- > 0; n /= 10)
+        to[i] = (char)('0' + n % 10);
+    return to + digits;
+}
+
+static char *put_parted(char *to, int n, int digits, char parting)
+{
+    to = put_digits(to, n, digits);
+    *to = parting;
+    return to + 1;
+}
+
+enum { SECONDS_TEXT = 40 };      /* what follows the seconds too */
+
+static char *put_seconds(char *to, int64_t s)
 {
     struct tm tm;
-    char text[32];
     time_t seconds = (time_t)s;
-    size_t len = gmtime_r(&seconds, &tm) ? strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm) : 0;
-    buf_add(out, text, len);
+    if (!gmtime_r(&seconds, &tm))
+        return to;
+    to = put_parted(to, tm.tm_year + 1900, 4, '-');
+    to = put_parted(to, tm.tm_mon + 1, 2, '-');
+    to = put_parted(to, tm.tm_mday, 2, 'T');
+    to = put_parted(to, tm.tm_hour, 2, ':');
+    to = put_parted(to, tm.tm_min, 2, ':');
+    return put_digits(to, tm.tm_sec, 2);
 }
 
 void buf_add_instant(struct buf *out, int64_t s)
 {
-    add_seconds(out, s);
-    buf_add_char(out, 'Z');
+    char text[SECONDS_TEXT], *end = put_seconds(text, s);
+    *end++ = 'Z';
+    buf_add(out, text, (size_t)(end - text));
 }
 
 void buf_add_instant_ms(struct buf *out, int64_t ms)
 {
-    add_seconds(out, ms / 1000);
-    buf_addf(out, ".%03dZ", (int)(ms % 1000));
+    char text[SECONDS_TEXT], *end = put_seconds(text, ms / 1000);
+    *end++ = '.';
+    end = put_parted(end, (int)(ms % 1000), 3, 'Z');
+    buf_add(out, text, (size_t)(end - text));
 }
 
-void buf_add_instant_member(struct buf *out, const char *name, int64_t s)
+void buf_add_moment_member(struct buf *out, const char *name, int64_t ms)
 {
     buf_addf(out, ",\"%s\":", name);
-    if (s == INT64_MAX) {
+    if (ms == INT64_MAX) {
         buf_add_str(out, "null");
         return;
     }
     buf_add_char(out, '"');
-    buf_add_instant(out, s);
+    if (ms % 1000)
+        buf_add_instant_ms(out, ms);
+    else
+        buf_add_instant(out, ms / 1000);
     buf_add_char(out, '"');
+}
+
+void buf_add_instant_member(struct buf *out, const char *name, int64_t s)
+{
+    buf_add_moment_member(out, name, s == INT64_MAX ? s : s * 1000);
 }

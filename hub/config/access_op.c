@@ -2,7 +2,7 @@
 
 const char *const access_op_names[ACCESS_OPS] = {
     [OP_SUBSCRIBE] = "subscribe", [OP_PUBLISH] = "publish", [OP_HISTORY] = "history", [OP_PRESENCE] = "presence",
-    [OP_JOIN] = "join", [OP_ADMIN] = "admin",
+    [OP_JOIN] = "join", [OP_KICK] = "kick", [OP_ADMIN] = "admin",
 };
 
 int access_op_find(struct slice name)

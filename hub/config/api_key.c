@@ -67,7 +67,7 @@ static void tell_operations(struct slice name, struct buf *why)
     if (meant)
         buf_addf(why, "; did you mean %s?", meant);
     else
-        buf_add_str(why, "; operations are subscribe, publish, history, presence, join and admin");
+        buf_add_str(why, "; operations are subscribe, publish, history, presence, join, kick and admin");
 }
 
 int api_key_scope_check(struct slice scope, struct buf *why)

@@ -58,7 +58,7 @@ static void apply_dev(struct config_loader *loader)
     keep_at_home(loader, CONFIG_KEY_api_listen, &config->api_listen);
     if (loader->set[CONFIG_KEY_presence_members].from == FROM_DEFAULTS)
         config->presence_members = true;
-    config->access_subscribe = config->access_publish = config->access_history = config->access_presence = all;
+    config->access_subscribe = config->access_publish = config->access_history = config->access_presence = config->access_join = all;
 }
 
 /* ---- loading ---- */
@@ -73,6 +73,8 @@ static int settle(struct config_loader *loader, const struct config **ret_config
     if (loader->snapshot->config.dev)
         apply_dev(loader);
     config_rules_read(loader);
+    config_room_rules_read(loader);
+    config_ice_read(loader);
     if (loader->report->error_count) {
         snapshot_free(loader->snapshot);
         return ERR_CONFIG;

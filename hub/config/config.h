@@ -20,12 +20,15 @@
 #include "hub/config/access_op.h"
 #include "hub/config/channel_rule.h"
 #include "hub/config/rate.h"
+#include "hub/config/room_rule.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 enum store_sync { STORE_SYNC_OFF, STORE_SYNC_BATCH, STORE_SYNC_EACH };   /* store.sync */
+enum ice_policy { ICE_ALL, ICE_RELAY };                                  /* ice.policy */
+enum ice_bundle { ICE_BALANCED, ICE_MAX_COMPAT, ICE_MAX_BUNDLE };        /* ice.bundle */
 enum proxy_header { PROXY_X_FORWARDED_FOR, PROXY_FORWARDED };            /* public.proxy_header, api.proxy_header */
 
 struct address {            /* where to listen */
@@ -122,6 +125,11 @@ struct config {
     const struct channel_rule *rules;     /* the [channel "…"] sections, in the order of the file; asked by config_channel_rule */
     size_t                     rule_count;
     struct channel_rule        general_rule;   /* of channels that none of them matches */
+    const struct room_rule    *room_rules;     /* the [room "…"] sections, in the order of the file; asked by config_room_rule */
+    size_t                     room_rule_count;
+    struct room_rule           general_room_rule;
+    const struct slice        *ice_keys;       /* the secrets of ice.secrets, read */
+    size_t                     ice_key_count;
     const struct redis_url    *redis;          /* redis.url; NULL: none */
     struct ssl_ctx_st         *redis_tls;      /* of redis.ca, redis.cert; NULL: redis.url is none of TLS */
     int64_t                    history_most_ms;   /* the longest history.ttl of all rules */

@@ -125,7 +125,7 @@ static void read_role(struct config_loader *loader, const struct config_entry *e
     if (op < 0) {
         const char *meant = nearest(entry->name, access_op_names, ACCESS_OPS);
         loader_error(loader, entry->where, "role \"%s\": %.80s is not an operation; %s%s%s", role->name, entry->name,
-                     meant ? "did you mean " : "there are subscribe, publish, history, presence, join and admin", meant ? meant : "", meant ? "?" : "");
+                     meant ? "did you mean " : "there are subscribe, publish, history, presence, join, kick and admin", meant ? meant : "", meant ? "?" : "");
         return;
     }
     role->grants[op] = snapshot_words(loader->snapshot, slice_of(entry->value));

@@ -87,6 +87,8 @@ static void take_heading(struct file *file, struct slice line)
         file_error(file, "[%s] has no titles", file->section);
     else if (!strcmp(known->name, "channel"))
         config_rule_begin(file->loader, file->title, file->where);
+    else if (!strcmp(known->name, "room"))
+        config_room_rule_begin(file->loader, file->title, file->where);
 }
 
 /* What is wrong with a line that should be an assignment, or NULL. `size` is what libinih has room for. */

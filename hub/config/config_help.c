@@ -1,6 +1,7 @@
 /* config_help.c — the table of keys as people read it. */
 #include "hub/base/err.h"
 #include "hub/config/config_key.h"
+#include "hub/config/config_room.h"
 #include "hub/config/config_rule.h"
 #include "hub/config/config_value.h"
 
@@ -57,6 +58,9 @@ static void print_section(FILE *out, const struct config_section *section)
     if (!strcmp(section->name, "channel"))
         for (size_t i = 0; i < RULE_KEYS; i++)
             print_rule_line(out, &rule_keys[i]);
+    if (!strcmp(section->name, "room"))
+        for (size_t i = 0; i < ROOM_RULE_KEYS; i++)
+            print_rule_line(out, &room_rule_keys[i]);
 }
 
 void config_help(FILE *out)

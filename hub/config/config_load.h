@@ -22,6 +22,8 @@ struct config_loader {
     enum config_source     *entry_from;            /* beside entries */
     struct channel_rule    *rules;                 /* begun by their headings, in order; in the snapshot's memory */
     size_t                  rule_count, rule_cap;
+    struct room_rule       *room_rules;            /* likewise */
+    size_t                  room_rule_count, room_rule_cap;
 };
 
 /* One assignment. Every text may be temporary and anything. */
@@ -47,6 +49,11 @@ const char *config_file_named(int argc, char *const *argv);                     
 void config_rule_begin(struct config_loader *loader, const char *title, const char *where);
 /* config_rule.c: what the lines of those sections say. After all keys are settled: they are what rules leave unsaid. */
 void config_rules_read(struct config_loader *loader);
+/* config_room.c: the same for [room "title"]. */
+void config_room_rule_begin(struct config_loader *loader, const char *title, const char *where);
+void config_room_rules_read(struct config_loader *loader);
+/* config_ice.c: what of [ice] belongs together, and the secrets. */
+void config_ice_read(struct config_loader *loader);
 /* config_entry.c: checks the entries, makes config->keys of those of [keys]. */
 void config_entries_read(struct config_loader *loader);
 /* config_entry.c: what keys that are beside each other must not say. */

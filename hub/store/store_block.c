@@ -2,6 +2,7 @@
 
 #include "hub/base/err.h"
 #include "hub/base/name.h"
+#include "hub/trace.h"
 
 #include <endian.h>
 
@@ -13,7 +14,7 @@ struct head {
 _Static_assert(sizeof(struct head) == 32, "it is what stands in files");
 
 /* Of the few messages that have one of them; `kind` says so. */
-enum { KIND_MORE = 0x80, MORE_BYTES = 17 };
+enum { KIND_MORE = 0x80, KIND_TRACE = 0x40, MORE_BYTES = 17 };
 
 static bool has_more(const struct msg *m) { return m->ttl_ms > 0 || m->exclude_len > 0 || m->passing > 0; }
 
@@ -29,11 +30,11 @@ static char *put_more(char *to, const struct msg *m)
 
 void store_block_add(struct buf *block, const struct msg *m)
 {
-    size_t rest = (size_t)m->channel_len + m->event_len + m->client_len + m->exclude_len + m->data_len;
+    size_t rest = (size_t)m->channel_len + m->event_len + m->client_len + m->exclude_len + m->data_len + m->trace_len;
     size_t more = has_more(m) ? MORE_BYTES : 0;
     struct head head = {
         .seq = htole64(m->seq), .prev = htole64(m->prev), .time_ms = htole64((uint64_t)m->time_ms), .data_len = htole32(m->data_len),
-        .kind = more ? m->kind | KIND_MORE : m->kind, .channel_len = m->channel_len, .event_len = m->event_len, .client_len = m->client_len,
+        .kind = (uint8_t)(m->kind | (more ? KIND_MORE : 0) | (m->trace_len ? KIND_TRACE : 0)), .channel_len = m->channel_len, .event_len = m->event_len, .client_len = m->client_len,
     };
     char *to = buf_room(block, sizeof head + more + rest);
     if (!to)
@@ -53,7 +54,7 @@ static struct slice cut(struct slice *rest, size_t len)
     return taken;
 }
 
-struct more { int64_t ttl_ms; uint32_t passing, passed_s; uint8_t exclude_len; };
+struct more { int64_t ttl_ms; uint32_t passing, passed_s; uint8_t exclude_len, trace_len; };
 
 static bool read_more(struct slice *block, struct more *ret_more)
 {
@@ -64,7 +65,7 @@ static bool read_more(struct slice *block, struct more *ret_more)
     struct slice more = cut(block, MORE_BYTES);
     memcpy(&ttl_ms, more.at, sizeof ttl_ms);
     memcpy(before, more.at + sizeof ttl_ms, sizeof before);
-    *ret_more = (struct more){ (int64_t)le64toh(ttl_ms), le32toh(before[0]), le32toh(before[1]), (uint8_t)more.at[MORE_BYTES - 1] };
+    *ret_more = (struct more){ (int64_t)le64toh(ttl_ms), le32toh(before[0]), le32toh(before[1]), (uint8_t)more.at[MORE_BYTES - 1], 0 };
     return ret_more->ttl_ms >= 0 && ret_more->exclude_len <= CLIENT_ID_MAX;
 }
 
@@ -78,9 +79,10 @@ static bool read_head(struct slice *block, struct head *ret_head, struct more *r
     head.data_len = le32toh(head.data_len);
     if (head.kind & KIND_MORE && (!read_more(block, ret_more) || ret_more->passing > le64toh(head.prev)))
         return false;
-    head.kind &= (uint8_t)~KIND_MORE;
+    ret_more->trace_len = head.kind & KIND_TRACE ? TRACE_BYTES : 0;
+    head.kind &= (uint8_t)~(KIND_MORE | KIND_TRACE);
     *ret_head = head;
-    return (uint64_t)head.channel_len + head.event_len + head.client_len + ret_more->exclude_len + head.data_len <= block->len;
+    return (uint64_t)head.channel_len + head.event_len + head.client_len + ret_more->exclude_len + head.data_len + ret_more->trace_len <= block->len;
 }
 
 static bool are_names(const struct msg_parts *parts)
@@ -102,6 +104,7 @@ int store_event_take(struct slice *block, uint64_t epoch, struct msg **ret_m)
     parts.client = cut(&rest, head.client_len);
     parts.exclude = cut(&rest, more.exclude_len);
     parts.data = cut(&rest, head.data_len);
+    parts.trace = cut(&rest, more.trace_len);
     if (!are_names(&parts))
         return ERR_STORE_OPEN;
     struct msg *m = msg_new(&parts);

@@ -7,7 +7,8 @@
  *   block    message message …          in order of number
  *   message  seq 8 · prev 8 · time 8 · data_len 4 · kind 1 · channel_len 1 · event_len 1 · client_len 1 · channel event client data
  *            kind with bit 7 set: behind it stand ttl 8 · passing 4 · passed_s 4 · exclude_len 1, and between client and data the exclude
- *            numbers little-endian; as struct msg has them (msg.h), but for the epoch, which is the store's
+ *            numbers little-endian; as struct msg has them (msg.h), but for the epoch, which is the store's;
+ *            kind with bit 6 set: behind data stands trace 17 (trace.h)
  *
  * What is read comes from a file that anybody may have written: every length and name is checked.
  * Threading: none of its own. */

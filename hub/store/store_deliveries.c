@@ -6,7 +6,9 @@
 
 #include <stdlib.h>
 
-enum { TRIM_SLICE = 128 };      /* events looked at with a transaction that trims */
+enum { TRIM_SLICE = 128, COUNT_SLICE = 4096 };      /* events looked at with a transaction that trims, that counts */
+enum { PENDING_SLICE = 4096 };                      /* deliveries looked at likewise, for the oldest that is pending */
+enum { EVENT_COST = 64, DELIVERY_COST = 64 };       /* what a row takes beside the message and the attempts, its places in indexes included: measured */
 
 #define COLUMNS "d.number, d.endpoint, d.lane, d.status, d.tries, d.due, d.settled, d.attempts, e.type, e.time, e.channel, e.name, e.epoch"
 #define FILTERS "(?2 = 0 OR d.endpoint = ?2) AND (?3 = 0 OR (?3 >> d.status) & 1) AND (?4 = '' OR e.channel = ?4)" \
@@ -23,7 +25,7 @@ const char store_deliveries_schema[] =
     "CREATE INDEX deliveries_dead_all ON deliveries (status) WHERE status = 2;";
 
 enum statement {
-    ADD_EVENT, ADD, SETTLE, REMOVE, PROMOTE, OLDEST_EVENTS, LIVES, DROP, DROP_EVENT, GIVE_BACK,
+    ADD_EVENT, ADD, ATTEMPTS, SETTLE, REMOVE, PROMOTE, OLDEST_EVENTS, LIVES, DROP, DROP_EVENT, NEWEST_EVENT, COUNT_EVENTS, COUNT_ATTEMPTS, FROM, FIRST_DEAD, TIME,
     READS, DUE = READS, NEXT_DUE, OLDEST, NEWEST, OLDEST_DEAD, NEWEST_DEAD, NEWEST_DEAD_ALL, ONE, COUNTS, MESSAGE, EVENT, STATEMENTS
 };
 
@@ -32,6 +34,7 @@ static const char *const sql[STATEMENTS] = {
     /* In a lane in which others wait it is due when they are settled. */
     [ADD] = "INSERT INTO deliveries VALUES (?1, ?2, ?3, CASE WHEN ?5 <> 0 AND ?3 = 0 AND EXISTS (SELECT 1 FROM deliveries WHERE endpoint = ?2"
             " AND lane = ?5 AND status = 0 AND lane <> 0) THEN 9223372036854775807 ELSE ?4 END, ?5, 0, 0, x'')",
+    [ATTEMPTS] = "SELECT length(attempts) FROM deliveries WHERE number = ?1",
     [SETTLE] = "UPDATE deliveries SET status = ?2, due = ?3, tries = ?4, settled = ?5, attempts = coalesce(?6, attempts) WHERE number = ?1"
                " AND (?7 = 0 OR (?7 >> status) & 1)",
     [REMOVE] = "DELETE FROM deliveries WHERE number = ?1 AND (?2 = 0 OR (?2 >> status) & 1)",
@@ -40,10 +43,15 @@ static const char *const sql[STATEMENTS] = {
                 " AND lane <> 0) AND due = 9223372036854775807 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE endpoint = ?1 AND lane = ?2"
                 " AND status = 0 AND lane <> 0 AND due < 9223372036854775807)",
     [OLDEST_EVENTS] = "SELECT number, time, bytes FROM events WHERE number > ?1 ORDER BY number LIMIT ?2",
-    [LIVES] = "SELECT coalesce(sum(status = 0), 0), coalesce(sum(status = 2), 0) FROM deliveries WHERE number >= ?1 << 8 AND number < (?1 + 1) << 8",
+    [LIVES] = "SELECT coalesce(sum(status = 0), 0), coalesce(sum(status = 2), 0), count(*), coalesce(sum(length(attempts)), 0) FROM deliveries WHERE number >= ?1 << 8 AND number < (?1 + 1) << 8",
     [DROP] = "DELETE FROM deliveries WHERE number >= ?1 << 8 AND number < (?1 + 1) << 8",
     [DROP_EVENT] = "DELETE FROM events WHERE number = ?1",
-    [GIVE_BACK] = "SELECT coalesce(sum(bytes), 0) FROM events",
+    [NEWEST_EVENT] = "SELECT max(number) FROM events",
+    [COUNT_EVENTS] = "SELECT max(number), sum(bytes), count(*) FROM (SELECT number, bytes FROM events WHERE number > ?1 AND number <= ?2 ORDER BY number LIMIT ?3)",
+    [COUNT_ATTEMPTS] = "SELECT coalesce(sum(length(attempts)), 0), count(*) FROM deliveries WHERE number >= (?1 + 1) << 8 AND number < (?2 + 1) << 8",
+    [FROM] = "SELECT number, status FROM deliveries NOT INDEXED WHERE number >= ?1 ORDER BY number LIMIT ?2",
+    [FIRST_DEAD] = "SELECT min(number) FROM deliveries INDEXED BY deliveries_dead_all WHERE status = 2",
+    [TIME] = "SELECT time FROM events WHERE number = ?1",
     [DUE] = "SELECT " COLUMNS ", e.message FROM deliveries d JOIN events e ON e.number = d.number >> 8 WHERE d.status = 0 AND d.endpoint = ?1"
             " AND (d.due, d.number) > (?2, ?3) AND d.due <= ?4 ORDER BY d.due, d.number LIMIT ?5",
     [NEXT_DUE] = "SELECT due FROM deliveries WHERE status = 0 AND endpoint = ?1 AND due > ?2 ORDER BY due LIMIT 1",
@@ -68,7 +76,9 @@ enum { COLUMN_LAST = 13 };      /* what stands behind COLUMNS */
 struct store_deliveries {
     sqlite3      *conn;
     sqlite3_stmt *statements[STATEMENTS];
-    uint64_t      bytes, then_bytes;      /* of all events: committed; with the open transaction */
+    uint64_t      bytes, then_bytes;      /* of all events and deliveries but those to be counted: committed; with the open transaction */
+    uint64_t      count_after, count_to;  /* events of earlier runs that are still to be counted: between these numbers; equal: none */
+    uint64_t      over, then_over;        /* deliveries below this number are not pending: committed; with the open transaction */
     uint64_t      trim_after;             /* events up to here were looked at in this round of trimming */
     bool          takes_dead;             /* the round before has not made room enough */
     struct buf    message;                /* scratch */
@@ -86,6 +96,14 @@ static sqlite3_stmt *with_number(struct store_deliveries *s, enum statement whic
     return s->statements[which];
 }
 
+/* The one number that it answers; without a row, or NULL, 0. */
+static bool ask_number(struct store_deliveries *s, enum statement which, uint64_t *ret_number)
+{
+    int rc = sqlite3_step(s->statements[which]);
+    *ret_number = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s->statements[which], 0) : 0;
+    return sqlite3_reset(s->statements[which]) == SQLITE_OK && (rc == SQLITE_ROW || rc == SQLITE_DONE);
+}
+
 struct store_deliveries *store_deliveries_open(sqlite3 *conn)
 {
     struct store_deliveries *s = calloc(1, sizeof *s);
@@ -95,12 +113,10 @@ struct store_deliveries *store_deliveries_open(sqlite3 *conn)
     bool done = true;
     for (int i = 0; i < STATEMENTS && done; i++)
         done = sqlite3_prepare_v3(conn, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) == SQLITE_OK;
-    if (!done || sqlite3_step(s->statements[GIVE_BACK]) != SQLITE_ROW) {
+    if (!done || !ask_number(s, NEWEST_EVENT, &s->count_to)) {
         store_deliveries_close(s);
         return NULL;
     }
-    s->bytes = s->then_bytes = (uint64_t)sqlite3_column_int64(s->statements[GIVE_BACK], 0);
-    sqlite3_reset(s->statements[GIVE_BACK]);
     return s;
 }
 
@@ -114,8 +130,17 @@ void store_deliveries_close(struct store_deliveries *s)
     free(s);
 }
 
-void store_deliveries_begin(struct store_deliveries *s)     { s->then_bytes = s->bytes; }
-void store_deliveries_committed(struct store_deliveries *s) { s->bytes = s->then_bytes; }
+void store_deliveries_begin(struct store_deliveries *s)
+{
+    s->then_bytes = s->bytes;
+    s->then_over = s->over;
+}
+
+void store_deliveries_committed(struct store_deliveries *s)
+{
+    s->bytes = s->then_bytes;
+    s->over = s->then_over;
+}
 
 /* ---- events ---- */
 
@@ -137,13 +162,13 @@ static bool add_event(struct store_deliveries *s, const struct hub_event *event,
         return false;
     }
     sqlite3_stmt *stmt = with_number(s, ADD_EVENT, m->seq);
-    bool done = store_sql_bind_u64(stmt, 2, m->epoch) && store_sql_bind_u64(stmt, 3, event->type) &&
+    bool done = store_sql_bind_u64(stmt, 2, m->epoch) && store_sql_bind_u64(stmt, 3, event_type_write((enum event_type)event->type)) &&
                 store_sql_bind_u64(stmt, 4, (uint64_t)m->time_ms) && store_sql_bind_text(stmt, 5, msg_channel(m)) &&
                 store_sql_bind_text(stmt, 6, msg_event(m)) && store_sql_bind_u64(stmt, 7, s->message.len) &&
                 store_sql_bind_blob(stmt, 8, buf_slice(&s->message)) && run(s, ADD_EVENT);
     for (size_t i = 0; i < event->n_targets && done; i++)
         done = add_target(s, event, i);
-    s->then_bytes += s->message.len;
+    s->then_bytes += s->message.len + EVENT_COST + event->n_targets * (uint64_t)DELIVERY_COST;
     return done;
 }
 
@@ -157,17 +182,40 @@ static bool promote(struct store_deliveries *s, const struct settlement *settled
     return done;
 }
 
+/* What was counted in a transaction that failed may have been another number. */
+static void take_bytes(struct store_deliveries *s, uint64_t bytes) { s->then_bytes -= bytes < s->then_bytes ? bytes : s->then_bytes; }
+
+/* It stands so now: what that changes in bytes, and in which is the oldest that is pending. */
+static void account(struct store_deliveries *s, const struct settlement *settled, uint64_t attempts_before)
+{
+    uint64_t event = delivery_event(settled->number);
+    bool is_counted = event <= s->count_after || event > s->count_to;
+    if (is_counted && settled->status == DELIVERY_REMOVED)
+        take_bytes(s, attempts_before + DELIVERY_COST);
+    else if (is_counted && settled->attempts.at) {
+        take_bytes(s, attempts_before);
+        s->then_bytes += settled->attempts.len;
+    }
+    if (settled->status == DELIVERY_PENDING && settled->number < s->then_over)
+        s->then_over = settled->number;
+}
+
 static bool settle(struct store_deliveries *s, struct settlement *settled, size_t *n_promoted)
 {
     enum statement which = settled->status == DELIVERY_REMOVED ? REMOVE : SETTLE;
+    uint64_t attempts = 0;
+    with_number(s, ATTEMPTS, settled->number);
+    bool done = ask_number(s, ATTEMPTS, &attempts);
     sqlite3_stmt *stmt = with_number(s, which, settled->number);
-    bool done = store_sql_bind_u64(stmt, which == SETTLE ? 7 : 2, settled->only_from);
+    done = done && store_sql_bind_u64(stmt, which == SETTLE ? 7 : 2, settled->only_from);
     if (which == SETTLE)
         done = done && store_sql_bind_u64(stmt, 2, settled->status) && store_sql_bind_u64(stmt, 3, (uint64_t)settled->due_ms) &&
                store_sql_bind_u64(stmt, 4, settled->tries) && store_sql_bind_u64(stmt, 5, (uint64_t)settled->settled_ms) &&
                (settled->attempts.at ? store_sql_bind_blob(stmt, 6, settled->attempts) : sqlite3_bind_null(stmt, 6) == SQLITE_OK);
     done = done && run(s, which);
     settled->done = done && sqlite3_changes(s->conn) > 0;
+    if (settled->done)
+        account(s, settled, attempts);
     return done && (settled->lane == 0 || promote(s, settled, n_promoted));
 }
 
@@ -175,7 +223,7 @@ static bool settle(struct store_deliveries *s, struct settlement *settled, size_
 
 static bool drop(struct store_deliveries *s, uint64_t event, uint64_t bytes)
 {
-    s->then_bytes -= bytes;
+    take_bytes(s, bytes);
     with_number(s, DROP, event);
     with_number(s, DROP_EVENT, event);
     return run(s, DROP) && run(s, DROP_EVENT);
@@ -206,12 +254,40 @@ static bool trim_one(struct store_deliveries *s, const struct oldest *event, str
     if (sqlite3_step(lives) != SQLITE_ROW)
         return sqlite3_reset(lives) == SQLITE_OK;
     uint64_t pending = (uint64_t)sqlite3_column_int64(lives, 0), dead = (uint64_t)sqlite3_column_int64(lives, 1);
+    uint64_t bytes = event->bytes + EVENT_COST + (uint64_t)sqlite3_column_int64(lives, 2) * DELIVERY_COST + (uint64_t)sqlite3_column_int64(lives, 3);
     sqlite3_reset(lives);
     s->trim_after = event->number;
-    if (pending > 0 || !may_go(s, &call->limits, event->time_ms, dead))
+    if (pending > 0 || !may_go(s, &call->limits, event->time_ms, dead)) {
+        call->stays++;
         return true;
+    }
     call->dead_dropped += dead;
-    return drop(s, event->number, event->bytes);
+    return drop(s, event->number, bytes);
+}
+
+/* Of the events above count_after up to `upto`: what their rows take, and what their deliveries do. */
+static bool count_upto(struct store_deliveries *s, uint64_t upto, uint64_t event_bytes)
+{
+    sqlite3_stmt *stmt = with_number(s, COUNT_ATTEMPTS, s->count_after);
+    store_sql_bind_u64(stmt, 2, upto);
+    if (sqlite3_step(stmt) == SQLITE_ROW) {
+        uint64_t bytes = event_bytes + (uint64_t)sqlite3_column_int64(stmt, 0) + (uint64_t)sqlite3_column_int64(stmt, 1) * DELIVERY_COST;
+        s->bytes += bytes;
+        s->then_bytes += bytes;
+        s->count_after = upto;
+    }
+    return sqlite3_reset(stmt) == SQLITE_OK;
+}
+
+/* What earlier runs have left is counted here, and not when the store is opened, where a million events would be waited for. Nothing has gone before. */
+static bool count_some(struct store_deliveries *s)
+{
+    sqlite3_stmt *stmt = with_number(s, COUNT_EVENTS, s->count_after);
+    store_sql_bind_u64(stmt, 2, s->count_to);
+    store_sql_bind_u64(stmt, 3, COUNT_SLICE);
+    bool found = sqlite3_step(stmt) == SQLITE_ROW;
+    uint64_t last = (uint64_t)sqlite3_column_int64(stmt, 0), bytes = (uint64_t)sqlite3_column_int64(stmt, 1), n = (uint64_t)sqlite3_column_int64(stmt, 2);
+    return sqlite3_reset(stmt) == SQLITE_OK && found && count_upto(s, n < COUNT_SLICE ? s->count_to : last, bytes + n * EVENT_COST);
 }
 
 /* A round goes from the oldest event to the first that is young enough, however many transactions that takes. */
@@ -220,16 +296,62 @@ static bool trim(struct store_deliveries *s, struct trim_call *call)
     const struct delivery_limits *limits = &call->limits;
     int64_t young_ms = limits->delivered_before_ms > limits->dead_before_ms ? limits->delivered_before_ms : limits->dead_before_ms;
     struct oldest found[TRIM_SLICE];
+    call->dead_dropped = call->stays = 0;
+    call->more = true;
+    if (s->count_after < s->count_to)
+        return count_some(s);
     size_t n = oldest_events(s, found), i = 0;
-    call->dead_dropped = 0;
     for (; i < n && (found[i].time_ms < young_ms || s->then_bytes > limits->max_bytes); i++)
         if (!trim_one(s, &found[i], call))
             return false;
     call->more = i == TRIM_SLICE;
     if (!call->more) {
-        s->takes_dead = s->then_bytes > limits->max_bytes;
+        bool over = s->then_bytes > limits->max_bytes;
+        call->more = over && !s->takes_dead;      /* once more, and dead letters too */
+        s->takes_dead = over;
         s->trim_after = 0;
     }
+    return true;
+}
+
+/* ---- how long the oldest have waited ---- */
+
+static bool event_time(struct store_deliveries *s, uint64_t delivery, int64_t *ret_ms)
+{
+    uint64_t ms;
+    with_number(s, TIME, delivery_event(delivery));
+    bool done = ask_number(s, TIME, &ms);
+    *ret_ms = (int64_t)ms;
+    return done;
+}
+
+/* An index of the pending ones by number would cost every delivery two writes; instead each is passed once, when it is over. */
+static bool find_pending(struct store_deliveries *s, uint64_t *ret_number, bool *ret_more)
+{
+    sqlite3_stmt *stmt = with_number(s, FROM, s->then_over);
+    int left = PENDING_SLICE;
+    *ret_number = 0;
+    store_sql_bind_u64(stmt, 2, PENDING_SLICE);
+    for (; !*ret_number && sqlite3_step(stmt) == SQLITE_ROW; left--) {
+        uint64_t number = (uint64_t)sqlite3_column_int64(stmt, 0);
+        *ret_number = sqlite3_column_int(stmt, 1) == DELIVERY_PENDING ? number : 0;
+        s->then_over = *ret_number ? number : number + 1;
+    }
+    *ret_more = !*ret_number && left == 0;
+    return sqlite3_reset(stmt) == SQLITE_OK;
+}
+
+static bool look_at_age(struct store_deliveries *s, struct trim_call *call)
+{
+    uint64_t pending, dead;
+    bool more;
+    if (!find_pending(s, &pending, &more) || !event_time(s, pending, &call->oldest_pending_ms) || !ask_number(s, FIRST_DEAD, &dead) ||
+        !event_time(s, dead, &call->oldest_dead_ms))
+        return false;
+    if (more)
+        call->oldest_pending_ms = -1;
+    call->more |= more;
+    call->bytes = s->then_bytes;
     return true;
 }
 
@@ -244,7 +366,7 @@ bool store_deliveries_add(struct store_deliveries *s, struct store_group *group,
             if (!settle(s, &call->at[i], &call->n_promoted))
                 return false;
     }
-    return !group->trims || trim(s, group->trims);
+    return !group->trims || (trim(s, group->trims) && look_at_age(s, group->trims));
 }
 
 /* ---- reading ---- */
@@ -315,7 +437,7 @@ static int add_row(struct delivery_read *read, size_t *cap, sqlite3_stmt *stmt)
     row->tries = (uint16_t)sqlite3_column_int(stmt, 4);
     row->due_ms = sqlite3_column_int64(stmt, 5);
     row->settled_ms = sqlite3_column_int64(stmt, 6);
-    row->type = (uint8_t)sqlite3_column_int(stmt, 8);
+    row->type = event_type_read((uint64_t)sqlite3_column_int(stmt, 8));
     row->time_ms = sqlite3_column_int64(stmt, 9);
     row->epoch = (uint64_t)sqlite3_column_int64(stmt, 12);
     read->n++;
@@ -434,7 +556,7 @@ static int read_event(struct store_deliveries *s, struct delivery_read *read)
     int rc = sqlite3_step(stmt), err = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : ERR_STORE_FAILED;
     if (rc == SQLITE_ROW) {
         err = take_message(store_sql_blob(stmt, 0), (uint64_t)sqlite3_column_int64(stmt, 1), &read->event_msg);
-        read->event_type = (uint8_t)sqlite3_column_int(stmt, 2);
+        read->event_type = event_type_read((uint64_t)sqlite3_column_int(stmt, 2));
     }
     sqlite3_reset(stmt);
     return err || rc == SQLITE_DONE ? err : read_list(s, read);

@@ -20,7 +20,7 @@ extern const char store_deliveries_schema[];      /* the tables, as the step of 
 
 struct store_deliveries;
 
-/* NULL: no memory, or SQLite says why. Reads how much there is: a second for each million events. */
+/* NULL: no memory, or SQLite says why. How much there is it counts later, in slices, before anything is trimmed. */
 struct store_deliveries *store_deliveries_open(sqlite3 *conn);
 void store_deliveries_close(struct store_deliveries *deliveries);      /* NULL is fine */
 

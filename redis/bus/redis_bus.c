@@ -484,6 +484,7 @@ void redis_bus_free(struct redis_bus *bus)
     redis_fill_drop(bus);
     redis_subs_fini(&bus->subs);
     buf_fini(&bus->body);
+    buf_fini(&bus->targets);
     if (bus->tick)
         event_free(bus->tick);
     if (bus->soon)
@@ -495,6 +496,20 @@ void redis_bus_open(struct redis_bus *bus)
 {
     redis_engine_open(bus->engine);
     redis_link_open(bus->listener);
+}
+
+bool redis_bus_subscribes(const struct redis_bus *bus, struct slice channel)
+{
+    const struct redis_sub *sub = redis_subs_find(&bus->subs, channel);
+    return sub && sub->state == REDIS_SUB_ON;
+}
+
+void redis_bus_each_channel(const struct redis_bus *bus, void (*tell)(void *arg, struct slice channel), void *arg)
+{
+    const struct redis_sub *sub, *next;
+    HASH_ITER(hh, bus->subs.table, sub, next)
+        if (sub->refs > 0 && !sub->is_pattern)
+            tell(arg, slice(sub->name, sub->len));
 }
 
 void redis_bus_reconfigure(struct redis_bus *bus, const struct config *config) { bus->setup.config = config; }

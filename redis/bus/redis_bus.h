@@ -108,6 +108,9 @@ void redis_bus_fetch(struct redis_bus *bus, struct fetch_call *call);
  * unsubscribed, it is subscribed to. */
 void redis_bus_subscribe(struct redis_bus *bus, struct watch_call *call);
 void redis_bus_unsubscribe(struct redis_bus *bus, struct slice name);
+/* Channels, no patterns, that somebody subscribes to here. */
+void redis_bus_each_channel(const struct redis_bus *bus, void (*tell)(void *arg, struct slice channel), void *arg);
+bool redis_bus_subscribes(const struct redis_bus *bus, struct slice channel);      /* it is counted among the subscribers of the channel */
 /* As CALL_PURGE says, and what publish says of Redis. */
 void redis_bus_purge(struct redis_bus *bus, struct purge_call *call);
 /* Whoever waits for Redis to come back, or would from now on, is answered with this error (the hub ends). */

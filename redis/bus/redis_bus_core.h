@@ -87,7 +87,7 @@ struct redis_bus {
     int                    over;               /* 0, or what who waits is answered */
 
     struct redis_fill      fill;
-    struct buf             body;               /* scratch: of a message that is sent */
+    struct buf             body, targets;      /* scratch: of a message that is sent, and of whom it is an event for */
     char                   why[REDIS_WHY], refused[REDIS_WHY];
 };
 
@@ -104,6 +104,12 @@ static inline void redis_bus_answer(struct redis_bus *bus, struct call *call, in
 {
     bus->setup.ops->answer(bus->setup.owner, call, err);
 }
+
+/* redis_publish.c: arguments and answers that publish.lua and event.lua have in common */
+/* Into scratch, valid until the next; without memory the message is empty, and the script does nothing ("memory"). */
+void redis_publish_pack(struct redis_bus *bus, const struct publish_call *call, struct slice *ret_message, struct slice *ret_event);
+void redis_publish_key(const struct redis_bus *bus, const struct idempotency_key *key, struct redis_args *args);
+int  redis_published(struct redis_bus *bus, struct publish_call *call, const char *proof, const struct redisReply *reply);      /* 0 or ERR_…, by its first word */
 
 /* redis_echo.c */
 void redis_bus_want_echo(struct redis_bus *bus);                   /* for what is in the lists of the next one */

@@ -20,6 +20,20 @@ static inline void pack_u32(struct buf *out, uint32_t n)
     buf_add(out, &n, sizeof n);
 }
 
+/* Lua's numbers: exact up to 2^53. */
+static inline void pack_double(struct buf *out, double number)
+{
+    uint64_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    pack_u64(out, bits);
+}
+
+static inline void pack_u16(struct buf *out, uint16_t n)
+{
+    n = htole16(n);
+    buf_add(out, &n, sizeof n);
+}
+
 /* Of at most 255 bytes: what is longer is cut. */
 static inline void pack_short(struct buf *out, struct slice text)
 {
@@ -59,6 +73,22 @@ static inline uint32_t take_u32(struct slice *rest)
     struct slice bytes = take_bytes(rest, sizeof n);
     memcpy(&n, bytes.at, bytes.len);
     return le32toh(n);
+}
+
+static inline double take_double(struct slice *rest)
+{
+    uint64_t bits = take_u64(rest);
+    double number;
+    memcpy(&number, &bits, sizeof number);
+    return number;
+}
+
+static inline uint16_t take_u16(struct slice *rest)
+{
+    uint16_t n = 0;
+    struct slice bytes = take_bytes(rest, sizeof n);
+    memcpy(&n, bytes.at, bytes.len);
+    return le16toh(n);
 }
 
 static inline uint8_t take_u8(struct slice *rest)

@@ -3,6 +3,7 @@
 #include "hub/config/config.h"
 #include "hub/store/store_block.h"
 #include "redis/bus/redis_bus_core.h"
+#include "redis/bus/redis_event.h"
 
 #include <event2/util.h>
 #include <stdlib.h>
@@ -26,9 +27,8 @@ static void add_condition(struct redis_args *args, const struct publish_call *ca
         redis_args_add(args, call->if_position == IF_NONE ? SLICE("none") : SLICE(""));
 }
 
-static void add_key(struct redis_args *args, const struct publish_call *call, int64_t ttl_ms)
+void redis_publish_key(const struct redis_bus *bus, const struct idempotency_key *key, struct redis_args *args)
 {
-    const struct idempotency_key *key = &call->key;
     if (idempotency_wanted(key)) {
         redis_args_addf(args, "%016llx%016llx", (unsigned long long)key->id[0], (unsigned long long)key->id[1]);
         redis_args_addf(args, "%016llx%016llx", (unsigned long long)key->content[0], (unsigned long long)key->content[1]);
@@ -36,22 +36,32 @@ static void add_key(struct redis_args *args, const struct publish_call *call, in
         redis_args_add(args, SLICE(""));
         redis_args_add(args, SLICE(""));
     }
-    redis_args_add_u64(args, (uint64_t)ttl_ms);
-    redis_args_add_u64(args, call->subscribers);
+    redis_args_add_u64(args, (uint64_t)bus->setup.config->publish_idempotency_ttl_ms);
+}
+
+void redis_publish_pack(struct redis_bus *bus, const struct publish_call *call, struct slice *ret_message, struct slice *ret_event)
+{
+    struct buf *body = &bus->body, *event = &bus->targets;
+    buf_reset(body);
+    buf_reset(event);
+    store_block_add(body, call->msg);
+    if (call->event)
+        redis_event_pack(event, call->event, bus->setup.config);
+    bool failed = body->failed || event->failed;
+    *ret_message = failed ? SLICE("") : slice(body->at + BEFORE_BODY, body->len - BEFORE_BODY);
+    *ret_event = failed ? SLICE("") : buf_slice(event);
 }
 
 static void publish_args(struct redis_request *request, struct redis_args *args)
 {
     struct publish *publish = (struct publish *)request;
     const struct redis_bus_setup *setup = &publish->bus->setup;
-    const struct msg *m = publish->call->msg;
-    struct buf *body = &publish->bus->body;
-    buf_reset(body);
-    store_block_add(body, m);
+    struct slice message, event;
+    redis_publish_pack(publish->bus, publish->call, &message, &event);
     evutil_secure_rng_get_bytes(publish->proof, sizeof publish->proof);
     redis_args_add(args, slice_of(publish->bus->prefix));
-    redis_args_add(args, msg_channel(m));
-    redis_args_add(args, body->failed ? slice("", 0) : slice(body->at + BEFORE_BODY, body->len - BEFORE_BODY));
+    redis_args_add(args, msg_channel(publish->call->msg));
+    redis_args_add(args, message);
     redis_args_add(args, slice(publish->proof, sizeof publish->proof));
     redis_args_add_u64(args, publish->keeps);
     redis_args_add_u64(args, (uint64_t)publish->keeps_ms);
@@ -59,7 +69,9 @@ static void publish_args(struct redis_request *request, struct redis_args *args)
     redis_args_add_u64(args, (uint64_t)setup->meta_ms);
     redis_args_add_u64(args, setup->index_length);
     add_condition(args, publish->call);
-    add_key(args, publish->call, setup->config->publish_idempotency_ttl_ms);
+    redis_publish_key(publish->bus, &publish->call->key, args);
+    redis_args_add_u64(args, publish->call->subscribers);
+    redis_args_add(args, event);
 }
 
 static void set_position(struct msg *m, const struct redisReply *reply)
@@ -69,16 +81,14 @@ static void set_position(struct msg *m, const struct redisReply *reply)
     m->time_ms = (int64_t)redis_reply_number(reply, 3);
 }
 
-/* 0 or ERR_…, by the first word of the script's answer. */
-static int published(struct publish *publish, const struct redisReply *reply)
+int redis_published(struct redis_bus *bus, struct publish_call *call, const char *proof, const struct redisReply *reply)
 {
     struct slice word = redis_reply_word(reply, 0);
-    struct publish_call *call = publish->call;
     if (slice_is(word, SLICE("ok"))) {
         set_position(call->msg, reply);
         struct redis_sight sight = { call->msg->epoch, call->msg->seq, { 0 } };
-        memcpy(sight.proof, publish->proof, sizeof sight.proof);
-        redis_bus_saw(publish->bus, &sight);
+        memcpy(sight.proof, proof, sizeof sight.proof);
+        redis_bus_saw(bus, &sight);
         return 0;
     }
     if (slice_is(word, SLICE("replay"))) {
@@ -89,11 +99,13 @@ static int published(struct publish *publish, const struct redisReply *reply)
     }
     if (slice_is(word, SLICE("reused")))
         return ERR_KEY_REUSED;
+    if (slice_is(word, SLICE("memory")))
+        return ERR_MEMORY;
     if (slice_is(word, SLICE("changed"))) {
         call->position = (struct position){ redis_reply_number(reply, 1), redis_reply_number(reply, 2) };
         return ERR_POSITION_CHANGED;
     }
-    redis_bus_prove(publish->bus, "Redis has lost its data");
+    redis_bus_prove(bus, "Redis has lost its data");
     return ERR_REDIS_AWAY;
 }
 
@@ -103,7 +115,7 @@ static void publish_answered(struct redis_request *request, int err, const struc
     struct redis_bus *bus = publish->bus;
     struct call *call = &publish->call->call;
     if (!err && !bus->freed)
-        err = published(publish, reply);
+        err = redis_published(bus, publish->call, publish->proof, reply);
     free(publish);
     redis_bus_answer(bus, call, err);
 }

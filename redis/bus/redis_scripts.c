@@ -5,7 +5,10 @@
 #define BEHIND_ALONE  ""
 #define BEHIND_KEPT   TAKE_IN("kept")
 #define BEHIND_AGE    TAKE_IN("age")
-#define BEHIND_MEMBER TAKE_IN("age") TAKE_IN("member")
+#define BEHIND_QUEUE  TAKE_IN("queue")
+#define BEHIND_KEPT_QUEUE TAKE_IN("kept") TAKE_IN("queue")
+#define BEHIND_CHANGE TAKE_IN("age") TAKE_IN("change")
+#define BEHIND_MEMBER TAKE_IN("age") TAKE_IN("change") TAKE_IN("member")
 
 #define SCRIPT(name, file, behind)                     \
     __asm__(".section .rodata\n"                       \

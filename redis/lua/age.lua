@@ -1,6 +1,6 @@
 -- age.lua: stands behind common.lua before scripts that know of nodes: time that counts for leases and graces.
 --
---   pulse    string, doubles: the server's clock at the last beat of any node · age · age from which on graces end
+--   pulse    string, doubles: the server's clock at the last beat of any node · age · age from which on graces end · the queue's clock then (lease.lua)
 --   leases   sorted set: the leases that are held, by the age until which they are
 --   burials  sorted set: the leases that were lost or given back and whose members are not all taken out, by the age until which one node
 --            has that for its work

@@ -1,6 +1,6 @@
 -- bury.lua: members are taken out that a lease has left behind; those it was the last of leave. A piece of it in each call.
 --
--- ARGV  1 lease   2 channel that is under way, "": another one   3 user after whom to go on   4 how many to look at
+-- ARGV  1 lease   2 channel that is under way, "": another one   3 user after whom to go on   4 how many to look at   5 wants (change.lua)
 -- -> {1} all is done · {0, channel, user}: what to go on with
 local lease, channel, after, looks = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local number, held = tonumber(lease, 16), P .. 'held:' .. lease
@@ -16,7 +16,7 @@ local function take_out(user)
     if last and #member > 0 then
         write_member(channel, user, member)
     elseif last then
-        begin_grace(channel, user, member, last, age, calm, 0)
+        begin_grace(ARGV[5], channel, user, member, last, age, calm, 0)
     end
 end
 

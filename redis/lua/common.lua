@@ -4,7 +4,7 @@
 --   head     string: epoch 8 · proof 8 · then doubles: seq, time of the newest message · due, opened of the open interval (0: none is) · floor
 --   run      string: the server whose data the nodes vouch for (proof.lua)
 --   index    stream <seq>-0 {e: time 8 · proof 8 · 1 if its message was kept, 2 if it ends by its own ttl, else 0 · channel}: which channel
---            each number was for
+--            each number was for; "" none: the beginning of an epoch, or an event that is no message (queue.lua)
 --   names    sorted set, all scores 0: channels whose stream was begun, and has not been found gone since
 --   marks    sorted set: the last number of an interval, by when the first channel may be forgotten that was published to in it
 --   leaps    sorted set: the last number before a leap, by the first one behind it: what is between was lost, or never given (proof.lua)
@@ -116,6 +116,20 @@ end
 -- Everything the subscriber of `subject` was to be sent before this has been sent; it stands at this number.
 local function echo(subject, head, token)
     redis.call('PUBLISH', subject, struct.pack('<I8c8I8', head.epoch, head.proof, head.seq) .. token)
+end
+
+-- What a retry is answered, by the digest of its idempotency key ("": it has none); nil: it is the first.
+local function first_of_key(digest, content)
+    local first = digest ~= '' and redis.call('GET', P .. 'done:' .. digest)
+    if not first then return nil end
+    local known, epoch, seq, time, subscribers = string.match(first, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+    if known ~= content then return { 'reused' } end
+    return { 'replay', epoch, seq, time, subscribers }
+end
+
+local function remember_key(digest, content, ttl, head, subscribers)
+    if digest == '' then return end
+    redis.call('SET', P .. 'done:' .. digest, content .. ' ' .. text(head.epoch) .. ' ' .. text(head.seq) .. ' ' .. text(head.time) .. ' ' .. subscribers, 'PX', ttl)
 end
 
 -- Some names, by chance: those whose streams are gone are taken out. Two for each that begins, on the average, and so they are never much more

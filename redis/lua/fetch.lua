@@ -169,6 +169,7 @@ local function walk_index()
     -- Who asks for a channel; all, some: for all its messages, for any from before now. false: nobody.
     local seen = {}
     local function who_wants(name)
+        if name == '' then return false end      -- of the beginning of an epoch, or an event's
         if seen[name] ~= nil then return seen[name] end
         local who = { wanted[name] }
         for _, one in ipairs(patterns) do
@@ -181,7 +182,7 @@ local function walk_index()
             who.some = who.some or not one.none
             who.all = who.all or one.all
         end
-        seen[name] = #who > 0 and name ~= '' and who
+        seen[name] = #who > 0 and who
         return seen[name]
     end
 

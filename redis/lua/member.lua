@@ -1,7 +1,7 @@
--- member.lua: stands behind age.lua before scripts that know of members (redis_members.h).
+-- member.lua: stands behind age.lua and change.lua before scripts that know of members (redis_members.h).
 --
 --   users:C    sorted set, all of score 0: the members of channel C, by user
---   members:C  hash, of each user: since when 8 · 1 if it is told · then how it stands in each lease: lease 8 · connections 4 · when the
+--   members:C  hash, of each user: since when 8 · 1 if subscribers are told + 2 if webhooks may be · then how it stands in each lease: lease 8 · connections 4 · when the
 --              newest of them came 8 · info 4+n. In its grace: one standing of lease 0, without connections
 --   leaving    sorted set: members in their grace (a byte of length and the channel, user), by the age at which it ends
 --   held:L     of age.lua
@@ -30,8 +30,12 @@ local function newest_of(member)
     return newest
 end
 
+local function note_member(wants, what, channel, user, member)
+    if member.tells >= 2 then note(wants, what, channel, user, newest_of(member).info) end
+end
+
 local function tell(what, channel, user, member)
-    if member.tells ~= 1 then return end
+    if member.tells % 2 == 0 then return end
     local info = newest_of(member).info
     redis.call('PUBLISH', P .. 'words', 'p' .. what .. struct.pack('<Bc0Bc0I4c0', #channel, channel, #user, user, #info, info))
 end
@@ -45,16 +49,17 @@ end
 
 local function leaves(channel, user) return struct.pack('<Bc0', #channel, channel) .. user end
 
-local function remove_member(channel, user, member)
+local function remove_member(wants, channel, user, member)
+    note_member(wants, 'l', channel, user, member)
     redis.call('HDEL', P .. 'members:' .. channel, user)
     redis.call('ZREM', P .. 'users:' .. channel, user)
     tell('l', channel, user, member)
 end
 
 -- Its last standing was taken out: it leaves when its grace is over, and not before things are calm.
-local function begin_grace(channel, user, member, last, age, calm, grace)
+local function begin_grace(wants, channel, user, member, last, age, calm, grace)
     member[1] = { lease = 0, connections = 0, came = last.came, info = last.info }
-    if grace == 0 and age >= calm then return remove_member(channel, user, member) end
+    if grace == 0 and age >= calm then return remove_member(wants, channel, user, member) end
     redis.call('ZADD', P .. 'leaving', text(math.max(age + grace, calm)), leaves(channel, user))
     write_member(channel, user, member)
 end

@@ -28,11 +28,13 @@ local function missing_right()
         { 'TIME' }, { 'SET', probe .. 's', 1, 'PX', 1000 }, { 'GET', probe .. 's' }, { 'UNLINK', probe .. 's' }, { 'DEL', probe .. 's' },
         { 'XADD', probe .. 'x', 'MAXLEN', '~', 1, '*', 'p', 1 }, { 'PEXPIREAT', probe .. 'x', 1 }, { 'XRANGE', probe .. 'x', '-', '+', 'COUNT', 1 },
         { 'XREVRANGE', probe .. 'x', '+', '-', 'COUNT', 1 }, { 'XTRIM', probe .. 'x', 'MAXLEN', 1 }, { 'XLEN', probe .. 'x' }, { 'XDEL', probe .. 'x', '1-0' },
-        { 'ZADD', probe .. 'z', 1, 1 }, { 'ZSCORE', probe .. 'z', 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
+        { 'ZADD', probe .. 'z', 1, 1 }, { 'ZSCORE', probe .. 'z', 1 }, { 'ZRANK', probe .. 'z', 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
         { 'ZREMRANGEBYRANK', probe .. 'z', 0, 1 },
         { 'HSET', probe .. 'h', 'f', '' }, { 'HGET', probe .. 'h', 'f' }, { 'HMGET', probe .. 'h', 'f' }, { 'HINCRBY', probe .. 'h', 'n', 1 },
-        { 'HRANDFIELD', probe .. 'h', 1 }, { 'HSCAN', probe .. 'h', 0 }, { 'HDEL', probe .. 'h', 'f', 'n' },
+        { 'HRANDFIELD', probe .. 'h', 1 }, { 'HSCAN', probe .. 'h', 0 }, { 'HGETALL', probe .. 'h' }, { 'HKEYS', probe .. 'h' }, { 'HVALS', probe .. 'h' }, { 'HDEL', probe .. 'h', 'f', 'n' },
         { 'ZRANGE', probe .. 'z', '-', '+', 'BYLEX', 'LIMIT', 0, 1 }, { 'ZRANDMEMBER', probe .. 'z', 1 }, { 'ZREM', probe .. 'z', 1 }, { 'EXISTS', probe .. 'z' }, { 'ZCARD', probe .. 'z' },
+        { 'SADD', probe .. 'm', 1 }, { 'SSCAN', probe .. 'm', 0 }, { 'SISMEMBER', probe .. 'm', 1 }, { 'RENAME', probe .. 'm', probe .. 'n' }, { 'SREM', probe .. 'n', 2 },
+        { 'SPOP', probe .. 'n', 1 }, { 'PUBSUB', 'NUMSUB' }, { 'PUBSUB', 'CHANNELS', probe },
         { 'PUBLISH', P .. 'm:', '' }, { 'PUBLISH', ARGV[6], '' },
     }) do
         if is_forbidden(failure(redis.pcall(unpack(call)))) then return call[1] end
@@ -104,6 +106,7 @@ if not good then
     local epoch = (tonumber(ARGV[4]) + at[1] * 1000000 + at[2]) % (2 ^ 40 - 1) + 1
     head, is_new = begin(epoch, above_all()), true
     redis.call('UNLINK', P .. 'leaps')
+    if redis.call('EXISTS', P .. 'occupied') == 1 then redis.call('RENAME', P .. 'occupied', P .. 'vacant') end      -- nodes say what is (change.lua)
 elseif not is_vouched then
     leap()
 elseif head.seq < seen then

@@ -5,22 +5,17 @@
 --       7 META: ms for which a channel's newest number is known   8 length of the index
 --       9 condition: "" none; "none" the channel has no message; "EPOCH SEQ" its newest is this one
 --       10 digest of the idempotency key, "" none   11 of the content   12 ms for which that is known   13 subscribers, for a replay
--- -> {"ok", epoch, seq, time} · {"replay", epoch, seq, time, subscribers} · {"reused"} · {"changed", epoch, seq; 0: no message} · {"none"}
+--       14 whom it is an event for (queue.lua), "" nobody
+-- -> {"ok", epoch, seq, time} · {"replay", epoch, seq, time, subscribers} · {"reused"} · {"changed", epoch, seq; 0: no message} · {"none"} · {"memory"}
 --    PUBLISH P"m:"channel: epoch 8 · proof 8 · seq 8 · prev 8 · time 8 · message. prev is 0 when nothing was known of the channel: its
 --    floor, which is what the kept message has, is nothing that a listener could have missed.
 local channel, message, proof, size, ttl, most, meta = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+if message == '' then return { 'memory' } end      -- the node had none to write it down
 local head, head_before = read_head()
 if not head then return { 'none' } end
 
-local done = ARGV[10] ~= '' and P .. 'done:' .. ARGV[10]
-if done then
-    local first = redis.call('GET', done)
-    if first then
-        local content, epoch, seq, time, subscribers = string.match(first, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
-        if content ~= ARGV[11] then return { 'reused' } end
-        return { 'replay', epoch, seq, time, subscribers }
-    end
-end
+local first = first_of_key(ARGV[10], ARGV[11])
+if first then return first end
 
 local k = read_known(channel)
 local known = k ~= nil
@@ -138,9 +133,8 @@ else
     k, ttl = new_known(seq), 0
 end
 redis.call('SET', P .. 'last:' .. channel, pack_known(k), 'PX', math.max(meta, 2 * ttl) + 2000)
-if done then
-    redis.call('SET', done, ARGV[11] .. ' ' .. text(head.epoch) .. ' ' .. number .. ' ' .. text(time) .. ' ' .. ARGV[13], 'PX', ARGV[12])
-end
+remember_key(ARGV[10], ARGV[11], ARGV[12], head, ARGV[13])
+if ARGV[14] ~= '' then keep_event(head, channel, message, ARGV[14]) end
 if not known then message = struct.pack('<I8I8I8', seq, 0, time) .. string.sub(message, 25) end
 redis.call('PUBLISH', P .. 'm:' .. channel, struct.pack('<I8c8', head.epoch, proof) .. message)
 return { 'ok', text(head.epoch), number, text(time) }

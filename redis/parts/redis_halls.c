@@ -159,8 +159,7 @@ static void end_round(struct redis_members *members, struct hall *hall)
     HASH_ITER (hh, hall->users, known, next) {
         if (known->round == hall->round)
             continue;
-        if (hall->whole)
-            tell(members, hall, known->principal, false);
+        tell(members, hall, known->principal, false);      /* before the first list, too: a word may have told that he came */
         known_free(hall, known);
     }
     hall->whole = true;

@@ -32,12 +32,21 @@ struct batch {
 
 static void say_now(struct redis_members *members);
 
+/* What a script may note for webhooks (lua/change.lua). */
+static void add_wants(const struct redis_members *members, struct redis_args *args)
+{
+    char wants[NOTED_CHANGES + 1];
+    engine_wanted_changes(members->setup.hub, wants);
+    redis_args_addf(args, "%s", wants);
+}
+
 static void batch_args(struct redis_request *request, struct redis_args *args)
 {
     struct batch *batch = link_of(request, struct batch, request);
     redis_args_add(args, redis_bus_prefix(batch->members->setup.bus));
     redis_args_add(args, slice_of(batch->lease));
     redis_args_add(args, buf_slice(&batch->bytes));
+    add_wants(batch->members, args);
 }
 
 static void batch_end(struct batch *batch, bool done)
@@ -89,7 +98,7 @@ static void batch_fill(struct batch *batch)
         pack_u32(out, saying.connections);
         pack_u64(out, (uint64_t)redis_nodes_server_ms(members->setup.nodes, saying.came_ms));
         pack_u64(out, (uint64_t)rule.grace_ms);
-        buf_add_char(out, (char)rule.tells);
+        buf_add_char(out, (char)(rule.tells + 2 * rule.notes));
         pack_long(out, principal_info(saying.principal));
     }
 }
@@ -153,6 +162,7 @@ static void sweep_args(struct redis_request *request, struct redis_args *args)
     struct redis_members *members = link_of(request, struct redis_members, sweep);
     redis_args_add(args, redis_bus_prefix(members->setup.bus));
     redis_args_add_u64(args, SWEEP_AT_ONCE);
+    add_wants(members, args);
 }
 
 static void sweep(struct redis_members *members)
@@ -196,6 +206,7 @@ static void bury_args(struct redis_request *request, struct redis_args *args)
     redis_args_add(args, buf_slice(&burial->channel));
     redis_args_add(args, buf_slice(&burial->after));
     redis_args_add_u64(args, BURY_AT_ONCE);
+    add_wants(burial->members, args);
 }
 
 static void burial_end(struct burial *burial, bool done)

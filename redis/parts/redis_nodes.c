@@ -152,6 +152,7 @@ static void beat(struct redis_nodes *nodes)
         snprintf(nodes->lease, sizeof nodes->lease, "%016llx", (unsigned long long)epoch_new());
     nodes->with_list = nodes->wants_list || nodes->beats++ % LIST_EVERY == 0;
     nodes->wants_list = false;
+    nodes->beat_ms = now_ms();
     nodes->beating = !redis_engine_run(redis_bus_engine(nodes->setup.bus), &nodes->beat);
 }
 
@@ -187,11 +188,13 @@ static void on_beat(struct redis_request *request, int err, const struct redisRe
         lose_lease(nodes, "this node was cut off for too long, or Redis has lost it");
         return;
     }
+    nodes->certain_ms = nodes->beat_ms + nodes->setup.lease_ms;      /* its age is never ahead of the time that passes */
     if (nodes->taking[0])
         nodes->is_new = nodes->has_lease = nodes->had_one = true;
     nodes->ahead_ms = (int64_t)redis_reply_number(reply, 1) - now_ms();
+    nodes->queue_ahead_ms = (int64_t)redis_reply_number(reply, 4);
     if (nodes->with_list)
-        take_list(nodes, reply, 4);
+        take_list(nodes, reply, 5);
     if (!nodes->holding)
         tell_held(nodes, redis_reply_number(reply, 2));
     begin_burial(nodes, redis_reply_word(reply, 3));
@@ -200,8 +203,13 @@ static void on_beat(struct redis_request *request, int err, const struct redisRe
 }
 
 bool redis_nodes_has_lease(const struct redis_nodes *nodes)    { return nodes->holding; }
+bool redis_nodes_is_certain(const struct redis_nodes *nodes)   { return nodes->holding && now_ms() < nodes->certain_ms; }
 const char *redis_nodes_lease(const struct redis_nodes *nodes) { return nodes->lease; }
 int64_t redis_nodes_server_ms(const struct redis_nodes *nodes, int64_t mono_ms) { return mono_ms + nodes->ahead_ms; }
+int64_t redis_nodes_wall_ms(const struct redis_nodes *nodes)
+{
+    return nodes->ahead_ms ? redis_nodes_server_ms(nodes, now_ms()) + nodes->queue_ahead_ms : clock_wall_ms(clock_real());
+}
 
 /* ---- the end of a lease ---- */
 

@@ -61,8 +61,11 @@ struct redis_nodes {
     bool                 leaving, left;
     bool                 wants_list;
     int64_t              ahead_ms;        /* the server's clock minus clock_mono_ms */
+    int64_t              queue_ahead_ms;  /* the queue's clock minus the server's (lua/lease.lua) */
     struct redis_request beat, end;       /* one of each at a time */
     bool                 beating;
+    int64_t              beat_ms;         /* mono: when the one under way was sent */
+    int64_t              certain_ms;      /* mono: until when the lease is held whatever happens */
     const char          *ending;          /* the lease that `end` is about; NULL: none */
     bool                 with_list;       /* of the beat under way */
     const char          *taking;          /* likewise: "", "new", "again" */
@@ -88,9 +91,12 @@ void redis_nodes_abandon(struct redis_nodes *nodes);
  * Redis is away: as it was before. */
 size_t redis_nodes_list(const struct redis_nodes *nodes, const struct redis_node **ret_list);
 bool   redis_nodes_has_lease(const struct redis_nodes *nodes);             /* it is held, as far as is known: watchers were told */
+/* Likewise, and nobody can have buried it: less than its length has passed since the last beat that was answered was sent. */
+bool   redis_nodes_is_certain(const struct redis_nodes *nodes);
 const char *redis_nodes_lease(const struct redis_nodes *nodes);
 /* The server's clock at this moment of clock_mono_ms, as well as it is known: to half a round trip. */
 int64_t redis_nodes_server_ms(const struct redis_nodes *nodes, int64_t mono_ms);
+int64_t redis_nodes_wall_ms(const struct redis_nodes *nodes);      /* that of the queue of webhooks, now; this machine's while it is not known */
 /* A clean stop: gives the lease back. Nothing is said any more. */
 void   redis_nodes_leave(struct redis_nodes *nodes);
 bool   redis_nodes_left(const struct redis_nodes *nodes);                  /* or Redis is away, and it cannot */

@@ -12,6 +12,7 @@
  *   load members  --n N --messages M [--conns A] [--users]      N of one channel leave it and come again, beside A who are told
  *   load accept   --kind … --messages N --conns 64 [--token T]  connect, be answered, close
  *   load resume   --kind … --n 10000 --since POSITION --expect 100     all come back at once and read what they missed
+ *   load hooks    [--pub H:P --pid N]             webhooks from both ends, led by lines on standard input (hooks.c)
  *
  * --tls: all of it over TLS. CPU time is that of the server's threads over the measured part, so the generator's does not count. */
 #include "load.h"
@@ -154,8 +155,8 @@ static const struct {
     int       (*run)(struct load *l);
 } modes[] = {
     { "fanout", mode_fanout }, { "latency", mode_latency }, { "publish", mode_publish },
-    { "hold", mode_hold },     { "members", mode_members },
-         { "accept", mode_accept },   { "resume", mode_resume },
+    { "hold", mode_hold },     { "members", mode_members }, { "accept", mode_accept },   { "resume", mode_resume },
+    { "hooks", mode_hooks },
 };
 
 enum type { NUMBER, TEXT, FLAG };
@@ -219,6 +220,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; optind < argc && i < sizeof modes / sizeof *modes; i++)
         if (!strcmp(argv[optind], modes[i].name))
             return modes[i].run(&l);
-    fprintf(stderr, "usage: load fanout|latency|publish|hold|accept|resume [options]\n");
+    fprintf(stderr, "usage: load fanout|latency|publish|hold|members|accept|resume|hooks [options]\n");
     return 2;
 }

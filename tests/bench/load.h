@@ -65,8 +65,10 @@ void load_watch(struct load *l, struct peer *peer);
 void load_open_pubs(struct load *l, size_t n);
 /* One publish by `pub`; the payload begins with `text` and is filled up to o.size. Waits (and reads) when the socket is full. */
 void load_publish(struct load *l, struct peer *pub, const char *channel, const char *text);
-/* n publishes in one send(), as far as the socket takes it. */
+/* n publishes in one send(), as far as the socket takes it; or what has been added so far, each with a text of its own. */
 void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n);
+void load_add_publish(const struct load *l, const struct peer *pub, const char *channel, const char *text);
+void load_send_together(struct load *l, struct peer *pub);
 int  mode_publish(struct load *l);
 
 /* subscribers.c, holders.c */
@@ -75,4 +77,5 @@ int mode_latency(struct load *l);
 int mode_resume(struct load *l);
 int mode_hold(struct load *l);
 int mode_members(struct load *l);      /* members.c */
+int mode_hooks(struct load *l);        /* hooks.c */
 int mode_accept(struct load *l);

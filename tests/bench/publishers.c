@@ -81,7 +81,7 @@ static struct {
     size_t len, cap;
 } together;
 
-static void add_publish(const struct load *l, const struct peer *pub, const char *channel)
+void load_add_publish(const struct load *l, const struct peer *pub, const char *channel, const char *text)
 {
     if (together.cap - together.len < OUT_BYTES) {
         together.cap = 2 * together.cap + OUT_BYTES;
@@ -89,10 +89,10 @@ static void add_publish(const struct load *l, const struct peer *pub, const char
         if (!together.at)
             die("realloc");
     }
-    together.len += write_publish(l, pub, together.at + together.len, channel, "");
+    together.len += write_publish(l, pub, together.at + together.len, channel, text);
 }
 
-static void send_together(struct load *l, struct peer *pub)
+void load_send_together(struct load *l, struct peer *pub)
 {
     size_t len = together.len;
     char chunk[20];
@@ -107,8 +107,8 @@ static void send_together(struct load *l, struct peer *pub)
 void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        add_publish(l, pub, channel);
-    send_together(l, pub);
+        load_add_publish(l, pub, channel, "");
+    load_send_together(l, pub);
 }
 
 /* All that publisher i may have under way now, of `each` altogether: to o.channels in turn, or to its own channel. */
@@ -117,10 +117,10 @@ static void publish_allowed(struct load *l, size_t i, uint64_t each)
     struct peer *pub = &l->pubs[i];
     for (char channel[100]; pub->next < each && pub->next < pub->messages + l->o.window; pub->next++) {
         snprintf(channel, sizeof channel, l->o.form, l->o.channels > 0 ? (size_t)((pub->next * l->o.conns + i) % l->o.channels) : i);
-        add_publish(l, pub, channel);
+        load_add_publish(l, pub, channel, "");
     }
     if (together.len > 0)
-        send_together(l, pub);
+        load_send_together(l, pub);
 }
 
 int mode_publish(struct load *l)

@@ -8,6 +8,7 @@
 //            or noMore(N) or noLess(N) as a figure of its own. DESIGN §10 has the goals.
 import { alone, cpuMs, eventSources, hold, load, memory, memoryPeak, metric, post } from './server.mjs';
 import { redisRows } from './rows_redis.mjs';
+import { webhookRows } from './rows_webhooks.mjs';
 import { tokenOf } from './tokens.mjs';
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -256,6 +257,7 @@ export function allRows(quick) {
     { name: 'idle CPU, 15,000 WebSockets with a ping each in 25 s', rounds: 1, run: idleCpu('ws', scale(15000), 25), figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
     { name: 'idle CPU, 15,000 SSE with a heartbeat each in 15 s', rounds: 1, run: idleCpu('sse', scale(15000), 15), figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
 
+    ...webhookRows({ scale, atMost, atLeast, noMore, until, quick }),
     ...redisRows({ scale, atMost, atLeast, noMore, history, inMemory, quiet }),
 
     ...[{ name: 'TLS: fan-out saturated, WebSocket', base: 'coalescing', run: fanout('ws', 200, 5000), figures: fanoutFigures(undefined, 'record') },

@@ -30,6 +30,14 @@ function tempDir() {
 let ofRun;
 export const runDir = () => ofRun ??= tempDir();
 
+// Writes out what is in the system's cache of these files, and has it forgotten: they are read from the disk again.
+export function coldFiles(dir) {
+  for (const name of readdirSync(dir)) {
+    execFileSync('sync', [join(dir, name)]);
+    execFileSync('dd', [`if=${join(dir, name)}`, 'iflag=nocache', 'count=0', 'status=none']);
+  }
+}
+
 function removeDir(dir) {
   rmSync(dir, { recursive: true, force: true });
   dirs.delete(dir);
@@ -63,7 +71,7 @@ function tls() {
 const hubArgs = (dir, { flags = [], tls: secure }) => ['serve', '--dev', '--public.listen=127.0.0.1:0', '--api.listen=127.0.0.1:0', `--store.dir=${dir}/data`,
   '--edge.threads=1', '--log.level=error', '--accept.per_second=0', ...(secure ? [`--tls.cert=${tls().cert}`, `--tls.key=${tls().key}`] : []), ...flags];
 
-// kind: hub, redis (nothing else), one or coalescing; options: flags (of the hubs), tls, redis and hubs (rows_redis.mjs).
+// kind: hub, redis (nothing else), one, coalescing, or none (the row runs what it needs); options: flags (of the hubs), tls, redis and hubs (rows_redis.mjs).
 export async function server(kind, options = {}) {
   const dir = tempDir(), children = [];
   const stop = async () => {
@@ -75,19 +83,22 @@ export async function server(kind, options = {}) {
   let redis;
   try {
     if (options.redis || kind === 'redis') redis = await redisServer(dir, kind === 'redis' ? SERVER_CORE : LOAD_CORE, started, options.redis === true ? {} : options.redis);
-    if (kind === 'redis') return { kind, redis, stop };
+    if (kind === 'redis' || kind === 'none') return { kind, redis, stop };
     const flags = redis ? { ...options, flags: ['--store.dir=', `--redis.url=unix:${redis.socket}`, ...options.flags ?? []] } : options;
     const run = more => kind === 'hub' ? pinned(SERVER_CORE, carillon, [...hubArgs(dir, flags), ...more])
       : pinned(SERVER_CORE, join(bin, 'baseline'), [kind, ...(options.tls ? [tls().cert, tls().key] : [])]);
     const one = async at => {
       const child = children[at] = run([]), [, sub, pub, pid] = /public=(\S+) api=(\S+) pid=(\d+)/.exec(await child.line());
       if (redis) await isReady(pub);
-      // Ends a hub by a signal and starts it again, with the same store and ports.
-      const restart = async signal => {
+      // Ends a hub by a signal and starts it again, with the same store and ports: when that was (CLOCK_MONOTONIC, ns), and how long until it was ready.
+      const restart = async (signal, between = () => {}) => {
         children[at].kill(signal);
         await children[at].over;
+        between(`${dir}/data`);
+        const began = process.hrtime.bigint();
         children[at] = run([`--public.listen=${sub}`, `--api.listen=${pub}`]);
         s.pid = /pid=(\d+)/.exec(await children[at].line())[1];
+        return { began, ready_s: Number(process.hrtime.bigint() - began) / 1e9 };
       };
       const s = { kind, sub, pub, pid, tls: options.tls, stop, restart, redis };
       return s;
@@ -178,15 +189,37 @@ export async function eventSources(s, n, path) {
   return { say, end };
 }
 
+// Publishes and receives webhooks (hooks.c); say() leads it. Without a hub it only receives.
+export async function hooks(s) {
+  const child = pinned(LOAD_CORE, join(bin, 'load'), ['hooks', ...(s.pub ? asOptions({ pid: s.pid, pub: s.pub }, {}) : [])]);
+  const { port } = JSON.parse(await child.line());
+  const say = async words => {
+    child.stdin.write(`${words}\n`);
+    return JSON.parse(await child.line());
+  };
+  const end = async () => {
+    child.kill('SIGKILL');
+    await child.over;
+  };
+  return { port, say, end };
+}
+
 // The most memory a process has had, of its own and shared, bytes.
 export const memoryPeak = s => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${s.pid}/status`, 'utf8'))[1]) * 1024;
 
 // Private memory of a process, bytes: what its connections cost in user space.
 export const memory = s => Number(/Private_Dirty:\s+(\d+)/.exec(readFileSync(`/proc/${s.pid}/smaps_rollup`, 'utf8'))[1]) * 1024;
 
-// CPU time of all its threads so far, ms.
-export const cpuMs = s => readdirSync(`/proc/${s.pid}/task`)
-  .reduce((sum, tid) => sum + Number(readFileSync(`/proc/${s.pid}/task/${tid}/schedstat`, 'utf8').split(' ')[0]) / 1e6, 0);
+// CPU time of its threads so far, ms: of each name ('carillon' is the hub's), and of all.
+export function cpuMsByThread(s) {
+  const sums = {};
+  for (const tid of readdirSync(`/proc/${s.pid}/task`)) {
+    const of = what => readFileSync(`/proc/${s.pid}/task/${tid}/${what}`, 'utf8'), name = of('comm').trim();
+    sums[name] = (sums[name] ?? 0) + Number(of('schedstat').split(' ')[0]) / 1e6;
+  }
+  return sums;
+}
+export const cpuMs = s => Object.values(cpuMsByThread(s)).reduce((a, b) => a + b, 0);
 
 export const post = async (s, path, body, type = 'text/plain') => {
   const answer = await fetch(`http://${s.pub}${path}`, { method: 'POST', body, headers: { 'content-type': type } });

@@ -6,7 +6,9 @@
 import { Chance, anySeed } from '../e2e/lib/chance.mjs';
 import { patient } from '../e2e/lib/sanitized.mjs';
 import { eventually } from '../e2e/lib/wait.mjs';
+import { epochOf } from '../e2e/lib/ledger.mjs';
 import * as check from './lib/check.mjs';
+import { leftOver } from './lib/hooks.mjs';
 import { unbounded } from './lib/keys.mjs';
 import { pause } from './lib/load.mjs';
 import { FLOWS_MS, NetWorld, WORLDS } from './lib/world.mjs';
@@ -63,6 +65,14 @@ function whatIsBroken(kind, world) {
     return wrong;
 }
 
+// Attempts that ended without having been settled are made again: by whoever goes on after a hub that ended, or has lost its lease.
+function whatIsBrokenOfHooks(kind, world, marks) {
+    const { load, hooks } = world;
+    const acknowledged = load.records.filter(({ state }) => state === 'acknowledged');
+    const explained = kind.kills || kind.loses || world.hubs.some((hub) => /lease \w+ is lost/.test(hub.log.slice(marks.get(hub))));
+    return hooks.broken(load.records, { mayLose: kind.loses && !kind.keeps, isNew: kind.loses, disorders: kind.disorders, explained, epoch: epochOf(acknowledged.at(-1).id) });
+}
+
 async function cutLines(load, chance, ms) {
     for (let n = chance.below(4); n > 0; n--) {
         await pause(chance.below(ms / 3 + 100));
@@ -70,11 +80,22 @@ async function cutLines(load, chance, ms) {
     }
 }
 
+// -> ms until nothing waited any more
+async function endOfHooks({ hooks, ...world }) {
+    const begun = Date.now(), redis = world.redis ?? world.master, ms = hooks.patience(FLOWS_MS);
+    await hooks.comeAndGo(ms);
+    await hooks.settled(redis, ms);
+    const settled = Date.now() - begun;
+    await hooks.heldOnce(redis, ms);
+    return settled;
+}
+
 async function round(world, kind, chance, name) {
-    const { load } = world;
+    const { load, hooks } = world;
     const counted = kind.counts ? await world.count(kind.counts) : [];
     const marks = new Map(world.hubs.map((hub) => [hub, hub.log.length])), from = Date.now();
     load.begin();
+    hooks.visitors.begin();
     await pause(100 + chance.below(600));
     const concerned = await kind.hurt(world, chance) ?? world.hubs;
     const hold = kind.hold[0] + chance.below(kind.hold[1] - kind.hold[0] + 1);
@@ -83,13 +104,16 @@ async function round(world, kind, chance, name) {
     const flowed = await world.flows(`${name} healed`);
     await kind.after?.(world);
     await pause(chance.below(300));
-    await load.end(patient(FLOWS_MS));
+    await Promise.all([load.end(patient(FLOWS_MS)), hooks.visitors.end()]);
     await world.flows(`${name} over`);
     await world.allReady();
-    const wrong = [...whatIsBroken(kind, world), ...whatIsRed(kind, world, concerned, from), ...whatIsLogged(kind, concerned, marks),
+    const settled = await endOfHooks(world);
+    const wrong = [...whatIsBroken(kind, world), ...whatIsBrokenOfHooks(kind, world, marks), ...whatIsRed(kind, world, concerned, from), ...whatIsLogged(kind, concerned, marks),
         ...whatIsCounted(kind, world, concerned, counted, kind.counts ? await world.count(kind.counts) : [])];
     if (wrong.length) throw new Error(wrong.slice(0, VERBOSE ? 2000 : 12).join('\n  ') + (wrong.length > 12 && !VERBOSE ? `\n  … ${wrong.length} in all` : ''));
-    const sums = { acknowledged: load.records.filter((r) => r.state === 'acknowledged').length, of: load.records.length, flowed };
+    const sums = { acknowledged: load.records.filter((r) => r.state === 'acknowledged').length, of: load.records.length, flowed, settled,
+        arrived: hooks.counts.join('+'), repeated: hooks.repeated };
+    hooks.forget(load.records);
     load.forget();
     for (const watch of world.watches) watch.forget();
     return sums;
@@ -97,7 +121,7 @@ async function round(world, kind, chance, name) {
 
 // ---- worlds ----
 
-const FILES_MORE = 6, MIB_MORE = 96, GRACE_MS = 30_000, LOG_TAIL = 3000;      // members have a grace
+const FILES_MORE = 6 + 3 * 8, MIB_MORE = 96, GRACE_MS = 30_000, LOG_TAIL = 3000;      // webhooks keep connections; members have a grace
 
 // What is left behind when all is well again.
 async function leftBehind(world) {
@@ -108,7 +132,7 @@ async function leftBehind(world) {
         if (pid === world.quiet[i].pid && mib > world.quiet[i].mib + MIB_MORE) wrong.push(`memory of hub ${i}: ${world.quiet[i].mib} MiB before, ${mib} after`);
     const keys = () => unbounded(world.redis ?? world.master);
     await eventually(async () => (await keys()).length === 0, 'members that left to be gone', GRACE_MS).catch(() => {});
-    wrong.push(...await keys());
+    wrong.push(...await keys(), ...(await leftOver(world.redis ?? world.master)).map((key) => `the key ${key} is there, and nothing waits`));
     return wrong;
 }
 
@@ -128,10 +152,10 @@ async function runWorld(type, plan, results) {
         try {
             world ??= await WORLDS[type].start(chance);
             world.load.chance = chance;
-            const { acknowledged, of, flowed } = await round(world, kind, chance, `round ${++rounds}`);
+            const { acknowledged, of, flowed, settled, arrived, repeated } = await round(world, kind, chance, `round ${++rounds}`);
             result.passed++;
             result.slowest = Math.max(result.slowest, flowed);
-            console.log(`ok      ${name.padEnd(44)} SEED=${seed}  ${acknowledged} of ${of} acknowledged, flows after ${flowed} ms`);
+            console.log(`ok      ${name.padEnd(44)} SEED=${seed}  ${acknowledged} of ${of} acknowledged, flows after ${flowed} ms; ${arrived} events, ${repeated} again, all after ${settled} ms`);
         } catch (error) {
             result.failed++;
             console.log(`FAILED  ${name}  SEED=${seed}`);

@@ -11,12 +11,17 @@ export const HUB_KINDS = {
         hold: [500, 8000], hurt: (world, chance) => { (hurt = chance.one(world.hubs)).run.signal('SIGSTOP'); return [hurt]; },
         heal: () => { hurt.run.signal('SIGCONT'); },
     },
+    // Longer than its lease: another one sends meanwhile, and what this one had begun does not count.
+    'hub stands still for longer than its lease': {
+        hold: [4500, 9000], hurt: (world, chance) => { (hurt = chance.one(world.hubs)).run.signal('SIGSTOP'); return [hurt]; },
+        heal: () => { hurt.run.signal('SIGCONT'); },
+    },
     'hub kill -9': {
-        hold: [0, 2000], hurt: async (world, chance) => { await (hurt = chance.one(world.hubs)).kill9(); return [hurt]; }, heal: () => hurt.restart(),
+        kills: true, hold: [0, 2000], hurt: async (world, chance) => { await (hurt = chance.one(world.hubs)).kill9(); return [hurt]; }, heal: () => hurt.restart(),
     },
     // Whoever was only there leaves, once, after its lease; who is also elsewhere stays.
     'hub kill -9 with members in it': {
-        hold: [0, 500],
+        kills: true, hold: [0, 500],
         async hurt(world, chance) {
             const [dead, other, third] = chance.below(2) ? world.hubs : [...world.hubs].reverse();
             const users = Array.from({ length: 20 }, (_, i) => `u${i}`);
@@ -51,7 +56,7 @@ export const HUB_KINDS = {
         },
     },
     'hub drained while Redis is away': {
-        hold: [0, 1000],
+        kills: true, hold: [0, 1000],
         async hurt(world, chance) {
             await world.redis.kill();
             await pause(chance.below(1500));
@@ -61,7 +66,7 @@ export const HUB_KINDS = {
         async heal(world) { await world.redis.run(); await hurt.restart(); },
     },
     'hub started while Redis is away': {
-        hold: [500, 2000],
+        kills: true, hold: [500, 2000],
         async hurt(world, chance) {
             await world.redis.kill();
             await (hurt = chance.one(world.hubs)).kill9();
@@ -71,7 +76,7 @@ export const HUB_KINDS = {
     },
     // Nobody is left who knows what was there: whether the file has lost something, cannot be found out.
     'all hubs and Redis kill -9, data kept': {
-        loses: true, hold: [0, 500],
+        kills: true, loses: true, keeps: true, hold: [0, 500],
         async hurt(world) { await Promise.all([world.redis.kill(), ...world.hubs.map((hub) => hub.kill9())]); },
         async heal(world) { await Promise.all([world.redis.run(), ...world.hubs.map((hub) => hub.restart())]); },
     },

@@ -4,6 +4,9 @@
 //   hold     for how long, ms: from, to
 //   heal     undoes it
 //   loses    data may go, so a gap may be told; otherwise none may
+//   keeps    nobody can know that none has gone, but none has: what was acknowledged arrives at webhooks
+//   disorders    what tells an ordered webhook's events their turn may go, and the events stay
+//   kills    a hub ends with something under way, which is sent again
 //   red      what /health/ready of each hub that is concerned must have said
 //   log      what its log must say
 //   counts   the metric that must have grown
@@ -145,7 +148,7 @@ export const REDIS_KINDS = {
         heal: (world) => evictNoMore(world.redis),
     },
     'keys are evicted': {
-        ...lost, hold: [10500, 12000],      // which hub says why, depends on who looks first
+        ...lost, disorders: true, hold: [10500, 12000],      // which hub says why, depends on who looks first
         async hurt({ redis }) {
             await redis.config('maxmemory', Number((await redis.info('memory')).get('used_memory')) + 1_000_000);
             await redis.config('maxmemory-policy', 'allkeys-random');

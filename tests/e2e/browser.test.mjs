@@ -2,22 +2,16 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { scenario } from './lib/scope.mjs';
-import { Browser, findChromium } from './lib/browser.mjs';
+import { findChromium, openPage } from './lib/browser.mjs';
 import { checkExactlyOnce } from './lib/ledger.mjs';
 import { messagesPath, publish, publishAll, request } from './lib/http.mjs';
 
 const options = { skip: !findChromium() && 'there is no Chromium on this machine', timeout: 180_000 };
 const QUICK = ['--sse.retry=200ms', '--history.size=10000'];
 
-async function openPage(scope, hub, where = '/') {
-    const browser = await Browser.start();
-    scope.defer(() => browser.close());
-    return browser.open(hub.publicUrl(where));
-}
-
 scenario('a plain EventSource and a plain WebSocket of a page miss nothing over kill -9 and restart', options, async (scope) => {
     const hub = await scope.hub({ args: QUICK });
-    const page = await openPage(scope, hub);
+    const page = await openPage(scope, hub.publicUrl('/'));
     // What an application would write, no library: the browser resumes the EventSource; the WebSocket takes five lines.
     await page.run(`
         window.got = { bare: [], several: [], ws: [], gaps: 0, opens: 0 };
@@ -71,7 +65,7 @@ scenario('a plain EventSource and a plain WebSocket of a page miss nothing over 
 
 scenario('an EventSource waits as the bye of a stopping hub tells it, and resumes', options, async (scope) => {
     const hub = await scope.hub({ args: [...QUICK, '--drain.timeout=1s'] });
-    const page = await openPage(scope, hub);
+    const page = await openPage(scope, hub.publicUrl('/'));
     await page.run(`
         window.got = []; window.byes = 0; window.ready = 0;
         const source = new EventSource('/sse?channel=t');
@@ -91,7 +85,7 @@ scenario('an EventSource waits as the bye of a stopping hub tells it, and resume
 
 scenario('the page shows what is published, publishes by itself, and resumes after a cut', options, async (scope) => {
     const hub = await scope.hub({ args: QUICK });
-    const page = await openPage(scope, hub, '/#tower');
+    const page = await openPage(scope, hub.publicUrl('/#tower'));
     const texts = (panel) => `[...document.querySelectorAll('#${panel} .body')].map((e) => e.textContent).reverse()`;
     const shows = (panel, expected, ms) => page.until(`JSON.stringify(${texts(panel)}) === ${JSON.stringify(JSON.stringify(expected))}`, `${panel} to show ${JSON.stringify(expected)}`, ms);
     const bothShow = (expected, ms) => Promise.all([shows('sse', expected, ms), shows('ws', expected, ms)]);
@@ -128,7 +122,7 @@ scenario('the page shows what is published, publishes by itself, and resumes aft
 
 scenario('the page shows messages that have an event name too', options, async (scope) => {
     const hub = await scope.hub({ args: QUICK });
-    const page = await openPage(scope, hub, '/#named');
+    const page = await openPage(scope, hub.publicUrl('/#named'));
     await page.until("document.querySelector('#sse.live') && document.querySelector('#ws.live')", 'both panels to be live');
     await publish(hub, 'named', 'with a name', { query: '?event=headline' });
     for (const panel of ['ws', 'sse']) await page.until(`[...document.querySelectorAll('#${panel} .body')].some((e) => e.textContent === 'with a name')`, `${panel} to show it`);

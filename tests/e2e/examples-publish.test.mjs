@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { before } from 'node:test';
 import { scenario } from './lib/scope.mjs';
 import { keptMessages, messagesPath, request } from './lib/http.mjs';
 import { SUITE_TLS } from './lib/line.mjs';
@@ -21,23 +22,22 @@ const LANGUAGES = {
     Go:     null,
 };
 
-// Built once for this file.
+// Built once for this file, before anything else runs: a program waits ten seconds for an answer, some of which come from this process.
 const goFolder = mkdtempSync(path.join(tmpdir(), 'carillon-e2e-'));
 process.on('exit', () => rmSync(goFolder, { recursive: true, force: true }));
-function goBuilt() {
-    LANGUAGES.Go ??= [path.join(goFolder, 'publish')];
-    if (!existsSync(LANGUAGES.Go[0])) execFileSync('go', ['build', '-o', LANGUAGES.Go[0], 'publish.go'], { cwd: FOLDER, env: { ...process.env, GOTOOLCHAIN: 'local', CGO_ENABLED: '0' } });
-    return LANGUAGES.Go;
-}
+before(() => {
+    LANGUAGES.Go = [path.join(goFolder, 'publish')];
+    execFileSync('go', ['build', '-o', LANGUAGES.Go[0], 'publish.go'], { cwd: FOLDER, env: { ...process.env, GOTOOLCHAIN: 'local', CGO_ENABLED: '0' } });
+});
 
 // What each of them uses to learn whom to believe.
 const TRUST = SUITE_TLS ? { SSL_CERT_FILE: SUITE_TLS.caFile, CURL_CA_BUNDLE: SUITE_TLS.caFile, NODE_EXTRA_CA_CERTS: SUITE_TLS.caFile } : {};
 
 class Program {
     constructor(scope, language, url, args, env = {}) {
-        const [program, ...rest] = LANGUAGES[language] ?? goBuilt();
+        const [program, ...rest] = LANGUAGES[language];
         const { CARILLON_KEY, ...own } = process.env;
-        this.child = spawn(program, [...rest, ...args], { cwd: FOLDER, stdio: ['ignore', 'pipe', 'pipe'], env: { ...own, ...TRUST, CARILLON_URL: url, ...env } });
+        this.child = spawn(program, [...rest, ...args], { cwd: FOLDER, stdio: ['ignore', 'pipe', 'pipe'], env: { ...own, ...TRUST, CARILLON_URL: url, CARILLON_PATIENCE: '3600', ...env } });      // here it is the test that gives up
         this.stdout = this.stderr = '';
         this.child.stdout.setEncoding('utf8').on('data', (text) => { this.stdout += text; });
         this.child.stderr.setEncoding('utf8').on('data', (text) => { this.stderr += text; });
@@ -45,7 +45,7 @@ class Program {
         scope.defer(() => this.child.kill('SIGKILL'));
     }
     async end() {
-        this.code = await within(this.ended, 'the end of the program', 60_000);
+        this.code = await within(this.ended, 'the end of the program', 120_000);
         return this;
     }
 }

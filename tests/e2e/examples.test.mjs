@@ -1,12 +1,11 @@
 // The pages of clients/examples and the README's chat, used as people use them; the demo; tokens as a backend makes them.
 import assert from 'node:assert/strict';
-import { after } from 'node:test';
 import { spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createServer } from 'node:http';
 import { scenario } from './lib/scope.mjs';
-import { Browser, findChromium } from './lib/browser.mjs';
+import { findChromium, openPage } from './lib/browser.mjs';
 import { BINARY } from './lib/hub.mjs';
 import { keptMessages, messagesPath, problemOf, publish, request } from './lib/http.mjs';
 import { SUITE_TLS } from './lib/line.mjs';
@@ -23,10 +22,6 @@ const options = {
     timeout: 180_000,
 };
 
-// One browser for all of this file.
-let browser;
-after(() => browser?.then((one) => one.close()));
-
 const local = (url) => url.replace('127.0.0.1', 'localhost');
 const addressesOf = (hub) => ({ hub: local(hub.publicUrl('')), api: local(hub.apiUrl('')) });
 
@@ -38,13 +33,8 @@ async function listening(scope, server) {
 
 // Pages of the examples that talk to this hub: open('chat.html').
 async function visitor(scope, hub) {
-    browser ??= Browser.start();
-    const one = await browser, at = await listening(scope, pageServer(addressesOf(hub)));
-    return async (where) => {
-        const page = await one.open(new URL(where, at).href);
-        scope.defer(() => page.close());
-        return page;
-    };
+    const at = await listening(scope, pageServer(addressesOf(hub)));
+    return (where) => openPage(scope, new URL(where, at).href);
 }
 
 const post = (hub, where, data) => request(hub, where, { method: 'POST', body: { data } });
@@ -263,10 +253,8 @@ scenario('README, "Build a chat in five minutes": the page as it stands there', 
     writeFileSync(file, addressed(text, addressesOf(hub)));
     const at = await listening(scope, createServer((req, res) => res.writeHead(200, { 'Content-Type': 'text/html' }).end(readFileSync(file))));
     await tell(hub, 'chat.lobby', { from: 'Clara', text: 'I was here before' });
-    browser ??= Browser.start();
     // One from a server, one opened as a file, for which `null` is in public.origins.
-    const pages = await Promise.all([`${at}/chat.html`, `file://${file}`].map(async (where) => (await browser).open(where)));
-    for (const page of pages) scope.defer(() => page.close());
+    const pages = await Promise.all([`${at}/chat.html`, `file://${file}`].map((where) => openPage(scope, where)));
     for (const page of pages) await shows(page, '#messages li', ['Clara: I was here before']);
     await pages[0].type('#name', 'Ann');
     await pages[0].type('#text', 'Hello <b>all</b>');

@@ -5,11 +5,12 @@ import { scenario } from './lib/scope.mjs';
 import { problemOf, request } from './lib/http.mjs';
 
 const source = (name) => readFileSync(new URL(`../../clients/js/${name}`, import.meta.url));
-const FILES = [['/carillon.js', 'text/javascript; charset=utf-8', source('carillon.js')], ['/carillon.d.ts', 'text/plain; charset=utf-8', source('carillon.d.ts')]];
+const NAMES = ['carillon.js', 'carillon.d.ts', 'room.js', 'room-line.js', 'room-peer.js', 'room-media.js', 'room-files.js', 'room.d.ts'];
+const FILES = NAMES.map((name) => [`/${name}`, name.endsWith('.js') ? 'text/javascript; charset=utf-8' : 'text/plain; charset=utf-8', source(name)]);
 const get = (hub, path, headers, method) => request(hub.public, path, { headers, method });
 const OPEN = { dev: false, args: ['--access.subscribe=**'] };
 
-scenario('the client and its types are served as they are, also without --dev; a browser that has them is told so', async (scope) => {
+scenario('the client, its Room and their types are served as they are, also without --dev; a browser that has them is told so', async (scope) => {
     const hub = await scope.hub(OPEN);
     for (const [path, type, bytes] of FILES) {
         const file = await get(hub, path);

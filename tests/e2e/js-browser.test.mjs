@@ -1,7 +1,7 @@
 // The JavaScript client in Chromium: a page of another origin imports it from the hub, and is used as pages are: offline, hidden, frozen.
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { Browser, findChromium } from './lib/browser.mjs';
+import { findChromium, openPage } from './lib/browser.mjs';
 import { FrameProxy } from './lib/frames.mjs';
 import { checkExactlyOnce } from './lib/ledger.mjs';
 import { publish } from './lib/http.mjs';
@@ -19,9 +19,7 @@ async function application(scope) {
 
 // `url` is what the page connects to; got, states, errors of the page are its own.
 async function open(scope, hub, origin, url, more = {}) {
-    const browser = await Browser.start();
-    scope.defer(() => browser.close());
-    const page = await browser.open(origin);
+    const page = await openPage(scope, origin);
     await page.run(`(async () => {
         Object.assign(window, { got: {}, states: [], errors: [], rejections: 0 });
         addEventListener('unhandledrejection', () => rejections++);

@@ -12,6 +12,7 @@ const HERE = import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathna
 const CLIENT = path.join(HERE, '../../clients/js');
 const once = { skip: SUITE_TLS ? 'it is the same file over TLS' : false };
 const MOST = 8 * 1024;
+const USES = ['usage.ts', 'room-usage.ts'];
 
 scenario('js package: minified and compressed it is less than 8 KiB', once, async (scope, t) => {
     const source = readFileSync(path.join(CLIENT, 'carillon.js'), 'utf8');
@@ -35,10 +36,10 @@ scenario('js package: it is imported by its name, and TypeScript agrees with eve
     writeFileSync(path.join(dir, 'use.mjs'), "import * as carillon from 'carillon-client'; console.log(Object.keys(carillon).sort().join(' '));");
     assert.equal(execFileSync(process.execPath, ['use.mjs'], { cwd: dir, encoding: 'utf8' }).trim(), 'CarillonError connect');
     writeFileSync(path.join(dir, 'package.json'), '{"type":"module"}');
-    cpSync(path.join(HERE, 'js/usage.ts'), path.join(dir, 'usage.ts'));
+    for (const file of USES) cpSync(path.join(HERE, 'js', file), path.join(dir, file));
     const tsc = path.join(HERE, '../node_modules/typescript/bin/tsc');
     try {
-        execFileSync(process.execPath, [tsc, '--strict', '--noEmit', '--skipDefaultLibCheck', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', 'usage.ts'], { cwd: dir, encoding: 'utf8' });
+        execFileSync(process.execPath, [tsc, '--strict', '--noEmit', '--skipDefaultLibCheck', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', ...USES], { cwd: dir, encoding: 'utf8' });
     } catch (error) {
         assert.fail(error.stdout);
     }

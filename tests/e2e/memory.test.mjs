@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { messagesPath, publish, request } from './lib/http.mjs';
-import { KeepAlive } from './lib/line.mjs';
+import { KeepAlive, SUITE_TLS } from './lib/line.mjs';
+import { SUITE_REDIS } from './lib/redis.mjs';
 import { Scarce, sanitizer } from './lib/scarce.mjs';
 import { RawConnection, publishBytes } from './lib/raw.mjs';
 import { SseReader, WsReader } from './lib/reader.mjs';
@@ -13,7 +14,8 @@ import { TimedOut, eventually } from './lib/wait.mjs';
 import { SECRET, bearer, inSeconds, sign } from './lib/tokens.mjs';
 import { WsClient } from './lib/ws.mjs';
 
-const MOST_RUNS = 300;
+// A reply of Redis that finds no memory costs the link to it. Who loses it again and again waits up to a second before each next one.
+const MOST_RUNS = SUITE_REDIS ? 40 : 300;
 
 let serial = 0;
 class Paid extends Error {}      // the client's connection was ended: that is what memory may cost it
@@ -98,7 +100,8 @@ async function keySession(hub, admin) {
     const used = await asked(hub, 'POST', messagesPath('a'), 'x', bearer(turned.status === 200 ? turned.json.key : made.json.key));
     const stale = await asked(hub, 'POST', messagesPath('a'), 'x', bearer(turned.status === 200 ? made.json.key : `${made.json.key}0`));
     assert.ok(stale.status === 401 || stale.status === 503, `a secret that is no secret of any key: ${stale.status}`);
-    assert.ok(used.status === 201 || used.status === 503, `the secret of a key: ${used.status} ${used.text}`);
+    const unknown = turned.json?.code === 'outcome_unknown';      // it may have been replaced: the answer was lost on its way from Redis
+    assert.ok([201, 503, ...(unknown ? [401] : [])].includes(used.status), `the secret of a key: ${used.status} ${used.text} after ${turned.text}`);
     await asked(hub, 'DELETE', `/v1/keys/${made.json.id}`, undefined, admin);
 }
 
@@ -127,6 +130,39 @@ async function tokenSession(hub) {
     }
 }
 
+// Who meets no memory is told so, or loses its connection; the room goes on for the other.
+async function roomSession(hub) {
+    const clients = [], room = `m${++serial}`;
+    const open = async () => {
+        const client = new WsClient(hub.public, '/ws');
+        clients.push(client);
+        await settled(client, () => client.frames.find((f) => f.type === 'welcome'), 'welcome');
+        return client;
+    };
+    const ask = async (client, frame) => {
+        const ref = `r${++serial}`;
+        client.send({ ...frame, ref });
+        const answer = await settled(client, () => client.frames.find((f) => f.ref === ref), `an answer to ${frame.type}`);
+        if (answer.type === 'error') throw new Paid(answer.code);
+        return answer;
+    };
+    try {
+        const ann = await open(), bob = await open();
+        const joined = await ask(ann, { type: 'join', room, user_id: 'ann', info: { x: 1 }, state: 1 });
+        await ask(bob, { type: 'join', room, user_id: 'bob' });
+        await ask(ann, { type: 'offer', to: 'bob', sdp: 'x'.repeat(1000) });
+        await ask(bob, { type: 'broadcast', data: 1, n: 1 });
+        await ask(bob, { type: 'state', state: { y: 2 } });
+        ann.terminate();
+        await ask(bob, { type: 'signal', to: 'ann', data: 2 });
+        const again = await open();
+        assert.equal((await ask(again, { type: 'join', room, resume: joined.you.resume, last_seq: 0 })).resumed, true);
+        await ask(again, { type: 'ice-servers' });
+        await ask(bob, { type: 'kick', room, user_id: 'ann' });
+        await ask(bob, { type: 'leave' });
+    } finally { clients.forEach((client) => client.terminate()); }
+}
+
 async function runs(session, hub) {
     try { await session(hub); } catch (error) {
         if (!(error instanceof Paid)) throw error;
@@ -135,12 +171,12 @@ async function runs(session, hub) {
     return true;
 }
 
-// A reply of Redis that finds no memory costs its link, which is back at once: publishers are told so, and try again.
+// With Redis behind the hub: what the run before has cost is there again. Without it a session would be refused at the door, and ask for nothing.
+const whole = (hub) => hub.onRedis && hub.ready();
+
 async function tell(hub, text, agent) {
-    await eventually(() => publish(hub, 'witness', text, { agent }).then(() => true, (error) => {
-        if (!hub.onRedis || !error.message.includes('redis_away')) throw error;
-        return false;
-    }), `the publish of ${text}`);
+    await whole(hub);
+    await publish(hub, 'witness', text, { agent });
 }
 
 async function oneByOne(scope, session, many, hubOptions) {
@@ -156,8 +192,9 @@ async function oneByOne(scope, session, many, hubOptions) {
     const { count } = memory.stop();
     let paid = 0, refused = 0, run = 0;
     for (let first = 1; first <= count; first += Math.ceil(count / MOST_RUNS)) {
+        await whole(hub);
         memory.fail({ first, many });
-        paid += await runs(session, hub).then((whole) => !whole);
+        paid += await runs(session, hub).then((served) => !served);
         refused += memory.stop().failed > 0;
         assert.ok(hub.alive, `allocation ${first} of ${count} ended the hub: ${JSON.stringify(hub.run.ended)}`);
         if (++run % 10 === 0) await tell(hub, `${run}`, agent);
@@ -172,12 +209,19 @@ async function oneByOne(scope, session, many, hubOptions) {
 }
 
 const skip = sanitizer() === 'thread' && 'its allocator cannot be stood before';
-for (const [name, session, options] of [['a WebSocket', webSocket], ['an SSE stream', sseStream], ['a backend', backendSession], ['a backend with many messages', batchSession], ['a holder of tokens, and who takes them back', tokenSession, WITH_TOKENS]])
-    for (const [many, memory] of [[1, false], [1, true], [8, true]])
+const SESSIONS = [['a WebSocket', webSocket], ['an SSE stream', sseStream], ['a backend', backendSession], ['a backend with many messages', batchSession], ['a holder of tokens, and who takes them back', tokenSession, WITH_TOKENS]];
+// What TLS adds are the allocations of its lines: one way for each kind of them. On Redis there is no store to have.
+const WAYS = SUITE_REDIS ? [[1, true], [8, true]] : [[1, false], [1, true], [8, true]];
+for (const [name, session, options] of SUITE_TLS ? SESSIONS.slice(0, 3) : SESSIONS)
+    for (const [many, memory] of SUITE_TLS ? WAYS.slice(0, 1) : WAYS)
         scenario(`${name} whose every allocation fails once (${many} in a row, ${memory ? 'in memory only' : 'with a store'}) ends alone`, { skip }, async (scope, t) => {
             const seen = await oneByOne(scope, session, many, { memory, ...options });
             t.diagnostic(JSON.stringify(seen));
         });
+
+scenario('a member of rooms whose every allocation fails once ends alone', { skip: skip || (SUITE_TLS ? 'TLS adds nothing of rooms' : false), ownEngine: 'rooms do not span hubs yet' }, async (scope, t) => {
+    t.diagnostic(JSON.stringify(await oneByOne(scope, roomSession, 1, { memory: true })));
+});
 
 scenario('a hub without any memory at all lives on, and when there is some again its readers miss nothing that was acknowledged', { skip }, async (scope, t) => {
     const memory = new Scarce(scope);
@@ -193,7 +237,7 @@ scenario('a hub without any memory at all lives on, and when there is some again
     memory.fail({ first: 1, many: 2 ** 52 });
     backend.write(publishBytes('a', '2'));
     await backend.waitFor(() => backend.answers.length > 1 || backend.ended, 'an answer or an end');
-    for (let i = 0; i < 20; i++) await runs(i % 2 ? webSocket : sseStream, hub).then((whole) => assert.ok(!whole, 'nobody can be served'));
+    for (let i = 0; i < 20; i++) await runs(i % 2 ? webSocket : sseStream, hub).then((served) => assert.ok(!served, 'nobody can be served'));
     await eventually(() => memory.failed > 50, 'it to ask for memory again and again');
     const { failed } = memory.stop();
     assert.ok(hub.alive, JSON.stringify(hub.run.ended));

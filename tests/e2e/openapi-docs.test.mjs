@@ -1,7 +1,7 @@
 // The reference page at /docs of the API: everything of /openapi.json is on it, and a request can be tried. SCREENSHOTS=dir keeps pictures.
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { Browser, findChromium } from './lib/browser.mjs';
+import { findChromium, openPage } from './lib/browser.mjs';
 import { request } from './lib/http.mjs';
 import { Contract } from './lib/openapi.mjs';
 import { scenario } from './lib/scope.mjs';
@@ -12,9 +12,7 @@ const NARROW = { width: 360, height: 740, deviceScaleFactor: 2, mobile: true };
 const WIDE = { width: 1280, height: 860, deviceScaleFactor: 1, mobile: false };
 const picture = async (page, name) => { if (process.env.SCREENSHOTS) await page.screenshot(path.join(process.env.SCREENSHOTS, `${name}.png`)); };
 const open = async (scope, hub) => {
-    const browser = await Browser.start();
-    scope.defer(() => browser.close());
-    const page = await browser.open(hub.apiUrl('/docs'));
+    const page = await openPage(scope, hub.apiUrl('/docs'));
     await page.call('Emulation.setDeviceMetricsOverride', WIDE);
     await page.until("document.querySelectorAll('.operation').length > 0", 'the operations');
     return page;

@@ -47,7 +47,7 @@ scenario('requests by chance find no fault, and no answer that is not described'
     await connected(scope, hub, known);
     const admin = bearer(key);      // no revocation is of it
     const credentials = [admin, bearer(await sign({ sub: 'ann', carillon: { publish: ['news'], history: ['a'] } })), bearer('ck_0000'), bearer('a.b.c'), {}, { Authorization: 'Basic eDp5' }, { 'X-API-Key': 'x' }];
-    const requests = new Requests(contract, new Chance(SEED), known, credentials, contract.possible), seen = new Map();
+    const requests = new Requests(contract, new Chance(SEED), known, credentials, contract.operations), seen = new Map();
     const all = Array.from({ length: REQUESTS }, () => requests.next());
     const lane = async () => {
         const agent = new KeepAlive();

@@ -1,4 +1,4 @@
-// README's "In the shell", "Webhooks on your own machine" and "Who may do what", followed to the letter from an empty folder. Only the ports are other ones.
+// README's "In the shell", "Webhooks on your own machine", "Webhooks in five minutes" and "Who may do what", followed to the letter from an empty folder. Only the ports are other ones.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { scenario } from './lib/scope.mjs';
 import { BINARY } from './lib/hub.mjs';
 import { Receiver } from './lib/receiver.mjs';
 import { SUITE_TLS } from './lib/line.mjs';
+import { LOCAL } from './lib/webhooks.mjs';
 import { within } from './lib/wait.mjs';
 
 const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
@@ -21,6 +22,13 @@ function bash(script, cwd, env = {}) {
         child.stderr.on('data', (text) => { stderr += text; });
         child.on('close', (code) => resolve({ code, stdout, stderr }));
     }), 'the end of the README\'s commands').finally(() => child.kill('SIGKILL'));
+}
+
+// A port that nobody has.
+async function freed(scope) {
+    const receiver = await Receiver.start(scope);
+    await receiver.stop();
+    return receiver;
 }
 
 function clone(scope) {
@@ -56,6 +64,24 @@ scenario('README, "Webhooks on your own machine": what is published comes to the
     const { stdout, stderr } = await bash(`PATH="$PWD/build:$PATH"\n${script}wait`, clone(scope), env);
     assert.match(stdout, /^\S+ message\.published orders\.eu evt_\w+ 200 \d+ ms$/m, stderr);
     assert.deepEqual(JSON.parse(receiver.of('/hook')[0].body).data, { order: 7 });
+});
+
+scenario('README, "Webhooks in five minutes": a partner is told, breaks, and gets what it has missed', async (scope) => {
+    const hub = await scope.hub({ args: LOCAL }), { port } = await freed(scope);
+    const dir = clone(scope);
+    const [run, receiver, register, tell, broken] = blocks('## Webhooks in five minutes');
+    assert.deepEqual(run.match(/^(CARILLON_WEBHOOKS_ALLOW_HTTP=true) (CARILLON_WEBHOOKS_ALLOW_NETWORKS=127\.0\.0\.0\/8) make run$/m)?.length, 3);
+    const quickly = (script) => script.replace('http://localhost:8001', hub.apiUrl('')).replaceAll(':3000', `:${port}`).replaceAll(', 3000', `, ${port}`).replace('0,1s,1s', '0,20ms,20ms');
+    const waits = broken.replace('sleep 4', `until curl -s "$api/v1/dead-letters?webhook=$webhook" | grep -q '"tries":3'; do :; done`);
+    assert.notEqual(waits, broken);
+    const { code, stdout, stderr } = await bash(`trap 'kill %1' EXIT\n${quickly(receiver)}${quickly(register).replace(' &', ' >told &')}
+        until (echo >/dev/tcp/127.0.0.1/${port}) 2>/dev/null; do :; done\n${tell}\n until [ $(grep -c ^204 told) = 3 ]; do :; done\n${waits}
+        until [ $(grep -c ^204 told) = 4 ]; do :; done`, dir);
+    assert.equal(code, 0, stderr);
+    const told = readFileSync(path.join(dir, 'told'), 'utf8').trim().split('\n').map((line) => [line.slice(0, 3), JSON.parse(line.slice(4))]);
+    const said = told.map(([status, { type }]) => `${status} ${type}`);
+    assert.deepEqual([...said.slice(0, 3).sort(), ...said.slice(3)], ['204 message.published', '204 order.created', '204 webhook.test', '500 order.paid', '500 order.paid', '500 order.paid', '204 order.paid']);
+    assert.match(stdout, /"type":"order\.paid".*"status":"dead","tries":3,"last_status":500[^]*"status":"running"/);
 });
 
 scenario('README, "Who may do what": the settings are right and the tokens do what it says', async (scope) => {

@@ -111,7 +111,7 @@ for (const sync of ['off', 'batch', 'each']) {
 // Its head is read and let in; its body comes when the credentials are revoked already.
 scenario('a request that is held open over the revocation of its token, or the removal of its key, does nothing', async (scope) => {
     const { hub, ...api } = await open(scope);
-    const everything = Object.fromEntries(['subscribe', 'publish', 'history', 'presence', 'join', 'admin'].map((operation) => [operation, ['**']]));
+    const everything = Object.fromEntries(['subscribe', 'publish', 'history', 'presence', 'join', 'kick', 'admin'].map((operation) => [operation, ['**']]));
     const admin = bearer(await sign({ carillon: everything, iat: inSeconds(3) }));
     const made = (await request(hub, '/v1/keys', { method: 'POST', headers: admin, body: { name: 'k', scopes: ['*'] } })).json;
     const begin = async (path, credential, body) => {

@@ -3,14 +3,14 @@
 // name, as a partner would, the other schemes by carillon webhook verify.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Webhook } from 'standardwebhooks';
 import { scenario } from './lib/scope.mjs';
 import { BINARY } from './lib/hub.mjs';
 import { post, publish, request } from './lib/http.mjs';
 import { atTerminal, noTerminal, press } from './lib/pty.mjs';
-import { Receiver, redirect, slowly } from './lib/receiver.mjs';
+import { Receiver, redirect, retryAfter, slowly } from './lib/receiver.mjs';
 import { bearer, sign, tokenHub } from './lib/tokens.mjs';
 
 const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
@@ -70,7 +70,7 @@ scenario('what listen posts is what the hub itself posts to an endpoint, byte fo
     for (const { headers, body } of own) {
         const other = ofHub.find((one) => one.headers['webhook-id'] === headers['webhook-id']);
         assert.equal(body.toString(), other.body.toString());
-        const same = ({ 'webhook-timestamp': time, 'webhook-signature': signature, ...rest }) => rest;
+        const same = ({ 'webhook-timestamp': time, 'webhook-signature': signature, traceparent, ...rest }) => ({ ...rest, trace: traceparent.slice(0, 35) });
         assert.deepEqual(same(headers), same(other.headers));
     }
 });
@@ -139,6 +139,44 @@ scenario('listen gives up what its server does not take, says why, and goes on',
     assert.match(nobody.stdout, /^\S+ message\.published a evt_\w+ - \d+ ms, given up after 2 attempts: .*connect/i);
 });
 
+scenario('listen --events posts what was asked for, and --state goes on behind it, also behind what was passed over', async (scope) => {
+    const hub = await scope.hub(), receiver = await Receiver.start(scope), dir = scope.dir(), state = path.join(dir, 'state');
+    const say = (n, event) => publish(hub, 'orders', `${n}`, { query: event ? `?event=${event}` : '' });
+    const told = () => receiver.of('/hook').map(({ body }) => JSON.parse(body).data);
+    for (const [n, event] of [[1, 'created'], [2, 'order.paid'], [3, 'other'], [4, '']]) await say(n, event);
+    const run = (...args) => listen(scope, hub, receiver.url('/hook'), [`--state=${state}`, '--idle=100ms', ...args]);
+    const first = await run('--since=all', '--events=created, order.*', '--events', 'nothing');
+    assert.deepEqual([told(), first.code], [['1', '2'], 0], first.stderr);
+    const { id } = await say(5, 'order.sent');
+    const second = await run('--since=all', '--events=order.*');
+    assert.deepEqual([told(), readFileSync(state, 'utf8')], [['1', '2', '5'], `${id}\n`], second.stderr);
+    assert.match(second.stderr, /goes on behind \S+ \(.*state\)/);
+    await say(6);
+    await run('--events=message.*');
+    assert.deepEqual(told(), ['1', '2', '5', '6']);
+    assert.equal((await run('--events=*')).code, 0);
+    assert.deepEqual([told().length, readdirSync(dir)], [4, ['state']]);
+    writeFileSync(state, 'nonsense\n');
+    const refused = await run();
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /there is no position in it/);
+});
+
+scenario('listen waits as long as its server asks it to', async (scope) => {
+    const hub = await scope.hub(), receiver = await Receiver.start(scope);
+    receiver.answer('/hook', retryAfter(503, '77'), retryAfter(429, '1'), 200);
+    await publish(hub, 'a', '1');
+    const run = started(scope, hub, receiver.url('/hook'), ['--since=all']);
+    await run.waitFor(() => /the answer was 503; again in 77 s/.test(run.stderr), 'what was asked for to be told');
+    run.signal('SIGINT');
+    assert.equal((await run.end()).code, 130);
+    await publish(hub, 'a', '2');
+    const { code, stdout, stderr } = await listen(scope, hub, receiver.url('/hook'), ['--since=all', '--count=2', '--attempts=1']);
+    assert.deepEqual([code, stdout.trim().split('\n').map((line) => line.split(' ')[4])], [1, ['429', '200']], stderr);
+    const [, asked, next] = receiver.of('/hook');
+    assert.ok(next.at - asked.at >= 900, 'the next one waits too');
+});
+
 scenario('listen --members: who comes and goes, in the words of the hub\'s webhooks', async (scope) => {
     const hub = await scope.hub({ args: ['--presence.grace=100ms'] }), receiver = await Receiver.start(scope);
     await publish(hub, 'room', 'begin');
@@ -174,7 +212,8 @@ scenario('listen: what cannot be is said in one line; refusals of the hub; help'
     const cases = [[[], /--forward-to is missing/], [['--forward-to=localhost:3000'], /--forward-to is not a URL.*http:\/\/ or https:\/\//], [['--forward-to=ftp://localhost/x'], /not a URL/],
         [[to, '--signature=md5'], /md5 is none; there are standard x-webhook .* stripe/], [[to, '--secret=short', '--signature=github'], /the secret is shorter than 16/],
         [[to, '--secret=0123456789abcdef'], /does not begin with whsec_/], [[to, '--secret=@/nowhere'], /@\/nowhere: No such file/], [[to, '--attempts=0'], /--attempts is 1 to 3/],
-        [[to, '--timeout=0'], /--timeout is 1ms/], [[to, '--members'], /--members needs --channel/], [[to, 'orders.*'], /one word too many/], [[to, '--chanel=a'], /did you mean --channel\?/]];
+        [[to, '--timeout=0'], /--timeout is 1ms/], [[to, '--members'], /--members needs --channel/], [[to, '--events=member.left'], /--events member\.\* needs --channel/], [[to, '--events', 'a b'], /"a b" is no name/], [[to, '--events=a,,b'], /"" is no name/],
+        [[to, '--events=order.*,channel.*'], /channel\.\* is not in the hub's streams/], [[to, '--state=/dev/null/x'], /--state \/dev\/null\/x: Not a directory/], [[to, 'orders.*'], /one word too many/], [[to, '--chanel=a'], /did you mean --channel\?/]];
     for (const [args, says] of cases) {
         const { code, stdout, stderr } = await scope.carillon(['webhook', 'listen', ...args]);
         assert.deepEqual([code, stdout], [2, ''], stderr);

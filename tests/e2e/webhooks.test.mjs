@@ -4,12 +4,10 @@ import { SUITE_TLS } from './lib/line.mjs';
 import { scenario } from './lib/scope.mjs';
 import { problemOf, publish } from './lib/http.mjs';
 import { bearer, sign, tokenHub } from './lib/tokens.mjs';
-import { LOCAL, ON_REDIS, Webhooks, bodyOf, withReceiver } from './lib/webhooks.mjs';
+import { LOCAL, Webhooks, bodyOf, withReceiver } from './lib/webhooks.mjs';
 
 const GOOD = { url: 'https://partner.example/hook', events: ['order.*'] };
-const OWN = { ownEngine: ON_REDIS };
-
-scenario('a webhook is registered, shown, listed, changed and removed', OWN, async (scope) => {
+scenario('a webhook is registered, shown, listed, changed and removed', async (scope) => {
     const hub = await scope.hub();
     const webhooks = new Webhooks(hub);
     const made = await webhooks.ask('POST', '/v1/webhooks', { ...GOOD, metadata: { partner: 7 }, headers: { 'X-Partner': 'a b' }, retry: ['0', '5s'], description: 'Ours' });
@@ -39,7 +37,24 @@ scenario('a webhook is registered, shown, listed, changed and removed', OWN, asy
         problemOf(await webhooks.ask(method, `/v1/webhooks/${id}${path}`, body), 404, 'not_found');
 });
 
-scenario('a change says which version it is of', OWN, async (scope) => {
+scenario('what a pattern of events or all channels come to is shown, and told', async (scope) => {
+    const { webhooks, receiver } = await withReceiver(scope);
+    const make = (more) => webhooks.make({ url: receiver.url('/hook'), events: ['order.*'], ...more });
+    const shown = async (more) => { const { events, channels } = await make(more); return { events, channels }; };
+    assert.deepEqual(await shown({}), { events: ['order.*'], channels: ['**'] });
+    assert.deepEqual(await shown({ events: ['*', 'order.x'], channels: ['a', '**'] }), { events: ['*', 'order.x'], channels: ['**'] });
+    const { id } = await make({ url: receiver.url('/told'), events: ['channel.occupied', 'webhook.*'], channels: ['a.*'] });
+    assert.deepEqual(await webhooks.show(id).then(({ events, channels }) => ({ events, channels })), { events: ['channel.occupied', 'webhook.*'], channels: ['a.*'] });
+    receiver.answer('/gone', 410);
+    const gone = await make({ url: receiver.url('/gone'), channels: null });
+    await webhooks.test(gone.id);
+    const [told] = await receiver.requests('/told');
+    assert.deepEqual([bodyOf(told).type, bodyOf(told).data.webhook], ['webhook.disabled', gone.id]);
+    problemOf(await webhooks.ask('POST', '/v1/webhooks', { url: 'partner.example', events: ['a'] }), 400, 'bad_field');
+    assert.match((await webhooks.ask('POST', '/v1/webhooks', { url: 'partner.example', events: ['a'] })).json.detail, /https:\/\/ or http:\/\//, 'because allow_http is on');
+});
+
+scenario('a change says which version it is of', async (scope) => {
     const webhooks = new Webhooks(await scope.hub());
     const { id } = await webhooks.make(GOOD), where = `/v1/webhooks/${id}`;
     const patch = (tag, type = 'application/json') => webhooks.ask('PATCH', where, '{"rate":1}', { 'Content-Type': type, ...(tag && { 'If-Match': tag }) });
@@ -68,7 +83,7 @@ const MISTAKES = [
     ['message_events', ['a b'], 'bad_event'], ['message_events', {}],
     ['secret', 'whsec_c2hvcnQ='], ['secret', 'whsec_!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!'], ['secret', long(40)], ['secret', `whsec_${Buffer.alloc(65).toString('base64')}`], ['secret', 7], ['secret', long(257)],
     ['signature', 'md5'], ['signature', 1],
-    ['headers', { Host: 'x' }], ['headers', { 'Content-Length': '1' }], ['headers', { 'content-type': 'x' }], ['headers', { 'Webhook-Id': 'x' }], ['headers', { 'X-Hub-Signature-256': 'x' }], ['headers', { 'User-Agent': 'x' }],
+    ['headers', { Host: 'x' }], ['headers', { 'Content-Length': '1' }], ['headers', { 'content-type': 'x' }], ['headers', { 'Webhook-Id': 'x' }], ['headers', { 'X-Hub-Signature-256': 'x' }], ['headers', { 'User-Agent': 'x' }], ['headers', { Traceparent: 'x' }],
     ['headers', { 'X-A': 'b\r\nX-C: d' }], ['headers', { 'X-A': 'b\n' }], ['headers', { 'X-A': '\u0000' }], ['headers', { 'X A': 'b' }], ['headers', { 'X-A:': 'b' }], ['headers', { '': 'b' }], ['headers', { 'X-A': 5 }], ['headers', { 'X-A': long(1001) }],
     ['headers', Object.fromEntries(many(21, (i) => [`X-${i}`, 'y']))], ['headers', []],
     ['enabled', 'yes'], ['paused', 1], ['ordered', 'true'], ['rate', -1], ['rate', 1.5], ['rate', 100001], ['rate', '5'], ['concurrency', 0], ['concurrency', 257],
@@ -76,7 +91,7 @@ const MISTAKES = [
     ['description', long(501)], ['description', 1], ['metadata', []], ['metadata', 'x'], ['metadata', { x: long(4096) }], ['colour', 'red'], ['id', 'wh_0000000000000001'], ['version', 7],
 ];
 
-scenario('whatever is wrong with a document is told, member by member, and nothing is registered', OWN, async (scope) => {
+scenario('whatever is wrong with a document is told, member by member, and nothing is registered', async (scope) => {
     const webhooks = new Webhooks(await scope.hub());
     const { id } = await webhooks.make(GOOD);
     for (const [member, value, code = 'bad_field'] of MISTAKES) {
@@ -101,7 +116,7 @@ scenario('whatever is wrong with a document is told, member by member, and nothi
     assert.deepEqual((await webhooks.list('/v1/webhooks')).map((one) => [one.id, one.version]), [[id, 1]]);
 });
 
-scenario('there are no more webhooks than there may be, and ids that do not exist are not found', OWN, async (scope) => {
+scenario('there are no more webhooks than there may be, and ids that do not exist are not found', async (scope) => {
     const webhooks = new Webhooks(await scope.hub({ args: ['--webhooks.endpoints=2'] }));
     const [{ id }] = [await webhooks.make(GOOD), await webhooks.make(GOOD)];
     problemOf(await webhooks.ask('POST', '/v1/webhooks', GOOD), 409, 'too_many_webhooks');
@@ -109,17 +124,37 @@ scenario('there are no more webhooks than there may be, and ids that do not exis
         '/v1/deliveries/dlv_1', '/v1/deliveries/dlv_01', '/v1/deliveries/1', '/v1/dead-letters/dlv_ff', '/v1/dead-letters/x', `/v1/webhooks/${id}/replays/rp_1`, `/v1/webhooks/${id}/replays/x`]) problemOf(await webhooks.ask('GET', path), 404, 'not_found');
     for (const path of ['/v1/deliveries/dlv_1/redeliver', '/v1/dead-letters/x/redeliver']) problemOf(await webhooks.ask('POST', path), 404, 'not_found');
     problemOf(await webhooks.ask('POST', '/v1/dead-letters/redeliver', { webhook: 'wh_0000000000000001' }), 404, 'not_found');
-    for (const body of [{}, { webhook: 'x' }, { webhook: 7 }, { webhook: id, more: 1 }, undefined]) problemOf(await webhooks.ask('POST', '/v1/dead-letters/redeliver', body), 400, 'bad_field');
+    for (const body of [{}, { webhook: 'x' }, { webhook: 7 }, { webhook: id, more: 1 }, { webhook: id, endpoint: id }, { endpoint: 'x' }, undefined]) problemOf(await webhooks.ask('POST', '/v1/dead-letters/redeliver', body), 400, 'bad_field');
     problemOf(await webhooks.ask('DELETE', '/v1/dead-letters/dlv_1'), 404, 'not_found');
     for (const query of ['', '?webhook=', '?webhok=x', '?webhook=x']) problemOf(await webhooks.ask('DELETE', `/v1/dead-letters${query}`), 400, 'bad_field');
-    for (const query of ['webhook=x', 'status=lost', 'since=yesterday', 'event=x', 'cursor=x', 'limit=0', 'limit=1001', 'webhook=%']) problemOf(await webhooks.ask('GET', `/v1/deliveries?${query}`), 400, 'bad_field');
-    for (const body of [{ since: '2026-01-02T00:00:00Z', until: '2026-01-01T00:00:00Z' }, { since: 'x' }, { until: 5 }, { status: 'dead' }]) problemOf(await webhooks.ask('POST', `/v1/webhooks/${id}/replay`, body), 400, 'bad_field');
-    for (const body of [{ overlap: '31d' }, { overlap: 'x' }, { secret: 'short' }, { secret: 7 }]) problemOf(await webhooks.ask('POST', `/v1/webhooks/${id}/rotate-secret`, body), 400, 'bad_field');
+    for (const query of ['webhook=x', 'status=lost', 'since=yesterday', 'event=x', 'cursor=x', 'limit=0', 'limit=1001', 'webhook=%', 'endpoint=x', 'endpoint=wh_0000000000000001&webhook=wh_0000000000000002']) problemOf(await webhooks.ask('GET', `/v1/deliveries?${query}`), 400, 'bad_field');
+    for (const body of [{ since: '2026-01-02T00:00:00Z', until: '2026-01-01T00:00:00Z' }, { since: 'x' }, { until: 5 }, { status: 'dead' }, { sicne: '2026-01-01T00:00:00Z' }]) problemOf(await webhooks.ask('POST', `/v1/webhooks/${id}/replay`, body), 400, 'bad_field');
+    for (const body of [{ overlap: '31d' }, { overlap: 'x' }, { secret: 'short' }, { secret: 7 }, { overlp: '1h' }]) problemOf(await webhooks.ask('POST', `/v1/webhooks/${id}/rotate-secret`, body), 400, 'bad_field');
+});
+
+scenario('moments count to the millisecond; endpoint is another name of webhook', async (scope) => {
+    const { webhooks, receiver } = await withReceiver(scope, ['--webhooks.retry=0', '--webhooks.breaker=0']);
+    const make = async () => (await webhooks.make({ url: receiver.url('/hook'), events: ['a'] })).id;
+    const [id, other] = [await make(), await make()];
+    receiver.answer('/hook', 500);
+    const { id: event } = await webhooks.tell('a', 1);
+    for (const one of [id, other]) await webhooks.until(one, { dead_letters: 1 });
+    const [{ timestamp }] = await webhooks.list(`/v1/dead-letters?endpoint=${id}`);
+    assert.deepEqual((await webhooks.list(`/v1/deliveries?endpoint=${id}&since=${timestamp}`)).map((one) => [one.webhook, one.event]), [[id, event]]);
+    const after = new Date(Date.parse(timestamp) + 1).toISOString();
+    assert.deepEqual(await webhooks.list(`/v1/deliveries?since=${after}`), []);
+    receiver.answer('/hook', 200);
+    const replay = await webhooks.replay(id, { since: timestamp, until: timestamp });
+    assert.deepEqual([replay.since, replay.until].map(Date.parse), [timestamp, timestamp].map(Date.parse));
+    await webhooks.settled(event, 'delivered');
+    assert.equal((await webhooks.ask('POST', '/v1/dead-letters/redeliver', { endpoint: other })).status, 202);
+    await webhooks.until(other, { dead_letters: 0, pending: 0 });
+    assert.deepEqual((await webhooks.ask('DELETE', `/v1/dead-letters?endpoint=${other}`)).json, { removed: 0 });
 });
 
 // ---- events of the application's own ----
 
-scenario('an event of your own arrives once, is read with its deliveries, and is safe to retry', OWN, async (scope) => {
+scenario('an event of your own arrives once, is read with its deliveries, and is safe to retry', async (scope) => {
     const { hub, webhooks, receiver } = await withReceiver(scope);
     await webhooks.make({ url: receiver.url('/orders'), events: ['order.*'] });
     await webhooks.make({ url: receiver.url('/eu'), events: ['*'], channels: ['orders.eu'] });
@@ -154,7 +189,7 @@ scenario('an event of your own arrives once, is read with its deliveries, and is
     for (const type of ['message.published', 'channel.occupied', 'member.left', 'webhook.disabled']) assert.ok(types.includes(type), type);
 });
 
-scenario('administrators may; a key may tell events about channels that it may publish to, a user\'s token may not', OWN, async (scope) => {
+scenario('administrators may; a key may tell events about channels that it may publish to, a user\'s token may not', async (scope) => {
     const hub = await tokenHub(scope, '', { args: LOCAL });
     const admin = new Webhooks(hub, bearer(await sign({ sub: 'root', carillon: { admin: ['**'], publish: ['**'] } })));
     const { key } = (await admin.ask('POST', '/v1/keys', { name: 'shop', scopes: ['publish:orders.*'] })).json;

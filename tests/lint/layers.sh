@@ -6,19 +6,20 @@ cd "$(dirname "$0")/../.."
 bad=0
 tell() { echo "layer: $1"; bad=1; }
 
+folders='hub|transports|webhooks|signaling|redis|clients'
 while IFS=: read -r file line text; do
     room=${file%%/*}
-    other=$(sed -E 's/.*"([a-z]+)\/.*/\1/' <<<"$text")
+    [[ $text =~ \"($folders)/ ]] && other=${BASH_REMATCH[1]}
     [ "$room" = "$other" ] && continue
     [ "$file" = hub/main.c ] && continue
     [ "$other" = hub ] || tell "$file:$line includes $other/"
-done < <(grep -srnE '#include "(hub|transports|webhooks|signaling|redis|clients)/' hub transports webhooks signaling redis clients --include='*.[ch]')
+done < <(grep -srnE "#include \"($folders)/" ${folders//|/ } --include='*.[ch]')
 
 # library header -> the paths that may include it (extended regular expression)
 while read -r header where; do
     while IFS=: read -r file line _; do
         [[ $file =~ ^($where) ]] || tell "$file:$line includes <$header>"
-    done < <(grep -srnE "#include <$header" hub transports webhooks signaling redis clients --include='*.[ch]')
+    done < <(grep -srnE "#include <$header" ${folders//|/ } --include='*.[ch]')
 done <<'T'
 libwebsockets.h  transports/line/lws
 ev.h             transports/

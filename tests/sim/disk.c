@@ -220,10 +220,10 @@ static void commit(struct disk *disk, const struct store_group *group)
 
 static bool is_fresh(const struct disk *disk, const struct store_group *group) { return group->generation == disk->generation; }
 
-static void commit_all(struct disk *disk)
+static void commit_some(struct disk *disk, size_t n)
 {
     bool syncs = disk->sim->config.store_sync == STORE_SYNC_EACH;
-    for (size_t i = 0; i < disk->n_queue; i++)
+    for (size_t i = 0; i < n; i++)
         if (is_fresh(disk, disk->queue[i])) {
             commit(disk, disk->queue[i]);
             syncs |= disk->queue[i]->records != NULL || disk->queue[i]->purges != NULL;
@@ -233,11 +233,11 @@ static void commit_all(struct disk *disk)
 }
 
 /* All groups of one transaction share its fate; one of an older generation failed before it. */
-static void answer_all(struct disk *disk, int err)
+static void answer_some(struct disk *disk, size_t n, int err)
 {
     uint64_t fresh = disk->generation;
     disk->generation += err != 0;
-    for (size_t i = 0; i < disk->n_queue; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct store_group *group = disk->queue[i];
         group->err = group->generation == fresh ? err : ERR_STORE_FAILED;
         group->next_generation = disk->generation;
@@ -246,31 +246,34 @@ static void answer_all(struct disk *disk, int err)
         sim_trace(disk->sim, "disk: group of %zu, reserve %lu, trim %lu: %d", group->n, group->reserve, group->trim, group->err);
         post_put(&disk->to_hub, &group->letter, 0);
     }
-    disk->n_queue = 0;
+    disk->n_queue -= n;
+    memmove(disk->queue, disk->queue + n, disk->n_queue * sizeof *disk->queue);
     post_flush(&disk->to_hub);
 }
 
+/* What the hub submits while a transaction is under way is one of its own. */
 void disk_turn(struct disk *disk)
 {
     bool any_fresh = false;
-    for (size_t i = 0; i < disk->n_queue; i++)
+    size_t n = disk->n_queue > 0 && chance(disk->sim, 200) ? 1 : disk->n_queue;
+    for (size_t i = 0; i < n; i++)
         any_fresh |= is_fresh(disk, disk->queue[i]);
-    if (disk->n_queue == 0)
+    if (n == 0)
         return;
     if (any_fresh && (disk->broken || disk->sim->dead)) {
         happened(store_failures);
-        answer_all(disk, ERR_STORE_FAILED);
+        answer_some(disk, n, ERR_STORE_FAILED);
         return;
     }
     if (!disk->sim->dead)
-        commit_all(disk);
-    answer_all(disk, 0);
+        commit_some(disk, n);
+    answer_some(disk, n, 0);
 }
 
 void disk_commit_unsaid(struct disk *disk)
 {
     if (!disk->broken)
-        commit_all(disk);
+        commit_some(disk, disk->n_queue);
 }
 
 void disk_sync(struct disk *disk) { image_copy(&disk->synced, &disk->committed); }

@@ -47,7 +47,7 @@ struct disk {
 
 void disk_init(struct disk *disk, struct sim *sim);
 void disk_fini(struct disk *disk);
-/* One transaction of all that waits, answered; or failed, when it is broken. */
+/* One transaction of all that waits, or of the oldest group only, answered; or failed, when it is broken. */
 void disk_turn(struct disk *disk);
 /* What waits is committed, but nobody is told. */
 void disk_commit_unsaid(struct disk *disk);

@@ -328,6 +328,9 @@ static void on_stored(struct model *model, const struct seen_letter *seen)
         model->keeping_stored |= seen->keeping == model->keeping;
         return;
     }
+    if (seen->generation < model->generations_failed)
+        return;      /* it had failed with one before it: what is under way now was submitted after that */
+    model->generations_failed = seen->generation + 1;
     for (size_t i = 0; i < model->n; i++) {
         struct model_msg *m = &model->msgs[i];
         if (m->fate != UNDER_WAY)
@@ -432,6 +435,7 @@ static void see(struct model *model, struct letter *letter)
         return;
     const struct store_group *group = (const struct store_group *)letter;
     seen->err = group->err;
+    seen->generation = group->generation;
     seen->n = group->n;
     seen->keeping = keeping_bits(group->keeping);
     seen->seqs = calloc(group->n + 1, sizeof *seen->seqs);
@@ -638,6 +642,7 @@ void model_restart(struct model *model, const struct hub_start *start, struct ms
               model->next - 1);
     retries_restart(&model->sim->retries, &model->sim->disk.committed, same_epoch);
     model->under_way = 0;
+    model->generations_failed = 0;
     model->n_purges = 0;
     if (same_epoch)
         compare_rows(model, rows, n);

@@ -65,6 +65,7 @@ struct seen_letter {
     struct letter *letter;
     uint32_t       kind;
     int            err;                           /* LETTER_STORED */
+    uint64_t       generation;                    /* LETTER_STORED */
     size_t         n;
     uint64_t      *seqs;                          /* LETTER_STORED: its rows */
     struct attending *attending;                  /* LETTER_JOIN, LETTER_LEAVE (attendance.h) */
@@ -100,6 +101,7 @@ struct model {
     size_t               n_letters;
     size_t               under_way;
     uint64_t             groups;                  /* how many had been submitted to the store */
+    uint64_t             generations_failed;      /* groups of generations below this have failed, also those that are not answered yet */
 };
 
 /* A hub begins with this, and with these rows (in order of number; seq, prev, hash, time_ms as stored). */

@@ -15,10 +15,10 @@ struct node {
     struct event_base *base;
     struct redis_bus *bus;
     struct msg       *came[CAME];
-    unsigned          n_came, lives, aways, behinds, behind_all, answers, refusals, accepts, purges;
+    unsigned          n_came, lives, lived, aways, behinds, behind_all, answers, refusals, accepts, purges;
     struct position   live_head, whole_after;      /* when it was live last; when it was after everybody had been told to be behind */
     bool              is_behind;
-    char              why[200], behind[200];
+    char              why[200], behind[200];      /* lived: lives, when listeners were killed last */
     struct position       head;              /* last told beside live_head */
     unsigned              n_at_answer;       /* n_came at the newest answer */
 };
@@ -29,7 +29,7 @@ struct world {
     struct node           nodes[NODES];
     struct config         config;
     struct channel_rule   off;           /* of channels below `off.`: no history */
-    int64_t               meta_ms;
+    int64_t               meta_ms, command_ms;      /* for as long as tests wait: a loaded machine loses no link */
     uint64_t              index_length;
     char                  url_text[300];
 };
@@ -92,7 +92,7 @@ static inline void node_make(struct world *world, struct node *node)
     if (!node->base)
         node->base = event_base_new();
     node->bus = redis_bus_new(&(struct redis_bus_setup){
-        .link = { .base = node->base, .url = world->proxied.unix_path ? &world->proxied : &world->url, .connect_ms = 1000, .command_ms = 2500 }, .prefix = "t", .meta_ms = world->meta_ms,
+        .link = { .base = node->base, .url = world->proxied.unix_path ? &world->proxied : &world->url, .connect_ms = 1000, .command_ms = world->command_ms }, .prefix = "t", .meta_ms = world->meta_ms,
         .config = &world->config, .index_length = world->index_length, .ops = &node_ops, .owner = node });
     assert_non_null(node->bus);
 }
@@ -269,6 +269,7 @@ static inline int bus_set_up(void **state)
                                      .general_rule = { .pattern = "", .history_size = 100, .history_bytes = 1 << 20, .history_ttl_ms = 60000 } };
     the_config = &world->config;
     world->meta_ms = 600 * 1000;
+    world->command_ms = REDIS_WAIT_MS;
     world->index_length = 100000;
     *state = world;
     return 0;
@@ -293,7 +294,15 @@ static inline void open_nodes(struct world *world, unsigned n)
     wait_live(world);
 }
 
-static inline void kill_listeners(struct world *world) { redis_say(&world->server, "client kill type pubsub"); }
+static inline void kill_listeners(struct world *world)
+{
+    for (unsigned i = 0; i < NODES; i++)
+        world->nodes[i].lived = world->nodes[i].lives;
+    redis_say(&world->server, "client kill type pubsub");
+}
+
+/* It has been live once more since. */
+static inline void wait_back(struct world *world, struct node *node) { world_until(world, &node->lives, node->lived + 1); }
 
 /* These, and in this order. */
 static inline void assert_came(struct world *world, struct node *node, const uint64_t *seqs, unsigned n)

@@ -21,12 +21,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 60000, RIG_PATH = 200 };
+enum { PATIENCE_MS = 60000, CHILD_S = 600, RIG_PATH = 200 };
 
 struct rig {
     struct own_dir    root;
@@ -127,7 +128,7 @@ static inline void assert_same_msg(const struct msg *a, const struct msg *b)
     assert_true(a->seq == b->seq && a->prev == b->prev && a->time_ms == b->time_ms && a->kind == b->kind && a->hash == b->hash);
     assert_true(slice_is(msg_channel(a), msg_channel(b)) && slice_is(msg_event(a), msg_event(b)));
     assert_true(slice_is(msg_client(a), msg_client(b)) && slice_is(msg_data(a), msg_data(b)));
-    assert_true(slice_is(msg_exclude(a), msg_exclude(b)) && a->ttl_ms == b->ttl_ms);
+    assert_true(slice_is(msg_exclude(a), msg_exclude(b)) && slice_is(msg_trace(a), msg_trace(b)) && a->ttl_ms == b->ttl_ms);
     assert_true(a->passing == b->passing && a->passed_s == b->passed_s);
 }
 
@@ -239,7 +240,8 @@ static inline void assert_kept(struct rig *rig, uint64_t from, uint64_t to)
 
 typedef int child_fn(struct rig *rig, void *arg);
 
-/* 0 in the child, which a failed assertion ends (cmocka would go on with the next test there), and an alarm at the latest. */
+/* 0 in the child, which a failed assertion ends (cmocka would go on with the next test there), the end of this process, and an alarm
+ * at the latest: late enough for a child that writes until it is killed, with a sanitizer, on a machine that does ten other things. */
 static inline pid_t fork_child(void)
 {
     fflush(NULL);
@@ -247,7 +249,8 @@ static inline pid_t fork_child(void)
     assert_true(pid >= 0);
     if (pid == 0) {
         setenv("CMOCKA_TEST_ABORT", "1", 1);
-        alarm(60);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(CHILD_S);
     }
     return pid;
 }

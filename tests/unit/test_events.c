@@ -204,6 +204,24 @@ static void names_of_types_are_the_hubs_or_the_applications(void **state)
         assert_int_equal(event_type_check(slice_of(bad[i])), ERR_BAD_EVENT);
 }
 
+static void while_it_drains_the_hub_tells_what_it_has_to(void **state)
+{
+    struct rig *rig = *state;
+    struct taker taker = taker_of(1);
+    open_with(rig, &taker);
+    hub_drain(rig->hub);
+    struct publish_call call;
+    publish(rig, &call, "a", "x");
+    hub_tell(rig->hub, EVENT_WEBHOOK_DEAD_LETTERED, SLICE(""), SLICE("{}"), NULL, 0);
+    turn(rig);
+    store_answers(rig, 0);
+    assert_int_equal(call.call.err, ERR_DRAINING);
+    assert_int_equal(taker.n_came, 1);
+    assert_int_equal(taker.came[0]->type, EVENT_WEBHOOK_DEAD_LETTERED);
+    done(&call);
+    taker_fini(&taker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +231,7 @@ int main(void)
         ON_RIG(an_event_of_the_application_has_a_number_and_nobody_is_sent_it),
         ON_RIG(the_hubs_own_events_wait_for_a_store_that_cannot_write),
         ON_RIG(a_retry_with_a_key_makes_no_second_event),
+        ON_RIG(while_it_drains_the_hub_tells_what_it_has_to),
         cmocka_unit_test(names_of_types_are_the_hubs_or_the_applications),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

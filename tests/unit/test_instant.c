@@ -28,6 +28,18 @@ static void moments_are_read_with_any_offset_and_fraction(void **state)
     }
 }
 
+static void thousandths_of_a_second_count_where_they_are_asked_for(void **state)
+{
+    static const struct { const char *text; int ms; } of[] = { { "1970-01-01T00:00:01Z", 1000 }, { "1970-01-01T00:00:01.5Z", 1500 },
+        { "1970-01-01T00:00:01.025+00:00", 1025 }, { "1970-01-01T00:00:01.9999999Z", 1999 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        int64_t ms = -1;
+        assert_true(instant_parse_ms(slice_of(of[i].text), &ms));
+        assert_int_equal(ms, of[i].ms);
+    }
+}
+
 static void what_is_no_moment_is_refused(void **state)
 {
     (void)state;
@@ -59,6 +71,17 @@ static void what_is_printed_is_read_back(void **state)
     }
 }
 
+static void each_part_has_its_digits(void **state)
+{
+    struct buf out = { 0 };
+    (void)state;
+    buf_add_instant_ms(&out, 981173106009);
+    buf_add_char(&out, ' ');
+    buf_add_instant_ms(&out, 253402300799999);
+    assert_true(slice_is(buf_slice(&out), SLICE("2001-02-03T04:05:06.009Z 9999-12-31T23:59:59.999Z")));
+    buf_fini(&out);
+}
+
 static void a_member_of_an_object_is_quoted_and_never_is_null(void **state)
 {
     struct buf out = { 0 };
@@ -73,8 +96,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(moments_are_read_with_any_offset_and_fraction),
+        cmocka_unit_test(thousandths_of_a_second_count_where_they_are_asked_for),
         cmocka_unit_test(what_is_no_moment_is_refused),
-        cmocka_unit_test(what_is_printed_is_read_back),
+        cmocka_unit_test(what_is_printed_is_read_back), cmocka_unit_test(each_part_has_its_digits),
         cmocka_unit_test(a_member_of_an_object_is_quoted_and_never_is_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

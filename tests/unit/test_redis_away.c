@@ -12,6 +12,7 @@ static void a_server_that_stands_still_is_left_and_what_was_sent_is_of_unknown_o
 {
     struct world *world = *state;
     struct node *a = &world->nodes[0];
+    world->command_ms = 2500;
     open_nodes(world, 1);
     watch(a, "c");
     kill(world->server.pid, SIGSTOP);

@@ -193,6 +193,26 @@ static void what_happened_while_redis_was_away_is_told_when_it_is_back(void **st
     }
 }
 
+/* Its word came, and with Redis's data was lost that he left, before the first list of the hall was there. */
+static void who_was_told_of_before_the_first_list_and_is_not_in_it_has_left(void **state)
+{
+    struct world *world = *state;
+    members_begin(world, 0, LEASE_MS);
+    place_end(world, 1);
+    place_begin(world, 1, LEASE_MS);
+    place_turn(&places[1]);      /* it follows its halls, and has no lease to ask for lists with */
+    struct buf word = { 0 };
+    pack_short(&word, slice_of(halls[ROOM]));
+    pack_short(&word, slice_of(users[ANN]));
+    pack_long(&word, SLICE(""));
+    redis_halls_change(places[1].members, buf_slice(&word), true);
+    buf_fini(&word);
+    place_turn(&places[1]);
+    assert_int_equal(places[1].heard[ROOM][ANN], JOINED);
+    until_all_agree(world);
+    assert_int_equal(places[1].heard[ROOM][ANN], LEFT);
+}
+
 /* ---- anything ---- */
 
 static char dead[8][REDIS_LEASE_NAME];
@@ -264,6 +284,7 @@ int main(void)
         ON_MEMBERS(members_of_a_node_that_was_killed_leave_once_and_those_who_came_elsewhere_stay),
         ON_MEMBERS(what_redis_has_lost_is_said_again_and_nobody_is_told_anything),
         ON_MEMBERS(what_happened_while_redis_was_away_is_told_when_it_is_back),
+        ON_MEMBERS(who_was_told_of_before_the_first_list_and_is_not_in_it_has_left),
         ON_MEMBERS(at_rest_every_node_agrees_with_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -293,6 +293,32 @@ static void refuse_or_submit(struct store *store, struct store_group *group)
     group->err = ERR_STORE_FAILED;
 }
 
+static unsigned trims;
+
+static void submit_and_keep_a_million(struct store *store, struct store_group *group)
+{
+    real_submit(store, group);
+    trims += group->trims != NULL;
+    if (group->trims)
+        group->trims->stays = 1000000;
+}
+
+static void what_is_old_and_stays_is_looked_at_less_often_when_it_is_much(void **state)
+{
+    (void)state;
+    rig_endpoint("");
+    rig_pass(11000);      /* another one, that has nothing to keep */
+    real_submit = rig.store->submit;
+    rig.store->submit = submit_and_keep_a_million;
+    trims = 0;
+    rig_pass(10000);
+    assert_int_equal(trims, 1);
+    rig_pass(15000);
+    assert_int_equal(trims, 1);
+    rig_pass(6000);
+    assert_int_equal(trims, 2);
+}
+
 static void what_the_store_cannot_settle_is_settled_later_and_not_sent_twice(void **state)
 {
     (void)state;
@@ -444,6 +470,7 @@ int main(void)
         ON_RIG(what_is_gone_is_switched_off_and_what_waits_is_kept),
         ON_RIG(who_only_fails_for_long_is_switched_off),
         ON_RIG(a_rate_is_kept_but_for_a_second_of_burst),
+        ON_RIG(what_is_old_and_stays_is_looked_at_less_often_when_it_is_much),
         ON_RIG(what_the_store_cannot_settle_is_settled_later_and_not_sent_twice),
         ON_RIG(what_is_due_again_is_not_passed_by_what_happens_then),
         ON_RIG(what_is_settled_late_is_tried_again_although_the_queue_has_gone_on),

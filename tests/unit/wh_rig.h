@@ -203,7 +203,7 @@ static size_t rig_count(enum delivery_status status)
 static inline int rig_set_up(void **state)
 {
     (void)state;
-    rig = (struct rig){ .hook = { rig_targets, rig_wants, rig_accepted, rig_watched, rig_order }, .out = { rig_send, rig_cancel, 0 },
+    rig = (struct rig){ .hook = { .targets = rig_targets, .wants = rig_wants, .accepted = rig_accepted, .watched = rig_watched, .order = rig_order }, .out = { rig_send, rig_cancel, 0 },
                         .clock = { rig_mono, rig_wall }, .mono_ms = 1000, .wall_ms = 1700000000000 };
     rig.config = (struct config){ .history_size = 100, .history_ttl_ms = 60000, .history_bytes = 1 << 20, .history_max_bytes = 1 << 24, .store_queue_bytes = 1 << 20,
                                   .publish_idempotency_keys = 1000, .publish_idempotency_ttl_ms = 60000, .webhooks_retry = "0,5s,30s",

@@ -9,6 +9,8 @@
 #include "hub/metrics.h"
 #include "transports/edge/attend.h"
 #include "transports/edge/catchup.h"
+#include "transports/edge/control.h"
+#include "transports/edge/dwell.h"
 #include "transports/edge/edge.h"
 #include "transports/edge/tenure.h"
 
@@ -91,6 +93,13 @@ bool conn_retry_is_old(const struct conn *conn)
 static bool is_crowded(const struct conn *conn)      { return conn->outbox && conn->outbox->len > OUTBOX_MAX; }
 bool conn_is_stuck(const struct conn *conn)          { return conn->choked && is_crowded(conn); }
 
+/* It shall not come back, unless it is here again already. */
+static bool is_for_good(const struct parting *parting)
+{
+    int code = parting_code(parting);
+    return code >= 4100 && code < 4200 && parting->err != ERR_REPLACED;
+}
+
 void conn_close_for(struct conn *conn, const struct parting *parting)
 {
     struct edge *edge = conn->edge;
@@ -104,6 +113,7 @@ void conn_close_for(struct conn *conn, const struct parting *parting)
     edge->farewell = conn;
     conn->protocol->farewell(conn, parting);
     edge->farewell = NULL;
+    dwell_end(conn, is_for_good(parting));
     conn_dirty(conn);
 }
 
@@ -118,6 +128,7 @@ void conn_gone(struct conn *conn)
         log_closed(conn, LOG_DEBUG, ERR_GONE);
     conn->conn_state = CONN_GONE;
     conn->line = NULL;
+    dwell_end(conn, false);
     link_remove(&conn->due_link);
     list_add_last(&edge->doomed, &conn->link);
     roster_remove(&edge->roster, conn);
@@ -437,11 +448,16 @@ int conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op
     int err = principal_may(conn->principal, op, channel);
     if (err)
         return err;
+    conn_submit(conn, call, bytes);
+    return 0;
+}
+
+void conn_submit(struct conn *conn, struct call *call, size_t bytes)
+{
     call->from = conn->edge->peer;
     conn->calls++;
     call_submit(&conn->edge->to_hub, call, bytes);
     conn_mind_input(conn);
-    return 0;
 }
 
 void conn_call_done(struct conn *conn)

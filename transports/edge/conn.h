@@ -154,6 +154,7 @@ struct conn {
     bool                   finished : 1;  /* line->finish has been called */
     bool                   greeted  : 1;  /* the protocol's: its first words have been said */
     bool                   conflated : 1; /* it has been behind under lag.policy latest: the log knows */
+    bool                   dwells   : 1;  /* may be in rooms (dwell.h) */
 };
 
 /* Protocol callbacks may say and close, but not subscribe or unsubscribe. */
@@ -198,6 +199,8 @@ bool conn_is_subscribed(const struct conn *conn, struct slice name);
 /* A call on behalf of the connection (publish, history). call->answered must end with conn_call_done(), and must look at
  * conn->conn_state before it says anything. ERR_FORBIDDEN/ERR_UNAUTHENTICATED (nothing submitted); input pauses at limits.commands. */
 int  conn_call(struct conn *conn, struct call *call, size_t bytes, enum access_op op, struct slice channel);
+/* The same, where no grant is asked for. */
+void conn_submit(struct conn *conn, struct call *call, size_t bytes);
 void conn_call_done(struct conn *conn);
 /* Input is not read until it is released, whatever else: for what must come first, or what is large. */
 void conn_hold(struct conn *conn, bool held);

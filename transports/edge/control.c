@@ -281,6 +281,20 @@ void control_rate_limited(struct buf *out, struct slice ref, const struct rate_v
     end(out);
 }
 
+void control_room(struct buf *out, const char *type, struct slice ref, struct slice text)
+{
+    begin(out, type, ref);
+    buf_add_slice(out, text);
+    end(out);
+}
+
+void control_room_error(struct buf *out, struct slice ref, int err, struct slice text)
+{
+    error_members(out, ref, err);
+    buf_add_slice(out, text);
+    end(out);
+}
+
 int parting_code(const struct parting *parting)
 {
     int code = parting->close_code ? parting->close_code : err_close_code(parting->err);

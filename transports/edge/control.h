@@ -32,6 +32,9 @@ void control_expiring(struct buf *out, int64_t ends_ms, int64_t left_ms);
 void control_pong(struct buf *out, struct slice ref);
 void control_error(struct buf *out, struct slice ref, int err);
 void control_rate_limited(struct buf *out, struct slice ref, const struct rate_verdict *verdict);     /* an error that names the limit */
+/* Answers about rooms: `text` are members, each with a comma before it (hub/rooms.h). */
+void control_room(struct buf *out, const char *type, struct slice ref, struct slice text);
+void control_room_error(struct buf *out, struct slice ref, int err, struct slice text);
 /* Last words. */
 void control_bye(struct buf *out, const struct parting *parting, int64_t retry_ms);
 void control_last_error(struct buf *out, const struct parting *parting);

@@ -8,6 +8,7 @@
 #include "transports/edge/attend.h"
 #include "transports/edge/batch.h"
 #include "transports/edge/catchup.h"
+#include "transports/edge/dwell.h"
 #include "transports/edge/errand.h"
 #include "transports/edge/flush.h"
 #include "transports/edge/lag.h"
@@ -78,6 +79,7 @@ void edge_free(struct edge *edge)
     flush_fini(edge);
     for (int format = 0; format < WIRE_FORMATS; format++)
         buf_fini(&edge->encoded[format].bytes);
+    dwell_fini(edge);
     roster_fini(&edge->roster);
     tenures_fini(&edge->tenures);
     mailbox_fini(&edge->box);
@@ -235,6 +237,12 @@ static bool receive(struct edge *edge, struct letter *letter)
         attend_tell(edge, (struct member_letter *)letter);
         principal_unref(((struct member_letter *)letter)->principal);
         free(letter);
+        break;
+    case LETTER_ROOM_SAY:
+        dwell_say(edge, (struct room_say *)letter);
+        break;
+    case LETTER_ROOM_REPLACED:
+        dwell_replaced(edge, (struct room_replaced *)letter);
         break;
     case LETTER_ERRAND:
         errand_do(edge, (struct errand_part *)letter);
@@ -433,4 +441,6 @@ void edge_tick(struct edge *edge)
     for (int format = 0; format < WIRE_FORMATS; format++)
         if (edge->encoded[format].bytes.cap > ENCODED_KEPT)
             buf_fini(&edge->encoded[format].bytes);
+    if (edge->dwelling.cap > ENCODED_KEPT)
+        buf_fini(&edge->dwelling);
 }

@@ -28,6 +28,7 @@ struct attendance;
 struct authority;
 struct conn;
 struct config;
+struct dweller;
 struct feed_node;
 struct hub;
 struct line_ops;
@@ -58,6 +59,8 @@ struct edge {
     struct trie            patterns;     /* struct feed, of patterns */
     struct exclusions      exclusions;   /* of frames in the pool and in batches */
     struct attendance     *attendances;  /* table by subscription (attend.c) */
+    struct dweller        *dwellers;     /* table by connection (dwell.c) */
+    struct buf             dwelling;     /* a frame of a room, before it has its header (dwell.c) */
     struct pool            pool;         /* chunks of all rings, readers that fell */
     struct link            dirty_feeds;  /* got messages in this turn */
     struct link            dirty_conns;  /* have something to send or to decide at the end of this turn */

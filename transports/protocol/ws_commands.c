@@ -15,20 +15,13 @@
 #include "transports/edge/edge.h"
 #include "transports/protocol/ws.h"
 #include "transports/protocol/ws_auth.h"
+#include "transports/protocol/ws_command.h"
+#include "transports/protocol/ws_rooms.h"
 #include "transports/protocol/ws_say.h"
 
 #include <stdlib.h>
 
 enum { REF_MAX = 256, HISTORY_DEFAULT = 100, HISTORY_MAX = 1000, HISTORY_BYTES = 1024 * 1024, COUNTED_INSIDE = -1 };
-
-struct command {
-    struct conn             *conn;
-    const struct json_object object;
-    struct slice             ref;
-    struct rate_verdict      verdict;       /* of ERR_RATE_LIMITED */
-};
-
-typedef int run_fn(struct command *command);     /* 0: answered, or will be; else it is answered with this error */
 
 static void say_error(struct conn *conn, struct slice ref, int err)
 {
@@ -61,10 +54,8 @@ static void say_rate_limited(const struct command *command)
 
 /* ---- members ---- */
 
-static bool is_given(struct slice value) { return value.at && !slice_is(value, SLICE("null")); }
-
 /* A member that must be a string; what it stands for is appended. */
-static int string_member(const struct command *command, const char *name, struct buf *out)
+int string_member(const struct command *command, const char *name, struct buf *out)
 {
     struct slice value = json_member_find(&command->object, name);
     return value.at ? json_unquote(value, out) : ERR_BAD_FIELD;
@@ -502,6 +493,11 @@ static const struct {
     { "unsubscribe", run_unsubscribe, RATE_COMMANDS }, { "history", run_history, RATE_COMMANDS },
     { "presence", run_presence, RATE_COMMANDS },
     { "ping", run_ping, RATE_COMMANDS },               { "auth", run_auth, RATE_COMMANDS },
+    { "offer", run_offer, RATE_SIGNALS },             { "answer", run_answer, RATE_SIGNALS },
+    { "ice-candidate", run_candidate, RATE_SIGNALS }, { "signal", run_signal, RATE_SIGNALS },
+    { "broadcast", run_broadcast, RATE_SIGNALS },     { "state", run_state, RATE_SIGNALS },
+    { "join", run_join, RATE_COMMANDS },              { "leave", run_leave, RATE_COMMANDS },
+    { "kick", run_kick, RATE_COMMANDS },              { "ice-servers", run_ice_servers, RATE_COMMANDS },
 };
 
 static int run(struct command *command)
@@ -531,7 +527,7 @@ void ws_on_message(struct conn *conn, struct slice text)
         return;
     }
     struct slice ref = json_member_find(&object, "ref");
-    struct command command = { .conn = conn, .object = object, .ref = ref.at && ref.len <= REF_MAX ? ref : SLICE("") };
+    struct command command = { .conn = conn, .object = object, .size = text.len, .ref = ref.at && ref.len <= REF_MAX ? ref : SLICE("") };
     err = ref.at && ref.len > REF_MAX ? ERR_BAD_FIELD : run(&command);
     if (err == ERR_RATE_LIMITED)
         say_rate_limited(&command);

@@ -71,7 +71,7 @@ static struct codes codes_of(const struct parts *parts, const struct api_route *
         add_group(parts, &codes, "credentials");
     if (route->body != BODY_NONE)
         add_group(parts, &codes, "body");
-    if (route->body == BODY_OBJECT || route->body == BODY_DOCUMENT)
+    if (route->body == BODY_OBJECT || route->body == BODY_DOCUMENT || route->body == BODY_SIGNAL)
         add_group(parts, &codes, "object");
     json_array_foreach(parameters, i, parameter)
         add_of_parameter(parts, &codes, parameter);

@@ -7,6 +7,10 @@ export const LASTING = [
     [/^burials$/, 'hubs that have died and are not buried'], [/^leaving$/, 'members in their grace'], [/^records$/, 'API keys and revocations'],
     [/^index$/, 'redis.index entries'], [/^evicted$/, 'one'], [/^names$/, 'channels that keep messages: swept by publishes and heartbeats'],
     [/^marks$/, '1,024 intervals of redis.remember'], [/^leaps$/, '64'],
+    [/^(events|event:\d+)$/, 'webhooks.retention and .max_bytes; what is pending: webhooks.queue of each endpoint'],
+    [/^(due|heads):[0-9a-f]{16}$/, 'what is pending'], [/^lane:[0-9a-f]{16}:[0-9a-f]{16}$/, 'what is pending'],
+    [/^dead(:[0-9a-f]{16})?$/, 'webhooks.dead_retention and .max_bytes'], [/^(queue|senders|standings)$/, 'endpoints'], [/^removed$/, 'endpoints removed in a day'],
+    [/^wants$/, 'one'], [/^(occupied|vacant)$/, 'channels with subscribers'], [/^outbox$/, 'changes that a hub is about to make events of'],
 ];
 
 // What is neither, as sentences.

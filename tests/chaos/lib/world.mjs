@@ -10,17 +10,21 @@ import path from 'node:path';
 import { Hub } from '../../e2e/lib/hub.mjs';
 import { metricsOf, total } from '../../e2e/lib/metrics.mjs';
 import { openFiles, residentMiB } from '../../e2e/lib/proc.mjs';
+import { SECRET, bearer, inSeconds, sign } from '../../e2e/lib/tokens.mjs';
 import { eventually } from '../../e2e/lib/wait.mjs';
 import { wasTold } from './check.mjs';
 import { HealthWatch } from './health.mjs';
+import { HOOK_ARGS, Hooks } from './hooks.mjs';
 import { Line } from './line.mjs';
 import { CHANNELS, Load } from './load.mjs';
 import { Redis } from './redis.mjs';
+import { USERS } from './visitors.mjs';
 
 export const FLOWS_MS = 10_000;
+const LONG_S = 86_400;
 const HUB_ARGS = ['--history.size=100000', '--history.bytes=64MiB', '--history.ttl=10m', '--sse.retry=100ms', '--redis.index=20000',
-    '--redis.lease=3s'];
-const OPEN = ['--access.publish=**', '--access.subscribe=**', '--access.history=**'];      // --dev stays on loopback
+    '--redis.lease=3s', ...HOOK_ARGS];
+const OPEN = ['--access.publish=**', '--access.subscribe=**', '--access.history=**', '--presence.members=true'];      // --dev stays on loopback
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--auto-aof-rewrite-percentage', '0', '--repl-diskless-sync-delay', '0'];
 
 class World {
@@ -46,8 +50,10 @@ class World {
         this.watches.push(await this.own(new HealthWatch(hub), 'close'));
         return hub;
     }
-    async loadUp(chance) {
+    // hooks: how they are reached (lib/hooks.mjs).
+    async loadUp(chance, hooks = {}) {
         await this.allReady();
+        this.hooks = await Hooks.start(this, chance.below(1e9), hooks);
         this.load = await this.own(new Load(this.hubs, chance), 'close');
         await this.load.ready();
         await this.flows('first');
@@ -144,13 +150,16 @@ export class SentinelWorld extends World {
     drawHubs() { return this.hubs; }
 }
 
+let worlds = 0;      // what a namespace had takes a moment to be gone: the next has other names
+
 export class NetWorld extends World {
     static why = null;      // why there can be no namespaces here
 
     static possible() {
+        const space = `carillon-try-${process.pid}`;
         try {
-            execFileSync('ip', ['netns', 'add', 'carillon-try'], { stdio: 'pipe' });
-            execFileSync('ip', ['netns', 'del', 'carillon-try'], { stdio: 'pipe' });
+            execFileSync('ip', ['netns', 'add', space], { stdio: 'pipe' });
+            execFileSync('ip', ['netns', 'del', space], { stdio: 'pipe' });
         } catch (error) { this.why = `network namespaces are not permitted here: ${String(error.stderr ?? error.message).trim()}`; }
         return !this.why;
     }
@@ -159,7 +168,7 @@ export class NetWorld extends World {
     inside(i, ...words) { return this.ip('netns', 'exec', this.spaces[i], 'ip', ...words); }
 
     async build(chance) {
-        const id = process.pid % 100_000, net = `10.${100 + (id % 100)}.${Math.floor(id / 100) % 250}`;
+        const pid = process.pid % 100_000, id = `${pid}${String.fromCharCode(97 + worlds++ % 26)}`, net = `10.${100 + (pid % 100)}.${(Math.floor(pid / 100) + worlds) % 250}`;
         this.bridge = `cbr${id}`;
         this.spaces = [];
         this.ports = [];
@@ -170,11 +179,23 @@ export class NetWorld extends World {
         this.ip('link', 'set', this.bridge, 'up');
         this.address = `${net}.1`;
         this.redis = await this.own(Redis.start({ args: DURABLE, host: this.address }));
+        const ini = this.signers();
         for (let i = 0; i < 3; i++) {
             this.addSpace(i, id, `${net}.${i + 10}`);
-            await this.addHub(`redis://${this.address}:${this.redis.port}`, { dev: false, host: `${net}.${i + 10}`, under: ['ip', 'netns', 'exec', this.spaces[i]], args: OPEN });
+            await this.addHub(`redis://${this.address}:${this.redis.port}`,
+                { dev: false, host: `${net}.${i + 10}`, under: ['ip', 'netns', 'exec', this.spaces[i]], args: ['--config', ini, ...OPEN] });
         }
-        await this.loadUp(chance);
+        const tokens = new Map(await Promise.all(USERS.map(async (sub) => [sub, await sign({ sub, exp: inSeconds(LONG_S), carillon: { subscribe: ['**'] } })])));
+        const headers = bearer(await sign({ sub: 'op', exp: inSeconds(LONG_S), carillon: { admin: ['**'] } }));
+        await this.loadUp(chance, { host: this.address, headers, as: (user) => `token=${tokens.get(user)}` });
+    }
+
+    // Without --dev users and administrators have tokens.
+    signers() {
+        const folder = mkdtempSync(path.join(tmpdir(), 'carillon-ini-')), ini = path.join(folder, 'carillon.ini');
+        this.defer(() => rmSync(folder, { recursive: true, force: true }));
+        writeFileSync(ini, `[signers]\napp = HS256 secret:${SECRET}\n`, { mode: 0o600 });
+        return ini;
     }
 
     addSpace(i, id, address) {

@@ -1,9 +1,9 @@
 // browser.mjs — headless Chromium, driven over the DevTools protocol by the WebSocket client the tests have anyway.
 //
-//   const browser = await Browser.start();
-//   const page = await browser.open('http://…/');
+//   const page = await openPage(scope, 'http://…/');  // of the one browser that a test file has; closed with the scope
 //   await page.run('document.title');                 // any expression; promises are waited for
 //   await page.until('window.got.length >= 3', 'three messages');
+import { after } from 'node:test';
 import { spawn, execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,19 +19,35 @@ export function findChromium() {
     try { return execFileSync('which', ['chromium'], { encoding: 'utf8' }).trim(); } catch { return null; }
 }
 
+// To start one costs more than most tests that want one.
+let common;
+after(() => common?.then((browser) => browser.close()));
+
+export async function openPage(scope, url, options) {
+    const page = await (await (common ??= Browser.start())).open(url, options);
+    scope.defer(() => page.close());
+    return page;
+}
+
+// Cameras (the second one measures depth: no picture) and microphones that are made up, nobody asked, and connections within this machine.
+export const CALLS = ['--use-fake-device-for-media-stream=device-count=3', '--use-fake-ui-for-media-stream', '--auto-select-desktop-capture-source=Entire screen', '--allow-loopback-in-peer-connection',
+    '--disable-features=WebRtcHideLocalIpsWithMdns', '--autoplay-policy=no-user-gesture-required'];
+
 export class Browser {
     #nextId = 1;
     #waiting = new Map();
     #pages = new Map();      // by the id of their session
+    #open = 0;
     stderr = '';
 
-    static async start() {
+    // flags: more of Chromium's own.
+    static async start(flags = []) {
         const browser = new Browser();
         browser.profile = mkdtempSync(path.join(tmpdir(), 'carillon-e2e-chromium-'));
         // A group of its own, because Chromium is many processes.
         browser.child = spawn(findChromium(), ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-extensions',
             '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-proxy-server', '--mute-audio',
-            ...(SUITE_TLS ? [`--ignore-certificate-errors-spki-list=${SUITE_TLS.pin}`] : []), '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+            ...(SUITE_TLS ? [`--ignore-certificate-errors-spki-list=${SUITE_TLS.pin}`] : []), ...flags, '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
         browser.child.on('exit', () => { browser.exited = true; });
         process.once('exit', browser.killNow = () => browser.#kill());
         const devtools = new Promise((resolve, reject) => {
@@ -69,7 +85,8 @@ export class Browser {
 
     // expose: { name: fn }, functions that the page may call with one string.
     async open(url, { expose = {} } = {}) {
-        const { targetId } = await this.call('Target.createTarget', { url: 'about:blank', newWindow: true });      // one behind another would be hidden
+        // One behind another would be hidden; a window of its own costs as much as all else of a page.
+        const { targetId } = await this.call('Target.createTarget', { url: 'about:blank', newWindow: this.#open++ > 0 });
         const { sessionId } = await this.call('Target.attachToTarget', { targetId, flatten: true });
         const page = new Page(this, targetId, sessionId, expose);
         this.#pages.set(sessionId, page);
@@ -78,6 +95,12 @@ export class Browser {
         for (const name of Object.keys(expose)) await page.call('Runtime.addBinding', { name });
         await page.go(url);
         return page;
+    }
+
+    shut({ targetId, sessionId }) {
+        this.#open--;
+        this.#pages.delete(sessionId);
+        return this.call('Target.closeTarget', { targetId });
     }
 
     #kill() { if (!this.exited) try { process.kill(-this.child.pid, 'SIGKILL'); } catch { /* gone already */ } }
@@ -106,7 +129,7 @@ class Page {
         await this.call('Page.navigate', { url });
         await this.until("location.href !== 'about:blank' && document.readyState === 'complete'", `the page ${url}`);
     }
-    close() { return this.browser.call('Target.closeTarget', { targetId: this.targetId }); }
+    close() { return this.browser.shut(this); }
 
     async run(expression) {
         const { result, exceptionDetails } = await this.call('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });

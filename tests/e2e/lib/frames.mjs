@@ -47,7 +47,7 @@ export class FrameProxy extends Watched {
         const pair = { client, hub, isCut: false };
         this.#pairs.add(pair);
         this.connections++;
-        const opened = new Promise((resolve) => hub.once('open', resolve));
+        const opened = new Promise((resolve) => hub.once('open', resolve).once('close', resolve));      // a hub that is down closes at once
         for (const [side, from, to] of [['hub', hub, client], ['client', client, hub]]) {
             let before = opened;
             from.on('error', () => {});

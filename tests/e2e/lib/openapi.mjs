@@ -8,7 +8,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { BINARY } from './binary.mjs';
-import { SUITE_REDIS } from './redis.mjs';
 import { find, mistake } from './schema.mjs';
 
 const METHODS = ['post', 'get', 'patch', 'delete'];
@@ -41,9 +40,6 @@ export class Contract {
     get operations() {
         return this.paths.flatMap(({ template, item }) => METHODS.filter((m) => item[m]).map((m) => ({ method: m.toUpperCase(), path: template, operation: item[m] })));
     }
-
-    // Those that the suite's hubs can do: on Redis there are no webhooks yet (501 no_webhooks).
-    get possible() { return this.operations.filter(({ operation }) => !SUITE_REDIS || !['Webhooks', 'Events', 'Deliveries'].includes(operation.tags[0])); }
 
     isPublic(operation) { return Boolean(operation.servers); }
 

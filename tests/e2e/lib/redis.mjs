@@ -33,5 +33,5 @@ export async function redisSettings(dir) {
     server ??= start();
     const prefix = prefixOf.get(dir) ?? `t${process.pid}-${++prefixes}`;
     if (dir) prefixOf.set(dir, prefix);
-    return [`--redis.url=unix:${await server}`, `--redis.prefix=${prefix}`];
+    return [`--redis.url=unix:${await server}`, `--redis.prefix=${prefix}`, '--redis.lease=3s'];      // the least: what a killed hub sent to is another's after it
 }

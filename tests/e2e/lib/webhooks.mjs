@@ -8,7 +8,6 @@ import { Receiver } from './receiver.mjs';
 import { eventually } from './wait.mjs';
 
 export const LOCAL = ['--webhooks.allow_http=true', '--webhooks.allow_networks=127.0.0.0/8'];
-export const ON_REDIS = 'no queue of webhooks is kept there';
 
 export class Webhooks {
     constructor(hub, headers = {}) { Object.assign(this, { hub, headers }); }

@@ -1,0 +1,125 @@
+// clients/examples/call.html and sample-call.html, used as people use them, with made-up cameras. SCREENSHOTS=dir has pictures of it.
+import assert from 'node:assert/strict';
+import { after } from 'node:test';
+import path from 'node:path';
+import { Browser, CALLS, findChromium } from './lib/browser.mjs';
+import { SUITE_TLS } from './lib/line.mjs';
+import { scenario } from './lib/scope.mjs';
+import { pageServer } from '../../clients/examples/demo_pages.mjs';
+
+const options = {
+    skip: (!findChromium() && 'there is no Chromium on this machine') || (Boolean(SUITE_TLS) && 'pages of http:// may not ask over TLS'),
+    timeout: 180_000, ownEngine: 'rooms do not span hubs yet',
+};
+let browser;
+after(() => browser?.then((one) => one.close()));
+
+// open('call.html') of a server of the examples; pages that talk to this hub.
+async function visitor(scope, hub) {
+    browser ??= Browser.start(CALLS);
+    const local = (url) => url.replace('127.0.0.1', 'localhost'), server = pageServer({ hub: local(hub.publicUrl('')), api: local(hub.apiUrl('')) });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    scope.defer(() => { server.close(); server.closeAllConnections(); });
+    const one = await browser;
+    return async (where) => {
+        const page = await one.open(`http://localhost:${server.address().port}/${where}`);
+        scope.defer(() => page.close());
+        return page;
+    };
+}
+
+const picture = async (page, name) => process.env.SCREENSHOTS && page.screenshot(path.join(process.env.SCREENSHOTS, `${name}.png`));
+const sized = (page, width, height, mobile = false) => page.call('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile });
+const inDark = (page, is) => page.call('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: is ? 'dark' : 'light' }] });
+
+// Somebody who joins, by the form.
+async function comeIn(open, name, where = 'call.html#team') {
+    const page = await open(where);
+    await sized(page, 1100, 700);
+    await page.type('#name', name);
+    await page.press('Enter', 13);
+    return page;
+}
+// A picture that moves, in a tile: frames are counted, and the video is shown.
+const sees = (page, name) => page.until(`(() => { const tile = document.querySelector('.tile[aria-label="${name}"]'); return tile?.matches('.camera, .screen') && tile.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > 5; })()`, `a picture of ${name}`, 60_000);
+const textsOf = (page, selector) => page.run(`[...document.querySelectorAll(${JSON.stringify(selector)})].map((e) => e.textContent)`);
+
+scenario('call.html: two meet, talk, send a file, record, and one loads the page again', options, async (scope) => {
+    const hub = await scope.hub({ args: ['--sse.retry=200ms'] });
+    const open = await visitor(scope, hub);
+    const ann = await comeIn(open, 'Ann Berg');
+    await ann.until("document.querySelector('.pill.live') && !document.querySelector('#alone').hidden", 'ann to wait');
+    const bob = await comeIn(open, 'Bob');
+    await sees(ann, 'Bob');
+    await sees(bob, 'Ann Berg');
+    await ann.until("/direct · \\d+ ms/.test(document.querySelector('.way.live')?.textContent)", 'how the connection is');
+    await picture(ann, 'call-two');
+
+    await ann.click('#mic');
+    await bob.until("getComputedStyle(document.querySelector('.tile[aria-label=\"Ann Berg\"] .label svg')).display !== 'none'", 'bob to see that ann is muted');
+    await ann.click('#hand');
+    await bob.until("document.querySelector('.tile.hand .raised:not([hidden])')", 'the hand');
+    await ann.click('#chat');
+    await ann.type('#say input', 'Hello <b>Bob</b>');
+    await ann.press('Enter', 13);
+    await bob.until("document.querySelector('#chat .badge').textContent === '1'", 'an unread message');
+    await bob.click('#chat');
+    assert.deepEqual(await textsOf(bob, '#log li:not(.note) span'), ['Hello <b>Bob</b>']);
+    await bob.run(`(() => { const input = document.querySelector('#files'), data = new DataTransfer(); data.items.add(new File([new Uint8Array(3_000_000)], 'plans.pdf')); input.files = data.files; input.onchange(); })()`);
+    await ann.until("document.querySelector('.file button')?.textContent === 'Accept'", 'a file that is offered');
+    await ann.click('.file button');
+    await ann.until("document.querySelector('.file a')?.download === 'plans.pdf'", 'the file');
+    assert.equal(await ann.run("fetch(document.querySelector('.file a').href).then((r) => r.blob()).then((b) => b.size)"), 3_000_000);
+    await bob.until("document.querySelector('.file small').textContent === '3.0 MB, done'", 'bob to know that it has come');
+    await picture(ann, 'call-chat');
+
+    await ann.call('Browser.setDownloadBehavior', { behavior: 'deny' }).catch(() => {});
+    await ann.click('#record');
+    await ann.until("document.querySelector('#rec').textContent >= '00:01'", 'a second of recording');
+    await ann.click('#record');
+    await ann.until("[...document.querySelectorAll('#log a')].some((a) => a.download.startsWith('call-'))", 'the recording');
+    const { error, ...recorded } = await ann.run(`fetch([...document.querySelectorAll('#log a')].find((a) => a.download.startsWith('call-')).href).then((r) => r.blob()).then((blob) => new Promise((resolve) => {
+        const video = document.createElement('video'), tell = () => resolve({ width: video.videoWidth, height: video.videoHeight, isEmpty: blob.size < 1000, error: video.error?.message });
+        video.onloadeddata = video.onerror = tell;
+        video.src = URL.createObjectURL(blob);
+    }))`);
+    assert.deepEqual(recorded, { width: 1280, height: 720, isEmpty: false }, `it can be played: ${error}`);
+
+    await bob.call('Page.reload');
+    await ann.until("document.querySelectorAll('#log .note').length >= 3", 'ann to see bob go and come');
+    await sees(bob, 'Ann Berg');
+    await sees(ann, 'Bob');
+    await inDark(bob, true);
+    await sized(bob, 360, 740, true);
+    await bob.until("document.querySelectorAll('#bar button').length === 8 && document.documentElement.scrollWidth <= 360", 'nothing to be wider than a phone');
+    await picture(bob, 'call-phone');
+    await inDark(ann, true);
+    await picture(ann, 'call-dark');
+    const other = await comeIn(open, 'Bob');
+    await other.until("/Somebody of this name/.test(document.querySelector('#greeting.bad')?.textContent) && document.querySelector('#app').hidden", 'a name that is taken to be told');
+    await other.type('#name', 'Cat');
+    await other.press('Enter', 13);
+    await sees(other, 'Ann Berg');
+    await other.click('#hangup');
+    await ann.until("document.querySelectorAll('.tile').length === 2", 'the third to be gone');
+    await bob.click('#hangup');
+    await ann.until("document.querySelectorAll('.tile').length === 1", 'ann to be alone');
+    assert.deepEqual([ann.problems, bob.problems, other.problems], [[], [], []]);
+});
+
+scenario('sample-call.html: the code of a tutorial makes a call', options, async (scope) => {
+    const hub = await scope.hub(), open = await visitor(scope, hub);
+    const join = async () => {
+        const page = await open('sample-call.html');
+        await page.click('#form button');
+        return page;
+    };
+    const first = await join();
+    await first.until("document.querySelector('#status').textContent === 'waiting for somebody'", 'the first to be in');
+    const second = await join();
+    for (const page of [first, second]) await page.until("document.querySelector('video:not(#local)')?.getVideoPlaybackQuality().totalVideoFrames > 5", 'the other picture', 60_000);
+    await picture(second, 'sample-call');
+    await second.click('#leave');
+    await first.until("document.querySelectorAll('video').length === 1", 'the other to be gone');
+    assert.deepEqual([first.problems, second.problems], [[], []]);
+});

@@ -1,0 +1,57 @@
+// TURN: the hub's credentials against a real coturn with the settings of deploy/coturn; and a call that goes through it alone.
+import assert from 'node:assert/strict';
+import { findChromium } from './lib/browser.mjs';
+import { Calls, toldOf } from './lib/calls.mjs';
+import { member } from './lib/member.mjs';
+import { scenario } from './lib/scope.mjs';
+import { allocate, coturn, credential, hasCoturn } from './lib/turn.mjs';
+
+const options = { skip: !hasCoturn() && 'there is no coturn on this machine', timeout: 120_000, ownEngine: 'rooms do not span hubs yet' };
+const pages = { ...options, skip: options.skip || (!findChromium() && 'there is no Chromium on this machine') };
+const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
+
+scenario('TURN: coturn grants an allocation for the credentials of a join, and none for expired or forged ones', options, async (scope) => {
+    const turn = await coturn(scope, ['south', 'west']);
+    const hub = await scope.hub({ args: [`--ice.turn=turn:127.0.0.1:${turn.port}?transport=udp`, '--ice.secrets=north south'] });
+    const { joined } = await member(scope, hub, 'r', 'ann.ü');
+    const [north, south] = joined.ice_servers;
+    assert.equal(await allocate(turn, south.username, south.credential), 'granted', 'the secret that coturn knows');
+    assert.equal(await allocate(turn, north.username, north.credential), 401, 'one that it is still to be told');
+    assert.match(south.username, /^\d+:/);
+    assert.doesNotMatch(turn.log, /bad configuration|unknown|unrecognized|invalid/i, 'coturn knows every line of the settings');
+
+    const [until, user] = south.username.split(/:(.*)/s), later = `${Number(until) + 3600}:${user}`, past = `${inSeconds(-2)}:${user}`;
+    assert.equal(await allocate(turn, later, south.credential), 401, 'a later end, with the credential of another');
+    assert.equal(await allocate(turn, `${until}:eve`, south.credential), 401, "somebody else's");
+    assert.equal(await allocate(turn, south.username, credential('guessed', south.username)), 401, 'another secret');
+    assert.equal(await allocate(turn, later, credential('south', later)), 'granted', 'who has the secret makes them as the hub does');
+    assert.equal(await allocate(turn, past, credential('south', past)), 401, 'right, but over');
+    assert.equal(credential('south', south.username), south.credential);
+});
+
+scenario('TURN: a call that may go through the relay alone; the credentials are renewed in it', pages, async (scope) => {
+    const turn = await coturn(scope, ['north']);
+    const hub = await scope.hub({ args: [`--ice.turn=turn:127.0.0.1:${turn.port}?transport=udp`, '--ice.secrets=north', '--ice.policy=relay', '--ice.ttl=10s'] });
+    const calls = await Calls.start(scope);
+    const ann = await calls.member(hub, 'ann', { media: false }), bob = await calls.member(hub, 'bob', { media: false });      // data alone: cheaper, and the same way
+    let said = 0;
+    const bothSpeak = async () => {
+        said++;
+        for (const page of [ann, bob]) await page.run(`room.send('round ${said}')`);
+        for (const page of [ann, bob]) await page.until(`told.filter(([kind]) => kind === 'message').at(-1)?.[2] === 'round ${said}'`, `${page.user} to hear the other`, 30_000);
+    };
+    await bothSpeak();
+    const way = `stats('ann').then((all) => { const pair = all.find((s) => s.id === all.find(({ type }) => type === 'transport').selectedCandidatePairId); return ['localCandidateId', 'remoteCandidateId'].map((id) => all.find((s) => s.id === pair[id]).candidateType); })`;
+    assert.deepEqual(await bob.run(way), ['relay', 'relay']);
+    // ICE begins anew with what was sent in the running call: the credentials of the join are over by then
+    const first = await bob.run("room.config.iceServers[0].username");
+    await bob.until(`room.config.iceServers[0].username !== ${JSON.stringify(first)} && Date.now() > 1000 * ${JSON.stringify(first)}.split(':')[0]`, 'the first credentials to be over', 30_000);
+    await ann.until("told.some(([kind]) => kind === 'servers')", 'fresh ones for ann too');
+    const fragment = "/a=ice-ufrag:(.*)/.exec(room.peers.get('ann').connection.currentLocalDescription.sdp)[1]", before = await bob.run(fragment);
+    await bob.run("room.peers.get('ann').restart()");
+    await bob.until(`${fragment} !== ${JSON.stringify(before)}`, 'ICE to begin anew');
+    await bob.until("all('ann')", 'the call to go on');
+    await bothSpeak();
+    assert.deepEqual(await bob.run(way), ['relay', 'relay']);
+    assert.deepEqual([await toldOf(ann, 'error'), await toldOf(bob, 'error')], [[], []]);
+});
