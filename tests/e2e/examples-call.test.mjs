@@ -73,20 +73,10 @@ scenario('call.html: two meet, talk, send a file, record, and one loads the page
     await bob.until("document.querySelector('.file small').textContent === '3.0 MB, done'", 'bob to know that it has come');
     await picture(ann, 'call-chat');
 
-    await ann.call('Browser.setDownloadBehavior', { behavior: 'deny' }).catch(() => {});
-    await ann.click('#record');
-    await ann.until("document.querySelector('#rec').textContent >= '00:01'", 'a second of recording');
-    await ann.click('#record');
-    await ann.until("[...document.querySelectorAll('#log a')].some((a) => a.download.startsWith('call-'))", 'the recording');
-    const { error, ...recorded } = await ann.run(`fetch([...document.querySelectorAll('#log a')].find((a) => a.download.startsWith('call-')).href).then((r) => r.blob()).then((blob) => new Promise((resolve) => {
-        const video = document.createElement('video'), tell = () => resolve({ width: video.videoWidth, height: video.videoHeight, isEmpty: blob.size < 1000, error: video.error?.message });
-        video.onloadeddata = video.onerror = tell;
-        video.src = URL.createObjectURL(blob);
-    }))`);
-    assert.deepEqual(recorded, { width: 1280, height: 720, isEmpty: false }, `it can be played: ${error}`);
+    await records(ann);
 
     await bob.call('Page.reload');
-    await ann.until("document.querySelectorAll('#log .note').length >= 3", 'ann to see bob go and come');
+    await ann.until("[...document.querySelectorAll('#log .note')].filter((note) => note.textContent.startsWith('Bob')).map((note) => note.textContent.slice(4)).join() === 'is here,has left and comes back,is here'", 'ann to see bob go and come');
     await sees(bob, 'Ann Berg');
     await sees(ann, 'Bob');
     await inDark(bob, true);
@@ -102,10 +92,48 @@ scenario('call.html: two meet, talk, send a file, record, and one loads the page
     await sees(other, 'Ann Berg');
     await other.click('#hangup');
     await ann.until("document.querySelectorAll('.tile').length === 2", 'the third to be gone');
-    await bob.click('#hangup');
+    await recordsToTheEnd(bob);
     await ann.until("document.querySelectorAll('.tile').length === 1", 'ann to be alone');
     assert.deepEqual([ann.problems, bob.problems, other.problems], [[], [], []]);
 });
+
+// What is in the last file that was recorded: pictures, and what was said meanwhile.
+const recorded = (page) => page.run(`(async () => {
+    const blob = await (await fetch([...document.querySelectorAll('a')].filter((a) => a.download.startsWith('call-')).at(-1).href)).blob(), video = document.createElement('video');
+    const picture = await new Promise((resolve) => {
+        video.onloadeddata = video.onerror = () => resolve(video.error?.message ?? [video.videoWidth, video.videoHeight]);
+        video.src = URL.createObjectURL(blob);
+    });
+    const sound = await new OfflineAudioContext(1, 1, 48000).decodeAudioData(await blob.arrayBuffer()).catch(() => null);
+    return { picture, isSilent: sound?.getChannelData(0).every((sample) => sample === 0) ?? true, seconds: sound?.duration };
+})()`);
+
+async function records(page) {
+    await page.call('Browser.setDownloadBehavior', { behavior: 'deny' }).catch(() => {});
+    await page.run("for (let i = 0; i < 2; i++) document.querySelector('#record').click()");
+    await page.until("document.querySelector('#log li:last-child').textContent === 'Nothing was recorded.' && document.querySelector('#rec').hidden", 'a recording that was ended at once to be told');
+    await page.click('#record');
+    assert.equal(await page.run("document.querySelector('#rec').textContent"), '00:00');
+    await page.until("document.querySelector('#rec').textContent >= '00:01'", 'a second of recording', 60_000);
+    await page.click('#record');
+    await page.until("[...document.querySelectorAll('#log a')].some((a) => a.download.startsWith('call-'))", 'the recording');
+    const { seconds, ...what } = await recorded(page);
+    assert.deepEqual(what, { picture: [1280, 720], isSilent: false });
+    assert.ok(seconds >= 1, `${seconds} s of what was shown to be a second`);
+}
+
+// In a browser that lets nothing be heard; and who leaves while he records keeps what he has.
+async function recordsToTheEnd(page) {
+    await page.call('Browser.setDownloadBehavior', { behavior: 'deny' }).catch(() => {});
+    await page.run('window.AudioContext = class extends AudioContext { constructor() { super(); this.suspend(); } resume() { return new Promise(() => {}); } }, 0');
+    await page.click('#record');
+    await page.until("document.querySelector('#rec').textContent >= '00:01'", 'a recording without sound', 60_000);
+    assert.match((await textsOf(page, '#log .note')).at(-1), /no sound/);
+    await page.click('#hangup');
+    await page.until("document.querySelector('#app').hidden && document.querySelector('#kept a')", 'what was recorded before the end');
+    const { picture, isSilent } = await recorded(page);
+    assert.deepEqual({ picture, isSilent }, { picture: [1280, 720], isSilent: true });
+}
 
 scenario('sample-call.html: the code of a tutorial makes a call', options, async (scope) => {
     const hub = await scope.hub(), open = await visitor(scope, hub);
