@@ -50,7 +50,7 @@ enum letter_kind {
     LETTER_PURGED,     /* struct letter: messages were removed that answers kept for others may have */
     LETTER_MEMBER,     /* struct member_letter: somebody came to a channel, or left it */
     LETTER_ROOM_SAY,   /* struct room_say of rooms.h: a frame for one connection */
-    LETTER_ROOM_REPLACED, /* struct room_replaced of rooms.h: close this connection */
+    LETTER_ROOM_CLOSE, /* struct room_close of rooms.h: close this connection */
     /* edge to hub, no answer */
     LETTER_JOIN,       /* in struct attendance of presence.h */
     LETTER_LEAVE,      /* likewise; the hub frees the attendance */

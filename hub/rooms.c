@@ -44,8 +44,8 @@ void rooms_send(struct hub *hub, struct room_say *say)
     mail(hub, say->connection, &say->letter, sizeof *say + room_text_slice(say->rest).len);
 }
 
-void rooms_replace(struct hub *hub, struct room_replaced *replaced)
+void rooms_close(struct hub *hub, struct room_close *close)
 {
-    replaced->letter.kind = LETTER_ROOM_REPLACED;
-    mail(hub, replaced->connection, &replaced->letter, sizeof *replaced);
+    close->letter.kind = LETTER_ROOM_CLOSE;
+    mail(hub, close->connection, &close->letter, sizeof *close);
 }

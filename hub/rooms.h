@@ -125,10 +125,12 @@ struct room_say {
 void room_say_print(const struct room_say *say, struct buf *out);      /* the JSON object */
 void room_say_free(struct room_say *say);
 
-/* LETTER_ROOM_REPLACED: this connection is closed with ERR_REPLACED; its client goes on with another one. */
-struct room_replaced {
+/* LETTER_ROOM_CLOSE: this connection is closed with that error: ERR_REPLACED, its client goes on with another one; ERR_ROOM_LOST, where rooms
+ * span hubs: what it was to be told is not all there any more. */
+struct room_close {
     struct letter letter;
     uint64_t      connection;
+    int           err;
 };
 
 /* LETTER_ROOM_DROP: a connection that has asked to join has ended. Made when it asks, so that ending needs no memory. */
@@ -152,4 +154,4 @@ void rooms_answer(struct hub *hub, struct room_call *call, int err);
 /* Whether more should be sent to the edge of this connection. */
 bool rooms_may_send(const struct hub *hub, uint64_t connection);
 void rooms_send(struct hub *hub, struct room_say *say);
-void rooms_replace(struct hub *hub, struct room_replaced *replaced);
+void rooms_close(struct hub *hub, struct room_close *close);

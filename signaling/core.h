@@ -10,9 +10,9 @@
 #include "hub/base/mail.h"
 #include "hub/base/name.h"
 #include "hub/config/config.h"
+#include "hub/room_ticket.h"
 #include "signaling/backlog.h"
 #include "signaling/rooms.h"
-#include "signaling/ticket.h"
 
 /* A table that finds no memory leaves the new one out (hh.tbl is NULL) instead of ending the process. */
 #define HASH_NONFATAL_OOM 1

@@ -11,7 +11,6 @@
  * Who comes back is told in order: all that he may have missed, then (as the answer) what is so now. */
 #include "hub/metrics.h"
 #include "signaling/core.h"
-#include "signaling/ice.h"
 
 /* ---- a new member ---- */
 

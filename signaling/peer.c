@@ -1,6 +1,6 @@
+#include "hub/ice.h"
 #include "hub/metrics.h"
 #include "signaling/core.h"
-#include "signaling/ice.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 #include "signaling/rooms.h"
 
+#include "hub/ice.h"
 #include "signaling/core.h"
-#include "signaling/ice.h"
 
 #include <stdlib.h>
 

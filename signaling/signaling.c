@@ -64,11 +64,12 @@ static bool may_send(void *self, struct peer_address to) { return rooms_may_send
 /* Without memory it stays as it is: it cannot say anything in the room any more, and its pings will end it. */
 static void replace(void *self, struct peer_address old)
 {
-    struct room_replaced *replaced = calloc(1, sizeof *replaced);
-    if (!replaced)
+    struct room_close *close = calloc(1, sizeof *close);
+    if (!close)
         return;
-    replaced->connection = old.connection;
-    rooms_replace(((struct signaling *)self)->serving->hub, replaced);
+    close->connection = old.connection;
+    close->err = ERR_REPLACED;
+    rooms_close(((struct signaling *)self)->serving->hub, close);
 }
 
 static void tell(void *self, enum event_type type, struct slice room, struct slice data)

@@ -73,12 +73,12 @@ void dwell_say(struct edge *edge, struct room_say *say)
     room_say_free(say);
 }
 
-void dwell_replaced(struct edge *edge, struct room_replaced *replaced)
+void dwell_close(struct edge *edge, struct room_close *close)
 {
-    struct conn *conn = roster_find(&edge->roster, replaced->connection);
+    struct conn *conn = roster_find(&edge->roster, close->connection);
     if (conn)
-        conn_close(conn, ERR_REPLACED);
-    free(replaced);
+        conn_close(conn, close->err);
+    free(close);
 }
 
 /* Those that are left have nobody who would be told. */

@@ -241,8 +241,8 @@ static bool receive(struct edge *edge, struct letter *letter)
     case LETTER_ROOM_SAY:
         dwell_say(edge, (struct room_say *)letter);
         break;
-    case LETTER_ROOM_REPLACED:
-        dwell_replaced(edge, (struct room_replaced *)letter);
+    case LETTER_ROOM_CLOSE:
+        dwell_close(edge, (struct room_close *)letter);
         break;
     case LETTER_ERRAND:
         errand_do(edge, (struct errand_part *)letter);

@@ -1,4 +1,4 @@
-#include "signaling/ticket.h"
+#include "hub/room_ticket.h"
 
 #include "hub/access/base64url.h"
 

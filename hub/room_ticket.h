@@ -1,4 +1,4 @@
-/* ticket.h — what proves that somebody is the member who was told it: the resume token.
+/* room_ticket.h — what proves that somebody is the member who was told it: the resume token.
  *
  * 24 bytes in base64url: the number of the member's stay (8, big-endian), so that it is found, and a secret of 16 random bytes. The secret
  * is compared in constant time. A ticket is good as long as the stay, however often it is used: a client whose network flaps would

@@ -1,4 +1,4 @@
-#include "signaling/ice.h"
+#include "hub/ice.h"
 
 #include "hub/config/config.h"
 
