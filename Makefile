@@ -284,10 +284,11 @@ ARGS ?=
 bench: deps                                 ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
 	$(call need,$(DEPS_BENCH))
 	$(need_node)
-	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/checks $(B)/bench/storm $(B)/bench/redis $(B)/bench/posts
+	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/relay $(B)/bench/checks $(B)/bench/storm $(B)/bench/redis $(B)/bench/posts
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
-$(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders members hooks receiver sock)
+$(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders members signals hooks receiver sock)
 $(B)/bench/baseline: $(patsubst %,$(B)/bench/obj/%.o,baseline mimic sock)
+$(B)/bench/relay: $(patsubst %,$(B)/bench/obj/%.o,relay mimic sock)
 # the hub's own code, as it is built
 $(B)/bench/checks $(B)/bench/redis $(B)/bench/posts: $(B)/bench/%: tests/bench/%.c $(B)/libcore.a
 	@mkdir -p $(@D)
@@ -298,7 +299,7 @@ $(B)/bench/storm: tests/bench/storm.c $(B)/bench/obj/sock.o $(B)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,BENCH,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< $(B)/bench/obj/sock.o $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS)
-$(B)/bench/load $(B)/bench/baseline:
+$(B)/bench/load $(B)/bench/baseline $(B)/bench/relay:
 	$(call say,LINK,$@)
 	$(Q)$(CC) -o $@ $^ -lssl -lcrypto
 $(B)/bench/obj/%.o: tests/bench/%.c $(wildcard tests/bench/*.h)

@@ -13,6 +13,9 @@
  *   load accept   --kind … --messages N --conns 64 [--token T]  connect, be answered, close
  *   load resume   --kind … --n 10000 --since POSITION --expect 100     all come back at once and read what they missed
  *   load hooks    [--pub H:P --pid N]             webhooks from both ends, led by lines on standard input (hooks.c)
+ *   load relay      --n PAIRS --window W --messages M [--peerjs]       offers between the two of each pair, both ways
+ *   load relay-late --n PAIRS --rate R --messages M                    the same at a pace: how late they come
+ *   load rooms      --n N --channels C            N WebSockets that join rooms of C members when a line on standard input says so
  *
  * --tls: all of it over TLS. CPU time is that of the server's threads over the measured part, so the generator's does not count. */
 #include "load.h"
@@ -95,13 +98,17 @@ void load_watch(struct load *l, struct peer *peer)
 static void read_peer(struct load *l, struct peer *peer)
 {
     bool publishes = peer->kind == PEER_POST || peer->kind == PEER_WS_PUBLISH || peer->kind == PEER_LINES;
-    uint64_t counted = peer->messages + peer->refused, subscribed = peer->subscribed;
+    uint64_t counted = peer->messages + peer->refused, subscribed = peer->subscribed, joined = peer->joined, told = peer->told;
     peer_read(peer, publishes ? NULL : l->on_data, l->on_data_arg);
     counted = peer->messages + peer->refused - counted;
     if (publishes)
         l->answered += counted;
     else
         l->received += counted, l->subscribed += peer->subscribed - subscribed;
+    l->joined += peer->joined - joined;
+    l->told += peer->told - told;
+    if (peer->kind == PEER_MEMBER && peer->refused > 0)
+        die_saying("a member was refused something");
     if (peer->gone)
         die_saying("a connection ended, or said what is not understood");
 }
@@ -156,7 +163,7 @@ static const struct {
 } modes[] = {
     { "fanout", mode_fanout }, { "latency", mode_latency }, { "publish", mode_publish },
     { "hold", mode_hold },     { "members", mode_members }, { "accept", mode_accept },   { "resume", mode_resume },
-    { "hooks", mode_hooks },
+    { "hooks", mode_hooks },   { "relay", mode_relay },     { "relay-late", mode_relay_late }, { "rooms", mode_rooms },
 };
 
 enum type { NUMBER, TEXT, FLAG };
@@ -170,7 +177,7 @@ static const struct {
     OPTION(by, TEXT),       OPTION(sub, TEXT),      OPTION(pub, TEXT),      OPTION(since, TEXT),    OPTION(token, TEXT),    OPTION(form, TEXT),
     OPTION(pid, NUMBER),
     OPTION(n, NUMBER),      OPTION(conns, NUMBER),  OPTION(window, NUMBER), OPTION(size, NUMBER),   OPTION(expect, NUMBER),
-    OPTION(channels, NUMBER), OPTION(messages, NUMBER), OPTION(rate, NUMBER), OPTION(subscribed, FLAG), OPTION(bursts, FLAG), OPTION(users, FLAG), OPTION(tls, FLAG),
+    OPTION(channels, NUMBER), OPTION(messages, NUMBER), OPTION(rate, NUMBER), OPTION(subscribed, FLAG), OPTION(bursts, FLAG), OPTION(peerjs, FLAG), OPTION(users, FLAG), OPTION(tls, FLAG),
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -220,6 +227,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; optind < argc && i < sizeof modes / sizeof *modes; i++)
         if (!strcmp(argv[optind], modes[i].name))
             return modes[i].run(&l);
-    fprintf(stderr, "usage: load fanout|latency|publish|hold|members|accept|resume|hooks [options]\n");
+    fprintf(stderr, "usage: load fanout|latency|publish|hold|members|accept|resume|hooks|relay|relay-late|rooms [options]\n");
     return 2;
 }

@@ -19,10 +19,11 @@ struct options {
     uint64_t       window;        /* messages under way */
     uint64_t       size;          /* bytes of a payload */
     uint64_t       expect;        /* messages each subscriber must get */
-    uint64_t       channels;      /* channels altogether (publish: 0 = one per publisher), channels of each connection (hold) */
+    uint64_t       channels;      /* channels altogether (publish: 0 = one per publisher), channels of each connection (hold), members of each room (rooms) */
     uint64_t       messages, rate;
     bool           subscribed;    /* publish: each channel has a subscriber */
     bool           users;         /* each subscriber is a user of its own */
+    bool           peerjs;        /* relay: the server is PeerJS */
     bool           bursts;        /* fanout: o.window messages in one send(), and the next when all have got these */
     bool           tls;
     enum peer_kind kind;          /* of subscribers, from kind_name */
@@ -35,6 +36,7 @@ struct load {
     struct sockaddr_in sub_to, pub_to;
     uint64_t           received, answered;      /* sums over subs and pubs of what they counted; refused ones are in answered */
     uint64_t           subscribed;              /* sum over subs */
+    uint64_t           joined, told;            /* likewise, of members of rooms */
     peer_data_fn      *on_data;                 /* looks at each message, or NULL */
     void              *on_data_arg;
 };
@@ -69,6 +71,8 @@ void load_publish(struct load *l, struct peer *pub, const char *channel, const c
 void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n);
 void load_add_publish(const struct load *l, const struct peer *pub, const char *channel, const char *text);
 void load_send_together(struct load *l, struct peer *pub);
+/* All of these bytes; reads on while the socket is full. */
+void load_send_all(struct load *l, struct peer *peer, const char *at, size_t len);
 int  mode_publish(struct load *l);
 
 /* subscribers.c, holders.c */
@@ -79,3 +83,7 @@ int mode_hold(struct load *l);
 int mode_members(struct load *l);      /* members.c */
 int mode_hooks(struct load *l);        /* hooks.c */
 int mode_accept(struct load *l);
+/* signals.c */
+int mode_relay(struct load *l);
+int mode_relay_late(struct load *l);
+int mode_rooms(struct load *l);

@@ -7,7 +7,7 @@
 
 enum { READ_BYTES = 256 * 1024, OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 
-static bool is_websocket(const struct peer *peer) { return peer->kind == PEER_WS || peer->kind == PEER_WS_PUBLISH; }
+static bool is_websocket(const struct peer *peer) { return peer->kind == PEER_WS || peer->kind == PEER_WS_PUBLISH || peer->kind == PEER_MEMBER; }
 
 static int send_request(struct peer *peer, const char *path)
 {
@@ -83,18 +83,22 @@ static size_t take_answer(struct peer *peer, const char *at, size_t len)
     return (size_t)(end - at) + 4;
 }
 
+enum { SUBSCRIBER = 1 << PEER_WS, PUBLISHER = 1 << PEER_WS_PUBLISH, MEMBER = 1 << PEER_MEMBER };
+
 /* A frame's payload, at least its first 64 bytes. */
 static void take_text(struct peer *peer, const char *at, size_t size)
 {
-    static const struct { char begin[24]; size_t counter; } types[] = {
-        { "{\"type\":\"message\"", offsetof(struct peer, messages) }, { "{\"type\":\"subscribed\"", offsetof(struct peer, subscribed) },
-        { "{\"type\":\"ok\"", offsetof(struct peer, messages) }, { "{\"type\":\"error\"", offsetof(struct peer, refused) },
-        { "{\"type\":\"welcome\"", offsetof(struct peer, subscribed) },
+    static const struct { char begin[24]; size_t counter; int whose; } types[] = {
+        { "{\"type\":\"message\"", offsetof(struct peer, messages), SUBSCRIBER }, { "{\"type\":\"subscribed\"", offsetof(struct peer, subscribed), SUBSCRIBER },
+        { "{\"type\":\"ok\"", offsetof(struct peer, messages), PUBLISHER }, { "{\"type\":\"error\"", offsetof(struct peer, refused), PUBLISHER | MEMBER },
+        { "{\"type\":\"welcome\"", offsetof(struct peer, subscribed), PUBLISHER | MEMBER },
+        { "{\"type\":\"offer\"", offsetof(struct peer, messages), MEMBER }, { "{\"type\":\"user-joined\"", offsetof(struct peer, told), MEMBER },
+        { "{\"type\":\"users-in-room\"", offsetof(struct peer, joined), MEMBER },
+        { "{\"type\":\"OPEN\"", offsetof(struct peer, subscribed), MEMBER }, { "{\"type\":\"OFFER\"", offsetof(struct peer, messages), MEMBER },
     };
-    bool publishes = peer->kind == PEER_WS_PUBLISH;
-    for (size_t i = publishes ? 2 : 0; i < (publishes ? 5 : 2); i++) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         size_t len = strlen(types[i].begin);
-        if (size >= len && !memcmp(at, types[i].begin, len)) {
+        if (types[i].whose & 1 << peer->kind && size >= len && !memcmp(at, types[i].begin, len)) {
             ++*(uint64_t *)(void *)((char *)peer + types[i].counter);
             return;
         }

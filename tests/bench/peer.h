@@ -12,6 +12,7 @@ enum peer_kind {
     PEER_WS, PEER_SSE,            /* subscribers */
     PEER_POLL,                    /* a subscriber that waits: an answer is not understood */
     PEER_POST, PEER_WS_PUBLISH, PEER_LINES,   /* publishers: HTTP requests, WebSocket commands, lines of one request */
+    PEER_MEMBER,                  /* of a room, or a client of PeerJS: offers are its messages */
 };
 
 struct peer {
@@ -19,12 +20,13 @@ struct peer {
     enum peer_kind kind;
     bool           gone;          /* the other side closed, or said something that is not understood */
     uint64_t       messages;      /* messages received; of a publisher: publishes that were accepted */
-    uint64_t       refused;       /* of a publisher: other answers */
-    uint64_t       subscribed;    /* channels subscribed (WebSocket), 1 when hub.ready was read (SSE), 1 when it may begin (publishers), 1 (polls: nothing tells) */
+    uint64_t       refused;       /* of a publisher, or member: other answers, errors */
+    uint64_t       subscribed;    /* channels subscribed (WebSocket), 1 when hub.ready was read (SSE), 1 when it may begin (publishers, members), 1 (polls: nothing tells) */
+    uint64_t       joined, told;  /* of a member: rooms it is in; others that came */
     uint64_t       next;          /* for the caller */
     /* parser */
     bool           head_taken;    /* the response head has been read */
-    char           part[2048];    /* the beginning of what is not complete yet */
+    char           part[8192];    /* the beginning of what is not complete yet */
     size_t         part_len;
     uint64_t       skip;          /* bytes of a frame or body that are left to be dropped */
 };

@@ -23,7 +23,7 @@ void load_open_pubs(struct load *l, size_t n)
     }
 }
 
-static void send_all(struct load *l, struct peer *peer, const char *at, size_t len)
+void load_send_all(struct load *l, struct peer *peer, const char *at, size_t len)
 {
     while (len > 0) {
         ssize_t n = sock_send(&peer->sock, at, len);
@@ -70,7 +70,7 @@ static size_t write_publish(const struct load *l, const struct peer *pub, char *
 void load_publish(struct load *l, struct peer *pub, const char *channel, const char *text)
 {
     char out[OUT_BYTES];
-    send_all(l, pub, out, write_publish(l, pub, out, channel, text));
+    load_send_all(l, pub, out, write_publish(l, pub, out, channel, text));
 }
 
 /* ---- many together ---- */
@@ -98,10 +98,10 @@ void load_send_together(struct load *l, struct peer *pub)
     char chunk[20];
     together.len = 0;
     if (pub->kind == PEER_LINES)
-        send_all(l, pub, chunk, peer_chunk(chunk, len));
-    send_all(l, pub, together.at, len);
+        load_send_all(l, pub, chunk, peer_chunk(chunk, len));
+    load_send_all(l, pub, together.at, len);
     if (pub->kind == PEER_LINES)
-        send_all(l, pub, "\r\n", 2);
+        load_send_all(l, pub, "\r\n", 2);
 }
 
 void load_publish_together(struct load *l, struct peer *pub, const char *channel, size_t n)

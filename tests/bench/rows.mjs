@@ -1,13 +1,14 @@
 // rows.mjs: what is measured, one row each; README.md here tells what they mean.
 //
 //   name     as in the table
-//   base     the baseline beside which it runs: one, coalescing, or { name, kind, run, options } (run and options default to the row's)
+//   base     the baseline beside which it runs: one, coalescing, relay, or { name, kind, run, options } (run and options default to the row's)
 //   options  of the server: flags (hub only), tls; or a function that makes them;   rounds: if not those of everybody
 //   run      (server) => { key: figure, … }
 //   figures  those of them that are shown: { key, unit, label?, goal?, wall? }; wall: it depends on what else the machine does; a goal is atMost(N) or atLeast(N) as a ratio to the baseline,
 //            or noMore(N) or noLess(N) as a figure of its own. DESIGN §10 has the goals.
 import { alone, cpuMs, eventSources, hold, load, memory, memoryPeak, metric, post } from './server.mjs';
 import { redisRows } from './rows_redis.mjs';
+import { roomRows } from './rows_rooms.mjs';
 import { webhookRows } from './rows_webhooks.mjs';
 import { tokenOf } from './tokens.mjs';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -257,6 +258,7 @@ export function allRows(quick) {
     { name: 'idle CPU, 15,000 WebSockets with a ping each in 25 s', rounds: 1, run: idleCpu('ws', scale(15000), 25), figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
     { name: 'idle CPU, 15,000 SSE with a heartbeat each in 15 s', rounds: 1, run: idleCpu('sse', scale(15000), 15), figures: [{ key: 'ms_per_s', unit: 'ms/s' }] },
 
+    ...roomRows({ scale, atLeast, noMore, quiet }),
     ...webhookRows({ scale, atMost, atLeast, noMore, until, quick }),
     ...redisRows({ scale, atMost, atLeast, noMore, history, inMemory, quiet }),
 

@@ -52,9 +52,26 @@ async function said(kind) {
   } finally { await s.stop(); }
 }
 
+// An offer as the other member of a room gets it.
+async function relayed(kind) {
+  const s = await server(kind);
+  try {
+    const members = [0, 1].map(() => talk(s.sub, get('/ws', UPGRADE)));
+    for (const [i, member] of members.entries()) {
+      await member.until('"type":"welcome"');
+      member.socket.write(command({ type: 'join', room: 'r000000', user_id: `u00000${i}` }));
+      await member.until('"type":"users-in-room"');
+    }
+    members[0].socket.write(command({ type: 'offer', to: 'u000001', call: '1', sdp: `v=0\r\n${PAYLOAD}` }));
+    await members[1].until(`${PAYLOAD}"}`);
+    for (const { socket } of members) socket.destroy();
+    return { 'an offer': members[1].text.slice(members[1].text.lastIndexOf('\x81')) };
+  } finally { await s.stop(); }
+}
+
 // Names of what differs, each with both texts; empty: all the same.
 export async function sameBytes() {
-  const hub = await said('hub'), base = await said('one');
+  const hub = { ...await said('hub'), ...await relayed('hub') }, base = { ...await said('one'), ...await relayed('relay') };
   return Object.keys(hub).filter(name => common(hub[name]) !== common(base[name]))
     .map(name => `${name}: ${JSON.stringify(common(hub[name]))} and ${JSON.stringify(common(base[name]))}`);
 }

@@ -71,7 +71,7 @@ function tls() {
 const hubArgs = (dir, { flags = [], tls: secure }) => ['serve', '--dev', '--public.listen=127.0.0.1:0', '--api.listen=127.0.0.1:0', `--store.dir=${dir}/data`,
   '--edge.threads=1', '--log.level=error', '--accept.per_second=0', ...(secure ? [`--tls.cert=${tls().cert}`, `--tls.key=${tls().key}`] : []), ...flags];
 
-// kind: hub, redis (nothing else), one, coalescing, or none (the row runs what it needs); options: flags (of the hubs), tls, redis and hubs (rows_redis.mjs).
+// kind: hub, redis (nothing else), one, coalescing, relay, or none (the row runs what it needs); options: flags (of the hubs), tls, redis and hubs (rows_redis.mjs).
 export async function server(kind, options = {}) {
   const dir = tempDir(), children = [];
   const stop = async () => {
@@ -86,6 +86,7 @@ export async function server(kind, options = {}) {
     if (kind === 'redis' || kind === 'none') return { kind, redis, stop };
     const flags = redis ? { ...options, flags: ['--store.dir=', `--redis.url=unix:${redis.socket}`, ...options.flags ?? []] } : options;
     const run = more => kind === 'hub' ? pinned(SERVER_CORE, carillon, [...hubArgs(dir, flags), ...more])
+      : kind === 'relay' ? pinned(SERVER_CORE, join(bin, 'relay'), [])
       : pinned(SERVER_CORE, join(bin, 'baseline'), [kind, ...(options.tls ? [tls().cert, tls().key] : [])]);
     const one = async at => {
       const child = children[at] = run([]), [, sub, pub, pid] = /public=(\S+) api=(\S+) pid=(\d+)/.exec(await child.line());
@@ -178,6 +179,21 @@ export async function hold(s, options) {
 // n EventSources that come back after they were cut; say() leads them (storm.c).
 export async function eventSources(s, n, path) {
   const child = pinned(LOAD_CORE, join(bin, 'storm'), ['--sub', s.sub, '--pub', s.pub, '--n', String(n), '--path', path]);
+  const say = async word => {
+    child.stdin.write(`${word}\n`);
+    return JSON.parse(await child.line());
+  };
+  const end = async () => {
+    child.kill('SIGKILL');
+    await child.over;
+  };
+  return { say, end };
+}
+
+// n WebSockets that join rooms of `each` (signals.c) when say() says so: "join", few at once, or "storm", all at once.
+export async function rooms(s, n, each) {
+  const child = pinned(LOAD_CORE, join(bin, 'load'), ['rooms', ...asOptions(s, { n, channels: each })]);
+  await child.line();
   const say = async word => {
     child.stdin.write(`${word}\n`);
     return JSON.parse(await child.line());
