@@ -59,6 +59,7 @@ struct store_db {
     bool              syncing;               /* the open one is */
     bool              trimming, trim_ends;   /* rows below now.trim may be left; the open transaction deletes the last */
     atomic_size_t     wal_pages;
+    bool              wal_takes_space;       /* since a commit, until the file is cut */
     char             *keeping;               /* what the last run had there */
     char              reason[512];
 };
@@ -72,6 +73,7 @@ static int on_commit(void *arg, sqlite3 *conn, const char *name, int pages)
     (void)conn;
     (void)name;
     atomic_store_explicit(&db->wal_pages, (size_t)pages, memory_order_relaxed);
+    db->wal_takes_space = true;
     return SQLITE_OK;
 }
 
@@ -514,6 +516,8 @@ size_t store_db_wal_pages(const struct store_db *db)
     return atomic_load_explicit(&db->wal_pages, memory_order_relaxed);
 }
 
+bool store_db_wal_takes_space(const struct store_db *db) { return db->wal_takes_space; }
+
 /* Without waiting for readers: it is tried again anyway. */
 static int checkpoint(struct store_db *db, int mode)
 {
@@ -526,7 +530,13 @@ static int checkpoint(struct store_db *db, int mode)
 }
 
 int store_db_wal_again(struct store_db *db) { return checkpoint(db, SQLITE_CHECKPOINT_RESTART); }
-int store_db_wal_empty(struct store_db *db) { return checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE); }
+
+int store_db_wal_empty(struct store_db *db)
+{
+    int err = checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
+    db->wal_takes_space &= err != 0;
+    return err;
+}
 
 int store_db_sync(struct store_db *db)
 {

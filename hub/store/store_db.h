@@ -48,6 +48,7 @@ const char *store_db_reason(const struct store_db *db);   /* one sentence: why t
 
 bool   store_db_trimming(const struct store_db *db);      /* rows wait to be deleted: an empty transaction deletes some */
 size_t store_db_wal_pages(const struct store_db *db);     /* in the WAL since it last began */
+bool   store_db_wal_takes_space(const struct store_db *db);      /* also when it has begun again: the file keeps its length until it is emptied */
 /* 0, or ERR_STORE_FAILED when it cannot be done now (a reader, a copy that is running): nothing is lost, try again later. */
 int  store_db_wal_again(struct store_db *db);
 int  store_db_wal_empty(struct store_db *db);

@@ -215,7 +215,7 @@ static int wait_ms(const struct disk_store *s)
         return RETRY_MS;
     if (store_db_trimming(s->db))
         return 0;
-    return store_db_wal_pages(s->db) > 0 ? IDLE_MS : -1;
+    return store_db_wal_takes_space(s->db) ? IDLE_MS : -1;
 }
 
 static void nothing_came(struct disk_store *s)
