@@ -1,12 +1,12 @@
 // Calls under faults drawn by chance: CALL_ROUNDS=20 node --test e2e/calls-chance.test.mjs; part of make soak. Several at a time, then everybody sees everybody.
-import { findChromium } from './lib/browser.mjs';
+import { CALL_TEST_MS, findChromium } from './lib/browser.mjs';
 import { Calls, allSeeAll } from './lib/calls.mjs';
 import { Chance, anySeed } from './lib/chance.mjs';
 import { FrameProxy } from './lib/frames.mjs';
 import { scenario } from './lib/scope.mjs';
 
 const ROUNDS = Number(process.env.CALL_ROUNDS ?? 0), USERS = ['ann', 'bob', 'cat'];
-const options = { skip: (!findChromium() && 'there is no Chromium on this machine') || (!ROUNDS && 'CALL_ROUNDS is not set'), timeout: 60_000 + 60_000 * ROUNDS, ownEngine: 'rooms do not span hubs yet' };
+const options = { skip: (!findChromium() && 'there is no Chromium on this machine') || (!ROUNDS && 'CALL_ROUNDS is not set'), timeout: CALL_TEST_MS * (1 + ROUNDS), ownEngine: 'rooms do not span hubs yet' };
 
 const others = (page) => USERS.filter((user) => user !== page.user);
 
@@ -40,8 +40,8 @@ scenario('calls by chance: whatever happens, in the end everybody sees everybody
         t.diagnostic(`${round}: ${drawn.map(([name, { user }]) => `${name} (${user})`).join(', ')}`);
         for (const [name, page] of drawn) await faults[name]({ pages, page, hub, proxy, calls, chance });
         try {
-            for (const page of pages) await page.until("room.state === 'open'", `${page.user} to be in the room`, 60_000);
-            for (const page of pages) await page.until(`${JSON.stringify(others(page))}.every((user) => room.peers.get(user)?.connection?.signalingState === 'stable')`, `${page.user} to agree with all`, 60_000);
+            for (const page of pages) await page.until("room.state === 'open'", `${page.user} to be in the room`);
+            for (const page of pages) await page.until(`${JSON.stringify(others(page))}.every((user) => room.peers.get(user)?.connection?.signalingState === 'stable')`, `${page.user} to agree with all`);
             await allSeeAll(pages);
         } catch (error) {
             for (const page of pages) t.diagnostic(`${page.user}: ${await page.run("JSON.stringify([told.slice(-12), [...room.peers.values()].map((p) => [p.userId, p.isPolite, p.isAway, p.isOrphan, p.connectionState, p.connection?.signalingState, p.connection?.iceConnectionState])])").catch(String)}`);

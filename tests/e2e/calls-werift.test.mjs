@@ -1,13 +1,13 @@
 // room.js and a second, independent stack of WebRTC: werift, in Node, speaking the frames of PROTOCOL.md by itself.
 import assert from 'node:assert/strict';
 import { RTCPeerConnection, RTCRtpCodecParameters } from 'werift';
-import { findChromium } from './lib/browser.mjs';
+import { CALLS_MS, CALL_TEST_MS, findChromium } from './lib/browser.mjs';
 import { Calls, toldOf } from './lib/calls.mjs';
 import { member } from './lib/member.mjs';
 import { scenario } from './lib/scope.mjs';
 import { eventually } from './lib/wait.mjs';
 
-const options = { skip: !findChromium() && 'there is no Chromium on this machine', timeout: 120_000, ownEngine: 'rooms do not span hubs yet' };
+const options = { skip: !findChromium() && 'there is no Chromium on this machine', timeout: CALL_TEST_MS, ownEngine: 'rooms do not span hubs yet' };
 const CODECS = {
     audio: [new RTCRtpCodecParameters({ mimeType: 'audio/opus', clockRate: 48000, channels: 2 })],
     video: [new RTCRtpCodecParameters({ mimeType: 'video/VP8', clockRate: 90000, rtcpFeedback: [{ type: 'nack' }, { type: 'nack', parameter: 'pli' }] })],
@@ -43,10 +43,10 @@ async function weriftMember(scope, hub, user) {
 scenario('calls: Chromium and werift agree: pictures and sound arrive, data goes both ways', options, async (scope) => {
     const hub = await scope.hub(), calls = await Calls.start(scope);
     const ann = await calls.member(hub, 'ann'), bob = await weriftMember(scope, hub, 'bob');
-    await ann.until("all('bob')", 'ann to be connected with werift', 30_000);
-    await eventually(() => bob.got.packets.video > 5 && bob.got.packets.audio > 5, 'pictures and sound in werift', undefined, () => JSON.stringify([bob.got, bob.failed.map(String)]));
+    await ann.until("all('bob')", 'ann to be connected with werift');
+    await eventually(() => bob.got.packets.video > 5 && bob.got.packets.audio > 5, 'pictures and sound in werift', CALLS_MS, () => JSON.stringify([bob.got, bob.failed.map(String)]));
     await ann.run("room.send({ text: 'hello werift' })");
-    await eventually(() => bob.got.data.length === 1, 'what ann says');
+    await eventually(() => bob.got.data.length === 1, 'what ann says', CALLS_MS);
     assert.deepEqual(bob.got.data, [{ text: 'hello werift' }]);
     bob.channel.send(JSON.stringify({ text: 'hello Chromium' }));
     await ann.until("told.some(([kind]) => kind === 'message')", 'what werift says');

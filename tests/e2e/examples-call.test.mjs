@@ -2,21 +2,21 @@
 import assert from 'node:assert/strict';
 import { after } from 'node:test';
 import path from 'node:path';
-import { Browser, CALLS, findChromium } from './lib/browser.mjs';
+import { Browser, CALLS, CALLS_MS, CALL_TEST_MS, findChromium } from './lib/browser.mjs';
 import { SUITE_TLS } from './lib/line.mjs';
 import { scenario } from './lib/scope.mjs';
 import { pageServer } from '../../clients/examples/demo_pages.mjs';
 
 const options = {
     skip: (!findChromium() && 'there is no Chromium on this machine') || (Boolean(SUITE_TLS) && 'pages of http:// may not ask over TLS'),
-    timeout: 180_000, ownEngine: 'rooms do not span hubs yet',
+    timeout: CALL_TEST_MS, ownEngine: 'rooms do not span hubs yet',
 };
 let browser;
 after(() => browser?.then((one) => one.close()));
 
 // open('call.html') of a server of the examples; pages that talk to this hub.
 async function visitor(scope, hub) {
-    browser ??= Browser.start(CALLS);
+    browser ??= Browser.start(CALLS, CALLS_MS);
     const local = (url) => url.replace('127.0.0.1', 'localhost'), server = pageServer({ hub: local(hub.publicUrl('')), api: local(hub.apiUrl('')) });
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     scope.defer(() => { server.close(); server.closeAllConnections(); });
@@ -41,7 +41,7 @@ async function comeIn(open, name, where = 'call.html#team') {
     return page;
 }
 // A picture that moves, in a tile: frames are counted, and the video is shown.
-const sees = (page, name) => page.until(`(() => { const tile = document.querySelector('.tile[aria-label="${name}"]'); return tile?.matches('.camera, .screen') && tile.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > 5; })()`, `a picture of ${name}`, 60_000);
+const sees = (page, name) => page.until(`(() => { const tile = document.querySelector('.tile[aria-label="${name}"]'); return tile?.matches('.camera, .screen') && tile.querySelector('video').getVideoPlaybackQuality().totalVideoFrames > 5; })()`, `a picture of ${name}`);
 const textsOf = (page, selector) => page.run(`[...document.querySelectorAll(${JSON.stringify(selector)})].map((e) => e.textContent)`);
 
 scenario('call.html: two meet, talk, send a file, record, and one loads the page again', options, async (scope) => {
@@ -75,7 +75,7 @@ scenario('call.html: two meet, talk, send a file, record, and one loads the page
 
     await records(ann);
 
-    await bob.call('Page.reload');
+    await bob.reload();
     await ann.until("[...document.querySelectorAll('#log .note')].filter((note) => note.textContent.startsWith('Bob')).map((note) => note.textContent.slice(4)).join() === 'is here,has left and comes back,is here'", 'ann to see bob go and come');
     await sees(bob, 'Ann Berg');
     await sees(ann, 'Bob');
@@ -105,7 +105,7 @@ const recorded = (page) => page.run(`(async () => {
         video.src = URL.createObjectURL(blob);
     });
     const sound = await new OfflineAudioContext(1, 1, 48000).decodeAudioData(await blob.arrayBuffer()).catch(() => null);
-    return { picture, isSilent: sound?.getChannelData(0).every((sample) => sample === 0) ?? true, seconds: sound?.duration };
+    return { picture, isSilent: sound?.getChannelData(0).every((sample) => sample === 0) ?? true };
 })()`);
 
 async function records(page) {
@@ -114,12 +114,10 @@ async function records(page) {
     await page.until("document.querySelector('#log li:last-child').textContent === 'Nothing was recorded.' && document.querySelector('#rec').hidden", 'a recording that was ended at once to be told');
     await page.click('#record');
     assert.equal(await page.run("document.querySelector('#rec').textContent"), '00:00');
-    await page.until("document.querySelector('#rec').textContent >= '00:01'", 'a second of recording', 60_000);
+    await page.until("document.querySelector('#rec').textContent >= '00:01'", 'a second of recording');
     await page.click('#record');
     await page.until("[...document.querySelectorAll('#log a')].some((a) => a.download.startsWith('call-'))", 'the recording');
-    const { seconds, ...what } = await recorded(page);
-    assert.deepEqual(what, { picture: [1280, 720], isSilent: false });
-    assert.ok(seconds >= 1, `${seconds} s of what was shown to be a second`);
+    assert.deepEqual(await recorded(page), { picture: [1280, 720], isSilent: false });
 }
 
 // In a browser that lets nothing be heard; and who leaves while he records keeps what he has.
@@ -127,12 +125,11 @@ async function recordsToTheEnd(page) {
     await page.call('Browser.setDownloadBehavior', { behavior: 'deny' }).catch(() => {});
     await page.run('window.AudioContext = class extends AudioContext { constructor() { super(); this.suspend(); } resume() { return new Promise(() => {}); } }, 0');
     await page.click('#record');
-    await page.until("document.querySelector('#rec').textContent >= '00:01'", 'a recording without sound', 60_000);
+    await page.until("document.querySelector('#rec').textContent >= '00:01'", 'a recording without sound');
     assert.match((await textsOf(page, '#log .note')).at(-1), /no sound/);
     await page.click('#hangup');
     await page.until("document.querySelector('#app').hidden && document.querySelector('#kept a')", 'what was recorded before the end');
-    const { picture, isSilent } = await recorded(page);
-    assert.deepEqual({ picture, isSilent }, { picture: [1280, 720], isSilent: true });
+    assert.deepEqual(await recorded(page), { picture: [1280, 720], isSilent: true });
 }
 
 scenario('sample-call.html: the code of a tutorial makes a call', options, async (scope) => {
@@ -145,7 +142,7 @@ scenario('sample-call.html: the code of a tutorial makes a call', options, async
     const first = await join();
     await first.until("document.querySelector('#status').textContent === 'waiting for somebody'", 'the first to be in');
     const second = await join();
-    for (const page of [first, second]) await page.until("document.querySelector('video:not(#local)')?.getVideoPlaybackQuality().totalVideoFrames > 5", 'the other picture', 60_000);
+    for (const page of [first, second]) await page.until("document.querySelector('video:not(#local)')?.getVideoPlaybackQuality().totalVideoFrames > 5", 'the other picture');
     await picture(second, 'sample-call');
     await second.click('#leave');
     await first.until("document.querySelectorAll('video').length === 1", 'the other to be gone');

@@ -1,12 +1,12 @@
 // TURN: the hub's credentials against a real coturn with the settings of deploy/coturn; and a call that goes through it alone.
 import assert from 'node:assert/strict';
-import { findChromium } from './lib/browser.mjs';
+import { CALL_TEST_MS, findChromium } from './lib/browser.mjs';
 import { Calls, toldOf } from './lib/calls.mjs';
 import { member } from './lib/member.mjs';
 import { scenario } from './lib/scope.mjs';
 import { allocate, coturn, credential, hasCoturn } from './lib/turn.mjs';
 
-const options = { skip: !hasCoturn() && 'there is no coturn on this machine', timeout: 120_000, ownEngine: 'rooms do not span hubs yet' };
+const options = { skip: !hasCoturn() && 'there is no coturn on this machine', timeout: CALL_TEST_MS, ownEngine: 'rooms do not span hubs yet' };
 const pages = { ...options, skip: options.skip || (!findChromium() && 'there is no Chromium on this machine') };
 const inSeconds = (seconds) => Math.floor(Date.now() / 1000) + seconds;
 
@@ -31,21 +31,22 @@ scenario('TURN: coturn grants an allocation for the credentials of a join, and n
 
 scenario('TURN: a call that may go through the relay alone; the credentials are renewed in it', pages, async (scope) => {
     const turn = await coturn(scope, ['north']);
-    const hub = await scope.hub({ args: [`--ice.turn=turn:127.0.0.1:${turn.port}?transport=udp`, '--ice.secrets=north', '--ice.policy=relay', '--ice.ttl=10s'] });
+    const hub = await scope.hub({ args: [`--ice.turn=turn:127.0.0.1:${turn.port}?transport=udp`, '--ice.secrets=north', '--ice.policy=relay', '--ice.ttl=20s'] });
     const calls = await Calls.start(scope);
     const ann = await calls.member(hub, 'ann', { media: false }), bob = await calls.member(hub, 'bob', { media: false });      // data alone: cheaper, and the same way
+    for (const [page, other] of [[ann, 'bob'], [bob, 'ann']]) await page.until(`all('${other}')`, `${page.user} to be connected`);      // what is said to nobody is lost
     let said = 0;
     const bothSpeak = async () => {
         said++;
         for (const page of [ann, bob]) await page.run(`room.send('round ${said}')`);
-        for (const page of [ann, bob]) await page.until(`told.filter(([kind]) => kind === 'message').at(-1)?.[2] === 'round ${said}'`, `${page.user} to hear the other`, 30_000);
+        for (const page of [ann, bob]) await page.until(`told.filter(([kind]) => kind === 'message').at(-1)?.[2] === 'round ${said}'`, `${page.user} to hear the other`);
     };
     await bothSpeak();
     const way = `stats('ann').then((all) => { const pair = all.find((s) => s.id === all.find(({ type }) => type === 'transport').selectedCandidatePairId); return ['localCandidateId', 'remoteCandidateId'].map((id) => all.find((s) => s.id === pair[id]).candidateType); })`;
     assert.deepEqual(await bob.run(way), ['relay', 'relay']);
     // ICE begins anew with what was sent in the running call: the credentials of the join are over by then
     const first = await bob.run("room.config.iceServers[0].username");
-    await bob.until(`room.config.iceServers[0].username !== ${JSON.stringify(first)} && Date.now() > 1000 * ${JSON.stringify(first)}.split(':')[0]`, 'the first credentials to be over', 30_000);
+    await bob.until(`room.config.iceServers[0].username !== ${JSON.stringify(first)} && Date.now() > 1000 * ${JSON.stringify(first)}.split(':')[0]`, 'the first credentials to be over');
     await ann.until("told.some(([kind]) => kind === 'servers')", 'fresh ones for ann too');
     const fragment = "/a=ice-ufrag:(.*)/.exec(room.peers.get('ann').connection.currentLocalDescription.sdp)[1]", before = await bob.run(fragment);
     await bob.run("room.peers.get('ann').restart()");

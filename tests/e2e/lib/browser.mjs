@@ -32,6 +32,8 @@ export async function openPage(scope, url, options) {
 // Cameras (the second one measures depth: no picture) and microphones that are made up, nobody asked, and connections within this machine.
 export const CALLS = ['--use-fake-device-for-media-stream=device-count=3', '--use-fake-ui-for-media-stream', '--auto-select-desktop-capture-source=Entire screen', '--allow-loopback-in-peer-connection',
     '--disable-features=WebRtcHideLocalIpsWithMdns', '--autoplay-policy=no-user-gesture-required'];
+// Four pages code and decode the pictures of each other on two cores that others use too: what takes two seconds may take a hundred.
+export const CALLS_MS = 120_000, CALL_TEST_MS = 10 * 60_000;
 
 export class Browser {
     #nextId = 1;
@@ -40,9 +42,9 @@ export class Browser {
     #open = 0;
     stderr = '';
 
-    // flags: more of Chromium's own.
-    static async start(flags = []) {
-        const browser = new Browser();
+    // flags: more of Chromium's own. deadlineMs: of whatever is waited for in its pages.
+    static async start(flags = [], deadlineMs = DEADLINE_MS) {
+        const browser = Object.assign(new Browser(), { deadlineMs });
         browser.profile = mkdtempSync(path.join(tmpdir(), 'carillon-e2e-chromium-'));
         // A group of its own, because Chromium is many processes.
         browser.child = spawn(findChromium(), ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-extensions',
@@ -80,7 +82,7 @@ export class Browser {
         const id = this.#nextId++;
         const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject, method }));
         this.socket.send(JSON.stringify({ id, method, params, sessionId }));
-        return within(answer, `an answer to ${method}`);
+        return within(answer, `an answer to ${method}${params.expression ? ` (${params.expression.slice(0, 200)})` : ''}`, this.deadlineMs);
     }
 
     // expose: { name: fn }, functions that the page may call with one string.
@@ -116,11 +118,13 @@ export class Browser {
 
 class Page {
     problems = [];       // exceptions and console errors of the page
+    #loaded = () => {};
 
     constructor(browser, targetId, sessionId, exposed) { Object.assign(this, { browser, targetId, sessionId, exposed }); }
 
     onEvent(method, params) {
         if (method === 'Runtime.exceptionThrown') this.problems.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
+        if (method === 'Page.loadEventFired') this.#loaded();
         if (method === 'Runtime.bindingCalled') this.exposed[params.name]?.(params.payload);
     }
     call(method, params) { return this.browser.call(method, params, this.sessionId); }
@@ -129,6 +133,11 @@ class Page {
         await this.call('Page.navigate', { url });
         await this.until("location.href !== 'about:blank' && document.readyState === 'complete'", `the page ${url}`);
     }
+    async reload() {
+        const loaded = new Promise((resolve) => { this.#loaded = resolve; });
+        await this.call('Page.reload');
+        await within(loaded, 'the page to be loaded again', this.browser.deadlineMs);
+    }
     close() { return this.browser.shut(this); }
 
     async run(expression) {
@@ -136,7 +145,7 @@ class Page {
         if (exceptionDetails) throw new Error(`in the page: ${exceptionDetails.exception?.description ?? exceptionDetails.text}`);
         return result.value;
     }
-    until(expression, what, ms = DEADLINE_MS) { return eventually(() => this.run(expression), `${what} (${expression})`, ms); }
+    until(expression, what, ms = this.browser.deadlineMs) { return eventually(() => this.run(expression), `${what} (${expression})`, ms); }
 
     // Real input events, as of a person.
     async type(selector, text) {

@@ -1,7 +1,7 @@
 // calls.mjs — pages with the Room of room.js in one Chromium with made-up devices: what they tell is in window.told, peers under window.room.
 import http from 'node:http';
 import { after } from 'node:test';
-import { Browser, CALLS } from './browser.mjs';
+import { Browser, CALLS, CALLS_MS } from './browser.mjs';
 
 const BLANK = '<!doctype html><title>A call</title><link rel="icon" href="data:,">';
 const SMALL = { audio: true, video: { width: 320, height: 180, frameRate: 10 } };      // pictures cost: two cores, four pages
@@ -17,7 +17,7 @@ export class Calls {
         const server = http.createServer((request, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(BLANK));
         await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
         scope.defer(() => { server.closeAllConnections(); server.close(); });
-        browser ??= Browser.start(CALLS);
+        browser ??= Browser.start(CALLS, CALLS_MS);
         return new Calls(scope, await browser, `http://127.0.0.1:${server.address().port}`);
     }
 
@@ -54,9 +54,7 @@ export class Calls {
     }
 
     async reload(page) {
-        await page.run('window.isOld = true');
-        await page.call('Page.reload');
-        await page.until("!window.isOld && document.readyState === 'complete'", 'the page to be loaded again').catch(() => page.until("!window.isOld && document.readyState === 'complete'", 'the page to be loaded again'));
+        await page.reload();
         await page.enter();
     }
 }
@@ -65,7 +63,7 @@ export class Calls {
 export async function allSeeAll(pages, users = pages.map(({ user }) => user)) {
     for (const page of pages) {
         const others = users.filter((user) => user !== page.user);
-        await page.until(`all(...${JSON.stringify(others)})`, `${page.user} to be connected with ${others}`, 60_000);
+        await page.until(`all(...${JSON.stringify(others)})`, `${page.user} to be connected with ${others}`);
         for (const other of others) await sees(page, other);
     }
 }
@@ -73,7 +71,7 @@ export async function allSeeAll(pages, users = pages.map(({ user }) => user)) {
 // More pictures than there were when this was asked.
 export async function sees(page, other, more = 3) {
     const before = await page.run(`decoded(${JSON.stringify(other)})`);
-    await page.until(`decoded(${JSON.stringify(other)}).then((n) => n >= ${before + more})`, `${page.user} to see ${other}`, 60_000);
+    await page.until(`decoded(${JSON.stringify(other)}).then((n) => n >= ${before + more})`, `${page.user} to see ${other}`);
 }
 
 export const toldOf = (page, kind) => page.run(`told.filter(([kind]) => kind === ${JSON.stringify(kind)})`);

@@ -78,7 +78,7 @@ async function withSocket(port, fn) {
         return await fn((request) => {
             const answer = new Promise((resolve, reject) => socket.once('message', resolve).once('error', reject));
             socket.send(request);
-            return within(answer, 'an answer of TURN', 3000).then(parse);
+            return within(answer, 'an answer of TURN').then(parse);
         });
     } finally {
         socket.close();
