@@ -135,39 +135,59 @@ scenario('dead letters are removed for one webhook or for all', async (scope) =>
 });
 
 // misdeed of the receiver -> [status, error] of its attempt
-const MISDEEDS = { hangUp: [undefined, 'http'], reset: [undefined, 'http'], resetInHead: [undefined, 'http'], garbage: [undefined, 'http'], never: [undefined, 'timeout'], dripHead: [undefined, 'timeout'], endlessHead: [undefined, 'too_large'],
+const MISDEEDS = { hangUp: [undefined, 'http'], reset: [undefined, 'http'], resetInHead: [undefined, 'http'], garbage: [undefined, 'http'], endlessHead: [undefined, 'too_large'],
     noStatus: [undefined, 'http'], endlessContinue: [undefined, 'too_large'] };
+const SILENT = { never: [undefined, 'timeout'], dripHead: [undefined, 'timeout'] };
 // what is accepted by its status, whatever comes behind it
 const TAKEN = ['twoLengths', 'resetInBody', 'cut', 'drip', 'endless', 'gigabyte', 'close'];
 
-scenario('a receiver that misbehaves costs an attempt, with its class, and delays nobody else', async (scope) => {
-    const { webhooks, receiver } = await withReceiver(scope, ['--webhooks.retry=0', '--webhooks.timeout=700ms', '--webhooks.breaker=0']);
-    const good = await webhooks.make({ url: receiver.url('/good'), events: ['good'] });
-    for (const misdeed of Object.keys(MISDEEDS)) {
+// One endpoint for each of them, and one event.
+async function misbehave(webhooks, receiver, misdeeds) {
+    for (const misdeed of misdeeds) {
         receiver.answer(`/${misdeed}`, misdeed);
         await webhooks.make({ url: receiver.url(`/${misdeed}`), events: [misdeed] });
     }
-    await webhooks.make({ url: 'http://127.0.0.1:1/', events: ['connect'] });
-    await webhooks.make({ url: 'https://nowhere.invalid/', events: ['dns'] });
-    const { unknown, misnamed } = identities(scope.dir());
-    for (const [type, tls] of Object.entries({ tls: unknown, misnamed })) await webhooks.make({ url: (await Receiver.start(scope, { tls })).url('/'), events: [type] });
-    for (const misdeed of TAKEN) {
-        receiver.answer(`/${misdeed}`, misdeed);
-        await webhooks.make({ url: receiver.url(`/${misdeed}`), events: ['taken'] });
-    }
-    const all = { ...MISDEEDS, connect: [undefined, 'connect'], dns: [undefined, 'dns'], tls: [undefined, 'tls'], misnamed: [undefined, 'tls'] }, told = {};
-    for (const type of Object.keys(all)) told[type] = (await webhooks.tell(type)).id;
-    const { id } = await webhooks.tell('good');
-    await webhooks.settled(id, 'delivered');
-    for (const [type, [status, error]] of Object.entries(all)) {
+}
+
+// expected: type -> [status, error] of its only attempt
+async function areDead(webhooks, told, expected) {
+    for (const [type, [status, error]] of Object.entries(expected)) {
         const { attempts, last_error } = await webhooks.settled(told[type], 'dead');
         assert.deepEqual([attempts.length, attempts[0].status, attempts[0].error, last_error], [1, status, error, error], `${type}: ${JSON.stringify(attempts)}`);
         assert.ok(attempts[0].reason, type);
     }
+}
+
+scenario('a receiver that misbehaves costs an attempt, with its class, and delays nobody else', async (scope) => {
+    const { webhooks, receiver } = await withReceiver(scope, ['--webhooks.retry=0', '--webhooks.timeout=5m', '--webhooks.connect_timeout=5m', '--webhooks.breaker=0']);
+    const good = await webhooks.make({ url: receiver.url('/good'), events: ['good'] });
+    await misbehave(webhooks, receiver, Object.keys({ ...MISDEEDS, ...SILENT }));
+    await webhooks.make({ url: 'http://127.0.0.1:1/', events: ['connect'] });
+    await webhooks.make({ url: 'https://nowhere.invalid/', events: ['dns'] });
+    const { unknown, misnamed } = identities(scope.dir());
+    for (const [type, tls] of Object.entries({ tls: unknown, misnamed })) await webhooks.make({ url: (await Receiver.start(scope, { tls })).url('/'), events: [type] });
+    const all = { ...MISDEEDS, connect: [undefined, 'connect'], dns: [undefined, 'dns'], tls: [undefined, 'tls'], misnamed: [undefined, 'tls'] }, told = {};
+    for (const type of Object.keys({ ...SILENT, ...all })) told[type] = (await webhooks.tell(type)).id;
+    const { id } = await webhooks.tell('good');
+    await webhooks.settled(id, 'delivered');
+    await areDead(webhooks, told, all);
     assert.equal((await webhooks.show(good.id)).dead_letters, 0);
+    for (const type of Object.keys(SILENT)) assert.deepEqual((await webhooks.event(told[type])).deliveries.map(({ settled }) => !settled), [true], type);
+});
+
+scenario('a receiver that does not come to its status has as long as the setting says; one that has said it is believed', async (scope) => {
+    const { webhooks, receiver } = await withReceiver(scope, ['--webhooks.retry=0', '--webhooks.timeout=3s', '--webhooks.breaker=0']);
+    const told = {};
+    await misbehave(webhooks, receiver, Object.keys(SILENT));
+    for (const type of Object.keys(SILENT)) told[type] = (await webhooks.tell(type)).id;
+    for (const misdeed of TAKEN) {
+        receiver.answer(`/${misdeed}`, misdeed);
+        await webhooks.make({ url: receiver.url(`/${misdeed}`), events: ['taken'] });
+    }
     const taken = await webhooks.tell('taken');
     const settled = await eventually(async () => { const { deliveries } = await webhooks.event(taken.id); return deliveries.every(({ settled }) => settled) && deliveries; }, 'all to be settled');
     assert.deepEqual(settled.map(({ status, tries, last_status }) => [status, tries, last_status]), TAKEN.map(() => ['delivered', 1, 200]));
+    await areDead(webhooks, told, SILENT);
 });
 
 scenario('of many attempts the newest are kept', async (scope) => {

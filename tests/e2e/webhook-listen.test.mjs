@@ -123,7 +123,7 @@ scenario('listen gives up what its server does not take, says why, and goes on',
     const hub = await scope.hub(), receiver = await Receiver.start(scope);
     receiver.answer('/hook', 500, 'reset', 'reset', redirect(302, '/elsewhere'), 'never', 'endless', 'garbage', slowly(20), 204);
     for (let n = 1; n <= 8; n++) await publish(hub, 'a', `${n}`);      // the second goes once more at once: it may have met a connection that was dead
-    const { code, stdout, stderr } = await listen(scope, hub, receiver.url('/hook'), ['--since=all', '--count=8', '--attempts=1', '--timeout=400ms']);
+    const { code, stdout, stderr } = await listen(scope, hub, receiver.url('/hook'), ['--since=all', '--count=8', '--attempts=1', '--timeout=3s']);
     const outcomes = stdout.trim().split('\n').map((line) => line.split(' ').slice(4).join(' ').replace(/ \d+ ms/, ''));
     assert.deepEqual(outcomes.map((outcome) => outcome.replace(/: .*/, '')), ['500, given up after 1 attempt', '-, given up after 1 attempt', '302, given up after 1 attempt',
         '-, given up after 1 attempt', '200', '-, given up after 1 attempt', '200', '204']);
@@ -133,7 +133,7 @@ scenario('listen gives up what its server does not take, says why, and goes on',
     assert.match(stderr, /3 delivered, 5 given up, 0 tried again\n/);
     assert.deepEqual(receiver.of('/elsewhere'), []);
     await receiver.stop();
-    const nobody = await listen(scope, hub, receiver.url('/hook'), ['--since=last', '--idle=100ms', '--attempts=2']);
+    const nobody = await listen(scope, hub, receiver.url('/hook'), ['--since=last', '--idle=1s', '--attempts=2']);
     assert.equal(nobody.code, 1);
     assert.match(nobody.stderr, /again in 1 s\n/);
     assert.match(nobody.stdout, /^\S+ message\.published a evt_\w+ - \d+ ms, given up after 2 attempts: .*connect/i);
@@ -144,7 +144,7 @@ scenario('listen --events posts what was asked for, and --state goes on behind i
     const say = (n, event) => publish(hub, 'orders', `${n}`, { query: event ? `?event=${event}` : '' });
     const told = () => receiver.of('/hook').map(({ body }) => JSON.parse(body).data);
     for (const [n, event] of [[1, 'created'], [2, 'order.paid'], [3, 'other'], [4, '']]) await say(n, event);
-    const run = (...args) => listen(scope, hub, receiver.url('/hook'), [`--state=${state}`, '--idle=100ms', ...args]);
+    const run = (...args) => listen(scope, hub, receiver.url('/hook'), [`--state=${state}`, '--idle=1s', ...args]);
     const first = await run('--since=all', '--events=created, order.*', '--events', 'nothing');
     assert.deepEqual([told(), first.code], [['1', '2'], 0], first.stderr);
     const { id } = await say(5, 'order.sent');
@@ -182,7 +182,7 @@ scenario('listen --members: who comes and goes, in the words of the hub\'s webho
     await publish(hub, 'room', 'begin');
     const run = started(scope, hub, receiver.url('/hook'), ['--channel=room', '--members', '--since=all', '--secret', SECRET]);
     await receiver.requests('/hook', 1);
-    await scope.carillon(['sub', `--url=${hub.publicUrl('')}`, 'room', '--user=ann', '--for=100ms']);
+    await scope.carillon(['sub', `--url=${hub.publicUrl('')}`, 'room', '--user=ann', '--idle=100ms']);
     const [, joined, left] = await receiver.requests('/hook', 3);
     await run.waitFor(() => linesOf(run).length === 3, 'three lines');
     const bodies = [joined, left].map(({ body }) => JSON.parse(body));

@@ -12,7 +12,7 @@ async function figures(hub) {
 }
 
 scenario('attempts by outcome, and endpoints by their state, follow what happens', async (scope) => {
-    const { hub, webhooks, receiver } = await withReceiver(scope, ['--webhooks.retry=0,1h', '--webhooks.breaker=2', '--webhooks.breaker_pause=1h', '--webhooks.timeout=300ms']);
+    const { hub, webhooks, receiver } = await withReceiver(scope, ['--webhooks.retry=0,1h', '--webhooks.breaker=2', '--webhooks.breaker_pause=1h', '--webhooks.timeout=3s']);
     const make = (path, more) => webhooks.make({ url: receiver.url(path), events: [path.slice(1)], ...more });
     const outcomes = { delivered: 204, '3xx': 302, '4xx': 404, '5xx': 503, http: 'garbage', timeout: 'never' };
     for (const [outcome, answer] of Object.entries(outcomes)) {
