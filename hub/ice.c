@@ -1,5 +1,6 @@
 #include "hub/ice.h"
 
+#include "hub/base/query.h"
 #include "hub/config/config.h"
 
 #include <openssl/evp.h>
@@ -10,7 +11,7 @@ void ice_username(struct buf *out, struct slice user, int64_t ends_s)
     buf_addf(out, "%lld", (long long)ends_s);
     if (user.len > 0)
         buf_add_char(out, ':');
-    buf_add_slice(out, user);
+    percent_encode((struct slice){ user.at, user.len < ICE_USER_BYTES ? user.len : ICE_USER_BYTES }, out);
 }
 
 void ice_credential(struct buf *out, struct slice secret, struct slice username)

@@ -3,7 +3,7 @@
  * With ice.secrets each user gets credentials of its own that end (the "TURN REST API" of draft-uberti-behave-turn-rest-00, coturn's
  * use-auth-secret): the server knows nothing but the secret, and computes the same.
  *
- *   username   = "<seconds since 1970 when it ends>:<user>"
+ *   username   = "<seconds since 1970 when it ends>:<user>"     the user percent-encoded: coturn takes no spaces and quotes
  *   credential = base64(HMAC-SHA1(secret, username))
  *
  * While secrets are changed there are several: each server is named once for each, the newest first, so that it does not matter which of
@@ -20,6 +20,9 @@ struct config;
 int64_t ice_print(struct buf *out, const struct config *config, struct slice user, int64_t wall_ms, int64_t ttl_ms);
 /* `,"rtc_config":{…}`: what else an RTCPeerConnection is made with. */
 void    ice_print_rtc(struct buf *out, const struct config *config);
+
+/* A USERNAME has less than 509 bytes (RFC 8489 §14.3); of a longer name so much has to do, escaped or not. */
+enum { ICE_USER_BYTES = 160 };
 
 /* The two, of one secret: for tests with fixed vectors. */
 void ice_username(struct buf *out, struct slice user, int64_t ends_s);

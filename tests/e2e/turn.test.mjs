@@ -17,7 +17,11 @@ scenario('TURN: coturn grants an allocation for the credentials of a join, and n
     const [north, south] = joined.ice_servers;
     assert.equal(await allocate(turn, south.username, south.credential), 'granted', 'the secret that coturn knows');
     assert.equal(await allocate(turn, north.username, north.credential), 401, 'one that it is still to be told');
-    assert.match(south.username, /^\d+:/);
+    assert.match(south.username, /^\d+:ann\.%C3%BC$/);
+    for (const user of ["Ann O'Neil", '"ann"\\:%', '😀'.repeat(50)]) {
+        const own = (await member(scope, hub, 'r', user)).joined.ice_servers[1];
+        assert.equal(await allocate(turn, own.username, own.credential), 'granted', `${user}: ${own.username}`);
+    }
     assert.doesNotMatch(turn.log, /bad configuration|unknown|unrecognized|invalid/i, 'coturn knows every line of the settings');
 
     const [until, user] = south.username.split(/:(.*)/s), later = `${Number(until) + 3600}:${user}`, past = `${inSeconds(-2)}:${user}`;

@@ -11,7 +11,9 @@
 static const struct vector { const char *secret, *user, *username, *credential; int64_t ends_s; } vectors[] = {
     { "north", "ann", "1700000105:ann", "LxFACf0juqRmjaLwl2VCh3VYL7I=", 1700000105 },
     { "logen", "gorst", "1400000000:gorst", "npgsIf4DNhEghhFRj69JlJeE2Us=", 1400000000 },
-    { "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "a:b c", "2000000000:a:b c", "RFkiMNK+EndknfxTHGX+V/KtJUs=", 2000000000 },
+    { "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "a:b c", "2000000000:a%3Ab%20c", "khORl5aRG+Fj/j8/JJ7YY6Q/4tw=", 2000000000 },
+    { "north", "Ann O'Neil", "1700000105:Ann%20O%27Neil", "IYgNtbhzTKGY5KkXwWnMAg0PQSE=", 1700000105 },
+    { "north", "Jürgen-😀_.~", "1700000105:J%C3%BCrgen-%F0%9F%98%80_.~", "EgWAb7zq23jNj5bkx6XAb639IWU=", 1700000105 },
     { "s", "", "1", "VGwYObhdOyL8+PlQIxTuAakc978=", 1 },
 };
 
@@ -27,6 +29,19 @@ static void credentials_are_what_the_server_computes(void **state)
         buf_fini(&username);
         buf_fini(&credential);
     }
+}
+
+static void a_username_is_never_longer_than_a_server_reads(void **state)
+{
+    char name[200];
+    struct buf username = { 0 };
+    (void)state;
+    memset(name, ' ', sizeof name);
+    ice_username(&username, (struct slice){ name, sizeof name }, INT64_MAX);
+    assert_int_equal(username.len, 19 + 1 + 3 * ICE_USER_BYTES);
+    assert_in_range(username.len, 1, 508);
+    assert_memory_equal(username.at + username.len - 6, "%20%20", 6);
+    buf_fini(&username);
 }
 
 static const char *print(struct buf *out, const struct config *config, int64_t ttl_ms, int64_t *ret_valid_ms)
@@ -68,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(credentials_are_what_the_server_computes),
+        cmocka_unit_test(a_username_is_never_longer_than_a_server_reads),
         cmocka_unit_test(servers_are_named_once_for_each_secret_and_without_one_as_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
