@@ -184,9 +184,11 @@ void hub_tell_occupied(struct hub *hub, struct slice channel, bool is_occupied)
 static const struct noted { enum noted_change change; enum event_type type; const char *data; } noted[NOTED_CHANGES] = {
     { NOTED_JOINED, EVENT_MEMBER_JOINED, NULL }, { NOTED_LEFT, EVENT_MEMBER_LEFT, NULL },
     { NOTED_OCCUPIED, EVENT_CHANNEL_OCCUPIED, "{\"occupied\":true}" }, { NOTED_VACATED, EVENT_CHANNEL_VACATED, "{\"occupied\":false}" },
+    { NOTED_ROOM_STARTED, EVENT_ROOM_STARTED, NULL }, { NOTED_ROOM_JOINED, EVENT_ROOM_JOINED, NULL },
+    { NOTED_ROOM_LEFT, EVENT_ROOM_LEFT, NULL }, { NOTED_ROOM_ENDED, EVENT_ROOM_ENDED, NULL },
 };
 
-void engine_noted(struct hub *hub, uint64_t outbox, enum noted_change change, struct slice channel, struct principal *who)
+void engine_noted(struct hub *hub, uint64_t outbox, enum noted_change change, struct slice channel, struct principal *who, struct slice given)
 {
     const struct noted *what = noted;
     struct buf data = { 0 };
@@ -196,8 +198,10 @@ void engine_noted(struct hub *hub, uint64_t outbox, enum noted_change change, st
         return;      /* a newer node's */
     if (what->data)
         buf_add_str(&data, what->data);
-    else
+    else if (who)
         member_text_event(&data, who);
+    else
+        buf_add_slice(&data, given);
     if (!data.failed)
         tell(hub, what->type, channel, buf_slice(&data), NULL, 0, outbox);
     buf_fini(&data);

@@ -6,13 +6,10 @@
 
 void hub_use_rooms(struct hub *hub, struct rooms_port *port) { hub->rooms = port; }
 
-/* Rooms of several hubs that share an engine would be different rooms of one name: rather none. */
 void room_run(struct hub *hub, struct room_call *call)
 {
     if (hub->draining)
         hub_answer(hub, &call->call, ERR_DRAINING);
-    else if (hub->engine || !hub->rooms)
-        hub_answer(hub, &call->call, ERR_NO_ROOMS);
     else
         hub->rooms->run(hub->rooms, call);
 }
@@ -21,7 +18,7 @@ void room_drop_run(struct hub *hub, struct letter *letter)
 {
     struct room_drop *drop = (struct room_drop *)letter;
     letter_done(letter);
-    if (hub->rooms && !hub->engine)
+    if (hub->rooms)
         hub->rooms->drop(hub->rooms, drop->connection, drop->for_good);
     free(drop);
 }

@@ -23,6 +23,7 @@
 #include "redis/parts/redis_questions.h"
 #include "redis/parts/redis_queue.h"
 #include "redis/parts/redis_records.h"
+#include "redis/parts/redis_rooms.h"
 #include "redis/parts/redis_senders.h"
 #include "redis/parts/redis_usage.h"
 
@@ -48,6 +49,7 @@ struct redis_spoke {
     struct redis_senders *senders;
     struct redis_occupied *occupied;
     struct redis_questions *questions;
+    struct redis_rooms  *rooms;
     struct event        *turn;        /* at the end of this round of the loop, once for all that came in it */
     bool                 live;
     uint64_t             epoch;
@@ -92,7 +94,11 @@ static bool ask_sweeps(const struct engine *engine)
     return n > 0 && first == redis_bus_node(spoke->bus);
 }
 
-static void ask_reconfigure(struct engine *engine, const struct config *config)  { redis_bus_reconfigure(bus_of(engine), config); }
+static void ask_reconfigure(struct engine *engine, const struct config *config)
+{
+    redis_bus_reconfigure(bus_of(engine), config);
+    redis_rooms_reconfigure(((struct redis_spoke *)engine)->rooms, config);
+}
 static void ask_say(struct engine *engine)                                       { redis_members_say(((struct redis_spoke *)engine)->members); }
 static void ask_follow(struct engine *engine, struct slice channel, uint64_t hash, bool on)
 {
@@ -296,6 +302,7 @@ static void spoke_free(void *self)
     redis_senders_free(spoke->senders);
     redis_occupied_free(spoke->occupied);
     redis_questions_free(spoke->questions);
+    redis_rooms_free(spoke->rooms);
     redis_queue_free(spoke->queue);
     redis_rates_free(spoke->rates);
     if (spoke->turn)
@@ -318,7 +325,8 @@ static int make_parts(struct redis_spoke *spoke)
     spoke->senders = redis_senders_new(&(struct redis_senders_setup){ spoke->bus, &spoke->nodes, serving->hub, sweeps, wake, spoke, knows });
     spoke->occupied = redis_occupied_new(&(struct redis_occupied_setup){ spoke->bus, &spoke->nodes, serving->hub, sweeps, spoke });
     spoke->questions = redis_questions_new(spoke->asks, serving->hub, wake, spoke);
-    bool is_whole = spoke->queue && spoke->senders && spoke->occupied && spoke->questions;
+    spoke->rooms = redis_rooms_new(&(struct redis_rooms_setup){ spoke->bus, &spoke->nodes, serving->hub, serving->config, sweeps, wake, spoke });
+    bool is_whole = spoke->queue && spoke->senders && spoke->occupied && spoke->questions && spoke->rooms;
     return spoke->rates && spoke->asks && spoke->records && spoke->members && is_whole ? 0 : ERR_MEMORY;
 }
 
@@ -344,6 +352,7 @@ static int spoke_open(struct serving *serving, void **ret_self)
     open_errands(spoke);
     on_away(spoke, "Redis has not been reached yet");
     hub_use_engine(serving->hub, &spoke->engine);
+    hub_use_rooms(serving->hub, redis_rooms_port(spoke->rooms));
     redis_bus_open(spoke->bus);
     return 0;
 }

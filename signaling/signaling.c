@@ -2,6 +2,7 @@
 
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
+#include "hub/config/config.h"
 #include "hub/hook.h"
 #include "signaling/rooms.h"
 
@@ -123,7 +124,8 @@ static int signaling_open(struct serving *serving, void **ret_self)
         signaling_free(s);
         return ERR_MEMORY;
     }
-    hub_use_rooms(serving->hub, &s->port);
+    if (!serving->config->redis)      /* else they span hubs (redis/) */
+        hub_use_rooms(serving->hub, &s->port);
     *ret_self = s;
     return 0;
 }

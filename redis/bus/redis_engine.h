@@ -18,7 +18,7 @@
 #include "redis/link/redis_link.h"
 #include "redis/bus/redis_scripts.h"
 
-enum { REDIS_ARGS = 18, REDIS_ARG_TEXT = 512 };
+enum { REDIS_ARGS = 24, REDIS_ARG_TEXT = 512 };
 
 /* What a script is called with: slices of the caller's, and numbers printed here. */
 struct redis_args {

@@ -9,6 +9,7 @@
 #define BEHIND_KEPT_QUEUE TAKE_IN("kept") TAKE_IN("queue")
 #define BEHIND_CHANGE TAKE_IN("age") TAKE_IN("change")
 #define BEHIND_MEMBER TAKE_IN("age") TAKE_IN("change") TAKE_IN("member")
+#define BEHIND_ROOM   TAKE_IN("age") TAKE_IN("change") TAKE_IN("room")
 
 #define SCRIPT(name, file, behind)                     \
     __asm__(".section .rodata\n"                       \

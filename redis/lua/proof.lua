@@ -31,10 +31,11 @@ local function missing_right()
         { 'ZADD', probe .. 'z', 1, 1 }, { 'ZSCORE', probe .. 'z', 1 }, { 'ZRANK', probe .. 'z', 1 }, { 'ZRANGE', probe .. 'z', 0, 0, 'BYSCORE' }, { 'ZREMRANGEBYSCORE', probe .. 'z', '-inf', '+inf' },
         { 'ZREMRANGEBYRANK', probe .. 'z', 0, 1 },
         { 'HSET', probe .. 'h', 'f', '' }, { 'HGET', probe .. 'h', 'f' }, { 'HMGET', probe .. 'h', 'f' }, { 'HINCRBY', probe .. 'h', 'n', 1 },
-        { 'HRANDFIELD', probe .. 'h', 1 }, { 'HSCAN', probe .. 'h', 0 }, { 'HGETALL', probe .. 'h' }, { 'HKEYS', probe .. 'h' }, { 'HVALS', probe .. 'h' }, { 'HDEL', probe .. 'h', 'f', 'n' },
+        { 'HRANDFIELD', probe .. 'h', 1 }, { 'HLEN', probe .. 'h' }, { 'HSCAN', probe .. 'h', 0 }, { 'HGETALL', probe .. 'h' }, { 'HKEYS', probe .. 'h' }, { 'HVALS', probe .. 'h' }, { 'HDEL', probe .. 'h', 'f', 'n' },
         { 'ZRANGE', probe .. 'z', '-', '+', 'BYLEX', 'LIMIT', 0, 1 }, { 'ZRANDMEMBER', probe .. 'z', 1 }, { 'ZREM', probe .. 'z', 1 }, { 'EXISTS', probe .. 'z' }, { 'ZCARD', probe .. 'z' },
         { 'SADD', probe .. 'm', 1 }, { 'SSCAN', probe .. 'm', 0 }, { 'SISMEMBER', probe .. 'm', 1 }, { 'RENAME', probe .. 'm', probe .. 'n' }, { 'SREM', probe .. 'n', 2 },
-        { 'SPOP', probe .. 'n', 1 }, { 'PUBSUB', 'NUMSUB' }, { 'PUBSUB', 'CHANNELS', probe },
+        { 'SPOP', probe .. 'n', 1 }, { 'RPUSH', probe .. 'l', 1 }, { 'PEXPIRE', probe .. 'l', 1000 }, { 'LINDEX', probe .. 'l', 0 }, { 'LRANGE', probe .. 'l', 0, 0 }, { 'LPOP', probe .. 'l' },
+        { 'INCR', probe .. 'i' }, { 'PEXPIRE', probe .. 'i', 1 }, { 'PUBSUB', 'NUMSUB' }, { 'PUBSUB', 'CHANNELS', probe },
         { 'PUBLISH', P .. 'm:', '' }, { 'PUBLISH', ARGV[6], '' },
     }) do
         if is_forbidden(failure(redis.pcall(unpack(call)))) then return call[1] end

@@ -4,10 +4,10 @@
 local lease = ARGV[1]
 if ARGV[2] == '1' then
     redis.call('ZREM', P .. 'burials', lease)
-    redis.call('UNLINK', P .. 'held:' .. lease)
+    redis.call('UNLINK', P .. 'held:' .. lease, P .. 'sat:' .. lease)
 elseif redis.call('ZREM', P .. 'leases', lease) == 1 then
     redis.call('HDEL', P .. 'nodes', lease)
-    if redis.call('EXISTS', P .. 'held:' .. lease) == 1 then redis.call('ZADD', P .. 'burials', 0, lease) end
+    if redis.call('EXISTS', P .. 'held:' .. lease, P .. 'sat:' .. lease) > 0 then redis.call('ZADD', P .. 'burials', 0, lease) end
     redis.call('PUBLISH', P .. 'words', 'n')
 end
 return 1

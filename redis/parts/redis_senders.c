@@ -379,7 +379,7 @@ static void make_event(struct redis_senders *senders, uint64_t number, struct sl
     struct slice channel = take_short(&change), user = take_short(&change);
     struct principal *who = change.at && user.len > 0 ? principal_elsewhere(user, change) : NULL;
     if (change.at && (who || user.len == 0))
-        engine_noted(senders->setup.hub, number, (enum noted_change)what, channel, who);
+        engine_noted(senders->setup.hub, number, (enum noted_change)what, channel, who, who ? SLICE("") : change);
     principal_unref(who);
 }
 

@@ -219,7 +219,7 @@ for (const [name, session, options] of SUITE_TLS ? SESSIONS.slice(0, 3) : SESSIO
             t.diagnostic(JSON.stringify(seen));
         });
 
-scenario('a member of rooms whose every allocation fails once ends alone', { skip: skip || (SUITE_TLS ? 'TLS adds nothing of rooms' : false), ownEngine: 'rooms do not span hubs yet' }, async (scope, t) => {
+scenario('a member of rooms whose every allocation fails once ends alone', { skip: skip || (SUITE_TLS ? 'TLS adds nothing of rooms' : false) }, async (scope, t) => {
     t.diagnostic(JSON.stringify(await oneByOne(scope, roomSession, 1, { memory: true })));
 });
 

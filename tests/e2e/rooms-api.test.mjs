@@ -6,10 +6,9 @@ import { member } from './lib/member.mjs';
 import { apiProblemOf, request } from './lib/http.mjs';
 import { bodyOf, withReceiver } from './lib/webhooks.mjs';
 
-const OWN = { ownEngine: 'rooms do not span hubs yet' };
 const send = (hub, method, where, body) => request(hub, where, { method, headers: { 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) });
 
-scenario('a backend makes rooms, sees who is in them, changes and ends them', OWN, async (scope) => {
+scenario('a backend makes rooms, sees who is in them, changes and ends them', async (scope) => {
     const hub = await scope.hub();
     const made = await send(hub, 'POST', '/v1/rooms', { room: 'a/b', capacity: 2, metadata: { n: 1 }, empty_timeout: '1m' });
     assert.equal(made.status, 201, made.text);
@@ -43,7 +42,7 @@ scenario('a backend makes rooms, sees who is in them, changes and ends them', OW
     apiProblemOf(await request(hub, '/v1/rooms/a%20b'), 400, 'bad_room');
 });
 
-scenario('a backend speaks to one, to some, to all, and puts members out', OWN, async (scope) => {
+scenario('a backend speaks to one, to some, to all, and puts members out', async (scope) => {
     const hub = await scope.hub();
     const [ann, bob] = [await member(scope, hub, 'r', 'ann'), await member(scope, hub, 'r', 'bob')];
     const tell = (body) => send(hub, 'POST', '/v1/rooms/r/signals', body);
@@ -64,7 +63,7 @@ scenario('a backend speaks to one, to some, to all, and puts members out', OWN, 
     apiProblemOf(await send(hub, 'DELETE', '/v1/rooms/r/members/bob'), 404, 'not_found');
 });
 
-scenario('TURN credentials are those that a server with the same secret computes', OWN, async (scope) => {
+scenario('TURN credentials are those that a server with the same secret computes', async (scope) => {
     const hub = await scope.hub({ args: ['--ice.turn=turn:a.example turns:b.example', '--ice.secrets=new old', '--ice.policy=relay', '--ice.bundle=balanced'] });
     const { json } = await send(hub, 'POST', '/v1/ice-servers', { user: 'ann:x', ttl: '90s' });
     assert.ok(json.ice_expires_ms > 88_000 && json.ice_expires_ms <= 90_000, json.ice_expires_ms);
@@ -82,7 +81,7 @@ scenario('TURN credentials are those that a server with the same secret computes
     assert.deepEqual((await send(fixed, 'POST', '/v1/ice-servers')).json.ice_servers, [{ urls: ['stun:s.example'] }, { urls: ['turn:a.example'], username: 'u', credential: 'p' }]);
 });
 
-scenario('webhooks are told of rooms, in order', OWN, async (scope) => {
+scenario('webhooks are told of rooms, in order', async (scope) => {
     const { hub, webhooks, receiver } = await withReceiver(scope, ['--rooms.grace=100ms', '--rooms.empty_timeout=100ms']);
     await webhooks.make({ url: receiver.url('/hook'), events: ['room.*'], channels: ['class.*'], ordered: true });
     const ann = await member(scope, hub, 'class.1', 'ann', { join: { info: { name: 'Ann' } } });

@@ -5,14 +5,12 @@ import { scenario } from './lib/scope.mjs';
 import { member, Member } from './lib/member.mjs';
 import { metricsOf, total } from './lib/metrics.mjs';
 import { apiProblemOf, request } from './lib/http.mjs';
-import { nodes } from './lib/nodes.mjs';
 import { sign, tokenHub } from './lib/tokens.mjs';
 import { eventually } from './lib/wait.mjs';
 
-const OWN = { ownEngine: 'rooms do not span hubs yet' };
 const is = (type, more = {}) => (f) => f.type === type && Object.entries(more).every(([name, value]) => f[name] === value);
 
-scenario('members find each other, and what they say arrives as it was sent, from whom the hub says', OWN, async (scope) => {
+scenario('members find each other, and what they say arrives as it was sent, from whom the hub says', async (scope) => {
     const hub = await scope.hub({ args: ['--edge.threads=2', '--ice.stun=stun:stun.example:3478', '--ice.turn=turn:turn.example:3478', '--ice.secrets=north south'] });
     const ann = await member(scope, hub, 'class.7', 'ann', { join: { info: { name: 'Ann "A"' } } });
     assert.deepEqual(ann.joined.users, []);
@@ -54,7 +52,7 @@ scenario('members find each other, and what they say arrives as it was sent, fro
     assert.equal(total(families, 'carillon_room_undelivered_total', { reason: 'peer_unavailable' }), 2);
 });
 
-scenario('frames of tutorials work as they are', OWN, async (scope) => {
+scenario('frames of tutorials work as they are', async (scope) => {
     const hub = await scope.hub();
     const [one, two] = [await scope.ws(hub), await scope.ws(hub)];
     one.send({ type: 'join', room: 'demo', user_id: 17 });
@@ -72,7 +70,7 @@ scenario('frames of tutorials work as they are', OWN, async (scope) => {
     assert.equal(one.of('ok').length + two.of('ok').length, 0, 'who gives no ref is not answered');
 });
 
-scenario('who loses its socket comes back as the same member, and has everything once and in order', OWN, async (scope) => {
+scenario('who loses its socket comes back as the same member, and has everything once and in order', async (scope) => {
     const hub = await scope.hub({ args: ['--edge.threads=3', '--rooms.grace=2s'] });
     const proxy = await scope.proxy(hub.public);
     const ann = await member(scope, hub, 'r', 'ann');
@@ -116,7 +114,7 @@ scenario('who loses its socket comes back as the same member, and has everything
     assert.ok(total(await metricsOf(hub), 'carillon_room_resumes_total') >= 4);
 });
 
-scenario('who may join, open and kick is said by tokens, [access] and rules; a user with a token is himself wherever he comes from', OWN, async (scope) => {
+scenario('who may join, open and kick is said by tokens, [access] and rules; a user with a token is himself wherever he comes from', async (scope) => {
     const hub = await tokenHub(scope, `
 [access]
 join = open.** small.*
@@ -159,7 +157,7 @@ create = users
     assert.equal(bob.client.closed, null);
 });
 
-scenario('an administrator closes a connection: its member has left at once', OWN, async (scope) => {
+scenario('an administrator closes a connection: its member has left at once', async (scope) => {
     const hub = await scope.hub();
     const ann = await member(scope, hub, 'r', 'ann');
     const bob = await member(scope, hub, 'r', 'bob');
@@ -169,7 +167,7 @@ scenario('an administrator closes a connection: its member has left at once', OW
     assert.equal(ann.client.of('user-away').length, 0);
 });
 
-scenario('rooms go on under new settings', OWN, async (scope) => {
+scenario('rooms go on under new settings', async (scope) => {
     const hub = await tokenHub(scope, '[access]\njoin = **\n');
     const ann = await member(scope, hub, 'r', 'ann');
     writeFileSync(hub.ini, '[access]\njoin = **\n[room "r"]\ncapacity = 1\n');
@@ -181,12 +179,4 @@ scenario('rooms go on under new settings', OWN, async (scope) => {
         return answer.code === 'room_full';
     }, 'the new capacity');
     assert.equal((await ann.ask('broadcast', { data: 1 })).type, 'ok');
-});
-
-scenario('hubs that share a Redis say that they have no rooms yet', async (scope) => {
-    const { hubs: [hub] } = await nodes(scope, 1, { args: ['--dev'] });
-    const ann = await new Member(scope, hub, 'r', 'ann').connect();
-    assert.equal((await ann.join()).code, 'no_rooms');
-    assert.equal((await ann.ask('offer', { to: 'bob' })).code, 'no_rooms');
-    apiProblemOf(await request(hub, '/v1/rooms'), 501, 'no_rooms');
 });

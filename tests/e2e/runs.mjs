@@ -17,11 +17,11 @@ const NOT_OVER_TLS = {
     'what the hub asks or tells others, on lines of libcurl': ['jwks', 'webhooks', 'webhook-crash', 'webhook-delivery', 'webhook-egress', 'webhook-listen', 'webhook-metrics', 'webhook-ssrf'],
     'the channel model, which is behind the lines': ['batch', 'exclude', 'history-rules', 'last', 'patterns', 'presence', 'purge', 'retries', 'rules', 'since', 'ttl'],
     'a store after kill -9: kill9 has its readers over TLS': ['kill9-100k', 'kill9-random'],
-    'what hubs say to each other, which is said to Redis': ['nodes', 'shared-access', 'shared-connections', 'shared-members', 'shared-webhooks'],
+    'what hubs say to each other, which is said to Redis': ['nodes', 'shared-access', 'shared-connections', 'shared-members', 'shared-rooms', 'shared-webhooks'],
 };
 
 // The channel model is kept by the engine, so these are what another engine can change. `make e2e-redis`, part of make soak, runs all.
-const ON_REDIS = ['batch', 'exclude', 'kill9', 'last', 'patterns', 'poll', 'purge', 'resume', 'since', 'ttl', 'webhook-crash', 'webhook-delivery'];
+const ON_REDIS = ['batch', 'exclude', 'kill9', 'last', 'patterns', 'poll', 'purge', 'resume', 'rooms', 'rooms-api', 'since', 'ttl', 'webhook-crash', 'webhook-delivery'];
 
 const SUFFIX = '.test.mjs';
 const all = readdirSync(fileURLToPath(new URL('.', import.meta.url))).filter((file) => file.endsWith(SUFFIX)).map((file) => file.slice(0, -SUFFIX.length));

@@ -1,0 +1,632 @@
+/* redis_seats.c — the members of this node: what words bring them, what they have missed, and how they end. */
+#include "redis/parts/redis_rooms_core.h"
+
+#include "hub/base/clock.h"
+#include "hub/base/err.h"
+#include "hub/base/log.h"
+#include "hub/config/config.h"
+#include "hub/ice.h"
+#include "hub/metrics.h"
+#include "redis/bus/redis_pack.h"
+
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+
+enum { HELD_MOST = 1024, TOLD_LEAST = 19 };
+
+static int64_t now_ms(void) { return clock_mono_ms(clock_real()); }
+static uint64_t connection_of(const struct seat *seat) { return seat->sitter->connection; }
+
+/* ---- which seats there are ---- */
+
+static size_t key_of(char key[sizeof(uint64_t) + ROOM_NAME_MAX], uint64_t connection, struct slice room)
+{
+    memcpy(key, &connection, sizeof connection);
+    memcpy(key + sizeof connection, room.at, room.len);
+    return sizeof connection + room.len;
+}
+
+struct seat *seat_find(const struct redis_rooms *rooms, uint64_t connection, struct slice room)
+{
+    char key[sizeof connection + ROOM_NAME_MAX];
+    struct seat *found = NULL;
+    if (room.len > ROOM_NAME_MAX)
+        return NULL;
+    size_t len = key_of(key, connection, room);
+    HASH_FIND(hh, rooms->seats, key, len, found);
+    return found;
+}
+
+static struct sitter *sitter_find(const struct redis_rooms *rooms, uint64_t connection)
+{
+    struct sitter *found = NULL;
+    HASH_FIND(hh, rooms->sitters, &connection, sizeof connection, found);
+    return found;
+}
+
+static struct sitter *sitter_need(struct redis_rooms *rooms, uint64_t connection)
+{
+    struct sitter *sitter = sitter_find(rooms, connection);
+    if (sitter || !(sitter = calloc(1, sizeof *sitter)))
+        return sitter;
+    sitter->connection = connection;
+    link_init(&sitter->seats);
+    HASH_ADD(hh, rooms->sitters, connection, sizeof connection, sitter);
+    if (sitter->hh.tbl)
+        return sitter;
+    free(sitter);
+    return NULL;
+}
+
+static void sitter_settle(struct redis_rooms *rooms, struct sitter *sitter)
+{
+    if (!link_alone(&sitter->seats))
+        return;
+    HASH_DELETE(hh, rooms->sitters, sitter);
+    free(sitter);
+}
+
+static struct room_text *text_of(struct buf *buf)
+{
+    struct room_text *text = buf->failed ? NULL : room_text_new(buf_slice(buf));
+    buf_fini(buf);
+    return text;
+}
+
+static struct seat *seat_new(struct redis_rooms *rooms, struct sitter *sitter, struct slice room)
+{
+    struct seat *seat = calloc(1, sizeof *seat + sizeof sitter->connection + room.len);
+    struct buf head = { 0 };
+    if (!seat)
+        return NULL;
+    buf_add_str(&head, ",\"room\":");
+    buf_add_json(&head, room);
+    seat->head = text_of(&head);
+    seat->name_len = (uint8_t)room.len;
+    seat->sitter = sitter;
+    seat->ice_again_ms = INT64_MAX;
+    size_t len = key_of(seat->key, sitter->connection, room);
+    link_init(&seat->held);
+    link_init(&seat->in_sitter);
+    link_init(&seat->in_asking);
+    if (seat->head)
+        HASH_ADD_KEYPTR(hh, rooms->seats, seat->key, len, seat);
+    if (seat->hh.tbl)
+        return seat;
+    room_text_unref(seat->head);
+    free(seat);
+    return NULL;
+}
+
+struct seat *seat_need(struct redis_rooms *rooms, uint64_t connection, struct slice room)
+{
+    struct seat *seat = seat_find(rooms, connection, room);
+    struct sitter *sitter = seat ? seat->sitter : sitter_need(rooms, connection);
+    if (seat || !sitter)
+        return seat;
+    seat = seat_new(rooms, sitter, room);
+    if (seat) {
+        list_add_last(&sitter->seats, &seat->in_sitter);
+        rooms->n_seats++;
+    }
+    sitter_settle(rooms, sitter);
+    return seat;
+}
+
+struct seat *seat_only(const struct redis_rooms *rooms, uint64_t connection, size_t *ret_n)
+{
+    struct sitter *sitter = sitter_find(rooms, connection);
+    struct seat *only = NULL;
+    *ret_n = 0;
+    if (!sitter)
+        return NULL;
+    list_each(l, following, &sitter->seats) {
+        struct seat *seat = link_of(l, struct seat, in_sitter);
+        if ((seat->number == 0 && seat->joining == 0) || (seat->leaving && seat->joining == 0))
+            continue;
+        only = seat;
+        ++*ret_n;
+    }
+    return *ret_n == 1 ? only : NULL;
+}
+
+/* ---- words that wait ---- */
+
+static void held_free(struct held_word *word)
+{
+    link_remove(&word->link);
+    room_text_unref(word->head);
+    room_text_unref(word->rest);
+    free(word);
+}
+
+static void forget_held(struct seat *seat)
+{
+    list_each(l, following, &seat->held)
+        held_free(link_of(l, struct held_word, link));
+    seat->n_held = 0;
+}
+
+/* What finds no room is missing then, and asked for. */
+static void hold(struct seat *seat, const struct held_word *word)
+{
+    struct held_word *held = seat->n_held < HELD_MOST ? malloc(sizeof *held) : NULL;
+    if (!held)
+        return;
+    *held = *word;
+    room_text_ref(held->head);
+    room_text_ref(held->rest);
+    link_init(&held->link);
+    list_add_last(&seat->held, &held->link);
+    seat->n_held++;
+}
+
+/* ---- who sits there ---- */
+
+static void seat_free(struct redis_rooms *rooms, struct seat *seat)
+{
+    struct sitter *sitter = seat->sitter;
+    forget_held(seat);
+    HASH_DELETE(hh, rooms->seats, seat);
+    link_remove(&seat->in_asking);
+    link_remove(&seat->in_sitter);
+    sitter_settle(rooms, sitter);
+    room_text_unref(seat->head);
+    free(seat);
+    rooms->n_seats--;
+}
+
+void seat_settle(struct redis_rooms *rooms, struct seat *seat)
+{
+    bool is_used = seat->number || seat->joining || seat->leaving || seat->is_unsure || seat->says_end;
+    if (!is_used)
+        seat_free(rooms, seat);
+}
+
+static int64_t ice_again(const struct redis_rooms *rooms)
+{
+    const struct config *config = rooms->setup.config;
+    bool ends = config->ice_turn.count > 0 && config->ice_key_count > 0;
+    return ends ? now_ms() + config->ice_ttl_ms / 4 * 3 : INT64_MAX;
+}
+
+void seat_taken(struct redis_rooms *rooms, struct seat *seat, struct slice user, uint64_t number, uint64_t seq)
+{
+    metric_add(METRIC_room_peers, seat->number == 0);
+    seat->user_len = (uint8_t)(user.len < sizeof seat->user ? user.len : sizeof seat->user);
+    memcpy(seat->user, user.at, seat->user_len);
+    seat->number = number;
+    seat->seq = seq;
+    seat->state = SEAT_LIVE;
+    seat->is_full = false;
+    seat->ice_again_ms = ice_again(rooms);
+    link_remove(&seat->in_asking);
+}
+
+void seat_clear(struct seat *seat)
+{
+    metric_add(METRIC_room_peers, -(seat->number != 0));
+    seat->number = 0;
+    seat->state = SEAT_LIVE;
+    link_remove(&seat->in_asking);
+    if (seat->joining == 0)
+        forget_held(seat);
+}
+
+/* ---- what it is told ---- */
+
+/* Without memory its number is missing, and it is asked for again. */
+static bool tell(struct redis_rooms *rooms, struct seat *seat, uint8_t type, uint64_t seq, bool replay, struct room_text *head, struct room_text *rest)
+{
+    struct room_say *say = malloc(sizeof *say);
+    if (!say)
+        return false;
+    *say = (struct room_say){ .connection = connection_of(seat), .seq = seq, .frame = type, .replay = replay, .head = room_text_ref(head),
+                              .rest = room_text_ref(rest) };
+    rooms_send(rooms->setup.hub, say);
+    rooms->setup.wake(rooms->setup.owner);
+    return true;
+}
+
+static struct room_text *told_head(const struct seat *seat, uint8_t by, struct slice from)
+{
+    struct buf head = { 0 };
+    if (by == TOLD_BY_ROOM)
+        return room_text_ref(seat->head);
+    buf_add_slice(&head, room_text_slice(seat->head));
+    buf_add_str(&head, ",\"from\":");
+    if (by == TOLD_BY_MEMBER)
+        buf_add_json(&head, from);
+    else
+        buf_add_str(&head, "null");
+    return text_of(&head);
+}
+
+/* An entry of told:R:U (lua/room.lua). */
+struct entry {
+    uint64_t     seq;
+    uint8_t      type, by;
+    struct slice from, rest;
+};
+
+static bool entry_read(struct slice bytes, struct entry *ret)
+{
+    if (bytes.len < TOLD_LEAST)
+        return false;
+    ret->seq = (uint64_t)take_double(&bytes);
+    take_double(&bytes);      /* when */
+    ret->type = take_u8(&bytes);
+    ret->by = take_u8(&bytes);
+    ret->from = take_short(&bytes);
+    ret->rest = bytes;
+    return bytes.at && ret->type < ROOM_FRAMES;
+}
+
+bool seat_tell_entry(struct redis_rooms *rooms, struct seat *seat, struct slice bytes, bool replay, uint64_t *ret_seq)
+{
+    struct entry entry;
+    if (!entry_read(bytes, &entry))
+        return false;
+    struct room_text *head = told_head(seat, entry.by, entry.from), *rest = room_text_new(entry.rest);
+    bool done = head && rest && tell(rooms, seat, entry.type, entry.seq, replay, head, rest);
+    room_text_unref(head);
+    room_text_unref(rest);
+    *ret_seq = entry.seq;
+    return done;
+}
+
+static void seat_ask(struct redis_rooms *rooms, struct seat *seat)
+{
+    if (seat->state == SEAT_LIVE)
+        seat->state = SEAT_ASKS;
+    if (seat->state == SEAT_ASKS)
+        list_add_last(&rooms->asking, &seat->in_asking);
+}
+
+static bool is_relayed(uint8_t type) { return type < ROOM_FRAME_STATE; }
+
+static void take(struct redis_rooms *rooms, struct seat *seat, const struct held_word *word)
+{
+    if (seat->number != word->number || seat->state != SEAT_LIVE) {
+        if (seat->joining > 0 || seat->number == word->number)
+            hold(seat, word);
+        return;
+    }
+    if (word->seq == 0) {
+        tell(rooms, seat, word->type, 0, false, word->head, word->rest);
+        seat_clear(seat);
+    } else if (word->seq > seat->seq + 1 && !seat->is_full) {
+        hold(seat, word);
+        seat_ask(rooms, seat);
+    } else if (word->seq > seat->seq && !seat->is_full) {
+        seat->is_full = is_relayed(word->type) && !rooms_may_send(rooms->setup.hub, connection_of(seat));
+        if (seat->is_full)
+            seat_ask(rooms, seat);
+        else if (tell(rooms, seat, word->type, word->seq, false, word->head, word->rest))
+            seat->seq = word->seq;
+    }
+}
+
+static void ask_some(struct redis_rooms *rooms);
+
+void seat_flush(struct redis_rooms *rooms, struct seat *seat)
+{
+    struct link held;
+    link_init(&held);
+    list_move_all(&held, &seat->held);
+    seat->n_held = 0;
+    for (struct link *first; (first = list_first(&held));) {
+        struct held_word *word = link_of(first, struct held_word, link);
+        take(rooms, seat, word);
+        held_free(word);
+    }
+    seat_settle(rooms, seat);
+    ask_some(rooms);
+}
+
+/* ---- words ---- */
+
+static void take_place(struct redis_rooms *rooms, struct seat *seat, struct held_word *word, uint8_t by, struct slice from)
+{
+    if (!word->head)
+        word->head = told_head(seat, by, from);
+    if (!word->head || seat->is_gone)
+        return;
+    take(rooms, seat, word);
+    seat_settle(rooms, seat);
+}
+
+void seats_word(struct redis_rooms *rooms, struct slice word)
+{
+    enum { PLACE = 24 };
+    struct held_word held = { .type = take_u8(&word) };
+    uint8_t by = take_u8(&word);
+    struct slice from = take_short(&word), room = take_short(&word);
+    uint64_t n = take_u32(&word);
+    struct slice places = take_bytes(&word, n * PLACE);
+    if (!word.at || held.type >= ROOM_FRAMES || !(held.rest = room_text_new(word)))
+        return;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t connection;
+        memcpy(&connection, take_bytes(&places, sizeof connection).at, sizeof connection);
+        held.number = (uint64_t)take_double(&places);
+        held.seq = (uint64_t)take_double(&places);
+        struct seat *seat = seat_find(rooms, connection, room);
+        if (seat)
+            take_place(rooms, seat, &held, by, from);
+    }
+    room_text_unref(held.head);
+    room_text_unref(held.rest);
+    ask_some(rooms);
+}
+
+static void close_connection(struct redis_rooms *rooms, uint64_t connection, int err)
+{
+    struct room_close *close = calloc(1, sizeof *close);
+    if (!close)
+        return;      /* its pings will end it */
+    close->connection = connection;
+    close->err = err;
+    rooms_close(rooms->setup.hub, close);
+    rooms->setup.wake(rooms->setup.owner);
+}
+
+void seats_replaced(struct redis_rooms *rooms, struct slice word)
+{
+    uint64_t connection;
+    struct slice room, at = take_bytes(&word, sizeof connection);
+    if (!word.at)
+        return;
+    memcpy(&connection, at.at, sizeof connection);
+    room = word;
+    struct seat *seat = seat_find(rooms, connection, room);
+    if (!seat || seat->number == 0)
+        return;
+    close_connection(rooms, connection, ERR_REPLACED);
+    seat_clear(seat);
+    seat_settle(rooms, seat);
+}
+
+/* ---- what was missed ---- */
+
+struct batch {
+    struct redis_request request;      /* first */
+    struct redis_rooms  *rooms;
+    struct buf           packed;
+    size_t               n;
+    struct { uint64_t connection; uint64_t number; bool is_full; uint8_t len; char room[ROOM_NAME_MAX]; } at[SEATS_AT_ONCE];
+};
+
+static void batch_args(struct redis_request *request, struct redis_args *args)
+{
+    struct batch *batch = (struct batch *)request;
+    room_args(batch->rooms, args, 0, SLICE(""));
+    redis_args_add(args, buf_slice(&batch->packed));
+}
+
+static void batch_add(struct batch *batch, struct seat *seat)
+{
+    uint64_t connection = connection_of(seat);
+    struct slice room = seat_room(seat);
+    batch->at[batch->n].connection = connection;
+    batch->at[batch->n].number = seat->number;
+    batch->at[batch->n].is_full = seat->is_full;
+    batch->at[batch->n].len = seat->name_len;
+    memcpy(batch->at[batch->n].room, room.at, room.len);
+    batch->n++;
+    buf_add(&batch->packed, &connection, sizeof connection);
+    pack_short(&batch->packed, room);
+    pack_short(&batch->packed, seat_user(seat));
+    pack_double(&batch->packed, (double)seat->number);
+    pack_double(&batch->packed, (double)seat->seq);
+    buf_add_char(&batch->packed, seat->is_full);
+    seat->state = SEAT_ASKED;
+    link_remove(&seat->in_asking);
+}
+
+/* What came while nobody asked, by its number; then it is sent everything. False: something is missing. */
+static bool make_up(struct redis_rooms *rooms, struct seat *seat, const struct redisReply *reply)
+{
+    for (size_t i = 2; i < reply->elements; i++) {
+        struct entry entry;
+        uint64_t seq;
+        bool is_next = entry_read(redis_reply_word(reply, i), &entry) && entry.seq == seat->seq + 1;
+        if (!is_next || !seat_tell_entry(rooms, seat, redis_reply_word(reply, i), false, &seq))
+            return false;
+        seat->seq = seq;
+    }
+    return seat->seq == redis_reply_number(reply, 1);
+}
+
+static void lose(struct redis_rooms *rooms, struct seat *seat, int err)
+{
+    close_connection(rooms, connection_of(seat), err);
+    if (err == ERR_REPLACED)
+        seat_clear(seat);      /* else its end tells Redis, and who comes back says what it has seen */
+}
+
+static void settle_one(struct redis_rooms *rooms, struct seat *seat, bool was_full, const struct redisReply *reply)
+{
+    struct slice word = redis_reply_word(reply, 0);
+    seat->state = SEAT_LIVE;
+    if (slice_is(word, SLICE("gone"))) {
+        lose(rooms, seat, ERR_ROOM_LOST);
+        seat_clear(seat);
+    } else if (slice_is(word, SLICE("else"))) {
+        lose(rooms, seat, ERR_REPLACED);
+    } else if (slice_is(word, SLICE("more"))) {
+        seat_ask(rooms, seat);
+    } else if (!was_full && !make_up(rooms, seat, reply)) {
+        lose(rooms, seat, ERR_ROOM_LOST);
+    }
+    seat_flush(rooms, seat);
+}
+
+static void on_batch(struct redis_request *request, int err, const struct redisReply *reply)
+{
+    struct batch *batch = (struct batch *)request;
+    struct redis_rooms *rooms = batch->rooms;
+    bool is_whole = !err && reply->type == REDIS_REPLY_ARRAY && reply->elements == batch->n + 1;
+    rooms->asked = false;
+    for (size_t i = 0; i < batch->n; i++) {
+        struct seat *seat = seat_find(rooms, batch->at[i].connection, slice(batch->at[i].room, batch->at[i].len));
+        if (!seat || seat->number != batch->at[i].number || seat->state != SEAT_ASKED)
+            continue;
+        if (is_whole) {
+            settle_one(rooms, seat, batch->at[i].is_full, reply->element[i]);
+        } else {
+            seat->state = SEAT_ASKS;
+            list_add_last(&rooms->asking, &seat->in_asking);
+        }
+    }
+    size_t n_known = is_whole ? redis_reply_number(reply, batch->n) : 0;
+    buf_fini(&batch->packed);
+    free(batch);
+    if (!is_whole)
+        return;      /* with the next beat */
+    ask_some(rooms);
+    if (rooms->asked || !rooms->counts)
+        return;
+    rooms->counts = false;
+    if (n_known > rooms->n_seats)
+        redis_nodes_abandon(rooms->setup.nodes);      /* Redis has some that this node knows to have ended: it has lost what was said then */
+}
+
+static void ask_some(struct redis_rooms *rooms)
+{
+    if (rooms->asked || link_alone(&rooms->asking) || !rooms_can(rooms))
+        return;
+    struct batch *batch = calloc(1, sizeof *batch);
+    if (!batch)
+        return;
+    batch->request = (struct redis_request){ .script = REDIS_ROOM_SEATS, .args = batch_args, .answered = on_batch };
+    batch->rooms = rooms;
+    for (struct link *first; batch->n < SEATS_AT_ONCE && (first = list_first(&rooms->asking));)
+        batch_add(batch, link_of(first, struct seat, in_asking));
+    rooms->asked = true;
+    if (batch->packed.failed || rooms_script(rooms, &batch->request))
+        on_batch(&batch->request, ERR_REDIS_AWAY, NULL);
+}
+
+/* ---- connections that end ---- */
+
+struct ending {
+    struct redis_request request;      /* first */
+    struct redis_rooms  *rooms;
+    uint64_t             connection;
+    bool                 for_good;
+    uint8_t              len;
+    char                 room[ROOM_NAME_MAX];
+};
+
+static void ending_args(struct redis_request *request, struct redis_args *args)
+{
+    struct ending *ending = (struct ending *)request;
+    room_args(ending->rooms, args, ending->connection, slice(ending->room, ending->len));
+    redis_args_add(args, ending->for_good ? SLICE("gone") : SLICE("drop"));
+    redis_args_add(args, SLICE(""));
+    redis_args_add(args, SLICE(""));
+}
+
+static void on_ended(struct redis_request *request, int err, const struct redisReply *reply)
+{
+    struct ending *ending = (struct ending *)request;
+    struct redis_rooms *rooms = ending->rooms;
+    struct seat *seat = seat_find(rooms, ending->connection, slice(ending->room, ending->len));
+    (void)reply;      /* that it was not in any more is as good */
+    free(ending);
+    seat->says_end = false;
+    if (err)
+        return;      /* with the next beat */
+    seat->is_unsure = false;
+    if (seat->is_gone || seat->joining == 0)
+        seat_clear(seat);
+    seat_settle(rooms, seat);
+}
+
+void seat_ended(struct redis_rooms *rooms, struct seat *seat)
+{
+    struct ending *ending = seat->says_end || !rooms_can(rooms) ? NULL : calloc(1, sizeof *ending);
+    if (!ending)
+        return;
+    *ending = (struct ending){ .request = { .script = REDIS_ROOM_LEAVE, .args = ending_args, .answered = on_ended },
+                               .rooms = rooms, .connection = connection_of(seat), .for_good = seat->for_good || !seat->is_gone, .len = seat->name_len };
+    memcpy(ending->room, seat_room(seat).at, seat->name_len);
+    seat->says_end = !rooms_script(rooms, &ending->request);
+    if (!seat->says_end)
+        free(ending);
+}
+
+void seats_drop(struct redis_rooms *rooms, uint64_t connection, bool for_good)
+{
+    struct sitter *sitter = sitter_find(rooms, connection);
+    if (!sitter)
+        return;
+    list_each(l, following, &sitter->seats) {
+        struct seat *seat = link_of(l, struct seat, in_sitter);
+        seat->is_gone = true;
+        seat->for_good |= for_good;
+        seat_ended(rooms, seat);
+    }
+}
+
+/* ---- time, and the bus ---- */
+
+/* What Redis does not know is said first: a member that has ended is not to be taken back. */
+void seats_live(struct redis_rooms *rooms)
+{
+    struct seat *seat, *next;
+    HASH_ITER(hh, rooms->seats, seat, next) {
+        if (seat->is_gone || seat->is_unsure)
+            seat_ended(rooms, seat);
+        else if (seat->number)
+            seat_ask(rooms, seat);
+    }
+    rooms->counts = true;
+    ask_some(rooms);
+}
+
+static void renew_ice(struct redis_rooms *rooms, struct seat *seat)
+{
+    struct buf text = { 0 };
+    ice_print(&text, rooms->setup.config, seat_user(seat), clock_wall_ms(clock_real()), 0);
+    struct room_text *rest = text_of(&text);
+    if (rest)
+        tell(rooms, seat, ROOM_FRAME_ICE_SERVERS, 0, false, seat->head, rest);
+    room_text_unref(rest);
+    seat->ice_again_ms = ice_again(rooms);
+}
+
+static void seat_tick(struct redis_rooms *rooms, struct seat *seat, int64_t now)
+{
+    if (seat->is_gone || seat->is_unsure) {
+        seat_ended(rooms, seat);
+        return;
+    }
+    if (seat->number && seat->ice_again_ms <= now)
+        renew_ice(rooms, seat);
+    if (seat->number && seat->is_full && seat->state == SEAT_LIVE && rooms_may_send(rooms->setup.hub, connection_of(seat))) {
+        seat->is_full = false;
+        seat_ask(rooms, seat);
+    }
+}
+
+void seats_tick(struct redis_rooms *rooms)
+{
+    struct seat *seat, *next;
+    int64_t now = now_ms();
+    if (!rooms_can(rooms))
+        return;
+    HASH_ITER(hh, rooms->seats, seat, next)
+        seat_tick(rooms, seat, now);
+    ask_some(rooms);
+}
+
+void seats_free(struct redis_rooms *rooms)
+{
+    struct seat *seat, *next;
+    HASH_ITER(hh, rooms->seats, seat, next) {
+        seat_clear(seat);
+        seat_free(rooms, seat);
+    }
+}
