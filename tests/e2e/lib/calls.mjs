@@ -13,11 +13,12 @@ after(() => browser?.then((one) => one.close()));
 export class Calls {
     constructor(scope, browser, origin) { Object.assign(this, { scope, browser, origin }); }
 
-    static async start(scope) {
+    // flags: of the browser, which is the first one's.
+    static async start(scope, flags = []) {
         const server = http.createServer((request, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(BLANK));
         await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
         scope.defer(() => { server.closeAllConnections(); server.close(); });
-        browser ??= Browser.start(CALLS, CALLS_MS);
+        browser ??= Browser.start([...CALLS, ...flags], CALLS_MS);
         return new Calls(scope, await browser, `http://127.0.0.1:${server.address().port}`);
     }
 

@@ -3,6 +3,7 @@ import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { execFileSync, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { readFileSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { eventually, within } from './wait.mjs';
 
@@ -12,33 +13,37 @@ export function hasCoturn() {
     try { execFileSync('which', ['turnserver'], { stdio: 'ignore' }); return true; } catch { return false; }
 }
 
-// A port that nobody has now, of UDP (it listens to no other): coturn cannot be told to choose one.
+// A port that nobody has now, of TCP and UDP: coturn cannot be told to choose one.
 async function freePort() {
-    const socket = createSocket('udp4');
-    const { port } = await new Promise((resolve) => socket.bind(0, '127.0.0.1', () => resolve(socket.address())));
-    await new Promise((resolve) => socket.close(resolve));
-    return port;
+    const server = net.createServer(), socket = createSocket('udp4');
+    const port = await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server.address().port)));
+    const isFree = await new Promise((resolve) => socket.once('error', () => resolve(false)).bind(port, '127.0.0.1', () => resolve(true)));
+    await Promise.all([server, socket].map((one) => new Promise((resolve) => one.close(resolve))));
+    return isFree ? port : freePort();
 }
 
-// The settings that are deployed, but for addresses, secrets, TLS, and the log; peers are on this machine.
-function settingsFor(dir, port, secrets) {
-    const own = { 'listening-port': [port], 'static-auth-secret': secrets };
-    const kept = readFileSync(SETTINGS, 'utf8').split('\n').filter((line) => line && !line.startsWith('#') && !own[line.split('=')[0]] && !/^(tls-listening-port|cert|pkey|syslog|denied-peer-ip=(127|::1))/.test(line));
-    const lines = [...kept, ...Object.entries(own).flatMap(([key, values]) => values.map((value) => `${key}=${value}`)), 'no-tls', 'no-dtls', 'no-tcp', 'listening-ip=127.0.0.1', 'relay-ip=127.0.0.1', 'allow-loopback-peers',
+// The settings that are deployed, but for addresses, secrets, certificates, and the log; peers are on this machine. identity: what it shows by TLS; null: it speaks none.
+function settingsFor(dir, { port, tlsPort }, secrets, identity) {
+    const own = { 'listening-port': [port], 'static-auth-secret': secrets, 'tls-listening-port': [], cert: [], pkey: [], syslog: [] };
+    if (identity) Object.assign(own, { 'tls-listening-port': [tlsPort], cert: [identity.cert], pkey: [identity.key] });
+    const kept = readFileSync(SETTINGS, 'utf8').split('\n').filter((line) => line && !line.startsWith('#') && !own[line.split('=')[0]] && !/^denied-peer-ip=(127|::1)/.test(line));
+    const lines = [...kept, ...Object.entries(own).flatMap(([key, values]) => values.map((value) => `${key}=${value}`)), ...(identity ? [] : ['no-tls', 'no-dtls']), 'listening-ip=127.0.0.1', 'relay-ip=127.0.0.1', 'allow-loopback-peers',
         'log-file=stdout', `pidfile=${path.join(dir, 'pid')}`, `userdb=${path.join(dir, 'turndb')}`, 'verbose'];
     writeFileSync(path.join(dir, 'turnserver.conf'), `${lines.join('\n')}\n`);
     return path.join(dir, 'turnserver.conf');
 }
 
-export async function coturn(scope, secrets) {
-    const dir = scope.dir(), port = await freePort(), server = { port, log: '' };
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'turnserver', '-c', settingsFor(dir, port, secrets)], { stdio: ['ignore', 'pipe', 'pipe'], cwd: dir });
+// port: of one that was here before.
+export async function coturn(scope, secrets, { identity = null, port } = {}) {
+    const dir = scope.dir(), server = { port: port ?? await freePort(), tlsPort: identity && await freePort(), log: '' };
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'turnserver', '-c', settingsFor(dir, server, secrets, identity)], { stdio: ['ignore', 'pipe', 'pipe'], cwd: dir });
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { server.log = (server.log + text).slice(-100_000); });
-    scope.defer(async () => {
+    server.end = async () => {
         child.kill('SIGKILL');
         await eventually(() => child.exitCode !== null || child.signalCode !== null, 'coturn to end');
-    });
-    await eventually(() => withSocket(port, (ask) => ask(message(ALLOCATE, [REQUESTED_UDP]))).then(() => true, () => child.exitCode !== null), 'coturn to answer', undefined, () => server.log.slice(-2000));
+    };
+    scope.defer(server.end);
+    await eventually(() => withSocket(server.port, (ask) => ask(message(ALLOCATE, [REQUESTED_UDP]))).then(() => true, () => child.exitCode !== null), 'coturn to answer', undefined, () => server.log.slice(-2000));
     if (child.exitCode !== null) throw new Error(`coturn has ended: ${server.log.slice(-2000)}`);
     return server;
 }
