@@ -121,7 +121,9 @@ export class Media {
     #ended(name, kind) {
         this.#set(name, null);
         if (name === 'screen' || this.#isClosed) return;
+        const { deviceId, groupId, ...others } = this.#constraints[kind];      // the one that has gone
         this.#devices[kind] = undefined;
+        this.#constraints[kind] = others;
         this.#next(() => this.#get(kind)).catch((error) => this.failed(error));
     }
 }

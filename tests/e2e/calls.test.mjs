@@ -75,6 +75,7 @@ async function devices(ann, bob) {
     assert.equal(await ann.run("room.media.deviceOf('video') === null"), false);
     assert.ok(other, 'there are other cameras');
     await sees(bob, 'ann');
+    await pulledOut(ann, bob);
     await ann.run('room.media.shareScreen()');
     await bob.until("room.peers.get('ann').state.screen === true", 'bob to know of the screen');
     await sees(bob, 'ann', 1);
@@ -84,6 +85,29 @@ async function devices(ann, bob) {
     await ann.run('room.setState({ hand: true })');
     await bob.until("room.peers.get('ann').state.hand === true", 'what the application shows');
     assert.equal(await ann.run("room.peers.get('bob').connection.localDescription.sdp"), offers, 'none of it was negotiated');
+}
+
+// The browser says so by the end of the track: another device is taken, and asked for by no name; where there is none that is told, and everything else goes on.
+async function pulledOut(ann, bob) {
+    await ann.run(`(async () => {
+        const { mediaDevices } = navigator, ask = mediaDevices.getUserMedia.bind(mediaDevices);
+        window.asked = [], window.hasDevices = true;
+        mediaDevices.getUserMedia = (wanted) => { asked.push(wanted); return hasDevices ? ask(wanted) : Promise.reject(new DOMException('Requested device not found', 'NotFoundError')); };
+        window.pull = (kind) => { const [track] = room.media.stream.getTracks().filter((one) => one.kind === kind); track.stop(), track.dispatchEvent(new Event('ended')); };
+        await room.media.open({ audio: true, video: { width: 320, deviceId: { exact: room.media.deviceOf('video') } } });
+    })()`);
+    await ann.run("pull('video')");
+    await ann.until('asked.length === 2 && room.media.state.camera', 'another camera');
+    assert.deepEqual(await ann.run('asked[1]'), { video: { width: 320 } });
+    await sees(bob, 'ann');
+    await ann.run("hasDevices = false, pull('audio')");
+    await ann.until("told.some(([kind, name]) => kind === 'error' && name === 'NotFoundError')", 'ann to be told that there is no microphone');
+    await bob.until("room.peers.get('ann').state.microphone === false && room.peers.get('ann').state.camera", 'bob to know it');
+    await sees(bob, 'ann');
+    await ann.run("hasDevices = true, told.splice(told.findIndex(([kind]) => kind === 'error'), 1), room.media.open({ audio: true, video: false })");
+    await bob.until("room.peers.get('ann').state.microphone", 'another microphone that was plugged in');
+    const before = await bob.run("heard('ann')");
+    await bob.until(`heard('ann').then((packets) => packets > ${before})`, 'bob to hear ann again');
 }
 
 async function dataAndFiles(ann, bob) {
@@ -153,5 +177,13 @@ scenario('calls: four pages, each with each', options, async (scope) => {
     await pages[0].run('room.leave()');
     for (const page of pages.slice(1)) await page.until('room.peers.size === 2', 'one to be gone');
     await allSeeAll(pages.slice(1));
+    await pages[3].run("room.kick('bob', 'enough')");
+    await pages[1].until("told.at(-1)[0] === 'ended'", 'bob to be told');
+    assert.deepEqual(await pages[1].run("[told.at(-1), room.state, room.media.stream.getTracks().length]"), [['ended', 'kicked'], 'closed', 0]);
+    for (const page of pages.slice(2)) {
+        await page.until('room.peers.size === 1', 'bob to be out');
+        assert.deepEqual((await toldOf(page, 'left')).at(-1), ['left', 'bob', 'kicked']);
+    }
+    assert.equal(await pages[3].run("room.kick('nobody').catch(({ code }) => code)"), 'peer_unavailable');
     await noErrors(...pages);
 });
