@@ -84,10 +84,10 @@ void engine_behind(struct hub *hub, struct slice channel);
 void engine_purged(struct hub *hub);
 void engine_answer(struct hub *hub, struct call *call, int err);
 /* A change that some node has noted is to become an event, if any endpoint wants it: told with engine->tell and this number, in any case. `who`
- * is of members: their user and info. `data` is of rooms (`channel` is the room): JSON. */
+ * is of members: their user and info. `given` is of rooms (`channel` is the room): JSON. */
 enum noted_change { NOTED_JOINED = 'j', NOTED_LEFT = 'l', NOTED_OCCUPIED = 'o', NOTED_VACATED = 'v', NOTED_ROOM_STARTED = 'S', NOTED_ROOM_JOINED = 'J',
                     NOTED_ROOM_LEFT = 'L', NOTED_ROOM_ENDED = 'E' };
-void engine_noted(struct hub *hub, uint64_t outbox, enum noted_change change, struct slice channel, struct principal *who, struct slice data);
+void engine_noted(struct hub *hub, uint64_t outbox, enum noted_change change, struct slice channel, struct principal *who, struct slice given);
 /* The letters of those that any endpoint wants; ends with 0. */
 enum { NOTED_CHANGES = 8 };
 void engine_wanted_changes(const struct hub *hub, char ret_letters[NOTED_CHANGES + 1]);

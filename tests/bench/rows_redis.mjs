@@ -112,6 +112,13 @@ export function redisRows({ scale, atMost, atLeast, noMore, history, inMemory, q
     return it;
   };
 
+  // Members of one room, who could as well be on several hubs: each frame goes by Redis whoever it is for.
+  const relay = (n, messages) => async s => {
+    const redis = s.redis?.cpuMs(), it = await load(s, 'relay', { n, window: 8, messages });
+    return { ...it, redis_us: (s.redis?.cpuMs() - redis) * 1000 / messages };
+  };
+  const relayLate = s => load(s, 'relay-late', { n: 50, rate: 2000, messages: scale(10000) });
+
   return [
     scriptRow(1, 20000), scriptRow(16, 60000), scriptRow(256, 150000),
     { name: 'Redis: publish by HTTP, 8 × 64 pipelined', base: { name: 'a hub alone', kind: 'hub', run: publish, options: { flags: inMemory } }, options: { redis: true }, run: publish,
@@ -122,6 +129,10 @@ export function redisRows({ scale, atMost, atLeast, noMore, history, inMemory, q
       figures: [{ key: 'here', unit: 'µs CPU', label: 'of the hub that publishes', goal: atMost(1.11) }] },
     { name: 'Redis: fan-out saturated, WebSocket', base: aloneHub, options: { redis: true, hubs: 2 }, run: fanoutThere,
       figures: [{ key: 'there', unit: 'µs CPU', label: 'of another hub', goal: atMost(1.11) }] },
+    { name: 'Redis: signaling, 50 pairs, offers of 2 KB, eight under way each', base: { name: 'a hub alone', kind: 'hub', run: relay(50, scale(50000)), options: { flags: inMemory } }, options: { redis: true },
+      run: relay(50, scale(50000)), figures: [{ key: 'per_s', unit: '/s', wall: true, label: 'offers/s' }, { key: 'cpu_us', unit: 'µs CPU', label: 'of the hub' }, { key: 'redis_us', unit: 'µs CPU', label: 'of Redis' }] },
+    { name: 'Redis: signaling, 50 pairs, 2,000 offers/s', options: { redis: true }, run: relayLate,
+      figures: [{ key: 'p50_ms', unit: 'ms', wall: true, label: 'p50' }, { key: 'p99_ms', unit: 'ms', wall: true, label: 'p99' }] },
     { name: 'Redis: a publish of 100 channels', rounds: 1, options: { redis: true, hubs: 3 }, run: nodes,
       figures: [...[1, 2, 3].map(n => ({ key: `hub_${n}`, unit: 'µs CPU', label: `of the hub that publishes, where ${n} listen${n > 1 ? '' : 's'}` })),
         ...[2, 3].map(n => ({ key: `other_${n}`, unit: 'µs CPU', label: `of another that listens, one of ${n}` })),
