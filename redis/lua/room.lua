@@ -27,7 +27,6 @@ local BY_ROOM, BY_MEMBER, BY_BACKEND = 0, 1, 2
 local PRESENT, AWAY, BEHIND = 0, 1, 2
 
 local now = clock()
-local age, calm = read_age(now)
 
 local function json(text) return (string.gsub(cjson.encode(text), '\\/', '/')) end
 local function or_null(text) return text == '' and 'null' or text end
@@ -39,19 +38,19 @@ local function sat_field(connection, room) return connection .. room end
 
 -- node (redis_bus_words_of) 16 · lease 16 · connection 8 · state 1 · 1 if credentials said who it is · its number · highest n of its own that was
 -- taken · newest seq · newest that is not kept · entries of told, their bytes · of AWAY and BEHIND: seq when that began, when, entries since, their
--- bytes · its grace
-local SEAT = '<c16c16c8BBddddddddddd'
+-- bytes · its grace · until when told lasts at least
+local SEAT = '<c16c16c8BBdddddddddddd'
 
 local function unpack_seat(packed)
     local s = {}
-    s.node, s.lease, s.connection, s.state, s.proven, s.number, s.n, s.seq, s.lost, s.kept, s.bytes, s.from, s.since, s.late, s.late_bytes, s.grace =
+    s.node, s.lease, s.connection, s.state, s.proven, s.number, s.n, s.seq, s.lost, s.kept, s.bytes, s.from, s.since, s.late, s.late_bytes, s.grace, s.lasts =
         struct.unpack(SEAT, packed)
     return s
 end
 
 local function pack_seat(s)
     return struct.pack(SEAT, s.node, s.lease, s.connection, s.state, s.proven, s.number, s.n, s.seq, s.lost, s.kept, s.bytes, s.from, s.since, s.late,
-                       s.late_bytes, s.grace)
+                       s.late_bytes, s.grace, s.lasts)
 end
 
 local function read_seat(room, user)
@@ -62,8 +61,9 @@ end
 local function write_seat(room, user, seat) redis.call('HSET', P .. 'seats:' .. room, user, pack_seat(seat)) end
 
 -- Whose connection this is in the room, and how it sits; nil: nobody's.
+local function who_sits(lease, connection, room) return redis.call('HGET', P .. 'sat:' .. lease, sat_field(connection, room)) end
 local function sitting(lease, connection, room)
-    local user = redis.call('HGET', P .. 'sat:' .. lease, sat_field(connection, room))
+    local user = who_sits(lease, connection, room)
     local seat = user and read_seat(room, user)
     if seat then return user, seat end
 end
@@ -87,14 +87,23 @@ local function entry_of(seq, frame) return struct.pack('<ddBBBc0', seq, now, fra
 
 local function size_of(frame) return 19 + #frame.from + #frame.rest end      -- of its entry
 
+-- Longer than is needed, so that it need not be said each time.
+local function let_last(room, user, seat, ms)
+    if seat.lasts >= now + ms then return end
+    seat.lasts = now + ms + KEEP
+    redis.call('PEXPIRE', told_key(room, user), text(ms + KEEP))
+end
+
+local function time_away(seat) return KEEP + 2 * seat.grace + 60000 end
+
 local function keep(room, user, seat, frame)
     local key = told_key(room, user)
     seat.seq = seat.seq + 1
-    if redis.call('RPUSH', key, entry_of(seat.seq, frame)) <= seat.kept then      -- those before have expired
-        seat.kept, seat.bytes, seat.lost = 0, 0, math.max(seat.lost, seat.seq - 1)
-    end
+    local n = redis.call('RPUSH', key, entry_of(seat.seq, frame))
+    if n <= seat.kept then seat.kept, seat.bytes, seat.lost = 0, 0, math.max(seat.lost, seat.seq - 1) end      -- those before have expired
+    if n == 1 then seat.lasts = 0 end
     seat.kept, seat.bytes = seat.kept + 1, seat.bytes + size_of(frame)
-    redis.call('PEXPIRE', key, text(seat.state == PRESENT and KEEP or KEEP + 2 * seat.grace + 60000))
+    let_last(room, user, seat, seat.state == PRESENT and KEEP or time_away(seat))
 end
 
 local function miss(seat)
@@ -149,8 +158,8 @@ end
 local function send(room, node, frame, seats)
     local places = {}
     for i, s in ipairs(seats) do places[i] = struct.pack('<c8dd', s.connection, s.number, s.seq) end
-    local word = struct.pack('<BBBc0Bc0I4', frame.type, frame.by, #frame.from, frame.from, #room, room, #seats) .. table.concat(places) .. frame.rest
-    if redis.call('PUBLISH', P .. 'words:' .. node, 'sf' .. word) > 0 then return end
+    local word = 'sf' .. struct.pack('<BBBc0Bc0I4', frame.type, frame.by, #frame.from, frame.from, #room, room, #seats) .. table.concat(places) .. frame.rest
+    if redis.call('PUBLISH', P .. 'words:' .. node, word) > 0 then return end
     for _, s in ipairs(seats) do fall_behind(s, frame) end
 end
 
@@ -202,7 +211,7 @@ local function mind_empty(room)
     if redis.call('EXISTS', P .. 'seats:' .. room) == 1 then return end
     local stays = tonumber(redis.call('HGET', P .. 'room:' .. room, 's')) or 0
     if stays == 0 then return end_room(room, 'empty') end
-    redis.call('ZADD', P .. 'room_due', text(age + stays), 'r' .. room)
+    redis.call('ZADD', P .. 'room_due', text(read_age(now) + stays), 'r' .. room)
 end
 
 local function stand_up(room, seat)
@@ -234,10 +243,11 @@ end
 
 local function go_away(room, user, seat)
     if seat.grace == 0 then return leave(room, user, seat, 'timeout') end
+    local age, calm = read_age(now)
     stand_up(room, seat)
     seat.state, seat.from, seat.since, seat.late, seat.late_bytes = AWAY, seat.seq, now, 0, 0
+    let_last(room, user, seat, time_away(seat))
     write_seat(room, user, seat)
-    redis.call('PEXPIRE', told_key(room, user), text(KEEP + 2 * seat.grace + 60000))
     redis.call('HINCRBY', P .. 'room:' .. room, 'a', 1)
     redis.call('ZADD', P .. 'room_due', text(math.max(age + seat.grace, calm)), due_name(room, user))
     tell_all(room, frame_of(GONE, ',"user_id":' .. json(user)), user)

@@ -51,7 +51,7 @@ local function enter(own, in_place_of)
     if in_place_of then leave_room(ROOM, own, in_place_of, 'replaced') end
     local info, state = ARGV[9], ARGV[10]
     event('J', ROOM, ',"user_id":' .. json(own) .. ',"info":' .. or_null(info))
-    local seat = { number = next_number(), proven = proven and 1 or 0, n = 0, seq = 0, lost = 0, kept = 0, bytes = 0, from = 0, since = 0, late = 0, late_bytes = 0 }
+    local seat = { number = next_number(), proven = proven and 1 or 0, n = 0, seq = 0, lost = 0, kept = 0, bytes = 0, from = 0, since = 0, late = 0, late_bytes = 0, lasts = 0 }
     redis.call('UNLINK', told_key(ROOM, own))
     write_peer(ROOM, own, { secret = ARGV[15], since = now, info = info, state = state })
     redis.call('HSET', room_key, 's', redis.call('HGET', room_key, 'e') or text(stays))
@@ -103,7 +103,7 @@ local function seen(own, seat, seq)
 end
 
 -- They were told now, and are kept for as long again.
-local function told_now(own, entries)
+local function told_now(own, seat, entries)
     if #entries == 0 then return end
     local key = told_key(ROOM, own)
     redis.call('DEL', key)
@@ -111,20 +111,21 @@ local function told_now(own, entries)
         entries[i] = string.sub(entry, 1, 8) .. struct.pack('<d', now) .. string.sub(entry, 17)
         redis.call('RPUSH', key, entries[i])
     end
-    redis.call('PEXPIRE', key, text(KEEP))
+    seat.lasts = 0
+    let_last(ROOM, own, seat, KEEP)
 end
 
 local function come_back(own, seat, p)
     local state, last = seat.state, tonumber(ARGV[13])
     local after = last or (state == PRESENT and seat.seq or seat.from)
-    local again, recovered = kept_after(ROOM, own, seat, after, (state == AWAY and seat.since or now) - KEEP)
+    local again, recovered = kept_after(ROOM, own, seat, after, (state == PRESENT and now or seat.since) - KEEP)
     if state ~= AWAY then
         stand_up(ROOM, seat)
         redis.call('PUBLISH', P .. 'words:' .. seat.node, 'sx' .. seat.connection .. ROOM)
     end
     if last and last <= seat.seq then seen(own, seat, last) end
-    local rest = kept_after(ROOM, own, seat, 0, (state == AWAY and seat.since or now) - KEEP)
-    told_now(own, rest)
+    local rest = kept_after(ROOM, own, seat, 0, (state == PRESENT and now or seat.since) - KEEP)
+    told_now(own, seat, rest)
     seat.kept, seat.bytes = #rest, 0
     for _, entry in ipairs(rest) do seat.bytes = seat.bytes + #entry end
     seat.late, seat.late_bytes = 0, 0

@@ -4,14 +4,14 @@
 -- -> {"ok", to how many, who was busy as JSON, for some …} · {"again"} it was taken before · {"not_in"} {"yourself"} {"nobody"} {"busy"}
 local NAMED = 32
 local to, n, type, shows = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[11]
-local user, seat = sitting(ARGV[3], ARGV[5], ROOM)
+local user, seat = who_sits(ARGV[3], ARGV[5], ROOM)
+if user and n > 0 then seat = read_seat(ROOM, user) end
 if not user then return { 'not_in' } end
-if n > 0 and n <= seat.n then return { 'again' } end
+if seat and n <= seat.n then return { 'again' } end
 local frame = { type = type, by = BY_MEMBER, from = user, rest = ARGV[10] }
 
--- The seat again: what was told may have written it.
 local function taken()
-    if n == 0 then return end
+    if not seat then return end
     seat.n = n
     write_seat(ROOM, user, seat)
 end

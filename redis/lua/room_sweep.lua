@@ -32,6 +32,7 @@ local function bury()
     return #fields
 end
 
+local age, calm = read_age(now)
 local function next_due()
     local first = redis.call('ZRANGE', P .. 'room_due', 0, 0, 'WITHSCORES')
     return first[2] and text(math.max(tonumber(first[2]) - age, calm - age, 0))
