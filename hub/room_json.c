@@ -40,13 +40,27 @@ void room_json_shown_user(struct buf *out, struct slice user, struct slice info,
     buf_add_str(out, "\"}");
 }
 
+void taken_print(struct buf *out, const struct room_taken *t)
+{
+    bool first = true;
+    buf_add_char(out, '[');
+    for (int i = TAKEN_WINDOW - 1; i >= 0; i--)
+        if (t->missing >> i & 1) {
+            buf_addf(out, first ? "%llu" : ",%llu", (unsigned long long)(t->n - 1 - (unsigned)i));
+            first = false;
+        }
+    buf_add_char(out, ']');
+}
+
 void room_json_you(struct buf *out, const struct config *config, const struct room_you *you, int64_t wall_ms)
 {
     buf_add_str(out, ",\"you\":{\"user_id\":");
     buf_add_json(out, you->user);
     buf_add_str(out, ",\"resume\":\"");
     ticket_print(you->ticket, out);
-    buf_addf(out, "\",\"n\":%llu,\"seq\":%llu}", (unsigned long long)you->n, (unsigned long long)you->seq);
+    buf_addf(out, "\",\"n\":%llu,\"missing\":", (unsigned long long)you->taken.n);
+    taken_print(out, &you->taken);
+    buf_addf(out, ",\"seq\":%llu}", (unsigned long long)you->seq);
     ice_print(out, config, you->user, wall_ms, 0);
     ice_print_rtc(out, config);
     room_json_member(out, "metadata", you->metadata);

@@ -2,6 +2,7 @@
  *
  * Texts that are JSON already may be empty: null. Threading: pure functions. */
 #pragma once
+#include "hub/room_taken.h"
 #include "hub/room_ticket.h"
 
 struct config;
@@ -25,7 +26,8 @@ void room_json_shown_user(struct buf *out, struct slice user, struct slice info,
 struct room_you {
     struct slice         user, metadata;
     const struct ticket *ticket;
-    uint64_t             n, seq;
+    struct room_taken    taken;
+    uint64_t             seq;
     bool                 resumed, recovered;
 };
 /* `,"you":…` and all that follows, with the servers (ice.h). */

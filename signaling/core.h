@@ -10,6 +10,7 @@
 #include "hub/base/mail.h"
 #include "hub/base/name.h"
 #include "hub/config/config.h"
+#include "hub/room_taken.h"
 #include "hub/room_ticket.h"
 #include "signaling/backlog.h"
 #include "signaling/rooms.h"
@@ -69,7 +70,7 @@ struct peer {
     struct room_text *info, *shows;    /* JSON, its `info` and `state`; NULL: none */
     struct ticket     ticket;
     struct backlog    backlog;
-    uint64_t          n;               /* highest number of its own that was taken */
+    struct room_taken taken;           /* numbers of its own */
     int64_t           since_ms;        /* wall */
     int64_t           away_until_ms;   /* mono; AWAY only */
     int64_t           ice_again_ms;    /* mono; INT64_MAX: its credentials do not end */

@@ -29,16 +29,10 @@ static int answer_failed(struct room_call *call, const struct peer *peer, struct
 /* One that comes again has been taken before, so it is as good as done. */
 static bool is_duplicate(struct room_call *call, const struct peer *peer)
 {
-    if (call->n == 0 || call->n > peer->n)
+    if (!taken_is(&peer->taken, call->n))
         return false;
     answer_done(call, peer, 0, true);
     return true;
-}
-
-static void taken(struct peer *peer, const struct room_call *call)
-{
-    if (call->n > 0)
-        peer->n = call->n;
 }
 
 /* ---- to one ---- */
@@ -49,7 +43,7 @@ static int relay_to_one(struct peer *peer, struct room_call *call)
     int err = to == peer ? ERR_TO_YOURSELF : !to ? ERR_PEER_UNAVAILABLE : peer_tell(to, call->frame, peer->head, call->rest);
     if (err)
         return answer_failed(call, peer, call->to, err);
-    taken(peer, call);
+    taken_add(&peer->taken, call->n);
     count(call->frame);
     answer_done(call, peer, 1, false);
     return 0;
@@ -82,7 +76,7 @@ static int answer_spread(struct room_call *call, struct peer *peer, struct sprea
 {
     int err = spread->err;
     if (spread->delivered > 0 || !err)
-        taken(peer, call);      /* again it would come twice to those who have it */
+        taken_add(&peer->taken, call->n);      /* again it would come twice to those who have it */
     answer_done(call, peer, spread->delivered, false);
     if (err) {
         metric_add(METRIC_room_busy, 1);

@@ -36,7 +36,7 @@ void print_joined(struct buf *out, const struct peer *peer, bool resumed, bool r
 {
     const struct rooms *rooms = peer->room->rooms;
     const struct room_you you = {
-        .user = peer_user(peer), .metadata = room_text_slice(peer->room->metadata), .ticket = &peer->ticket, .n = peer->n, .seq = peer->backlog.seq,
+        .user = peer_user(peer), .metadata = room_text_slice(peer->room->metadata), .ticket = &peer->ticket, .taken = peer->taken, .seq = peer->backlog.seq,
         .resumed = resumed, .recovered = recovered,
     };
     buf_add_slice(out, room_text_slice(peer->room->head));

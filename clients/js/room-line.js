@@ -245,7 +245,7 @@ export class RoomLine {
             this.#failOutbox(new RoomError('not_in_room', 'the hub did not know this member any more'));
             this.#n = 0;
         }
-        for (const [n, { resolve }] of this.#outbox) if (n <= you.n) this.#settle(n, () => resolve({ type: 'ok', room: this.room, duplicate: true }));
+        for (const [n, { resolve }] of this.#outbox) if (n <= you.n && !you.missing.includes(n)) this.#settle(n, () => resolve({ type: 'ok', room: this.room, duplicate: true }));
         for (const { text } of this.#outbox.values()) this.#write(text);
         this.#move('open');
         this.on.joined(frame);

@@ -37,19 +37,19 @@ local function sat_field(connection, room) return connection .. room end
 -- ---- a member ----
 
 -- node (redis_bus_words_of) 16 · lease 16 · connection 8 · state 1 · 1 if credentials said who it is · its number · highest n of its own that was
--- taken · newest seq · newest that is not kept · entries of told, their bytes · of AWAY and BEHIND: seq when that began, when, entries since, their
+-- taken · which of the 32 below were not (hub/room_taken.h) · newest seq · newest that is not kept · entries of told, their bytes · of AWAY and BEHIND: seq when that began, when, entries since, their
 -- bytes · its grace · until when told lasts at least
-local SEAT = '<c16c16c8BBdddddddddddd'
+local SEAT = '<c16c16c8BBddddddddddddd'
 
 local function unpack_seat(packed)
     local s = {}
-    s.node, s.lease, s.connection, s.state, s.proven, s.number, s.n, s.seq, s.lost, s.kept, s.bytes, s.from, s.since, s.late, s.late_bytes, s.grace, s.lasts =
+    s.node, s.lease, s.connection, s.state, s.proven, s.number, s.n, s.missing, s.seq, s.lost, s.kept, s.bytes, s.from, s.since, s.late, s.late_bytes, s.grace, s.lasts =
         struct.unpack(SEAT, packed)
     return s
 end
 
 local function pack_seat(s)
-    return struct.pack(SEAT, s.node, s.lease, s.connection, s.state, s.proven, s.number, s.n, s.seq, s.lost, s.kept, s.bytes, s.from, s.since, s.late,
+    return struct.pack(SEAT, s.node, s.lease, s.connection, s.state, s.proven, s.number, s.n, s.missing, s.seq, s.lost, s.kept, s.bytes, s.from, s.since, s.late,
                        s.late_bytes, s.grace, s.lasts)
 end
 
@@ -59,6 +59,23 @@ local function read_seat(room, user)
 end
 
 local function write_seat(room, user, seat) redis.call('HSET', P .. 'seats:' .. room, user, pack_seat(seat)) end
+
+-- hub/room_taken.h
+local WINDOW = 32
+local function has_taken(seat, n)
+    local below = seat.n - n - 1
+    return n <= seat.n and not (below >= 0 and below < WINDOW and math.floor(seat.missing / 2 ^ below) % 2 == 1)
+end
+
+local function take_number(seat, n)
+    local above = n - seat.n
+    if above < 0 then      -- it was missing
+        seat.missing = seat.missing - 2 ^ (-above - 1)
+        return
+    end
+    seat.missing = above < WINDOW and (seat.missing * 2 ^ above + 2 ^ (above - 1) - 1) % 2 ^ WINDOW or 0
+    seat.n = n
+end
 
 -- Whose connection this is in the room, and how it sits; nil: nobody's.
 local function who_sits(lease, connection, room) return redis.call('HGET', P .. 'sat:' .. lease, sat_field(connection, room)) end

@@ -4,7 +4,7 @@
 -- ARGV  7 user, "": the ticket says   8 "1" credentials say who it is   9 info   10 state   11 number of its ticket, "" none   12 secret of that 16
 --       13 last_seq, "" none   14 "1" begin anew   15 secret for a new ticket 16   16 "1" may open a room
 --       17 capacity 8 · rooms there may be 8 · grace 8 · ms that a room stays without members 8, as the rule of the room says
--- -> {"ok", user, number, seq, n, secret, 1 if it has come back, 1 if nothing is missing, metadata, the others as JSON, entries to tell again …} · {why not}
+-- -> {"ok", user, number, seq, n, those missing below (a bit each), secret, 1 if it has come back, 1 if nothing is missing, metadata, the others as JSON, entries to tell again …} · {why not}
 local lease, node, connection = ARGV[3], ARGV[4], ARGV[5]
 local user, proven = ARGV[7], ARGV[8] == '1'
 local capacity, most, grace, stays = struct.unpack('<dddd', ARGV[17])
@@ -26,7 +26,7 @@ local function others_of(own, seat)
 end
 
 local function joined(own, seat, secret, resumed, recovered, again)
-    local reply = { 'ok', own, text(seat.number), text(seat.seq), text(seat.n), secret, resumed, recovered, redis.call('HGET', room_key, 'm') or '', others_of(own, seat) }
+    local reply = { 'ok', own, text(seat.number), text(seat.seq), text(seat.n), text(seat.missing), secret, resumed, recovered, redis.call('HGET', room_key, 'm') or '', others_of(own, seat) }
     for _, entry in ipairs(again) do reply[#reply + 1] = entry end
     return reply
 end
@@ -51,7 +51,7 @@ local function enter(own, in_place_of)
     if in_place_of then leave_room(ROOM, own, in_place_of, 'replaced') end
     local info, state = ARGV[9], ARGV[10]
     event('J', ROOM, ',"user_id":' .. json(own) .. ',"info":' .. or_null(info))
-    local seat = { number = next_number(), proven = proven and 1 or 0, n = 0, seq = 0, lost = 0, kept = 0, bytes = 0, from = 0, since = 0, late = 0, late_bytes = 0, lasts = 0 }
+    local seat = { number = next_number(), proven = proven and 1 or 0, n = 0, missing = 0, seq = 0, lost = 0, kept = 0, bytes = 0, from = 0, since = 0, late = 0, late_bytes = 0, lasts = 0 }
     redis.call('UNLINK', told_key(ROOM, own))
     write_peer(ROOM, own, { secret = ARGV[15], since = now, info = info, state = state })
     redis.call('HSET', room_key, 's', redis.call('HGET', room_key, 'e') or text(stays))

@@ -7,12 +7,12 @@ local to, n, type, shows = ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[1
 local user, seat = who_sits(ARGV[3], ARGV[5], ROOM)
 if user and n > 0 then seat = read_seat(ROOM, user) end
 if not user then return { 'not_in' } end
-if seat and n <= seat.n then return { 'again' } end
+if seat and has_taken(seat, n) then return { 'again' } end
 local frame = { type = type, by = BY_MEMBER, from = user, rest = ARGV[10] }
 
 local function taken()
     if not seat then return end
-    seat.n = n
+    take_number(seat, n)
     write_seat(ROOM, user, seat)
 end
 

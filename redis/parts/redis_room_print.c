@@ -17,7 +17,7 @@ static void add_room(struct buf *out, struct slice room)
 
 /* ---- users-in-room ---- */
 
-enum { JOINED_USER = 1, JOINED_NUMBER, JOINED_SEQ, JOINED_N, JOINED_SECRET, JOINED_RESUMED, JOINED_RECOVERED, JOINED_METADATA, JOINED_OTHERS, JOINED_AGAIN };
+enum { JOINED_USER = 1, JOINED_NUMBER, JOINED_SEQ, JOINED_N, JOINED_MISSING, JOINED_SECRET, JOINED_RESUMED, JOINED_RECOVERED, JOINED_METADATA, JOINED_OTHERS, JOINED_AGAIN };
 
 int room_joined(struct redis_rooms *rooms, struct room_call *call, const struct redisReply *reply)
 {
@@ -30,7 +30,7 @@ int room_joined(struct redis_rooms *rooms, struct room_call *call, const struct 
     memcpy(ticket.secret, secret.at, secret.len);
     const struct room_you you = {
         .user = redis_reply_word(reply, JOINED_USER), .metadata = redis_reply_word(reply, JOINED_METADATA), .ticket = &ticket,
-        .n = redis_reply_number(reply, JOINED_N), .seq = redis_reply_number(reply, JOINED_SEQ),
+        .taken = { redis_reply_number(reply, JOINED_N), (uint32_t)redis_reply_number(reply, JOINED_MISSING) }, .seq = redis_reply_number(reply, JOINED_SEQ),
         .resumed = redis_reply_number(reply, JOINED_RESUMED), .recovered = redis_reply_number(reply, JOINED_RECOVERED),
     };
     for (size_t i = JOINED_AGAIN; i < reply->elements; i++)

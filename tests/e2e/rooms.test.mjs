@@ -180,3 +180,18 @@ scenario('rooms go on under new settings', async (scope) => {
     }, 'the new capacity');
     assert.equal((await ann.ask('broadcast', { data: 1 })).type, 'ok');
 });
+
+scenario('a frame that was refused is known to be missing by who comes back, and counts when it is sent again', async (scope) => {
+    const hub = await scope.hub();
+    const ann = await member(scope, hub, 'r', 'ann');
+    assert.equal((await ann.ask('signal', { to: 'bob', n: 1, data: 'early' })).code, 'peer_unavailable');
+    const bob = await member(scope, hub, 'r', 'bob');
+    for (const n of [2, 3]) assert.equal((await ann.ask('signal', { to: 'bob', n, data: n })).delivered, 1);
+    ann.client.terminate();
+    await bob.get(is('user-away', { user_id: 'ann' }));
+    assert.deepEqual((({ n, missing }) => ({ n, missing }))((await ann.resume()).you), { n: 3, missing: [1] });
+    assert.equal((await ann.ask('signal', { to: 'bob', n: 1, data: 1 })).delivered, 1);
+    for (const n of [1, 2, 3]) assert.equal((await ann.ask('signal', { to: 'bob', n, data: n })).duplicate, true);
+    await bob.get(is('signal', { data: 1 }));
+    assert.deepEqual(bob.client.frames.filter(is('signal')).map((f) => f.data), [2, 3, 1]);
+});

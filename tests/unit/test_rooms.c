@@ -148,15 +148,24 @@ static void what_has_a_number_of_its_sender_is_relayed_once(void **state)
     char ann[64], bob[64];
     two(rig, ann, bob);
     assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_OFFER, "nobody", "", 1), ERR_PEER_UNAVAILABLE);
-    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_OFFER, "bob", ",\"a\":1", 1), 0);
-    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_OFFER, "bob", ",\"a\":1", 1), 0);
+    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_OFFER, "bob", ",\"a\":1", 2), 0);
+    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_OFFER, "bob", ",\"a\":1", 2), 0);
     assert_string_equal(rig->answer.at, ",\"room\":\"r\",\"duplicate\":true");
     assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_BROADCAST, "", ",\"a\":2", 5), 0);
-    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_BROADCAST, "", ",\"a\":2", 4), 0);
-    assert_told(rig, 2, "{\"type\":\"offer\",\"room\":\"r\",\"from\":\"ann\",\"seq\":1,\"a\":1}\n{\"type\":\"broadcast\",\"room\":\"r\",\"from\":\"ann\",\"seq\":2,\"a\":2}\n");
+    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_BROADCAST, "", ",\"a\":2", 5), 0);
+    assert_string_equal(rig->answer.at, ",\"room\":\"r\",\"duplicate\":true");
+    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_OFFER, "nobody", "", 4), ERR_PEER_UNAVAILABLE);
+    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_BROADCAST, "", ",\"a\":3", 4), 0);
+    assert_int_equal(rig_relay_numbered(rig, 1, ROOM_FRAME_BROADCAST, "", ",\"a\":3", 4), 0);
+    assert_string_equal(rig->answer.at, ",\"room\":\"r\",\"duplicate\":true");
+    assert_told(rig, 2, "{\"type\":\"offer\",\"room\":\"r\",\"from\":\"ann\",\"seq\":1,\"a\":1}\n{\"type\":\"broadcast\",\"room\":\"r\",\"from\":\"ann\",\"seq\":2,\"a\":2}\n"
+                        "{\"type\":\"broadcast\",\"room\":\"r\",\"from\":\"ann\",\"seq\":3,\"a\":3}\n");
     rig_drop(rig, 1);
     assert_int_equal(rig_resume(rig, 3, "r", ann, 0), 0);
-    assert_answer_has(rig, "\"n\":5,");
+    assert_answer_has(rig, "\"n\":5,\"missing\":[1,3],");
+    assert_int_equal(rig_relay_numbered(rig, 3, ROOM_FRAME_BROADCAST, "", "", 40), 0);
+    assert_int_equal(rig_relay_numbered(rig, 3, ROOM_FRAME_BROADCAST, "", "", 3), 0);
+    assert_string_equal(rig->answer.at, ",\"room\":\"r\",\"duplicate\":true");
 }
 
 static void who_comes_later_sees_the_state_that_was_told_last(void **state)
