@@ -98,29 +98,49 @@ static const char *skip_unicode_escape(const char *p, const char *end, unsigned 
     return p + 6;
 }
 
+/* Neither a quote, nor a backslash, nor a control character; eight bytes at a time. A byte that is less than another borrows from the one above it
+ * when both are subtracted as one number: its highest bit tells, unless it was set before. */
+static bool are_plain(const char *p)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highest = UINT64_C(0x8080808080808080);
+    uint64_t eight;
+    memcpy(&eight, p, sizeof eight);
+    uint64_t quote = eight ^ ones * '"', backslash = eight ^ ones * '\\';
+    return !((((eight - ones * 0x20) & ~eight) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & highest);
+}
+
+static const char *skip_plain(const char *p, const char *end)
+{
+    while (end - p >= 8 && are_plain(p))
+        p += 8;
+    while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+        p++;
+    return p;
+}
+
+/* After a backslash. */
+static const char *skip_escape(const char *p, const char *end)
+{
+    unsigned ignored;
+    if (p == end)
+        return NULL;
+    switch (*p) {
+    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+        return p + 1;
+    case 'u':
+        return skip_unicode_escape(p + 1, end, &ignored);
+    default:
+        return NULL;
+    }
+}
+
 /* After the opening quote; returns behind the closing one. */
 static const char *skip_string(const char *p, const char *end)
 {
-    unsigned ignored;
-    while (p < end) {
-        unsigned char c = (unsigned char)*p++;
-        if (c == '"')
-            return p;
-        if (c < 0x20)
-            return NULL;
-        if (c != '\\')
-            continue;
-        if (p == end)
-            return NULL;
-        if (*p == 'u') {
-            p = skip_unicode_escape(p + 1, end, &ignored);
-            if (!p)
-                return NULL;
-        } else if (*p && strchr("\"\\/bfnrt", *p)) {
-            p++;
-        } else {
-            return NULL;
-        }
+    while (p && (p = skip_plain(p, end)) < end) {
+        if (*p == '"')
+            return p + 1;
+        p = *p == '\\' ? skip_escape(p + 1, end) : NULL;
     }
     return NULL;
 }

@@ -56,6 +56,23 @@ static void everything_else_is_refused(void **state)
     assert_int_equal(check_bytes("1\0", 2), ERR_BAD_JSON);
 }
 
+/* Strings are read eight bytes at a time: what ends them, or may not be in them, is found wherever it stands. */
+static void every_byte_counts_at_every_place_of_a_string(void **state)
+{
+    (void)state;
+    char text[42];
+    for (size_t len = 2; len <= sizeof text; len++)
+        for (size_t place = 1; place + 1 < len; place++)
+            for (int byte = 0; byte < 256; byte++) {
+                memset(text, 'a', len);
+                text[0] = text[len - 1] = '"';
+                text[place] = (char)byte;
+                int wanted = byte >= 0x80 ? ERR_BAD_UTF8 : byte < 0x20 || byte == '"' || byte == '\\' ? ERR_BAD_JSON : 0;
+                if (check_bytes(text, len) != wanted)
+                    fail_msg("%d at %zu of %zu", byte, place, len);
+            }
+}
+
 static void broken_utf8_is_told_apart_from_broken_json(void **state)
 {
     (void)state;
@@ -213,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_rfc_8259_allows_is_accepted),
         cmocka_unit_test(everything_else_is_refused),
+        cmocka_unit_test(every_byte_counts_at_every_place_of_a_string),
         cmocka_unit_test(broken_utf8_is_told_apart_from_broken_json),
         cmocka_unit_test(utf8_agrees_with_a_slow_decoder_on_random_bytes),
         cmocka_unit_test(nesting_is_bounded),

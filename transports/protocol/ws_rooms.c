@@ -81,15 +81,21 @@ static struct slice kept(struct asking *asking, struct slice bytes)
     return slice(asking->bytes.at + before, bytes.len);
 }
 
-/* Strings without their escapes are no longer than with them; and what credentials say may be added. */
+/* What a call may point to of its command. Strings without their escapes are no longer than with them; and what credentials say may be added. */
+static size_t room_needed(const struct command *command)
+{
+    static const char *const kept_members[] = { "room", "to", "user_id", "info", "state", "resume", "message" };
+    const struct principal *principal = command->conn->principal;
+    size_t room = command->ref.len + principal_user(principal).len + principal_info(principal).len;
+    for (size_t i = 0; i < sizeof kept_members / sizeof *kept_members; i++)
+        room += json_member_find(&command->object, kept_members[i]).len;
+    return room;
+}
+
 static struct asking *asking_new(const struct command *command, enum room_order order)
 {
-    const struct principal *principal = command->conn->principal;
-    size_t room = principal_user(principal).len + principal_info(principal).len;
-    for (size_t i = 0; i < command->object.n; i++)
-        room += command->object.members[i].value.len;
     struct asking *asking = calloc(1, sizeof *asking);
-    if (!asking || !buf_room(&asking->bytes, room + 1)) {
+    if (!asking || !buf_room(&asking->bytes, room_needed(command) + 1)) {
         free(asking);
         return NULL;
     }
@@ -281,23 +287,24 @@ static bool means_ours(struct slice name)
 }
 
 /* Each member with a comma before it, in the bytes it came in. */
-static struct room_text *rest_of(const struct json_object *object)
+static struct room_text *rest_of(const struct command *command)
 {
-    struct room_text *rest = NULL;
-    struct buf text = { 0 };
+    const struct json_object *object = &command->object;
+    struct buf *text = &command->conn->edge->dwelling;
+    buf_reset(text);
     for (size_t i = 0; i < object->n; i++) {
         const struct json_member *member = &object->members[i];
         if (member->name.len > 0 && means_ours(member->name))
             continue;
-        buf_add_str(&text, ",\"");
-        buf_add_slice(&text, member->name);
-        buf_add_str(&text, "\":");
-        buf_add_slice(&text, member->value);
+        buf_add_str(text, ",\"");
+        buf_add_slice(text, member->name);
+        buf_add_str(text, "\":");
+        buf_add_slice(text, member->value);
     }
-    if (!text.failed)
-        rest = room_text_new(buf_slice(&text));
-    buf_fini(&text);
-    return rest;
+    if (!text->failed)
+        return room_text_new(buf_slice(text));
+    buf_fini(text);
+    return NULL;
 }
 
 static int read_relay(struct command *command, struct asking *asking)
@@ -313,7 +320,7 @@ static int read_relay(struct command *command, struct asking *asking)
         err = to_member(command, asking, "to");
     if (!err && call->frame == ROOM_FRAME_SIGNAL && call->to.len == 0)
         err = ERR_BAD_FIELD;
-    if (!err && !(call->rest = rest_of(&command->object)))
+    if (!err && !(call->rest = rest_of(command)))
         err = ERR_MEMORY;
     return err;
 }
