@@ -2,6 +2,8 @@
 
 #include "hub/base/err.h"
 
+#include <endian.h>
+
 /* ---- UTF-8 ---- */
 
 /* Length of the character at `s`, 0 when it is none. The second byte's range is what excludes overlong forms (E0, F0),
@@ -98,21 +100,25 @@ static const char *skip_unicode_escape(const char *p, const char *end, unsigned 
     return p + 6;
 }
 
-/* Neither a quote, nor a backslash, nor a control character; eight bytes at a time. A byte that is less than another borrows from the one above it
- * when both are subtracted as one number: its highest bit tells, unless it was set before. */
-static bool are_plain(const char *p)
+/* Of eight bytes, the highest bit of each that is a quote, a backslash or a control character; of those behind the first it may be set in vain: a byte
+ * that is less than what is subtracted from it borrows from the next one. */
+static uint64_t not_plain(uint64_t eight)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highest = UINT64_C(0x8080808080808080);
-    uint64_t eight;
-    memcpy(&eight, p, sizeof eight);
     uint64_t quote = eight ^ ones * '"', backslash = eight ^ ones * '\\';
-    return !((((eight - ones * 0x20) & ~eight) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & highest);
+    return (((eight - ones * 0x20) & ~eight) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & highest;
 }
 
+/* To the first such byte, or the end. */
 static const char *skip_plain(const char *p, const char *end)
 {
-    while (end - p >= 8 && are_plain(p))
-        p += 8;
+    uint64_t eight;
+    for (; end - p >= (ptrdiff_t)sizeof eight; p += sizeof eight) {
+        memcpy(&eight, p, sizeof eight);
+        uint64_t found = not_plain(le64toh(eight));
+        if (found)
+            return p + __builtin_ctzll(found) / 8;
+    }
     while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
         p++;
     return p;
