@@ -1,16 +1,14 @@
 #include "transports/line/lws.h"
 
 #include "hub/base/err.h"
-#include "hub/base/json.h"
 #include "hub/base/log.h"
 #include "hub/base/reserve.h"
-#include "hub/config/config.h"
 #include "transports/edge/edge.h"
 #include "transports/line/websocket.h"
+#include "transports/line/ws_reader.h"
 #include "transports/protocol/ws.h"
 #include "transports/request/head.h"
 #include "transports/request/stream_request.h"
-#include "transports/wire/wire.h"
 
 #include <libwebsockets.h>
 #include <pthread.h>
@@ -19,29 +17,35 @@
 #include <unistd.h>
 
 enum {
-    RX_BUFFER = 244,                     /* per WebSocket, for ever: the price of an idle one; with what lws adds, a step of malloc */
+    RX_BUFFER = 244,                     /* per WebSocket, for ever; with what lws adds, a step of malloc */
+    RX_NOTHING = 4,                      /* of those that lws does not read */
     TX_PACKET = 16 * 1024 * 1024,        /* lws cuts its own writes to rx_buffer_size otherwise */
     HEADER_DATA = 4096,                  /* our own heads only */
     READING_MAX = 16,                    /* WebSockets that are read on in one turn */
     PIECES_MAX = 512,                    /* of each */
 };
 
-/* A WebSocket in the clear: lws has the client's socket itself. */
+#define HEARD   "heard"
+#define UNHEARD "unheard"
+
+/* A WebSocket in the clear: lws has the client's socket, but we read it. */
 struct ws_line {
     struct line      line;               /* first */
     struct websocket websocket;
+    struct ws_reader reader;
 };
 
 /* What the callbacks of one adoption need to know; they run inside it. */
 struct arrival {
     struct websocket            *websocket;
     const struct stream_request *request;
+    struct slice                 early;
 };
 
 struct lws_side {
     struct lines        *lines;
     struct lws_context  *context;
-    struct lws_vhost    *vhost;
+    struct lws_vhost    *heard, *unheard;    /* lws reads what is adopted to the first; of the others it only answers the upgrade */
     struct arrival       arrival;
     /* In the middle of a message: read on at the end of the turn (lws_side_read_on). Those that find no place wait for the loop. */
     struct websocket    *reading[READING_MAX];
@@ -50,14 +54,14 @@ struct lws_side {
 };
 
 static struct lws_side *side_of(struct lws *wsi) { return lws_context_user(lws_get_context(wsi)); }
-static struct edge *edge_of(const struct websocket *websocket) { return websocket->line->lines->edge; }
-static struct lws *wsi_of(const struct line *line) { return ((const struct ws_line *)(const void *)line)->websocket.wsi; }
+static struct ws_line *ws_line_of(const struct line *line) { return (struct ws_line *)(uintptr_t)line; }
+static struct lws *wsi_of(const struct line *line) { return ws_line_of(line)->websocket.wsi; }
 
 /* ---- struct line_kind of a WebSocket in the clear ---- */
 
 static bool ws_holds(const struct line *line) { return lws_partial_buffered(wsi_of(line)); }
 static void ws_want_writable(struct line *line) { lws_callback_on_writable(wsi_of(line)); }
-static void ws_read(struct line *line, bool on) { lws_rx_flow_control(wsi_of(line), on); }
+static void ws_read(struct line *line, bool on) { ws_reader_set(&ws_line_of(line)->reader, on); }
 static bool ws_shut(struct line *line) { return shutdown(line->socket.fd, SHUT_WR) == 0; }
 
 static bool ws_keep(struct line *line, const void *rest, size_t len)
@@ -68,6 +72,7 @@ static bool ws_keep(struct line *line, const void *rest, size_t len)
 /* While lws has something buffered it does not close but goes on flushing; on a socket that is shut its next try ends it. */
 static void ws_close(struct line *line)
 {
+    ws_reader_fini(&ws_line_of(line)->reader);
     if (lws_partial_buffered(wsi_of(line)))
         shutdown(line->socket.fd, SHUT_RDWR);
     lws_set_timeout(wsi_of(line), PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
@@ -77,14 +82,23 @@ static const struct line_kind ws_kind = {
     .holds = ws_holds, .keep = ws_keep, .want_writable = ws_want_writable, .read = ws_read, .shut = ws_shut, .close = ws_close,
 };
 
+/* From now on lws reads nothing. */
+static void ws_upgraded(struct websocket *websocket, struct slice early)
+{
+    lws_rx_flow_control(websocket->wsi, 0);
+    ws_reader_begin(&ws_line_of(websocket->line)->reader, websocket, early);
+}
+
 /* lws had the client's socket, and has closed it. */
 static void ws_gone(struct websocket *websocket)
 {
-    line_fini(websocket->line);
-    free(websocket->line);
+    struct ws_line *line = ws_line_of(websocket->line);
+    ws_reader_fini(&line->reader);
+    line_fini(&line->line);
+    free(line);
 }
 
-static const struct websocket_use ws_use = { .gone = ws_gone };
+static const struct websocket_use ws_use = { .upgraded = ws_upgraded, .gone = ws_gone, .reads_itself = true };
 
 void lws_side_read(struct websocket *websocket, bool on)
 {
@@ -106,8 +120,8 @@ static int on_open(struct websocket *websocket)
     if (side->arrival.websocket != websocket)
         return -1;      /* lws had no memory for it when it came; the request is no more */
     if (websocket->use->upgraded)
-        websocket->use->upgraded(websocket);
-    line->conn = ws_open(edge_of(websocket), line, side->arrival.request);
+        websocket->use->upgraded(websocket, side->arrival.early);
+    line->conn = ws_open(line->lines->edge, line, side->arrival.request);
     line_log_opened(line, side->arrival.request);
     return line->conn ? 0 : -1;
 }
@@ -131,79 +145,24 @@ static void set_reading(struct lws_side *side, struct websocket *websocket, bool
 
 static void on_piece(struct websocket *websocket, struct slice bytes)
 {
-    struct conn *conn = websocket->line->conn;
     struct ws_piece piece = {
         .bytes = bytes, .remaining = lws_remaining_packet_payload(websocket->wsi),
         .last = lws_is_final_fragment(websocket->wsi), .binary = lws_frame_is_binary(websocket->wsi),
     };
-    struct slice text;
     side_of(websocket->wsi)->pieces++;
     set_reading(side_of(websocket->wsi), websocket, !piece.last);
-    if (!conn || conn->conn_state != CONN_OPEN)
-        return;
-    int got = ws_input_add(&websocket->input, &piece, edge_of(websocket)->config->public_max_frame, &text);
-    if (got < 0)
-        conn_close(conn, got);
-    else if (got > 0)
-        ws_on_message(conn, text);
-    if (got != 0)
-        ws_input_done(&websocket->input);
+    websocket_on_piece(websocket, &piece);
 }
 
-/* RFC 6455 §7.4: codes that may be on the wire. */
-static bool may_be_sent(unsigned code)
-{
-    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
-}
-
-static void send_close(struct websocket *websocket, struct slice payload)
-{
-    struct line *line = websocket->line;
-    struct buf frame = { 0 };
-    if (line->said_close || line->state != LINE_OPEN || line->kind->holds(line))
-        return;
-    line->said_close = true;
-    wire_add_ws(&frame, WS_CLOSE, payload);
-    if (!frame.failed && socket_write_bytes(&line->socket, frame.at, frame.len) < 0)
-        log_debug("lws", "the other side did not take the close frame");
-    buf_fini(&frame);
-}
-
-/* What was said before the end leaves before it. */
-static void say_all(struct websocket *websocket)
-{
-    struct line *line = websocket->line;
-    if (line->conn && line->conn->conn_state == CONN_OPEN && line->state == LINE_OPEN)
-        edge_send(edge_of(websocket));
-}
-
-/* The answer to a close: its code, 1002 if it is none, 1007 if its reason is no text (RFC 6455 §5.5.1, §8.1). */
-static struct slice close_echo(struct slice payload)
-{
-    const unsigned char *p = (const unsigned char *)payload.at;
-    if (payload.len == 0)
-        return payload;
-    if (payload.len < 2 || !may_be_sent((unsigned)(p[0] << 8 | p[1])))
-        return SLICE("\x03\xea");
-    return utf8_valid(slice(payload.at + 2, payload.len - 2)) ? slice(payload.at, 2) : SLICE("\x03\xef");
-}
-
-/* The other side closes, and that is the end of the line. */
+/* That is the end of the line. */
 static int on_close(struct websocket *websocket, struct slice payload)
 {
-    say_all(websocket);
-    send_close(websocket, close_echo(payload));
+    websocket_on_close(websocket, payload);
     return -1;
 }
 
 /* lws drops a WebSocket: because it ended, or because its frames were wrong. Where lws says why, it closes with 1002 itself. */
-static void on_drop(struct websocket *websocket)
-{
-    say_all(websocket);
-    if (websocket->line->conn && lws_get_close_length(websocket->wsi) == 0)
-        send_close(websocket, SLICE("\x03\xea"));
-    line_lose_conn(websocket->line);
-}
+static void on_drop(struct websocket *websocket) { websocket_drop(websocket, lws_get_close_length(websocket->wsi) == 0); }
 
 static void on_destroy(struct websocket *websocket)
 {
@@ -229,10 +188,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_HTTP:                     return -1;      /* our head was no upgrade: it always is */
     case LWS_CALLBACK_ESTABLISHED:              return on_open(websocket);
     case LWS_CALLBACK_RECEIVE:                  on_piece(websocket, slice(in, len)); return 0;
-    case LWS_CALLBACK_RECEIVE_PONG:
-        if (websocket->line->conn)
-            ws_on_pong(websocket->line->conn);
-        return 0;
+    case LWS_CALLBACK_RECEIVE_PONG:             websocket_on_pong(websocket); return 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:  return on_close(websocket, slice(in, len));
     case LWS_CALLBACK_SERVER_WRITEABLE:         line_on_left(websocket->line); return 0;
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:  on_drop(websocket); return 0;
@@ -275,9 +231,12 @@ void lws_side_read_on(struct lws_side *side)
 
 /* ---- adoption ---- */
 
-static void write_head(struct buf *out, const struct head *request_head, struct slice early)
+/* lws takes the vhost by its name. */
+static void write_head(struct buf *out, const char *vhost, const struct head *request_head, struct slice early)
 {
-    buf_add_str(out, "GET /ws HTTP/1.1\r\nHost: -\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
+    buf_add_str(out, "GET /ws HTTP/1.1\r\nHost: ");
+    buf_add_str(out, vhost);
+    buf_add_str(out, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ");
     buf_add_slice(out, request_head->ws_key);
     if (request_head->offers_carillon)
         buf_add_str(out, "\r\nSec-WebSocket-Protocol: carillon.v1");
@@ -289,11 +248,12 @@ bool lws_side_adopt(struct lws_side *side, int fd, struct websocket *websocket, 
                     const struct head *request_head, struct slice early)
 {
     struct buf head = { 0 };
-    write_head(&head, request_head, early);
-    side->arrival = (struct arrival){ .websocket = websocket, .request = request };
+    bool unheard = websocket->use->reads_itself;
+    write_head(&head, unheard ? UNHEARD : HEARD, request_head, unheard ? SLICE("") : early);
+    side->arrival = (struct arrival){ .websocket = websocket, .request = request, .early = early };
     if (head.failed)
         close(fd);
-    struct lws *wsi = head.failed ? NULL : lws_adopt_socket_vhost_readbuf(side->vhost, fd, head.at, head.len);
+    struct lws *wsi = head.failed ? NULL : lws_adopt_socket_vhost_readbuf(unheard ? side->unheard : side->heard, fd, head.at, head.len);
     bool never_known = !wsi && side->arrival.websocket;
     side->arrival = (struct arrival){ 0 };
     buf_fini(&head);
@@ -338,23 +298,32 @@ static struct lws_context *context_new(struct lws_side *side)
 {
     static pthread_once_t set_up = PTHREAD_ONCE_INIT;
     static const lws_retry_bo_t no_pings = { .secs_since_valid_ping = 0, .secs_since_valid_hangup = 0 };
-    static const struct lws_protocols protocols[] = {
+    static const struct lws_protocols heard[] = {
         { .name = "carillon.v1", .callback = callback, .rx_buffer_size = RX_BUFFER, .tx_packet_size = TX_PACKET },
+        { 0 },
+    };
+    static const struct lws_protocols unheard[] = {
+        { .name = "carillon.v1", .callback = callback, .rx_buffer_size = RX_NOTHING, .tx_packet_size = TX_PACKET },
         { 0 },
     };
     void *loops[1] = { side->lines->loop };
     struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN_SERVER, .protocols = protocols, .vhost_name = "public", .gid = (gid_t)-1, .uid = (uid_t)-1,
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER, .protocols = heard, .vhost_name = HEARD, .gid = (gid_t)-1, .uid = (uid_t)-1,
         .options = LWS_SERVER_OPTION_LIBEV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS, .foreign_loops = loops, .user = side,
         .max_http_header_pool = 4096, .max_http_header_data = HEADER_DATA, .timeout_secs = 10, .retry_and_idle_policy = &no_pings,
     };
     pthread_once(&set_up, set_up_lws);
     struct lws_context *context = lws_create_context(&info);
-    if (context && !(side->vhost = lws_create_vhost(context, &info))) {
-        lws_context_destroy(context);
+    if (!context)
         return NULL;
-    }
-    return context;
+    side->heard = lws_create_vhost(context, &info);
+    info.vhost_name = UNHEARD;
+    info.protocols = unheard;
+    side->unheard = lws_create_vhost(context, &info);
+    if (side->heard && side->unheard)
+        return context;
+    lws_context_destroy(context);
+    return NULL;
 }
 
 int lws_side_new(struct lines *lines, struct lws_side **ret_side)

@@ -190,9 +190,14 @@ static const struct line_kind tunnel_line = {
 static const struct direct_use tunnel_use = { .on_readable = on_readable, .on_left = on_left };
 
 /* The upgrade's answer goes before our first frame. */
-static void on_upgraded(struct websocket *websocket) { pump(tunnel_of(websocket->line)); }
+static void on_upgraded(struct websocket *websocket, struct slice early)
+{
+    (void)early;      /* lws has it */
+    pump(tunnel_of(websocket->line));
+}
+
 /* lws has closed its end: what it wrote before is read from ours, then its end. */
-static void on_gone(struct websocket *websocket)     { (void)websocket; }
+static void on_gone(struct websocket *websocket) { (void)websocket; }
 
 static const struct websocket_use websocket_use = { .upgraded = on_upgraded, .gone = on_gone };
 

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { AT_ONCE_MAX = 16 * 1024 };
+
 void ws_input_done(struct ws_input *input)
 {
     if (!input->message)
@@ -14,11 +16,13 @@ void ws_input_done(struct ws_input *input)
     input->message = NULL;
 }
 
-static int keep_piece(struct ws_input *input, struct slice bytes)
+/* Room for what the frame announces at once, unless it announces much. */
+static int keep_piece(struct ws_input *input, const struct ws_piece *piece)
 {
     if (!input->message && !(input->message = calloc(1, sizeof *input->message)))
         return ERR_MEMORY;
-    buf_add_slice(input->message, bytes);
+    buf_room(input->message, piece->bytes.len + (piece->remaining < AT_ONCE_MAX ? piece->remaining : 0));
+    buf_add_slice(input->message, piece->bytes);
     return input->message->failed ? ERR_MEMORY : 0;
 }
 
@@ -31,7 +35,7 @@ int ws_input_add(struct ws_input *input, const struct ws_piece *piece, size_t ma
     if (text.len > max || have > max - text.len || piece->remaining > max - text.len - have)
         return ERR_FRAME_TOO_LARGE;
     if (have > 0 || !piece->last) {
-        int err = keep_piece(input, text);
+        int err = keep_piece(input, piece);
         if (err)
             return err;
         text = buf_slice(input->message);

@@ -16,7 +16,7 @@ enum wire_format { WIRE_WS, WIRE_WS_REPLAY, WIRE_SSE_BARE, WIRE_SSE, WIRE_POLL, 
 void wire_add(struct buf *out, enum wire_format format, const struct msg *m);
 
 /* One WebSocket frame from the hub: FIN, this opcode, any length. */
-enum ws_opcode { WS_TEXT = 1, WS_CLOSE = 8, WS_PING = 9 };
+enum ws_opcode { WS_TEXT = 1, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 void wire_add_ws(struct buf *out, enum ws_opcode opcode, struct slice payload);
 /* One SSE block. `id` and `event` may be empty, then their lines are not there; neither has line ends. Data is split at CRLF,
  * LF and CR, so that nothing in it can forge a field; with data.at NULL there is no data line (a heartbeat: an id alone). */
