@@ -1,5 +1,7 @@
 // clients/examples/call.html and sample-call.html, used as people use them, with made-up cameras. SCREENSHOTS=dir has pictures of it.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { after } from 'node:test';
 import path from 'node:path';
 import { Browser, CALLS, CALLS_MS, CALL_TEST_MS, findChromium } from './lib/browser.mjs';
@@ -147,4 +149,26 @@ scenario('sample-call.html: the code of a tutorial makes a call', options, async
     await second.click('#leave');
     await first.until("document.querySelectorAll('video').length === 1", 'the other to be gone');
     assert.deepEqual([first.problems, second.problems], [[], []]);
+});
+
+scenario('README, "A video call in five minutes": the page as it stands there', options, async (scope) => {
+    const hub = await scope.hub({ args: ['--sse.retry=200ms'] });
+    const text = /^```html\n([^]*?)^```$/m.exec(readFileSync(new URL('../../README.md', import.meta.url), 'utf8').split('## A video call in five minutes\n')[1])[1];
+    const server = createServer((req, res) => res.writeHead(200, { 'Content-Type': 'text/html' }).end(text.replaceAll('http://localhost:8000', hub.publicUrl('').replace('127.0.0.1', 'localhost'))));
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    scope.defer(() => { server.close(); server.closeAllConnections(); });
+    browser ??= Browser.start(CALLS);
+    const open = async () => {
+        const page = await (await browser).open(`http://localhost:${server.address().port}/call.html`);
+        scope.defer(() => page.close());
+        return page;
+    };
+    const seesOther = (page) => page.until("document.querySelectorAll('video').length === 2 && document.querySelectorAll('video')[1].getVideoPlaybackQuality().totalVideoFrames > 5", 'the other picture', 60_000);
+    const [ann, bob] = [await open(), await open()];
+    await Promise.all([seesOther(ann), seesOther(bob)]);
+    await picture(ann, 'readme-call');
+    await bob.call('Page.reload');
+    await Promise.all([seesOther(bob), seesOther(ann)]);
+    assert.equal(await ann.run("document.querySelector('#state').textContent"), 'open, with 1 others');
+    assert.deepEqual([ann.problems, bob.problems], [[], []]);
 });

@@ -1,4 +1,4 @@
-// README's "In the shell", "Webhooks on your own machine", "Webhooks in five minutes" and "Who may do what", followed to the letter from an empty folder. Only the ports are other ones.
+// README's "In the shell", "Webhooks on your own machine", "Webhooks in five minutes", "A video call in five minutes" and "Who may do what", followed to the letter from an empty folder. Only the ports are other ones.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
@@ -82,6 +82,15 @@ scenario('README, "Webhooks in five minutes": a partner is told, breaks, and get
     const said = told.map(([status, { type }]) => `${status} ${type}`);
     assert.deepEqual([...said.slice(0, 3).sort(), ...said.slice(3)], ['204 message.published', '204 order.created', '204 webhook.test', '500 order.paid', '500 order.paid', '500 order.paid', '204 order.paid']);
     assert.match(stdout, /"type":"order\.paid".*"status":"dead","tries":3,"last_status":500[^]*"status":"running"/);
+});
+
+scenario('README, "A video call in five minutes": a backend makes a room, sees it, speaks in it and ends it', async (scope) => {
+    const hub = await scope.hub(), [text] = blocks('## A video call in five minutes');
+    const { stdout, code, stderr } = await bash(text.replace('http://localhost:8001', hub.apiUrl('')), scope.dir(), SUITE_TLS ? { CURL_CA_BUNDLE: SUITE_TLS.caFile } : {});
+    assert.equal(code, 0, stderr);
+    const [made, shown, told] = stdout.trim().split(/\n|(?<=\})(?=\{)/).map((line) => JSON.parse(line));
+    assert.deepEqual([made.room, made.capacity, made.metadata], ['class.7', 30, { topic: 'bells' }]);
+    assert.deepEqual([shown.users, told.delivered], [[], 0]);
 });
 
 scenario('README, "Who may do what": the settings are right and the tokens do what it says', async (scope) => {
