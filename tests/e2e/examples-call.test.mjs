@@ -169,6 +169,6 @@ scenario('README, "A video call in five minutes": the page as it stands there', 
     await picture(ann, 'readme-call');
     await bob.call('Page.reload');
     await Promise.all([seesOther(bob), seesOther(ann)]);
-    assert.equal(await ann.run("document.querySelector('#state').textContent"), 'open, with 1 others');
+    assert.equal(await ann.run("document.querySelector('#state').textContent"), 'open, with 1 more');
     assert.deepEqual([ann.problems, bob.problems], [[], []]);
 });
