@@ -55,6 +55,7 @@ enum letter_kind {
     LETTER_JOIN,       /* in struct attendance of presence.h */
     LETTER_LEAVE,      /* likewise; the hub frees the attendance */
     LETTER_ROOM_DROP,  /* struct room_drop of rooms.h; the hub frees it */
+    LETTER_ROOM_RIGHTS,/* struct room_rights of rooms.h; likewise */
     /* hub to edge and back */
     LETTER_ERRAND,     /* struct errand_part of errand.h: the hub's */
     /* store to hub */

@@ -174,6 +174,7 @@ void watch_fall_behind(struct hub *hub, struct slice channel);       /* to the e
 /* rooms.c */
 void room_run(struct hub *hub, struct room_call *call);
 void room_drop_run(struct hub *hub, struct letter *letter);
+void room_rights_run(struct hub *hub, struct letter *letter);
 /* members.c */
 extern const struct presence_port members_port;
 void join_run(struct hub *hub, struct letter *letter);

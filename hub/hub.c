@@ -190,6 +190,8 @@ static void run_letter(struct hub *hub, struct letter *letter)
         leave_channel_run(hub, letter);
     else if (letter->kind == LETTER_ROOM_DROP)
         room_drop_run(hub, letter);
+    else if (letter->kind == LETTER_ROOM_RIGHTS)
+        room_rights_run(hub, letter);
     else if (letter->kind == LETTER_ERRAND)
         errand_part_back(hub, (struct errand_part *)letter);
     else if (letter->kind == LETTER_READ)

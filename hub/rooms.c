@@ -1,5 +1,6 @@
 #include "hub/rooms.h"
 
+#include "hub/access/access.h"
 #include "hub/core.h"
 
 #include <stdlib.h>
@@ -21,6 +22,16 @@ void room_drop_run(struct hub *hub, struct letter *letter)
     if (hub->rooms)
         hub->rooms->drop(hub->rooms, drop->connection, drop->for_good);
     free(drop);
+}
+
+void room_rights_run(struct hub *hub, struct letter *letter)
+{
+    struct room_rights *rights = (struct room_rights *)letter;
+    letter_done(letter);
+    if (hub->rooms)
+        hub->rooms->rights(hub->rooms, rights->connection, rights->principal);
+    principal_unref(rights->principal);
+    free(rights);
 }
 
 void rooms_answer(struct hub *hub, struct room_call *call, int err) { hub_answer(hub, &call->call, err); }

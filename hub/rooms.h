@@ -3,14 +3,14 @@
  *
  *   edge: a frame of a client ─> room_call ──mail──> hub ─> rooms->run ─┬─> the same call, answered: `ok`, `users-in-room`, `error`
  *   API:  a request ─────────────────^                                  └─> room_say ──mail──> edge of each member: a frame of its own
- *   edge: a connection has ended ─> room_drop ──mail──> hub ─> rooms->drop
+ *   edge: a connection has ended ─> room_drop ──mail──> hub ─> rooms->drop;  it has other credentials ─> room_rights ─> rooms->rights
  *
  * Answers and frames for one edge arrive in the order in which they were made, so what a member is told before its own answer happened
  * before it. Payloads are never looked into: a relayed frame is the bytes that its sender sent, without the members that are the hub's
  * (`rest`), behind what the hub says of it (`head`).
  *
  * Lifetime   hub_use_rooms before the first turn; the port outlives the hub's last. A call is its origin's (call.h), also what it points to.
- *            room_say is the edge's to free, room_drop the hub's.
+ *            room_say is the edge's to free, room_drop and room_rights the hub's.
  * Threading  calls are made and answered on their origin's thread, run on the hub's. A room_text is immutable, any thread.
  * Limits     what a call carries is bounded by who makes it (rooms.max_signal and its like); mail to an edge by edge.mail_bytes: beyond that
  *            a sender is told that the other one is busy. */
@@ -18,6 +18,7 @@
 #include "hub/call.h"
 
 struct hub;
+struct principal;
 
 /* Bytes that several receivers share. Atomically reference-counted. */
 struct room_text {
@@ -140,11 +141,19 @@ struct room_drop {
     bool          for_good;            /* it shall not come back: an administrator closed it, its credentials were taken back */
 };
 
+/* LETTER_ROOM_RIGHTS: a connection that has asked to join has other credentials; it leaves the rooms that these do not grant to join. */
+struct room_rights {
+    struct letter     letter;
+    uint64_t          connection;
+    struct principal *principal;       /* a reference */
+};
+
 /* ---- the port ---- */
 
 struct rooms_port {
     void (*run)(struct rooms_port *port, struct room_call *call);      /* answered with rooms_answer, once */
     void (*drop)(struct rooms_port *port, uint64_t connection, bool for_good);
+    void (*rights)(struct rooms_port *port, uint64_t connection, const struct principal *principal);
 };
 
 /* ---- what it asks of the hub; a turn has to follow (spoke.h), or is running ---- */

@@ -57,7 +57,7 @@ struct room {
 };
 
 enum peer_state { PEER_PRESENT, PEER_AWAY, PEER_GONE };
-enum peer_reason { REASON_LEFT, REASON_TIMEOUT, REASON_KICKED, REASON_REPLACED, REASON_DISCONNECTED, REASON_ENDED };
+enum peer_reason { REASON_LEFT, REASON_TIMEOUT, REASON_KICKED, REASON_REPLACED, REASON_DISCONNECTED, REASON_ENDED, REASON_FORBIDDEN };
 extern const char *const peer_reasons[];       /* "left", … */
 
 struct peer {

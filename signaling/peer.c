@@ -7,7 +7,7 @@
 
 const char *const peer_reasons[] = {
     [REASON_LEFT] = "left", [REASON_TIMEOUT] = "timeout", [REASON_KICKED] = "kicked", [REASON_REPLACED] = "replaced",
-    [REASON_DISCONNECTED] = "disconnected", [REASON_ENDED] = "ended",
+    [REASON_DISCONNECTED] = "disconnected", [REASON_ENDED] = "ended", [REASON_FORBIDDEN] = "forbidden",
 };
 
 #define BIT(state) (1u << (state))

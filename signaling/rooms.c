@@ -1,5 +1,6 @@
 #include "signaling/rooms.h"
 
+#include "hub/access/access.h"
 #include "hub/ice.h"
 #include "signaling/core.h"
 
@@ -175,4 +176,22 @@ void rooms_drop(struct rooms *rooms, struct peer_address address, bool for_good)
         else
             peer_go_away(peer);
     }
+}
+
+static struct peer *find_forbidden(const struct seats *seats, const struct principal *principal)
+{
+    if (!seats)
+        return NULL;
+    for (struct link *l = seats->peers.next; l != &seats->peers; l = l->next) {
+        struct peer *peer = link_of(l, struct peer, in_seats);
+        if (principal_may(principal, OP_JOIN, room_name(peer->room)))
+            return peer;
+    }
+    return NULL;
+}
+
+void rooms_rights(struct rooms *rooms, struct peer_address address, const struct principal *principal)
+{
+    for (struct peer *peer; (peer = find_forbidden(seats_find(rooms, address), principal));)
+        peer_leave(peer, REASON_FORBIDDEN, SLICE(""));
 }

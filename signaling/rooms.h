@@ -28,6 +28,7 @@
 
 struct clock;
 struct config;
+struct principal;
 struct rooms;
 
 struct peer_address {
@@ -59,6 +60,8 @@ void rooms_reconfigure(struct rooms *rooms, const struct config *config);
 int  rooms_run(struct rooms *rooms, struct peer_address from, struct room_call *call);
 /* A connection is no more. */
 void rooms_drop(struct rooms *rooms, struct peer_address address, bool for_good);
+/* It has other credentials: what they do not grant it leaves. */
+void rooms_rights(struct rooms *rooms, struct peer_address address, const struct principal *principal);
 
 void    rooms_tick(struct rooms *rooms);
 int64_t rooms_due_ms(const struct rooms *rooms);      /* mono: when rooms_tick has something to do; INT64_MAX: nothing waits */

@@ -99,6 +99,13 @@ static void drop(struct rooms_port *port, uint64_t connection, bool for_good)
     arm(s);
 }
 
+static void rights(struct rooms_port *port, uint64_t connection, const struct principal *principal)
+{
+    struct signaling *s = (struct signaling *)port;
+    rooms_rights(s->rooms, (struct peer_address){ .connection = connection }, principal);
+    arm(s);
+}
+
 /* ---- the spoke ---- */
 
 static void signaling_free(void *self)
@@ -115,7 +122,7 @@ static int signaling_open(struct serving *serving, void **ret_self)
     struct signaling *s = calloc(1, sizeof *s);
     if (!s)
         return ERR_MEMORY;
-    s->port = (struct rooms_port){ run, drop };
+    s->port = (struct rooms_port){ run, drop, rights };
     s->serving = serving;
     s->due_ms = INT64_MAX;
     s->rooms = rooms_new(serving->config, serving->clock, &out, s);

@@ -1,6 +1,6 @@
 -- room_leave.lua: a member leaves, is put out, or has lost its connection.
 --
--- ARGV  7 leave, drop: the connection's own; gone: likewise, for good; kick: by the connection; expel: by a backend   8 of kick and expel: whom   9 message
+-- ARGV  7 leave, drop: the connection's own; gone: likewise, for good; forbid: credentials do not grant it any more; kick: by the connection; expel: by a backend   8 of kick and expel: whom   9 message
 -- -> {"ok", user} · {"not_in"} {"yourself"} {"nobody"}
 local how, whom, message = ARGV[7], ARGV[8], ARGV[9]
 local own, seat = sitting(ARGV[3], ARGV[5], ROOM)
@@ -17,6 +17,6 @@ if not own then return { 'not_in' } end
 if how == 'drop' then
     go_away(ROOM, own, seat)
 else
-    leave(ROOM, own, seat, how == 'leave' and 'left' or 'disconnected')
+    leave(ROOM, own, seat, ({ leave = 'left', gone = 'disconnected', forbid = 'forbidden' })[how])
 end
 return { 'ok', own }

@@ -378,6 +378,11 @@ static void run(struct rooms_port *port, struct room_call *call)
 
 static void drop(struct rooms_port *port, uint64_t connection, bool for_good) { seats_drop((struct redis_rooms *)port, connection, for_good); }
 
+static void rights(struct rooms_port *port, uint64_t connection, const struct principal *principal)
+{
+    seats_rights((struct redis_rooms *)port, connection, principal);
+}
+
 /* ---- the bus and the nodes tell ---- */
 
 static void on_word(struct redis_part *part, struct slice body)
@@ -414,7 +419,7 @@ struct redis_rooms *redis_rooms_new(const struct redis_rooms_setup *setup)
     if (!rooms)
         return NULL;
     *rooms = (struct redis_rooms){
-        .port = { run, drop }, .setup = *setup, .part = { .kind = 's', .tick = on_tick, .word = on_word }, .watcher = { .held = on_held, .bury = on_bury } };
+        .port = { run, drop, rights }, .setup = *setup, .part = { .kind = 's', .tick = on_tick, .word = on_word }, .watcher = { .held = on_held, .bury = on_bury } };
     link_init(&rooms->asking);
     if (graces_init(rooms)) {
         free(rooms);

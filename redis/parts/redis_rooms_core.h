@@ -39,6 +39,7 @@ struct seat {
     bool              is_full;         /* its edge has too much mail: what comes is left for later */
     bool              is_gone, for_good;      /* its connection has ended; Redis is to know */
     bool              is_unsure;       /* what came of a join nobody knows: if it is in, it is to leave */
+    bool              is_forbidden;    /* its credentials do not grant it any more: likewise */
     bool              says_end;        /* that is being said */
     uint8_t           user_len, name_len;
     char              user[USER_NAME_MAX];
@@ -93,6 +94,7 @@ void seats_word(struct redis_rooms *rooms, struct slice word);       /* f of lua
 void seats_replaced(struct redis_rooms *rooms, struct slice word);   /* x */
 void seats_live(struct redis_rooms *rooms);
 void seats_tick(struct redis_rooms *rooms);
+void seats_rights(struct redis_rooms *rooms, uint64_t connection, const struct principal *principal);
 void seats_drop(struct redis_rooms *rooms, uint64_t connection, bool for_good);
 void seats_free(struct redis_rooms *rooms);
 

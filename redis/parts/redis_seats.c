@@ -1,6 +1,7 @@
 /* redis_seats.c — the members of this node: what words bring them, what they have missed, and how they end. */
 #include "redis/parts/redis_rooms_core.h"
 
+#include "hub/access/access.h"
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/base/log.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 
 enum { HELD_MOST = 1024, TOLD_LEAST = 19 };
+#define FORBID "forbid"
 
 static int64_t now_ms(void) { return clock_mono_ms(clock_real()); }
 static uint64_t connection_of(const struct seat *seat) { return seat->sitter->connection; }
@@ -178,7 +180,7 @@ static void seat_free(struct redis_rooms *rooms, struct seat *seat)
 
 void seat_settle(struct redis_rooms *rooms, struct seat *seat)
 {
-    bool is_used = seat->number || seat->joining || seat->leaving || seat->is_unsure || seat->says_end;
+    bool is_used = seat->number || seat->joining || seat->leaving || seat->is_unsure || seat->is_forbidden || seat->says_end;
     if (!is_used)
         seat_free(rooms, seat);
 }
@@ -514,7 +516,7 @@ struct ending {
     struct redis_request request;      /* first */
     struct redis_rooms  *rooms;
     uint64_t             connection;
-    bool                 for_good;
+    const char          *how;          /* room_leave.lua */
     uint8_t              len;
     char                 room[ROOM_NAME_MAX];
 };
@@ -523,7 +525,7 @@ static void ending_args(struct redis_request *request, struct redis_args *args)
 {
     struct ending *ending = (struct ending *)request;
     room_args(ending->rooms, args, ending->connection, slice(ending->room, ending->len));
-    redis_args_add(args, ending->for_good ? SLICE("gone") : SLICE("drop"));
+    redis_args_add(args, slice_of(ending->how));
     redis_args_add(args, SLICE(""));
     redis_args_add(args, SLICE(""));
 }
@@ -533,15 +535,21 @@ static void on_ended(struct redis_request *request, int err, const struct redisR
     struct ending *ending = (struct ending *)request;
     struct redis_rooms *rooms = ending->rooms;
     struct seat *seat = seat_find(rooms, ending->connection, slice(ending->room, ending->len));
+    bool is_told = !strcmp(ending->how, FORBID);      /* and not there any more when that comes */
     (void)reply;      /* that it was not in any more is as good */
     free(ending);
     seat->says_end = false;
     if (err)
         return;      /* with the next beat */
-    seat->is_unsure = false;
-    if (seat->is_gone || seat->joining == 0)
+    seat->is_forbidden = seat->is_unsure = false;
+    if (seat->is_gone || (seat->joining == 0 && !is_told))
         seat_clear(seat);
     seat_settle(rooms, seat);
+}
+
+static const char *how_it_ends(const struct seat *seat)
+{
+    return seat->is_gone && !seat->for_good ? "drop" : seat->is_gone || seat->is_unsure ? "gone" : FORBID;
 }
 
 void seat_ended(struct redis_rooms *rooms, struct seat *seat)
@@ -550,7 +558,7 @@ void seat_ended(struct redis_rooms *rooms, struct seat *seat)
     if (!ending)
         return;
     *ending = (struct ending){ .request = { .script = REDIS_ROOM_LEAVE, .args = ending_args, .answered = on_ended },
-                               .rooms = rooms, .connection = connection_of(seat), .for_good = seat->for_good || !seat->is_gone, .len = seat->name_len };
+                               .rooms = rooms, .connection = connection_of(seat), .how = how_it_ends(seat), .len = seat->name_len };
     memcpy(ending->room, seat_room(seat).at, seat->name_len);
     seat->says_end = !rooms_script(rooms, &ending->request);
     if (!seat->says_end)
@@ -570,14 +578,29 @@ void seats_drop(struct redis_rooms *rooms, uint64_t connection, bool for_good)
     }
 }
 
+void seats_rights(struct redis_rooms *rooms, uint64_t connection, const struct principal *principal)
+{
+    struct sitter *sitter = sitter_find(rooms, connection);
+    if (!sitter)
+        return;
+    list_each(l, following, &sitter->seats) {
+        struct seat *seat = link_of(l, struct seat, in_sitter);
+        seat->is_forbidden = principal_may(principal, OP_JOIN, seat_room(seat)) != 0;
+        if (seat->is_forbidden)
+            seat_ended(rooms, seat);
+    }
+}
+
 /* ---- time, and the bus ---- */
+
+static bool is_to_end(const struct seat *seat) { return seat->is_gone || seat->is_unsure || seat->is_forbidden; }
 
 /* What Redis does not know is said first: a member that has ended is not to be taken back. */
 void seats_live(struct redis_rooms *rooms)
 {
     struct seat *seat, *next;
     HASH_ITER(hh, rooms->seats, seat, next) {
-        if (seat->is_gone || seat->is_unsure)
+        if (is_to_end(seat))
             seat_ended(rooms, seat);
         else if (seat->number)
             seat_ask(rooms, seat);
@@ -599,7 +622,7 @@ static void renew_ice(struct redis_rooms *rooms, struct seat *seat)
 
 static void seat_tick(struct redis_rooms *rooms, struct seat *seat, int64_t now)
 {
-    if (seat->is_gone || seat->is_unsure) {
+    if (is_to_end(seat)) {
         seat_ended(rooms, seat);
         return;
     }

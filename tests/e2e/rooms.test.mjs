@@ -157,6 +157,20 @@ create = users
     assert.equal(bob.client.closed, null);
 });
 
+scenario('other credentials end the rooms that they do not grant', async (scope) => {
+    const hub = await tokenHub(scope);
+    const grants = (sub, ...join) => sign({ sub, carillon: { join } });
+    const enter = async (...who) => member(scope, hub, 'a.1', undefined, { path: `/ws?token=${await grants(...who)}` });
+    const bob = await enter('bob', '**'), ann = await enter('ann', 'a.*', 'b.*');
+    assert.equal((await ann.client.ask({ type: 'join', room: 'b.1' })).type, 'users-in-room');
+    assert.equal((await ann.client.ask({ type: 'auth', token: await grants('ann', 'b.*') })).type, 'ok');
+    assert.equal((await ann.get(is('left'))).reason, 'forbidden');
+    assert.deepEqual((await bob.get(is('user-left'))).reason, 'forbidden');
+    assert.equal((await ann.ask('broadcast', { data: 1 })).code, 'not_in_room');
+    assert.equal((await ann.client.ask({ type: 'broadcast', data: 1 })).room, 'b.1');
+    assert.equal((await ann.join()).code, 'forbidden');
+});
+
 scenario('an administrator closes a connection: its member has left at once', async (scope) => {
     const hub = await scope.hub();
     const ann = await member(scope, hub, 'r', 'ann');

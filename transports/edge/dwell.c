@@ -2,6 +2,7 @@
 #define HASH_NONFATAL_OOM 1
 #include "transports/edge/dwell.h"
 
+#include "hub/access/access.h"
 #include "hub/base/err.h"
 #include "hub/metrics.h"
 #include "hub/rooms.h"
@@ -50,6 +51,18 @@ void dwell_end(struct conn *conn, bool for_good)
     HASH_DEL(edge->dwellers, dweller);
     dweller->drop.for_good = for_good;
     post_put(&edge->to_hub, &dweller->drop.letter, sizeof *dweller);
+}
+
+int dwell_rights(struct conn *conn)
+{
+    struct room_rights *rights = conn->dwells ? calloc(1, sizeof *rights) : NULL;
+    if (!rights)
+        return conn->dwells ? ERR_MEMORY : 0;
+    rights->letter.kind = LETTER_ROOM_RIGHTS;
+    rights->connection = conn->id;
+    rights->principal = principal_ref(conn->principal);
+    post_put(&conn->edge->to_hub, &rights->letter, sizeof *rights);
+    return 0;
 }
 
 /* Only WebSockets are in rooms. */

@@ -15,6 +15,7 @@ struct room_say;
 
 int  dwell_begin(struct conn *conn);                    /* 0 or ERR_MEMORY; again is fine */
 void dwell_end(struct conn *conn, bool for_good);       /* it takes no more frames; again is fine */
+int  dwell_rights(struct conn *conn);                   /* it has other credentials: 0 or ERR_MEMORY */
 void dwell_say(struct edge *edge, struct room_say *say);                        /* takes the letter over */
 void dwell_close(struct edge *edge, struct room_close *close);         /* likewise */
 void dwell_fini(struct edge *edge);

@@ -6,6 +6,7 @@
 #include "transports/edge/attend.h"
 #include "transports/edge/conn.h"
 #include "transports/edge/control.h"
+#include "transports/edge/dwell.h"
 #include "transports/edge/edge.h"
 #include "transports/edge/feed.h"
 #include "transports/request/outset.h"
@@ -181,4 +182,6 @@ void tenure_renew(struct conn *conn, struct principal *principal)
     end_forbidden(conn);
     attend_again(conn);
     begin_named(conn);
+    if (dwell_rights(conn))
+        conn_close(conn, ERR_MEMORY);
 }

@@ -6,7 +6,7 @@
  *
  * Renewed, the grants count that the new ones have: subscriptions that they do not allow end with `forbidden` (but for those an
  * administrator gave), and what they name is subscribed to (outset.h; a stream in the bare format can have no more channels).
- * It remains the connection of the same user: another one is refused.
+ * Rooms that they do not grant to join end too. It remains the connection of the same user: another one is refused.
  *
  * Lifetime   struct tenures is embedded in the edge; a connection is in it from conn_new or its renewal until conn_gone.
  * Threading  the edge's thread. Once a second the connections that are due are looked at, the next one first (a heap).
