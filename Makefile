@@ -21,6 +21,11 @@ define need
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 endef
 
+# what the tests, and the benchmark's PeerJS, need from npm
+define need_modules
+	@cd tests && { [ node_modules -nt package-lock.json ] || { npm ci --no-audit --no-fund --silent && touch node_modules; }; }
+endef
+
 # a node that is not Debian's does as well
 define need_node
 	@command -v $(NODE) >/dev/null && command -v npm >/dev/null || { $(SUDO) apt-get update -qq; \
@@ -68,7 +73,7 @@ deps-test: deps                             ## install what the tests need on to
 	$(call need,$(DEPS_TEST))
 	$(need_node)
 	$(need_go)
-	@if [ -f tests/package.json ]; then cd tests && { [ node_modules -nt package-lock.json ] || { npm ci --no-audit --no-fund --silent && touch node_modules; }; }; fi
+	$(need_modules)
 
 # Where the Makefile itself runs several at a time.
 JOBS ?= $(or $(shell nproc 2>/dev/null),2)
@@ -284,6 +289,7 @@ ARGS ?=
 bench: deps                                 ## the hub beside raw baselines; make bench ARGS=--quick (not a test)
 	$(call need,$(DEPS_BENCH))
 	$(need_node)
+	$(need_modules)
 	@$(MAKE) --no-print-directory all $(B)/bench/load $(B)/bench/baseline $(B)/bench/relay $(B)/bench/checks $(B)/bench/storm $(B)/bench/redis $(B)/bench/posts
 	@CARILLON=$(abspath $(B)/carillon) BENCH_BIN=$(abspath $(B)/bench) $(NODE) tests/bench/run.mjs $(ARGS)
 $(B)/bench/load: $(patsubst %,$(B)/bench/obj/%.o,load peer publishers subscribers holders members signals hooks receiver sock)

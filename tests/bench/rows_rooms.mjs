@@ -9,6 +9,8 @@ export function roomRows({ scale, atLeast, noMore, quiet }) {
     { key: 'frames_per_send', unit: '', label: 'frames per send()' }];
   const relayRow = (n, how, messages, options) => ({ name: `signaling: ${n.toLocaleString('en')} pairs, offers of 2 KB, ${how}`, base: 'relay', options: { flags },
     run: pairs(n, messages, options), figures: relayed(atLeast(0.7)) });
+  const peerjsRow = (n, how, messages, options) => ({ name: `signaling: ${n.toLocaleString('en')} pairs, offers of 2 KB, ${how}, beside PeerJS`, options: { flags },
+    base: { name: 'peerjs', kind: 'peerjs', run: pairs(n, messages, { ...options, peerjs: true }) }, run: pairs(n, messages, options), figures: relayed() });
 
   const late = { name: 'signaling: 50 pairs, 10,000 offers/s', base: 'relay', options: { flags }, run: s => load(s, 'relay-late', { n: 50, rate: 10000, messages: scale(50000) }),
     figures: [{ key: 'p50_ms', wall: true, unit: 'ms', label: 'p50' }, { key: 'p99_ms', wall: true, unit: 'ms', label: 'p99' }, { key: 'cpu_us', unit: 'µs CPU', label: 'each' }] };
@@ -30,6 +32,7 @@ export function roomRows({ scale, atLeast, noMore, quiet }) {
 
   return [
     relayRow(50, 'one under way each', 200000), relayRow(50, 'eight under way each', 400000, { window: 8 }), relayRow(1000, 'one under way each', 200000),
+    peerjsRow(50, 'one under way each', 100000), peerjsRow(50, 'eight under way each', 100000, { window: 8 }),
     late,
     { name: `signaling: ${N.toLocaleString('en')} members, rooms of 4`, options: { flags: [...flags, ...quiet] }, run: peerBytes(N, 4),
       figures: [{ key: 'bytes', unit: 'bytes', label: 'a member, above its WebSocket', goal: noMore(2560) }, { key: 'idle_bytes', unit: 'bytes', label: 'the WebSocket' }] },

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { redisServer } from './redis_server.mjs';
 
 const bin = process.env.BENCH_BIN;                  // folder with load and baseline
@@ -71,7 +72,7 @@ function tls() {
 const hubArgs = (dir, { flags = [], tls: secure }) => ['serve', '--dev', '--public.listen=127.0.0.1:0', '--api.listen=127.0.0.1:0', `--store.dir=${dir}/data`,
   '--edge.threads=1', '--log.level=error', '--accept.per_second=0', ...(secure ? [`--tls.cert=${tls().cert}`, `--tls.key=${tls().key}`] : []), ...flags];
 
-// kind: hub, redis (nothing else), one, coalescing, relay, or none (the row runs what it needs); options: flags (of the hubs), tls, redis and hubs (rows_redis.mjs).
+// kind: hub, redis (nothing else), one, coalescing, relay, peerjs, or none (the row runs what it needs); options: flags (of the hubs), tls, redis and hubs (rows_redis.mjs).
 export async function server(kind, options = {}) {
   const dir = tempDir(), children = [];
   const stop = async () => {
@@ -87,6 +88,7 @@ export async function server(kind, options = {}) {
     const flags = redis ? { ...options, flags: ['--store.dir=', `--redis.url=unix:${redis.socket}`, ...options.flags ?? []] } : options;
     const run = more => kind === 'hub' ? pinned(SERVER_CORE, carillon, [...hubArgs(dir, flags), ...more])
       : kind === 'relay' ? pinned(SERVER_CORE, join(bin, 'relay'), [])
+      : kind === 'peerjs' ? pinned(SERVER_CORE, process.execPath, [fileURLToPath(new URL('peerjs.mjs', import.meta.url))])
       : pinned(SERVER_CORE, join(bin, 'baseline'), [kind, ...(options.tls ? [tls().cert, tls().key] : [])]);
     const one = async at => {
       const child = children[at] = run([]), [, sub, pub, pid] = /public=(\S+) api=(\S+) pid=(\d+)/.exec(await child.line());
