@@ -6,6 +6,7 @@ import { after } from 'node:test';
 import path from 'node:path';
 import { Browser, CALLS, CALLS_MS, CALL_TEST_MS, findChromium } from './lib/browser.mjs';
 import { SUITE_TLS } from './lib/line.mjs';
+import { member } from './lib/member.mjs';
 import { scenario } from './lib/scope.mjs';
 import { pageServer } from '../../clients/examples/demo_pages.mjs';
 
@@ -75,7 +76,7 @@ scenario('call.html: two meet, talk, send a file, record, and one loads the page
     await bob.until("document.querySelector('.file small').textContent === '3.0 MB, done'", 'bob to know that it has come');
     await picture(ann, 'call-chat');
 
-    await records(ann);
+    await records(ann, bob);
 
     await bob.reload();
     await ann.until("[...document.querySelectorAll('#log .note')].filter((note) => note.textContent.startsWith('Bob')).map((note) => note.textContent.slice(4)).join() === 'is here,has left and comes back,is here'", 'ann to see bob go and come');
@@ -110,13 +111,14 @@ const recorded = (page) => page.run(`(async () => {
     return { picture, isSilent: sound?.getChannelData(0).every((sample) => sample === 0) ?? true };
 })()`);
 
-async function records(page) {
+async function records(page, other) {
     await page.call('Browser.setDownloadBehavior', { behavior: 'deny' }).catch(() => {});
     await page.run("for (let i = 0; i < 2; i++) document.querySelector('#record').click()");
     await page.until("document.querySelector('#log li:last-child').textContent === 'Nothing was recorded.' && document.querySelector('#rec').hidden", 'a recording that was ended at once to be told');
     await page.click('#record');
     assert.equal(await page.run("document.querySelector('#rec').textContent"), '00:00');
     await page.until("document.querySelector('#rec').textContent >= '00:01'", 'a second of recording');
+    await other.until("document.querySelector('.records:not([hidden])') && document.querySelector('#log .note:last-child').textContent === 'Ann Berg records the call'", 'who is recorded to know it');
     await page.click('#record');
     await page.until("[...document.querySelectorAll('#log a')].some((a) => a.download.startsWith('call-'))", 'the recording');
     assert.deepEqual(await recorded(page), { picture: [1280, 720], isSilent: false });
@@ -133,6 +135,47 @@ async function recordsToTheEnd(page) {
     await page.until("document.querySelector('#app').hidden && document.querySelector('#kept a')", 'what was recorded before the end');
     assert.deepEqual(await recorded(page), { picture: [1280, 720], isSilent: true });
 }
+
+// Devices that are there, or not, or may not be used: fails is the name of the error, and for which.
+const devicesOf = (page, fails) => page.run(`(() => {
+    const { mediaDevices } = navigator, ask = mediaDevices.getUserMedia.bind(mediaDevices), list = mediaDevices.enumerateDevices.bind(mediaDevices), fails = ${JSON.stringify(fails)};
+    window.hasCamera = false;
+    mediaDevices.getUserMedia = (wanted) => fails.kinds.some((kind) => wanted[kind]) ? Promise.reject(new DOMException('not here', fails.name)) : ask(wanted);
+    mediaDevices.enumerateDevices = async () => (await list()).filter(({ kind }) => hasCamera || kind !== 'videoinput');
+})()`);
+const says = (page, selector, what) => page.until(`${what}.test(document.querySelector('${selector}')?.textContent) && !document.querySelector('${selector}').closest('[hidden]')`, `${selector} to say ${what}`);
+
+scenario('call.html: the seventh is told that there is no place; whose camera is missing, or refused, what the others have of him', options, async (scope) => {
+    const hub = await scope.hub(), open = await visitor(scope, hub), guests = [];
+    for (let n = 1; n <= 6; n++) guests.push(await member(scope, hub, 'call.team', `guest ${n}`));
+    const ann = await open('call.html#team');
+    await devicesOf(ann, { name: 'NotFoundError', kinds: ['video'] });
+    await ann.type('#name', 'Ann');
+    await ann.press('Enter', 13);
+    await says(ann, '#greeting.bad', /Six people are in this call already/);
+    await guests[0].ask('leave');
+    await ann.click('#welcome .first');
+    await ann.until("document.querySelectorAll('.tile').length === 6 && document.querySelector('.pill.live')", 'a place that has become free');
+    await says(ann, '#toast', /no camera that works here: the others hear you/);
+    await ann.until("!document.querySelector('#mic.off') && document.querySelector('#cam.off')", 'the microphone alone');
+    await ann.click('#devices');
+    await ann.until("document.querySelector('#video-device:disabled')?.textContent === 'There is no camera'", 'no camera to be chosen');
+    await ann.run("hasCamera = true, navigator.mediaDevices.dispatchEvent(new Event('devicechange'))");
+    await ann.until("document.querySelector('#video-device:enabled')?.options.length > 1", 'cameras that were plugged in');
+    await ann.press('Escape', 27);
+    await guests[1].ask('kick', { user_id: 'Ann' });
+    await says(ann, '#greeting.bad', /You were asked to leave/);
+
+    const bob = await open('call.html#other');
+    await devicesOf(bob, { name: 'NotAllowedError', kinds: ['audio', 'video'] });
+    await bob.type('#name', 'Bob');
+    await bob.press('Enter', 13);
+    await says(bob, '#toast', /may not use your camera and microphone/);
+    await bob.until("document.querySelector('#mic.off') && document.querySelector('#cam.off') && document.querySelector('.pill.live')", 'bob to be in without them');
+    await sized(bob, 360, 740, true);
+    await picture(bob, 'call-refused');
+    assert.deepEqual([ann.problems, bob.problems], [[], []]);
+});
 
 scenario('sample-call.html: the code of a tutorial makes a call', options, async (scope) => {
     const hub = await scope.hub(), open = await visitor(scope, hub);
