@@ -13,7 +13,7 @@
 -- Each of these scripts has ARGV  1 wants (change.lua)   2 what is kept for a member: frames 8 · bytes 8 · ms 8   3 lease   4 node   5 connection   6 room
 --
 -- Words to nodes: s, then
---   f  type 1 · by 1 · from 1+n · room 1+n · how many 4 · of each: connection 8 · number 8 · seq 8 · then the members of the frame
+--   f  type 1 · by 1 · when it came to its hub, 0 nobody asks 8 · from 1+n · room 1+n · how many 4 · of each: connection 8 · number 8 · seq 8 · then the members of the frame
 --   x  connection 8 · room: its member goes on with another one
 local WANTS, ROOM = ARGV[1], ARGV[6]
 local KEPT, KEPT_BYTES, KEEP = struct.unpack('<ddd', ARGV[2])
@@ -175,7 +175,7 @@ end
 local function send(room, node, frame, seats)
     local places = {}
     for i, s in ipairs(seats) do places[i] = struct.pack('<c8dd', s.connection, s.number, s.seq) end
-    local word = 'sf' .. struct.pack('<BBBc0Bc0I4', frame.type, frame.by, #frame.from, frame.from, #room, room, #seats) .. table.concat(places) .. frame.rest
+    local word = 'sf' .. struct.pack('<BBdBc0Bc0I4', frame.type, frame.by, frame.came or 0, #frame.from, frame.from, #room, room, #seats) .. table.concat(places) .. frame.rest
     if redis.call('PUBLISH', P .. 'words:' .. node, word) > 0 then return end
     for _, s in ipairs(seats) do fall_behind(s, frame) end
 end
@@ -240,7 +240,7 @@ local function leave_room(room, user, seat, reason, message)
     local rest = ',"user_id":' .. json(user) .. ',"reason":"' .. reason .. '"' .. (message and message ~= '' and ',"message":' .. json(message) or '')
     event('L', room, ',"user_id":' .. json(user) .. ',"reason":"' .. reason .. '"')
     if reason ~= 'left' and seat.state ~= AWAY then
-        redis.call('PUBLISH', P .. 'words:' .. seat.node, 'sf' .. struct.pack('<BBBBc0I4c8dd', LEFT, BY_ROOM, 0, #room, room, 1, seat.connection, seat.number, 0) .. rest)
+        redis.call('PUBLISH', P .. 'words:' .. seat.node, 'sf' .. struct.pack('<BBdBBc0I4c8dd', LEFT, BY_ROOM, 0, 0, #room, room, 1, seat.connection, seat.number, 0) .. rest)
     end
     stand_up(room, seat)
     if seat.state == AWAY then

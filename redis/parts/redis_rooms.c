@@ -108,6 +108,7 @@ static void say_args(struct redis_request *request, struct redis_args *args)
     redis_args_add_u64(args, call->order == ROOM_STATE ? ROOM_FRAME_STATE : call->frame);
     redis_args_add(args, room_text_slice(call->rest));
     redis_args_add(args, call->order == ROOM_STATE ? call->state : SLICE(""));
+    redis_args_addf(args, "%lld", call->order == ROOM_RELAY ? (long long)redis_nodes_server_ms(asked->rooms->setup.nodes, call->began_us / 1000) : 0LL);
 }
 
 static void leave_args(struct redis_request *request, struct redis_args *args)

@@ -19,6 +19,7 @@ enum told_by { TOLD_BY_ROOM, TOLD_BY_MEMBER, TOLD_BY_BACKEND };      /* lua/room
 struct held_word {
     struct link       link;
     uint64_t          number, seq;
+    int64_t           came_ms;         /* to its hub, by the server's clock; 0: nobody asks */
     uint8_t           type;
     struct room_text *head, *rest;
 };

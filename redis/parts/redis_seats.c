@@ -218,13 +218,15 @@ void seat_clear(struct seat *seat)
 /* ---- what it is told ---- */
 
 /* Without memory its number is missing, and it is asked for again. */
-static bool tell(struct redis_rooms *rooms, struct seat *seat, uint8_t type, uint64_t seq, bool replay, struct room_text *head, struct room_text *rest)
+static bool tell(struct redis_rooms *rooms, const struct seat *seat, const struct room_say *what, struct room_text *head, struct room_text *rest)
 {
     struct room_say *say = malloc(sizeof *say);
     if (!say)
         return false;
-    *say = (struct room_say){ .connection = connection_of(seat), .seq = seq, .frame = type, .replay = replay, .head = room_text_ref(head),
-                              .rest = room_text_ref(rest) };
+    *say = *what;
+    say->connection = connection_of(seat);
+    say->head = room_text_ref(head);
+    say->rest = room_text_ref(rest);
     rooms_send(rooms->setup.hub, say);
     rooms->setup.wake(rooms->setup.owner);
     return true;
@@ -270,7 +272,7 @@ bool seat_tell_entry(struct redis_rooms *rooms, struct seat *seat, struct slice 
     if (!entry_read(bytes, &entry))
         return false;
     struct room_text *head = told_head(seat, entry.by, entry.from), *rest = room_text_new(entry.rest);
-    bool done = head && rest && tell(rooms, seat, entry.type, entry.seq, replay, head, rest);
+    bool done = head && rest && tell(rooms, seat, &(struct room_say){ .seq = entry.seq, .frame = entry.type, .replay = replay }, head, rest);
     room_text_unref(head);
     room_text_unref(rest);
     *ret_seq = entry.seq;
@@ -285,6 +287,13 @@ static void seat_ask(struct redis_rooms *rooms, struct seat *seat)
         list_add_last(&rooms->asking, &seat->in_asking);
 }
 
+/* When it came to its hub, by the clock of this one. */
+static int64_t began_us(const struct redis_rooms *rooms, int64_t came_ms)
+{
+    int64_t now_us = clock_mono_us(), ago_ms = redis_nodes_server_ms(rooms->setup.nodes, now_us / 1000) - came_ms;
+    return came_ms == 0 ? 0 : now_us - (ago_ms > 0 ? ago_ms : 0) * 1000;
+}
+
 static bool is_relayed(uint8_t type) { return type < ROOM_FRAME_STATE; }
 
 static void take(struct redis_rooms *rooms, struct seat *seat, const struct held_word *word)
@@ -295,7 +304,7 @@ static void take(struct redis_rooms *rooms, struct seat *seat, const struct held
         return;
     }
     if (word->seq == 0) {
-        tell(rooms, seat, word->type, 0, false, word->head, word->rest);
+        tell(rooms, seat, &(struct room_say){ .frame = word->type }, word->head, word->rest);
         seat_clear(seat);
     } else if (word->seq > seat->seq + 1 && !seat->is_full) {
         hold(seat, word);
@@ -304,7 +313,7 @@ static void take(struct redis_rooms *rooms, struct seat *seat, const struct held
         seat->is_full = is_relayed(word->type) && !rooms_may_send(rooms->setup.hub, connection_of(seat));
         if (seat->is_full)
             seat_ask(rooms, seat);
-        else if (tell(rooms, seat, word->type, word->seq, false, word->head, word->rest))
+        else if (tell(rooms, seat, &(struct room_say){ .seq = word->seq, .frame = word->type, .began_us = began_us(rooms, word->came_ms) }, word->head, word->rest))
             seat->seq = word->seq;
     }
 }
@@ -343,6 +352,7 @@ void seats_word(struct redis_rooms *rooms, struct slice word)
     enum { PLACE = 24 };
     struct held_word held = { .type = take_u8(&word) };
     uint8_t by = take_u8(&word);
+    held.came_ms = (int64_t)take_double(&word);
     struct slice from = take_short(&word), room = take_short(&word);
     uint64_t n = take_u32(&word);
     struct slice places = take_bytes(&word, n * PLACE);
@@ -615,7 +625,7 @@ static void renew_ice(struct redis_rooms *rooms, struct seat *seat)
     ice_print(&text, rooms->setup.config, seat_user(seat), clock_wall_ms(clock_real()), 0);
     struct room_text *rest = text_of(&text);
     if (rest)
-        tell(rooms, seat, ROOM_FRAME_ICE_SERVERS, 0, false, seat->head, rest);
+        tell(rooms, seat, &(struct room_say){ .frame = ROOM_FRAME_ICE_SERVERS }, seat->head, rest);
     room_text_unref(rest);
     seat->ice_again_ms = ice_again(rooms);
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { scenario } from './lib/scope.mjs';
 import { request } from './lib/http.mjs';
 import { Member, member } from './lib/member.mjs';
+import { metricsOf } from './lib/metrics.mjs';
 import { nodes } from './lib/nodes.mjs';
 import { eventually } from './lib/wait.mjs';
 
@@ -30,6 +31,8 @@ scenario('members of one room are on three hubs: all see all, and what one says 
     assert.deepEqual(seqsOf(cat), upTo(seqsOf(cat).length));
     await eventually(() => dataOf(bob).length === N / 3, 'the broadcasts');
     assert.deepEqual(seqsOf(bob), upTo(seqsOf(bob).length));
+    const timed = (await metricsOf(c)).get('carillon_room_relay_seconds').samples.find((s) => s.name.endsWith('_count'));
+    assert.equal(timed.value, 2 * N, 'each was timed where it arrived');
 
     assert.equal((await ann.ask('signal', { to: 'dan', data: 1 })).code, 'peer_unavailable');
     assert.equal((await (await new Member(scope, b, 'r', 'ann').connect()).join()).code, 'user_taken');
