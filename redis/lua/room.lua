@@ -86,14 +86,25 @@ local function sitting(lease, connection, room)
 end
 
 local NOBODY = struct.pack('<c16dI4I4', string.rep('\0', 16), 0, 0, 0)      -- Redis has thrown it away (maxmemory-policy)
-local function read_peer(room, user)
+local function unpack_peer(packed)
     local p = {}
-    p.secret, p.since, p.info, p.state = struct.unpack('<c16dI4c0I4c0', redis.call('HGET', P .. 'peers:' .. room, user) or NOBODY)
+    p.secret, p.since, p.info, p.state = struct.unpack('<c16dI4c0I4c0', packed or NOBODY)
     return p
 end
 
+local function read_peer(room, user) return unpack_peer(redis.call('HGET', P .. 'peers:' .. room, user)) end
+
 local function write_peer(room, user, p)
     redis.call('HSET', P .. 'peers:' .. room, user, struct.pack('<c16dI4c0I4c0', p.secret, p.since, #p.info, p.info, #p.state, p.state))
+end
+
+-- All members, the oldest first: user, seat, peer.
+local function read_members(room)
+    local seats, peers, packed, members = redis.call('HGETALL', P .. 'seats:' .. room), redis.call('HGETALL', P .. 'peers:' .. room), {}, {}
+    for i = 1, #peers, 2 do packed[peers[i]] = peers[i + 1] end
+    for i = 1, #seats, 2 do members[#members + 1] = { user = seats[i], seat = unpack_seat(seats[i + 1]), peer = unpack_peer(packed[seats[i]]) } end
+    table.sort(members, function(a, b) return a.seat.number < b.seat.number end)
+    return members
 end
 
 -- ---- what members are told ----

@@ -26,12 +26,8 @@ local function show(with_members)
     local room = redis.call('HMGET', key, 'a', 'c', 'k', 'e', 'm')
     local reply = { 'ok', ROOM, text(redis.call('HLEN', P .. 'seats:' .. ROOM)), room[1] or '0', room[2] or '0', room[3] or '', room[4] or '', room[5] or '' }
     if not with_members then return reply end
-    local all, members = redis.call('HGETALL', P .. 'seats:' .. ROOM), {}
-    for i = 1, #all, 2 do members[#members + 1] = { user = all[i], seat = unpack_seat(all[i + 1]) } end
-    table.sort(members, function(a, b) return a.seat.number < b.seat.number end)
-    for _, m in ipairs(members) do
-        local p = read_peer(ROOM, m.user)
-        for _, value in ipairs({ m.user, text(p.since), m.seat.state == AWAY and '1' or '0', p.info, p.state }) do reply[#reply + 1] = value end
+    for _, m in ipairs(read_members(ROOM)) do
+        for _, value in ipairs({ m.user, text(m.peer.since), m.seat.state == AWAY and '1' or '0', m.peer.info, m.peer.state }) do reply[#reply + 1] = value end
     end
     return reply
 end

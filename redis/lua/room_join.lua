@@ -10,17 +10,13 @@ local user, proven = ARGV[7], ARGV[8] == '1'
 local capacity, most, grace, stays = struct.unpack('<dddd', ARGV[17])
 local room_key = P .. 'room:' .. ROOM
 
--- The oldest first.
 local function others_of(own, seat)
-    local all, others = redis.call('HGETALL', P .. 'seats:' .. ROOM), {}
-    for i = 1, #all, 2 do
-        if all[i] ~= own then others[#others + 1] = { user = all[i], seat = unpack_seat(all[i + 1]) } end
-    end
-    table.sort(others, function(a, b) return a.seat.number < b.seat.number end)
-    for i, other in ipairs(others) do
-        local p = read_peer(ROOM, other.user)
-        others[i] = '{"user_id":' .. json(other.user) .. ',"info":' .. or_null(p.info) .. ',"state":' .. or_null(p.state)
-            .. (seat.number > other.seat.number and ',"polite":true' or ',"polite":false') .. (other.seat.state == AWAY and ',"away":true}' or '}')
+    local others = {}
+    for _, m in ipairs(read_members(ROOM)) do
+        if m.user ~= own then
+            others[#others + 1] = '{"user_id":' .. json(m.user) .. ',"info":' .. or_null(m.peer.info) .. ',"state":' .. or_null(m.peer.state)
+                .. (seat.number > m.seat.number and ',"polite":true' or ',"polite":false') .. (m.seat.state == AWAY and ',"away":true}' or '}')
+        end
     end
     return table.concat(others, ',')
 end

@@ -17,7 +17,7 @@ local function mark_full(room, user, seat, seq)
 end
 
 local function catch_up(room, user, seat, connection, seq)
-    local entries = kept_after(room, user, seat, seq, (seat.state == PRESENT and now or seat.since) - KEEP)
+    local entries = kept_after(room, user, seat, seq, 0)      -- however old: it has missed none of those before
     local answer, was_away = { 'ok', text(seat.seq) }, seat.state == AWAY
     for i, entry in ipairs(entries) do
         answer[i + 2] = entry
