@@ -113,7 +113,8 @@ $(B)/tests/%: tests/unit/%.c $(B)/libcore.a $(wildcard tests/unit/*.h)
 	$(call say,TEST,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -Og -Itests -o $@ $< $(B)/libcore.a $(ALL_LDFLAGS) $(LIBS) -lcmocka
 # memory that runs out: preloaded into the hub by tests/e2e/memory.test.mjs, which finds it beside the binary
-# and a clock that jumps: preloaded into redis-server by tests/chaos
+# and a clock that jumps, or stands: preloaded into redis-server by tests/chaos and tests/unit/test_redis_rooms
+$(B)/tests/test_redis_rooms: | $(B)/tests/clock.so
 $(B)/tests/scarce.so $(B)/tests/clock.so: $(B)/tests/%.so: tests/shim/%.c
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)
