@@ -24,8 +24,7 @@ static void add_events(struct rig *rig, uint64_t from, uint64_t to)
     struct store_group *group = group_new(rig);
     for (uint64_t number = from; number <= to; number++)
         events[number - from] = event_of(number);
-    group->events = malloc(sizeof events);
-    memcpy(group->events, events, sizeof events);
+    group->events = events;
     group->n_events = to - from + 1;
     assert_int_equal(rig_commit(rig, group), 0);
     for (uint64_t number = from; number <= to; number++)
