@@ -135,8 +135,9 @@ static void count(struct queue *queue, const struct settlement *settled)
     metric_add(METRIC_wh_dead_letters, settled->status == DELIVERY_DEAD);
     if (queue->all->is_shared)
         return;      /* its counts are told (hook.h) */
-    queue->pending -= queue->pending > 0;
-    metric_add(METRIC_wh_pending, -1);
+    bool counted = queue->pending > 0;      /* or it was settled before what there was from before had been counted */
+    queue->pending -= counted;
+    metric_add(METRIC_wh_pending, -(int64_t)counted);
     queue->dead += settled->status == DELIVERY_DEAD;
     metric_add(METRIC_wh_dead, settled->status == DELIVERY_DEAD);
 }

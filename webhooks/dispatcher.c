@@ -406,7 +406,7 @@ void dispatcher_count(struct dispatcher *all, uint64_t number, enum delivery_sta
         return;
     if (queue->is_ours)
         show_counts(queue, -1);
-    *count = all->is_shared ? n : *count + n;
+    *count = n;
     if (queue->is_ours)
         show_counts(queue, 1);
 }

@@ -46,7 +46,8 @@ const struct schedule *dispatcher_retry(const struct dispatcher *all);
 /* This endpoint is there, or is another version. Takes a reference. ERR_MEMORY. */
 int  dispatcher_put(struct dispatcher *all, struct endpoint *endpoint);
 void dispatcher_drop(struct dispatcher *all, uint64_t number);      /* it is gone: nothing more of it is sent */
-/* What waits there from before (READ_COUNTS): once, when the hub begins; where nodes share the queues, whenever it is asked for. */
+/* What there is at the store (READ_COUNTS): once, when the hub begins; where nodes share the queues, whenever it is asked for. The first events
+ * after a start may be kept before it is counted, and are in it then: the store answers in the order in which it has done things. */
 void dispatcher_count(struct dispatcher *all, uint64_t number, enum delivery_status status, uint64_t n);
 /* Of hook.h, where nodes share the queues. */
 void dispatcher_assign(struct dispatcher *all, uint64_t number, bool is_ours);

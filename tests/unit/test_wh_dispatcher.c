@@ -1,6 +1,8 @@
 /* The dispatcher: what is sent when, what is tried again, who waits for whom, and what is in memory of a long queue. */
 #include "tests/unit/wh_rig.h"
 
+#include "hub/metrics.h"
+
 static void what_is_published_is_sent_at_once_and_forgotten_when_it_has_arrived(void **state)
 {
     (void)state;
@@ -438,6 +440,30 @@ static void a_dead_letter_is_sent_again_by_one_of_two(void **state)
     delivery_read_fini(&read);
 }
 
+static void assert_pending(uint64_t endpoint, int64_t metric_before, uint64_t n)
+{
+    assert_int_equal(dispatcher_state(rig.dispatcher, endpoint).pending, n);
+    assert_int_equal(metric_sum(METRIC_wh_pending) - metric_before, n);
+}
+
+/* The hub counts when it begins, with its doors open already: the store may keep events, and settle some, before it comes to that. */
+static void what_is_kept_or_settled_before_it_is_counted_is_counted_once(void **state)
+{
+    (void)state;
+    int64_t before = metric_sum(METRIC_wh_pending);
+    uint64_t e = rig_endpoint("");
+    for (int i = 0; i < 6; i++)
+        rig_publish("a", "x");
+    dispatcher_count(rig.dispatcher, e, DELIVERY_PENDING, 6 + 10);      /* ten are from before */
+    assert_pending(e, before, 16);
+    rig_answer(0, 200);
+    assert_pending(e, before, 15);
+    dispatcher_count(rig.dispatcher, e, DELIVERY_PENDING, 0);           /* not counted yet */
+    while (rig.n_sent > 0)
+        rig_answer(0, 200);
+    assert_pending(e, before, 0);
+}
+
 static void an_endpoint_that_is_removed_lets_go_of_all(void **state)
 {
     (void)state;
@@ -476,6 +502,7 @@ int main(void)
         ON_RIG(what_is_settled_late_is_tried_again_although_the_queue_has_gone_on),
         ON_RIG(a_dead_letter_that_is_sent_again_goes_out_once_beside_what_is_in_memory),
         ON_RIG(a_dead_letter_is_sent_again_by_one_of_two),
+        ON_RIG(what_is_kept_or_settled_before_it_is_counted_is_counted_once),
         ON_RIG(an_endpoint_that_is_removed_lets_go_of_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
