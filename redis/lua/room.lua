@@ -179,22 +179,23 @@ local function give_number(room, user, seat, frame)
 end
 
 -- A word that nobody has heard: its node is not listening, and will ask.
-local function fall_behind(seat, frame)
+local function fall_behind(room, user, seat, frame)
     seat.state, seat.from, seat.since, seat.late, seat.late_bytes = BEHIND, seat.seq - 1, now, 1, size_of(frame)
+    let_last(room, user, seat, time_away(seat))
 end
 
-local function send(room, node, frame, seats)
+local function send(room, node, frame, receivers)
     local places = {}
-    for i, s in ipairs(seats) do places[i] = struct.pack('<c8dd', s.connection, s.number, s.seq) end
-    local word = 'sf' .. struct.pack('<BBdBc0Bc0I4', frame.type, frame.by, frame.came or 0, #frame.from, frame.from, #room, room, #seats) .. table.concat(places) .. frame.rest
+    for i, r in ipairs(receivers) do places[i] = struct.pack('<c8dd', r.seat.connection, r.seat.number, r.seat.seq) end
+    local word = 'sf' .. struct.pack('<BBdBc0Bc0I4', frame.type, frame.by, frame.came or 0, #frame.from, frame.from, #room, room, #receivers) .. table.concat(places) .. frame.rest
     if redis.call('PUBLISH', P .. 'words:' .. node, word) > 0 then return end
-    for _, s in ipairs(seats) do fall_behind(s, frame) end
+    for _, r in ipairs(receivers) do fall_behind(room, r.user, r.seat, frame) end
 end
 
 -- To one; false: it is busy.
 local function tell_one(room, user, seat, frame)
     if not give_number(room, user, seat, frame) then return false end
-    if seat.state == PRESENT then send(room, seat.node, frame, { seat }) end
+    if seat.state == PRESENT then send(room, seat.node, frame, { { user = user, seat = seat } }) end
     write_seat(room, user, seat)
     return true
 end
@@ -206,17 +207,18 @@ local function tell_all(room, frame, but)
         local user, seat = all[i], unpack_seat(all[i + 1])
         if user ~= but then
             if give_number(room, user, seat, frame) then
-                told[#told + 1] = { user = user, seat = seat }
+                local receiver = { user = user, seat = seat }
+                told[#told + 1] = receiver
                 if seat.state == PRESENT then
                     nodes[seat.node] = nodes[seat.node] or {}
-                    table.insert(nodes[seat.node], seat)
+                    table.insert(nodes[seat.node], receiver)
                 end
             else
                 busy[#busy + 1] = user
             end
         end
     end
-    for node, seats in pairs(nodes) do send(room, node, frame, seats) end
+    for node, receivers in pairs(nodes) do send(room, node, frame, receivers) end
     for _, one in ipairs(told) do write_seat(room, one.user, one.seat) end
     return #told, busy
 end

@@ -100,9 +100,9 @@ end
 
 -- They were told now, and are kept for as long again.
 local function told_now(own, seat, entries)
-    if #entries == 0 then return end
     local key = told_key(ROOM, own)
     redis.call('DEL', key)
+    if #entries == 0 then return end
     for i, entry in ipairs(entries) do
         entries[i] = string.sub(entry, 1, 8) .. struct.pack('<d', now) .. string.sub(entry, 17)
         redis.call('RPUSH', key, entries[i])

@@ -8,27 +8,35 @@ local MOST = 1048576
 local lease, node, asked = ARGV[3], ARGV[4], ARGV[7]
 local reply, at, bytes = {}, 1, 0
 
-local function mark_full(room, user, seat, seq)
-    if seat.state == PRESENT then
-        seat.state, seat.from, seat.since, seat.late, seat.late_bytes = BEHIND, seq, now, seat.seq - seq, 0
-        write_seat(room, user, seat)
+-- It is there, whatever became of the lease that it sat in.
+local function sit_up(room, user, seat, connection, state)
+    local was_away = seat.state == AWAY
+    stand_up(room, seat)
+    seat.node, seat.lease, seat.connection, seat.state = node, lease, connection, state
+    redis.call('HSET', P .. 'sat:' .. lease, sat_field(connection, room), user)
+    write_seat(room, user, seat)
+    if was_away then is_back(room, user) end
+end
+
+local function mark_full(room, user, seat, connection, seq)
+    if seat.state == PRESENT then seat.from, seat.since, seat.late, seat.late_bytes = seq, now, seat.seq - seq, 0 end
+    if seat.state ~= BEHIND or seat.lease ~= lease then
+        let_last(room, user, seat, time_away(seat))
+        sit_up(room, user, seat, connection, BEHIND)
     end
     return { 'ok', text(seq) }
 end
 
 local function catch_up(room, user, seat, connection, seq)
     local entries = kept_after(room, user, seat, seq, 0)      -- however old: it has missed none of those before
-    local answer, was_away = { 'ok', text(seat.seq) }, seat.state == AWAY
+    local answer = { 'ok', text(seat.seq) }
     for i, entry in ipairs(entries) do
         answer[i + 2] = entry
         bytes = bytes + #entry
     end
     if seat.state ~= PRESENT or seat.lease ~= lease then
-        stand_up(room, seat)
-        seat.node, seat.lease, seat.connection, seat.state, seat.late, seat.late_bytes = node, lease, connection, PRESENT, 0, 0
-        redis.call('HSET', P .. 'sat:' .. lease, sat_field(connection, room), user)
-        write_seat(room, user, seat)
-        if was_away then is_back(room, user) end
+        seat.late, seat.late_bytes = 0, 0
+        sit_up(room, user, seat, connection, PRESENT)
     end
     return answer
 end
@@ -37,7 +45,7 @@ local function look(connection, room, user, number, seq, full)
     local seat = read_seat(room, user)
     if not seat or seat.number ~= number then return { 'gone' } end
     if seat.connection ~= connection or seat.node ~= node then return { 'else' } end
-    if full == 1 then return mark_full(room, user, seat, seq) end
+    if full == 1 then return mark_full(room, user, seat, connection, seq) end
     if bytes > MOST then return { 'more' } end
     return catch_up(room, user, seat, connection, seq)
 end

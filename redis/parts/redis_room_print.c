@@ -33,9 +33,10 @@ int room_joined(struct redis_rooms *rooms, struct room_call *call, const struct 
         .taken = { redis_reply_number(reply, JOINED_N), (uint32_t)redis_reply_number(reply, JOINED_MISSING) }, .seq = redis_reply_number(reply, JOINED_SEQ),
         .resumed = redis_reply_number(reply, JOINED_RESUMED), .recovered = redis_reply_number(reply, JOINED_RECOVERED),
     };
-    for (size_t i = JOINED_AGAIN; i < reply->elements; i++)
-        seat_tell_entry(rooms, seat, redis_reply_word(reply, i), true, &seq);
     seat_taken(rooms, seat, you.user, ticket.number, you.seq);
+    for (size_t i = JOINED_AGAIN; i < reply->elements; i++)
+        if (!seat_tell_entry(rooms, seat, redis_reply_word(reply, i), true, &seq))
+            return ERR_MEMORY;      /* nothing behind it: it comes back for the rest */
     metric_add(METRIC_room_resumes, you.resumed);
     buf_add_slice(&call->text, room_text_slice(seat->head));
     buf_add_str(&call->text, ",\"users\":[");

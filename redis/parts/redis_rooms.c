@@ -194,20 +194,32 @@ static void on_joined(struct redis_request *request, int err, const struct redis
     struct asked *asked = asked_of(request);
     struct redis_rooms *rooms = asked->rooms;
     struct seat *seat = seat_of(asked);
-    bool is_unsure = err == ERR_OUTCOME_UNKNOWN;
-    err = err ? err : err_of(reply);
     seat->joining--;
-    seat->is_unsure |= is_unsure;
+    seat->is_unsure |= err == ERR_OUTCOME_UNKNOWN && seat->number == 0;      /* who is in already stays */
+    err = err ? err : err_of(reply);
+    bool is_in = !err;
     err = err ? err : room_joined(rooms, asked->call, reply);
+    err = !err && asked->call->text.failed ? ERR_MEMORY : err;
     answer(asked, err);
+    seat->is_unsure |= is_in && seat->number == 0;
+    if (is_in && err)
+        seat_lost(rooms, seat, ERR_ROOM_LOST);      /* Redis says that it is in, and it does not know: it comes back */
     seat_flush(rooms, seat);      /* behind the answer */
+}
+
+/* Of a member's own: with another lease than the one before it is not in until it was asked for (seats_live), and nothing was done. */
+static int err_of_own(const struct asked *asked, const struct redisReply *reply)
+{
+    int err = err_of(reply);
+    const struct seat *seat = err == ERR_NOT_IN_ROOM ? seat_of(asked) : NULL;
+    return seat && seat->number && seat->state != SEAT_LIVE ? ERR_REDIS_AWAY : err;
 }
 
 static void on_said(struct redis_request *request, int err, const struct redisReply *reply)
 {
     struct asked *asked = asked_of(request);
     if (!err)
-        err = room_said(asked->call, room_of(asked), err_of(reply), reply);
+        err = room_said(asked->call, room_of(asked), err_of_own(asked, reply), reply);
     answer(asked, err);
 }
 
@@ -217,7 +229,7 @@ static void on_left(struct redis_request *request, int err, const struct redisRe
     struct redis_rooms *rooms = asked->rooms;
     bool is_own = asked->call->order == ROOM_LEAVE;
     struct seat *seat = is_own ? seat_of(asked) : NULL;
-    err = err ? err : err_of(reply);
+    err = err ? err : is_own ? err_of_own(asked, reply) : err_of(reply);
     if (asked->call->order == ROOM_EXPEL && err == ERR_PEER_UNAVAILABLE)
         err = ERR_NOT_FOUND;
     if (!err && asked->call->order != ROOM_EXPEL)
@@ -357,6 +369,8 @@ static int begin(struct redis_rooms *rooms, struct room_call *call)
     if (!rooms_can(rooms))
         return ERR_REDIS_AWAY;
     switch (call->order) {
+    case ROOM_LIST:
+        return ask(rooms, call, SLICE(""));      /* its room is a prefix of any length */
     case ROOM_JOIN:
         return ask_join(rooms, call);
     case ROOM_LEAVE:

@@ -149,10 +149,10 @@ static void forget_held(struct seat *seat)
     seat->n_held = 0;
 }
 
-/* What finds no room is missing then, and asked for. */
 static void hold(struct seat *seat, const struct held_word *word)
 {
     struct held_word *held = seat->n_held < HELD_MOST ? malloc(sizeof *held) : NULL;
+    seat->lacks |= !held;
     if (!held)
         return;
     *held = *word;
@@ -200,7 +200,7 @@ void seat_taken(struct redis_rooms *rooms, struct seat *seat, struct slice user,
     seat->number = number;
     seat->seq = seq;
     seat->state = SEAT_LIVE;
-    seat->is_full = false;
+    seat->is_full = seat->is_unsure = false;
     seat->ice_again_ms = ice_again(rooms);
     link_remove(&seat->in_asking);
 }
@@ -217,7 +217,7 @@ void seat_clear(struct seat *seat)
 
 /* ---- what it is told ---- */
 
-/* Without memory its number is missing, and it is asked for again. */
+/* False: there is no memory. */
 static bool tell(struct redis_rooms *rooms, const struct seat *seat, const struct room_say *what, struct room_text *head, struct room_text *rest)
 {
     struct room_say *say = malloc(sizeof *say);
@@ -230,6 +230,17 @@ static bool tell(struct redis_rooms *rooms, const struct seat *seat, const struc
     rooms_send(rooms->setup.hub, say);
     rooms->setup.wake(rooms->setup.owner);
     return true;
+}
+
+void seat_lost(struct redis_rooms *rooms, const struct seat *seat, int err)
+{
+    struct room_close *close = calloc(1, sizeof *close);
+    if (!close)
+        return;      /* its pings will end it */
+    close->connection = connection_of(seat);
+    close->err = err;
+    rooms_close(rooms->setup.hub, close);
+    rooms->setup.wake(rooms->setup.owner);
 }
 
 static struct room_text *told_head(const struct seat *seat, uint8_t by, struct slice from)
@@ -253,11 +264,18 @@ struct entry {
     struct slice from, rest;
 };
 
+/* 0: it is none. */
+static uint64_t take_number(struct slice *rest)
+{
+    double number = take_double(rest);
+    return number >= 0 && number <= (double)(1ull << 53) ? (uint64_t)number : 0;
+}
+
 static bool entry_read(struct slice bytes, struct entry *ret)
 {
     if (bytes.len < TOLD_LEAST)
         return false;
-    ret->seq = (uint64_t)take_double(&bytes);
+    ret->seq = take_number(&bytes);
     take_double(&bytes);      /* when */
     ret->type = take_u8(&bytes);
     ret->by = take_u8(&bytes);
@@ -304,7 +322,8 @@ static void take(struct redis_rooms *rooms, struct seat *seat, const struct held
         return;
     }
     if (word->seq == 0) {
-        tell(rooms, seat, &(struct room_say){ .frame = word->type }, word->head, word->rest);
+        if (!tell(rooms, seat, &(struct room_say){ .frame = word->type }, word->head, word->rest))
+            seat_lost(rooms, seat, ERR_ROOM_LOST);
         seat_clear(seat);
     } else if (word->seq > seat->seq + 1 && !seat->is_full) {
         hold(seat, word);
@@ -315,6 +334,8 @@ static void take(struct redis_rooms *rooms, struct seat *seat, const struct held
             seat_ask(rooms, seat);
         else if (tell(rooms, seat, &(struct room_say){ .seq = word->seq, .frame = word->type, .began_us = began_us(rooms, word->came_ms) }, word->head, word->rest))
             seat->seq = word->seq;
+        else
+            seat_ask(rooms, seat);
     }
 }
 
@@ -331,6 +352,10 @@ void seat_flush(struct redis_rooms *rooms, struct seat *seat)
         take(rooms, seat, word);
         held_free(word);
     }
+    if (seat->lacks && seat->number && seat->state == SEAT_LIVE) {
+        seat->lacks = false;
+        seat_ask(rooms, seat);
+    }
     seat_settle(rooms, seat);
     ask_some(rooms);
 }
@@ -339,12 +364,18 @@ void seat_flush(struct redis_rooms *rooms, struct seat *seat)
 
 static void take_place(struct redis_rooms *rooms, struct seat *seat, struct held_word *word, uint8_t by, struct slice from)
 {
+    if (seat->is_gone || word->number == 0)
+        return;
     if (!word->head)
         word->head = told_head(seat, by, from);
-    if (!word->head || seat->is_gone)
-        return;
-    take(rooms, seat, word);
-    seat_settle(rooms, seat);
+    if (word->head && word->rest) {
+        take(rooms, seat, word);
+        seat_settle(rooms, seat);
+    } else if (seat->state == SEAT_LIVE && seat->number) {
+        seat_ask(rooms, seat);
+    } else {
+        seat->lacks = true;      /* it may come behind what is asked */
+    }
 }
 
 void seats_word(struct redis_rooms *rooms, struct slice word)
@@ -356,13 +387,14 @@ void seats_word(struct redis_rooms *rooms, struct slice word)
     struct slice from = take_short(&word), room = take_short(&word);
     uint64_t n = take_u32(&word);
     struct slice places = take_bytes(&word, n * PLACE);
-    if (!word.at || held.type >= ROOM_FRAMES || !(held.rest = room_text_new(word)))
+    if (!word.at || held.type >= ROOM_FRAMES)
         return;
+    held.rest = room_text_new(word);
     for (uint64_t i = 0; i < n; i++) {
         uint64_t connection;
         memcpy(&connection, take_bytes(&places, sizeof connection).at, sizeof connection);
-        held.number = (uint64_t)take_double(&places);
-        held.seq = (uint64_t)take_double(&places);
+        held.number = take_number(&places);
+        held.seq = take_number(&places);
         struct seat *seat = seat_find(rooms, connection, room);
         if (seat)
             take_place(rooms, seat, &held, by, from);
@@ -370,17 +402,6 @@ void seats_word(struct redis_rooms *rooms, struct slice word)
     room_text_unref(held.head);
     room_text_unref(held.rest);
     ask_some(rooms);
-}
-
-static void close_connection(struct redis_rooms *rooms, uint64_t connection, int err)
-{
-    struct room_close *close = calloc(1, sizeof *close);
-    if (!close)
-        return;      /* its pings will end it */
-    close->connection = connection;
-    close->err = err;
-    rooms_close(rooms->setup.hub, close);
-    rooms->setup.wake(rooms->setup.owner);
 }
 
 void seats_replaced(struct redis_rooms *rooms, struct slice word)
@@ -392,11 +413,10 @@ void seats_replaced(struct redis_rooms *rooms, struct slice word)
     memcpy(&connection, at.at, sizeof connection);
     room = word;
     struct seat *seat = seat_find(rooms, connection, room);
-    if (!seat || seat->number == 0)
-        return;
-    close_connection(rooms, connection, ERR_REPLACED);
-    seat_clear(seat);
-    seat_settle(rooms, seat);
+    if (seat && seat->number)
+        seat_lost(rooms, seat, ERR_REPLACED);
+    else if (seat)
+        seat->lacks = true;      /* before the reply to its join: then it is asked who sits there */
 }
 
 /* ---- what was missed ---- */
@@ -450,26 +470,18 @@ static bool make_up(struct redis_rooms *rooms, struct seat *seat, const struct r
     return seat->seq == redis_reply_number(reply, 1);
 }
 
-static void lose(struct redis_rooms *rooms, struct seat *seat, int err)
-{
-    close_connection(rooms, connection_of(seat), err);
-    if (err == ERR_REPLACED)
-        seat_clear(seat);      /* else its end tells Redis, and who comes back says what it has seen */
-}
-
 static void settle_one(struct redis_rooms *rooms, struct seat *seat, bool was_full, const struct redisReply *reply)
 {
     struct slice word = redis_reply_word(reply, 0);
     seat->state = SEAT_LIVE;
     if (slice_is(word, SLICE("gone"))) {
-        lose(rooms, seat, ERR_ROOM_LOST);
-        seat_clear(seat);
+        seat_lost(rooms, seat, ERR_ROOM_LOST);
     } else if (slice_is(word, SLICE("else"))) {
-        lose(rooms, seat, ERR_REPLACED);
+        seat_lost(rooms, seat, ERR_REPLACED);
     } else if (slice_is(word, SLICE("more"))) {
         seat_ask(rooms, seat);
     } else if (!was_full && !make_up(rooms, seat, reply)) {
-        lose(rooms, seat, ERR_ROOM_LOST);
+        seat_lost(rooms, seat, ERR_ROOM_LOST);
     }
     seat_flush(rooms, seat);
 }
@@ -479,7 +491,6 @@ static void on_batch(struct redis_request *request, int err, const struct redisR
     struct batch *batch = (struct batch *)request;
     struct redis_rooms *rooms = batch->rooms;
     bool is_whole = !err && reply->type == REDIS_REPLY_ARRAY && reply->elements == batch->n + 1;
-    rooms->asked = false;
     for (size_t i = 0; i < batch->n; i++) {
         struct seat *seat = seat_find(rooms, batch->at[i].connection, slice(batch->at[i].room, batch->at[i].len));
         if (!seat || seat->number != batch->at[i].number || seat->state != SEAT_ASKED)
@@ -494,19 +505,22 @@ static void on_batch(struct redis_request *request, int err, const struct redisR
     size_t n_known = is_whole ? redis_reply_number(reply, batch->n) : 0;
     buf_fini(&batch->packed);
     free(batch);
+    rooms->asked = false;
     if (!is_whole)
         return;      /* with the next beat */
-    ask_some(rooms);
-    if (rooms->asked || !rooms->counts)
-        return;
-    rooms->counts = false;
-    if (n_known > rooms->n_seats)
+    bool is_last = rooms->counts && link_alone(&rooms->asking);
+    if (is_last)
+        rooms->counts = false;
+    if (is_last && n_known > rooms->n_seats)
         redis_nodes_abandon(rooms->setup.nodes);      /* Redis has some that this node knows to have ended: it has lost what was said then */
+    else
+        ask_some(rooms);
 }
 
 static void ask_some(struct redis_rooms *rooms)
 {
-    if (rooms->asked || link_alone(&rooms->asking) || !rooms_can(rooms))
+    bool has_some = rooms->counts || !link_alone(&rooms->asking);
+    if (rooms->asked || !has_some || !rooms_can(rooms))
         return;
     struct batch *batch = calloc(1, sizeof *batch);
     if (!batch)
@@ -603,7 +617,8 @@ void seats_rights(struct redis_rooms *rooms, uint64_t connection, const struct p
 
 /* ---- time, and the bus ---- */
 
-static bool is_to_end(const struct seat *seat) { return seat->is_gone || seat->is_unsure || seat->is_forbidden; }
+/* What is behind a join that is asked now would be about that one. */
+static bool is_to_end(const struct seat *seat) { return seat->is_gone || seat->is_forbidden || (seat->is_unsure && seat->joining == 0); }
 
 /* What Redis does not know is said first: a member that has ended is not to be taken back. */
 void seats_live(struct redis_rooms *rooms)
