@@ -12,7 +12,7 @@ import { pageServer } from '../../clients/examples/demo_pages.mjs';
 
 const options = {
     skip: (!findChromium() && 'there is no Chromium on this machine') || (Boolean(SUITE_TLS) && 'pages of http:// may not ask over TLS'),
-    timeout: CALL_TEST_MS, ownEngine: 'rooms do not span hubs yet',
+    timeout: CALL_TEST_MS,
 };
 let browser;
 after(() => browser?.then((one) => one.close()));

@@ -10,7 +10,7 @@ import { member } from './lib/member.mjs';
 import { scenario } from './lib/scope.mjs';
 import { allocate, coturn, credential, hasCoturn } from './lib/turn.mjs';
 
-const options = { skip: !hasCoturn() && 'there is no coturn on this machine', timeout: CALL_TEST_MS, ownEngine: 'rooms do not span hubs yet' };
+const options = { skip: !hasCoturn() && 'there is no coturn on this machine', timeout: CALL_TEST_MS };
 const pages = { ...options, skip: options.skip || (!findChromium() && 'there is no Chromium on this machine') };
 const dir = ownDir();
 after(() => rmSync(dir, { recursive: true, force: true }));
