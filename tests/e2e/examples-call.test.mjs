@@ -19,7 +19,7 @@ after(() => browser?.then((one) => one.close()));
 
 // open('call.html') of a server of the examples; pages that talk to this hub.
 async function visitor(scope, hub) {
-    browser ??= Browser.start(CALLS, CALLS_MS);
+    browser ??= Browser.start(CALLS, { deadlineMs: CALLS_MS });
     const local = (url) => url.replace('127.0.0.1', 'localhost'), server = pageServer({ hub: local(hub.publicUrl('')), api: local(hub.apiUrl('')) });
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     scope.defer(() => { server.close(); server.closeAllConnections(); });
@@ -189,8 +189,9 @@ scenario('sample-call.html: the code of a tutorial makes a call', options, async
     const second = await join();
     for (const page of [first, second]) await page.until("document.querySelector('video:not(#local)')?.getVideoPlaybackQuality().totalVideoFrames > 5", 'the other picture');
     await picture(second, 'sample-call');
+    for (const page of [first, second]) assert.equal(await page.run("document.querySelector('#status').textContent"), 'with 1 other');
     await second.click('#leave');
-    await first.until("document.querySelectorAll('video').length === 1", 'the other to be gone');
+    await first.until("document.querySelectorAll('video').length === 1 && document.querySelector('#status').textContent === 'waiting for somebody'", 'the other to be gone');
     assert.deepEqual([first.problems, second.problems], [[], []]);
 });
 

@@ -42,14 +42,14 @@ export class Browser {
     #open = 0;
     stderr = '';
 
-    // flags: more of Chromium's own. deadlineMs: of whatever is waited for in its pages.
-    static async start(flags = [], deadlineMs = DEADLINE_MS) {
-        const browser = Object.assign(new Browser(), { deadlineMs });
+    // flags: more of Chromium's own. deadlineMs: of whatever is waited for in its pages. trusts: identities (certificate.mjs), beside the hubs'.
+    static async start(flags = [], { deadlineMs = DEADLINE_MS, trusts = [] } = {}) {
+        const browser = Object.assign(new Browser(), { deadlineMs }), pins = [SUITE_TLS, ...trusts].filter(Boolean).map(({ pin }) => pin);
         browser.profile = mkdtempSync(path.join(tmpdir(), 'carillon-e2e-chromium-'));
         // A group of its own, because Chromium is many processes.
         browser.child = spawn(findChromium(), ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run', '--disable-extensions',
             '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-proxy-server', '--mute-audio',
-            ...(SUITE_TLS ? [`--ignore-certificate-errors-spki-list=${SUITE_TLS.pin}`] : []), ...flags, '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+            ...(pins.length ? [`--ignore-certificate-errors-spki-list=${pins}`] : []), ...flags, '--remote-debugging-port=0', `--user-data-dir=${browser.profile}`, 'about:blank'], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
         browser.child.on('exit', () => { browser.exited = true; });
         process.once('exit', browser.killNow = () => browser.#kill());
         const devtools = new Promise((resolve, reject) => {

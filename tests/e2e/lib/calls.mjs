@@ -13,12 +13,12 @@ after(() => browser?.then((one) => one.close()));
 export class Calls {
     constructor(scope, browser, origin) { Object.assign(this, { scope, browser, origin }); }
 
-    // flags: of the browser, which is the first one's.
-    static async start(scope, flags = []) {
+    // trusts: of the browser, which is the first one's.
+    static async start(scope, trusts = []) {
         const server = http.createServer((request, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(BLANK));
         await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
         scope.defer(() => { server.closeAllConnections(); server.close(); });
-        browser ??= Browser.start([...CALLS, ...flags], CALLS_MS);
+        browser ??= Browser.start(CALLS, { deadlineMs: CALLS_MS, trusts });
         return new Calls(scope, await browser, `http://127.0.0.1:${server.address().port}`);
     }
 
