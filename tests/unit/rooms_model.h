@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PEERS = 6, ROOMS = 2, GRACE_MS = 15000, KEEP_MS = 60000, EMPTY_MS = 5000, QUEUE = 6, EXPECTED = 4096, CONNECTIONS = 64, LATE_ENDS = 32 };
+enum { PEERS = 6, ROOMS = 2, GRACE_MS = 15000, KEEP_MS = 60000, EMPTY_MS = 5000, QUEUE = 6, EXPECTED = 4096, BELOW = 32, CONNECTIONS = 64, LATE_ENDS = 32 };
 
 /* ---- the hubs: numbers of connections are 1 … CONNECTIONS - 1, 0 is the API ---- */
 
@@ -47,11 +47,12 @@ struct stay {
     unsigned sat;                        /* when its connection came */
     char     ticket[64];
     int64_t  state;                      /* -1: none */
-    uint64_t n;
+    uint64_t n, all_below;               /* highest of its own numbers that was taken; all up to this one count as taken */
     /* what it is to be told, by number: a hash of the frame's text, 0 for one that need not be kept */
     unsigned told, away_from, away_n, seen;
     unsigned kept_from;                  /* away or behind: all after this number is kept, but for news that found no room */
     bool     lossy;                      /* it was told that something is lost */
+    bool     is_taken[EXPECTED];         /* of its own numbers */
     int64_t  at_ms[EXPECTED];
     uint32_t what[EXPECTED];
     bool     is_missing[EXPECTED];
@@ -275,13 +276,49 @@ static inline void check_list(int r, int u)
     buf_fini(&expected);
 }
 
-/* What the hub says of who has asked: its highest n, and the newest of its numbers. */
+/* Its own numbers: those of the BELOW below the highest that were not taken may be sent once more. */
+static inline bool model_has_taken(const struct stay *stay, uint64_t n)
+{
+    return n > 0 && n <= stay->n && (n <= stay->all_below || stay->n - n > BELOW || stay->is_taken[n]);
+}
+
+static inline void model_take(struct stay *stay, uint64_t n)
+{
+    assert_true(n < EXPECTED);
+    if (n >= stay->n + BELOW)
+        stay->all_below = n;
+    if (n > 0)
+        stay->is_taken[n] = true;
+    stay->n = n > stay->n ? n : stay->n;
+}
+
+/* The next one, one that is missing, or one further on. */
+static inline uint64_t model_number(const struct stay *stay)
+{
+    uint64_t n = stay->n > BELOW ? stay->n - BELOW : 1;
+    while (n < stay->n && model_has_taken(stay, n))
+        n++;
+    if (n < stay->n && chance(2))
+        return n;
+    return stay->n + (chance(6) ? 1 : chance(8) ? 2 + chance(3) : BELOW - 1 + chance(3));
+}
+
+/* What the hub says of who has asked: which of its numbers it has, and the newest that it was told. */
 static inline void check_you(const struct stay *stay)
 {
-    char expected[64];
-    snprintf(expected, sizeof expected, "\"n\":%llu,\"seq\":%u}", (unsigned long long)stay->n, stay->told);
-    if (!strstr(sim_answer(), expected))
-        at_fault("%s expected in %s", expected, sim_answer());
+    struct buf expected = { 0 };
+    bool first = true;
+    buf_addf(&expected, "\"n\":%llu,\"missing\":[", (unsigned long long)stay->n);
+    for (uint64_t n = stay->n > BELOW ? stay->n - BELOW : 1; n < stay->n; n++)
+        if (!model_has_taken(stay, n)) {
+            buf_addf(&expected, first ? "%llu" : ",%llu", (unsigned long long)n);
+            first = false;
+        }
+    buf_addf(&expected, "],\"seq\":%u}", stay->told);
+    buf_add_char(&expected, '\0');
+    if (!strstr(sim_answer(), expected.at))
+        at_fault("%s expected in %s", expected.at, sim_answer());
+    buf_fini(&expected);
 }
 
 /* ---- deeds ---- */
@@ -289,7 +326,7 @@ static inline void check_you(const struct stay *stay)
 static inline void begin_stay(int r, int u, int connection, bool is_proven)
 {
     struct stay *stay = &stays[r][u];
-    memset(stay, 0, offsetof(struct stay, at_ms));
+    memset(stay, 0, offsetof(struct stay, what));
     stay->there = true;
     stay->is_proven = is_proven;
     stay->connection = connection;
@@ -372,7 +409,10 @@ static inline void repeat(int r, int u)
 {
     struct stay *stay = &stays[r][u];
     char text[128];
-    struct room_call call = relay_of(r, u, PEERS, 1 + chance((unsigned)stay->n), text);
+    uint64_t n = 1 + chance((unsigned)stay->n);
+    if (!model_has_taken(stay, n))
+        return;
+    struct room_call call = relay_of(r, u, PEERS, n, text);
     struct room_text *kept = call.rest;
     assert_int_equal(sim_run(stay->connection, &call), 0);
     room_text_unref(kept);
@@ -392,12 +432,14 @@ static inline void speak(int r, int u)
         repeat(r, u);
         return;
     }
-    struct room_call call = relay_of(r, u, v, is_numbered ? stay->n + 1 : 0, text);
+    uint64_t n = is_numbered ? model_number(stay) : 0;
+    struct room_call call = relay_of(r, u, v, n, text);
     struct room_text *kept = call.rest;
     int err = sim_run(stay->connection, &call);
     room_text_unref(kept);
     assert_int_equal(err, model_say(r, u, v, text, &is_taken));
-    stay->n += is_numbered && is_taken;
+    if (is_taken)
+        model_take(stay, n);
 }
 
 static inline void show(int r, int u)
