@@ -54,7 +54,7 @@ static unsigned n_graves;
 static struct line {
     uint64_t   id;
     unsigned   place;
-    bool       dead;
+    bool       dead, ended;
     int        closed;
     struct buf told;
 } lines[CONNECTIONS];
@@ -371,6 +371,7 @@ static void sim_drop(int connection, bool for_good)
 {
     struct rooms_port *port = redis_rooms_port(places[lines[connection].place].rooms);
     port->drop(port, lines[connection].id, for_good);
+    lines[connection].ended = true;
     settle();
 }
 
@@ -544,6 +545,14 @@ static void make_up_all(void)
             }
 }
 
+/* Connections that a hub has closed end: also those of members that had left already, who could not be told. */
+static void end_closed(void)
+{
+    for (int c = 1; c < CONNECTIONS; c++)
+        if (lines[c].closed && !lines[c].dead && !lines[c].ended)
+            sim_drop(c, false);
+}
+
 /* One hub asks something, and does nothing from then on, or is cut off from what others say; others go on meanwhile. */
 static void be_slow(void)
 {
@@ -589,6 +598,7 @@ static void be_slow(void)
     }
     hurry(steady);
     make_up_all();
+    end_closed();
     check_live();
     n_cuts += is_cut;
 }
@@ -777,6 +787,7 @@ static void run_seed(unsigned seed)
     }
     bury_all();
     model_end();
+    end_closed();
     check_nothing_is_left();
 }
 
