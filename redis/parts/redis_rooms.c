@@ -196,6 +196,7 @@ static void on_joined(struct redis_request *request, int err, const struct redis
     struct seat *seat = seat_of(asked);
     seat->joining--;
     seat->is_unsure |= err == ERR_OUTCOME_UNKNOWN && seat->number == 0;      /* who is in already stays */
+    seat->was_back = asked->call->resume.len > 0 && !asked->call->fresh;
     err = err ? err : err_of(reply);
     bool is_in = !err;
     err = err ? err : room_joined(rooms, asked->call, reply);

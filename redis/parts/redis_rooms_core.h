@@ -39,7 +39,8 @@ struct seat {
     bool              leaving;         /* likewise, a leave */
     bool              is_full;         /* its edge has too much mail: what comes is left for later */
     bool              is_gone, for_good;      /* its connection has ended; Redis is to know */
-    bool              is_unsure;       /* what came of a join nobody knows: if it is in, it is to leave */
+    bool              is_unsure;       /* what came of a join nobody knows: if it is in, it is to go again */
+    bool              was_back;        /* is_unsure: that join was to bring a member back; it is away then, and has not left */
     bool              is_forbidden;    /* its credentials do not grant it any more: likewise */
     bool              says_end;        /* that is being said */
     bool              lacks;           /* there was no room or memory for a word: it is asked for */

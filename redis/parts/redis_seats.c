@@ -571,9 +571,11 @@ static void on_ended(struct redis_request *request, int err, const struct redisR
     seat_settle(rooms, seat);
 }
 
+/* Of a join whose answer was lost: who was to come back has its ticket, and tries again; that of somebody new nobody knows. */
 static const char *how_it_ends(const struct seat *seat)
 {
-    return seat->is_gone && !seat->for_good ? "drop" : seat->is_gone || seat->is_unsure ? "gone" : FORBID;
+    bool stays = seat->is_unsure ? seat->was_back && !seat->is_forbidden : seat->is_gone;
+    return stays && !seat->for_good ? "drop" : seat->is_gone || seat->is_unsure ? "gone" : FORBID;
 }
 
 void seat_ended(struct redis_rooms *rooms, struct seat *seat)

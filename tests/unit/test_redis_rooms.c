@@ -569,7 +569,7 @@ static void be_slow(void)
         call = relay_of(r, u, v, stay->n + 1, text);
         rest = call.rest;
         ask_soon(&places[i], lines[stay->connection].id, &call);
-        event_base_loop(world->nodes[i].base, EVLOOP_NONBLOCK);      /* it is sent */
+        event_base_loop(world->nodes[i].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);      /* it is sent */
         catch_redis_up();
         err = model_say(r, u, v, text, &is_taken);
         if (is_taken)
@@ -618,7 +618,7 @@ static int lose_input(const struct event_base *base, const struct event *event, 
 static int run_unanswered(unsigned i, uint64_t id, struct room_call *call)
 {
     ask_soon(&places[i], id, call);
-    event_base_loop(world->nodes[i].base, EVLOOP_NONBLOCK);
+    event_base_loop(world->nodes[i].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
     catch_redis_up();
     event_base_foreach_event(world->nodes[i].base, lose_input, NULL);
     tell_redis("CLIENT KILL TYPE pubsub");
@@ -668,6 +668,27 @@ static void join_unanswered(int r, int u)
     model_gone(r, u, "disconnected");
 }
 
+/* It is away again, and nobody but its client has its ticket. */
+static void resume_unanswered(int r, int u)
+{
+    struct stay *stay = &stays[r][u];
+    int connection = free_connection(), old = stay->connection;
+    bool was_away = stay->away;
+    struct room_call call = { .order = ROOM_JOIN, .room = slice_of(room_names[r]), .resume = slice_of(stay->ticket), .has_last_seq = true, .last_seq = stay->seen,
+                              .asker.is_proven = stay->is_proven };
+    if (run_unanswered(lines[connection].place, lines[connection].id, &call) != ERR_OUTCOME_UNKNOWN)
+        at_fault("%s: Redis was too fast", user_names[u]);
+    stay->behind = false;
+    stay->connection = connection;
+    for (unsigned i = 1; i <= stay->told; i++)
+        stay->at_ms[i] = model_now_ms;
+    if (was_away)
+        model_back(r, u);
+    else
+        end_replaced(old);
+    model_away(r, u);
+}
+
 static void leave_unanswered(int r, int u)
 {
     struct room_call call = { .order = ROOM_LEAVE, .room = slice_of(room_names[r]) };
@@ -685,6 +706,8 @@ static void be_unsure(void)
     check_live();
     if (chance(3) == 0)
         join_unanswered(r, u);
+    else if (stays[r][u].there && chance(3) == 0)
+        resume_unanswered(r, u);
     else if (can_ask(&stays[r][u]))
         (chance(4) ? speak_unanswered : leave_unanswered)(r, u);
     check_live();
