@@ -1,7 +1,9 @@
 // calls.mjs — pages with the Room of room.js in one Chromium with made-up devices: what they tell is in window.told, peers under window.room.
 import http from 'node:http';
+import https from 'node:https';
 import { after } from 'node:test';
 import { Browser, CALLS, CALLS_MS } from './browser.mjs';
+import { SUITE_TLS } from './line.mjs';
 
 const BLANK = '<!doctype html><title>A call</title><link rel="icon" href="data:,">';
 const SMALL = { audio: true, video: { width: 320, height: 180, frameRate: 10 } };      // pictures cost: two cores, four pages
@@ -15,11 +17,12 @@ export class Calls {
 
     // trusts: of the browser, which is the first one's.
     static async start(scope, trusts = []) {
-        const server = http.createServer((request, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(BLANK));
+        const create = SUITE_TLS ? https.createServer.bind(https, SUITE_TLS.files) : http.createServer;      // a page of http:// may not ask over TLS
+        const server = create((request, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end(BLANK));
         await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
         scope.defer(() => { server.closeAllConnections(); server.close(); });
         browser ??= Browser.start(CALLS, { deadlineMs: CALLS_MS, trusts });
-        return new Calls(scope, await browser, `http://127.0.0.1:${server.address().port}`);
+        return new Calls(scope, await browser, `http${SUITE_TLS ? 's' : ''}://127.0.0.1:${server.address().port}`);
     }
 
     // A member: `hub` is where room.js comes from, url where it connects to.
