@@ -248,11 +248,10 @@ static inline void check_live(void)
 }
 
 /* Those who are listed are those who are there, oldest first, each with its role, its state, and whether it is away. */
-static inline void check_list(int r, int u)
+static inline void print_list(int r, int u, struct buf *out)
 {
-    struct buf expected = { 0 };
     unsigned after = 0;
-    buf_add_str(&expected, "\"users\":[");
+    buf_add_str(out, "\"users\":[");
     for (;;) {
         int next = -1;
         for (int v = 0; v < PEERS; v++)
@@ -261,19 +260,31 @@ static inline void check_list(int r, int u)
         if (next < 0)
             break;
         const struct stay *other = &stays[r][next];
-        buf_addf(&expected, "%s{\"user_id\":\"%s\",\"info\":null,\"state\":", after ? "," : "", user_names[next]);
+        buf_addf(out, "%s{\"user_id\":\"%s\",\"info\":null,\"state\":", after ? "," : "", user_names[next]);
         if (other->state < 0)
-            buf_add_str(&expected, "null");
+            buf_add_str(out, "null");
         else
-            buf_addf(&expected, "%lld", (long long)other->state);
-        buf_addf(&expected, ",\"polite\":%s%s}", stays[r][u].order > other->order ? "true" : "false", other->away ? ",\"away\":true" : "");
+            buf_addf(out, "%lld", (long long)other->state);
+        buf_addf(out, ",\"polite\":%s%s}", stays[r][u].order > other->order ? "true" : "false", other->away ? ",\"away\":true" : "");
         after = other->order;
     }
-    buf_add_str(&expected, "],");
-    buf_add_char(&expected, '\0');
-    if (!strstr(sim_answer(), expected.at))
-        at_fault("%s expected in %s", expected.at, sim_answer());
-    buf_fini(&expected);
+    buf_add_str(out, "],");
+}
+
+/* Frees what it expects. */
+static inline void check_answer(struct buf *expected)
+{
+    buf_add_char(expected, '\0');
+    if (!strstr(sim_answer(), expected->at))
+        at_fault("%s expected in %s", expected->at, sim_answer());
+    buf_fini(expected);
+}
+
+static inline void check_list(int r, int u)
+{
+    struct buf expected = { 0 };
+    print_list(r, u, &expected);
+    check_answer(&expected);
 }
 
 /* Its own numbers: those of the BELOW below the highest that were not taken may be sent once more. */
@@ -315,15 +326,12 @@ static inline void check_you(const struct stay *stay)
             first = false;
         }
     buf_addf(&expected, "],\"seq\":%u}", stay->told);
-    buf_add_char(&expected, '\0');
-    if (!strstr(sim_answer(), expected.at))
-        at_fault("%s expected in %s", expected.at, sim_answer());
-    buf_fini(&expected);
+    check_answer(&expected);
 }
 
 /* ---- deeds ---- */
 
-static inline void begin_stay(int r, int u, int connection, bool is_proven)
+static inline void model_stay(int r, int u, int connection, bool is_proven)
 {
     struct stay *stay = &stays[r][u];
     memset(stay, 0, offsetof(struct stay, what));
@@ -333,6 +341,12 @@ static inline void begin_stay(int r, int u, int connection, bool is_proven)
     stay->order = ++next_order;
     stay->sat = ++next_sat;
     stay->state = -1;
+}
+
+static inline void begin_stay(int r, int u, int connection, bool is_proven)
+{
+    struct stay *stay = &stays[r][u];
+    model_stay(r, u, connection, is_proven);
     member(sim_answer(), "resume", stay->ticket);
     assert_true(*stay->ticket);
     check_list(r, u);
@@ -560,7 +574,7 @@ static inline void resume(int r, int u)
 static inline void begin_anew(int r, int u)
 {
     struct stay *stay = &stays[r][u];
-    if (!stay->there)
+    if (!stay->there || !*stay->ticket)      /* that is on its way to it */
         return;
     check_live();
     int connection = free_connection();

@@ -55,6 +55,7 @@ static struct line {
     uint64_t   id;
     unsigned   place;
     bool       dead, ended;
+    bool       misses;               /* what could not be kept for its member, and is to be told so */
     int        closed;
     struct buf told;
 } lines[CONNECTIONS];
@@ -526,10 +527,11 @@ static void make_up_all(void)
     for (int r = 0; r < ROOMS; r++)
         for (int u = 0; u < PEERS; u++) {
             struct stay *stay = &stays[r][u];
-            if (!is_present(stay) || !stay->behind || sim_is_dead(stay->connection))
+            if (!is_present(stay) || sim_is_dead(stay->connection))
                 continue;
+            bool misses = lines[stay->connection].misses || (stay->behind && !model_recovers(stay, stay->away_from));
             stay->behind = false;
-            if (model_recovers(stay, stay->away_from))
+            if (!misses)
                 continue;
             if (lines[stay->connection].closed != ERR_ROOM_LOST)
                 at_fault("%s misses something in %s and is not told", user_names[u], room_names[r]);
@@ -553,28 +555,113 @@ static void end_closed(void)
             sim_drop(c, false);
 }
 
+/* What a hub has asked Redis for, and Redis has done, before it sleeps. */
+struct flight {
+    struct room_call  call;
+    struct room_text *rest;
+    int               err;           /* that it is to be answered with */
+    struct buf        list;          /* JOIN: who was there */
+    struct stay      *stay;
+    unsigned          order;
+};
+
+static void send_off(struct flight *flight, unsigned i, uint64_t id)
+{
+    ask_soon(&places[i], id, &flight->call);
+    event_base_loop(world->nodes[i].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);      /* it is sent */
+    catch_redis_up();
+}
+
+static void speak_off(struct flight *flight, unsigned i, int r, int u)
+{
+    struct stay *stay = &stays[r][u];
+    int v = (int)chance(PEERS + 1);
+    char text[128];
+    bool is_taken;
+    flight->call = relay_of(r, u, v, stay->n + 1, text);
+    flight->rest = flight->call.rest;
+    send_off(flight, i, lines[stay->connection].id);
+    flight->err = model_say(r, u, v, text, &is_taken);
+    if (is_taken)
+        model_take(stay, flight->call.n);
+}
+
+static void join_off(struct flight *flight, unsigned i, int r, int u)
+{
+    int connection = free_connection();
+    lines[connection].place = i;
+    lines[connection].id = ++newest_id << 8 | places[i].edge;
+    flight->call = (struct room_call){ .order = ROOM_JOIN, .room = slice_of(room_names[r]), .user = slice_of(user_names[u]) };
+    send_off(flight, i, lines[connection].id);
+    model_stay(r, u, connection, false);
+    model_joined(r, u);
+    flight->stay = &stays[r][u];
+    flight->order = flight->stay->order;
+    print_list(r, u, &flight->list);
+}
+
+static void land(struct flight *flight)
+{
+    if (!flight->call.call.letter.kind)
+        return;
+    assert_int_equal(take_answer(&flight->call), flight->err);
+    room_text_unref(flight->rest);
+    if (!flight->stay)
+        return;
+    check_answer(&flight->list);
+    check_you(&(struct stay){ .there = true });
+    if (flight->stay->order == flight->order)
+        member(sim_answer(), "resume", flight->stay->ticket);
+}
+
+/* Whether Redis has it in its list of those that are told by words. */
+static bool is_told_again(int r, int u)
+{
+    enum { STATE_AT = 40, SEAT_PRESENT = 0 };      /* lua/room.lua */
+    redisReply *seat = ask_redis("HGET t:{0}:seats:%s %s", room_names[r], user_names[u]);
+    assert_true(seat->type == REDIS_REPLY_STRING && seat->len > STATE_AT);
+    bool is = seat->str[STATE_AT] == SEAT_PRESENT;
+    freeReplyObject(seat);
+    return is;
+}
+
+/* A hub that is cut off does a little of what leads it back: in any state of that others may say something. */
+static void stir(unsigned i)
+{
+    char subject[REDIS_SUBJECT];
+    event_base_foreach_event(world->nodes[i].base, hurry_one, (void *)&redial);
+    for (unsigned rounds_left = chance(6); rounds_left > 0; rounds_left--) {
+        event_base_loop(world->nodes[i].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        place_turn(&places[i]);
+        catch_redis_up();
+    }
+    redis_bus_words_of(world->nodes[i].bus, redis_bus_node(world->nodes[i].bus), subject);
+    redisReply *hears = ask_redis("PUBSUB NUMSUB %s", subject);
+    places[i].unheard = hears->element[1]->integer == 0;
+    freeReplyObject(hears);
+    for (int r = 0; r < ROOMS; r++)
+        for (int u = 0; u < PEERS; u++) {
+            struct stay *stay = &stays[r][u];
+            if (!is_present(stay) || !stay->behind || lines[stay->connection].dead || lines[stay->connection].place != i || !is_told_again(r, u))
+                continue;
+            stay->behind = false;
+            lines[stay->connection].misses |= !model_recovers(stay, stay->away_from);
+        }
+}
+
 /* One hub asks something, and does nothing from then on, or is cut off from what others say; others go on meanwhile. */
 static void be_slow(void)
 {
     unsigned i = n_places == 1 ? 0 : chance(NODES), deeds = 1 + chance(8);
-    int r = (int)chance(ROOMS), u = (int)chance(PEERS), err = 0;
+    int r = (int)chance(ROOMS), u = (int)chance(PEERS);
     struct stay *stay = &stays[r][u];
-    struct room_call call = { .order = ROOM_ORDERS };
-    struct room_text *rest = NULL;
-    bool is_taken = false, is_cut = chance(3) == 0;
-    if (can_ask(stay) && lines[stay->connection].place == i && !stay->half_dead) {
-        char text[128];
-        int v = (int)chance(PEERS + 1);
-        check_live();
-        call = relay_of(r, u, v, stay->n + 1, text);
-        rest = call.rest;
-        ask_soon(&places[i], lines[stay->connection].id, &call);
-        event_base_loop(world->nodes[i].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);      /* it is sent */
-        catch_redis_up();
-        err = model_say(r, u, v, text, &is_taken);
-        if (is_taken)
-            model_take(stay, call.n);
-    }
+    struct flight flight = { .err = 0 };
+    bool is_cut = chance(3) == 0, stirs = is_cut && chance(2);
+    check_live();
+    if (can_ask(stay) && lines[stay->connection].place == i && !stay->half_dead)
+        speak_off(&flight, i, r, u);
+    else if (!stay->there)
+        join_off(&flight, i, r, u);
     places[i].asleep = true;
     if (is_cut) {      /* so are the others, and they are back at once */
         places[i].unheard = true;
@@ -582,13 +669,13 @@ static void be_slow(void)
     }
     settle();
     hurry(steady);
-    while (deeds-- > 0 && n_places > 1)
+    for (; deeds > 0 && n_places > 1; deeds--) {
+        if (stirs)
+            stir(i);
         deed();
-    places[i].asleep = places[i].unheard = false;
-    if (rest) {
-        assert_int_equal(take_answer(&call), err);
-        room_text_unref(rest);
     }
+    places[i].asleep = places[i].unheard = false;
+    land(&flight);
     settle();
     for (; n_late_ends > 0; n_late_ends--) {
         int late = late_ends[n_late_ends - 1];
