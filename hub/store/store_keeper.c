@@ -151,8 +151,10 @@ void store_keeper_hold(struct store_keeper *keeper)
     if (store_db_wal_pages(keeper->db) < KEEPER_HOLD_PAGES)
         return;
     pthread_mutex_lock(&keeper->lock);
-    while (keeper->copying)
+    while (keeper->copying || many(keeper)) {      /* it may be syncing, or not have been scheduled yet */
+        pthread_cond_signal(&keeper->changed);
         pthread_cond_wait(&keeper->rested, &keeper->lock);
+    }
     pthread_mutex_unlock(&keeper->lock);
 }
 

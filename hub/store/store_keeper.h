@@ -29,7 +29,7 @@ struct store_keeper *store_keeper_start(struct store_db *db, bool syncs);
 void store_keeper_stop(struct store_keeper *keeper);       /* waits for it; syncs nothing. NULL is fine */
 
 void store_keeper_committed(struct store_keeper *keeper);
-void store_keeper_hold(struct store_keeper *keeper);       /* waits while it copies a WAL of KEEPER_HOLD_PAGES or more */
+void store_keeper_hold(struct store_keeper *keeper);       /* waits while it copies, or is to copy, a WAL of KEEPER_HOLD_PAGES or more */
 bool store_keeper_copied(struct store_keeper *keeper);     /* true: it rests until store_keeper_go_on */
 void store_keeper_go_on(struct store_keeper *keeper);
 int  store_keeper_errno(struct store_keeper *keeper);      /* how the last sync went */
