@@ -42,6 +42,7 @@ struct seat {
     bool              is_unsure;       /* what came of a join nobody knows: if it is in, it is to go again */
     bool              was_back;        /* is_unsure: that join was to bring a member back; it is away then, and has not left */
     bool              is_forbidden;    /* its credentials do not grant it any more: likewise */
+    bool              is_lost;         /* its connection is told to close: nothing is told or asked any more */
     bool              says_end;        /* that is being said */
     bool              lacks;           /* there was no room or memory for a word: it is asked for */
     uint8_t           user_len, name_len;
@@ -91,7 +92,7 @@ void seat_settle(struct redis_rooms *rooms, struct seat *seat);      /* frees it
 void seat_clear(struct seat *seat);                                  /* nobody sits there any more; seat_settle has to follow */
 void seat_flush(struct redis_rooms *rooms, struct seat *seat);       /* what came meanwhile is told; may free it */
 /* Its connection is closed; what that means for the member Redis says when it is told of the end. */
-void seat_lost(struct redis_rooms *rooms, const struct seat *seat, int err);
+void seat_lost(struct redis_rooms *rooms, struct seat *seat, int err);
 void seat_ended(struct redis_rooms *rooms, struct seat *seat);       /* Redis is to know that its connection has ended, or that it is not in */
 /* An entry of told:R:U (lua/room.lua); false: it is none, or there was no memory. */
 bool seat_tell_entry(struct redis_rooms *rooms, struct seat *seat, struct slice bytes, bool replay, uint64_t *ret_seq);

@@ -200,7 +200,7 @@ void seat_taken(struct redis_rooms *rooms, struct seat *seat, struct slice user,
     seat->number = number;
     seat->seq = seq;
     seat->state = SEAT_LIVE;
-    seat->is_full = seat->is_unsure = false;
+    seat->is_full = seat->is_unsure = seat->is_lost = false;
     seat->ice_again_ms = ice_again(rooms);
     link_remove(&seat->in_asking);
 }
@@ -232,13 +232,14 @@ static bool tell(struct redis_rooms *rooms, const struct seat *seat, const struc
     return true;
 }
 
-void seat_lost(struct redis_rooms *rooms, const struct seat *seat, int err)
+void seat_lost(struct redis_rooms *rooms, struct seat *seat, int err)
 {
     struct room_close *close = calloc(1, sizeof *close);
     if (!close)
         return;      /* its pings will end it */
     close->connection = connection_of(seat);
     close->err = err;
+    seat->is_lost = true;
     rooms_close(rooms->setup.hub, close);
     rooms->setup.wake(rooms->setup.owner);
 }
@@ -299,6 +300,8 @@ bool seat_tell_entry(struct redis_rooms *rooms, struct seat *seat, struct slice 
 
 static void seat_ask(struct redis_rooms *rooms, struct seat *seat)
 {
+    if (seat->is_lost)
+        return;
     if (seat->state == SEAT_LIVE)
         seat->state = SEAT_ASKS;
     if (seat->state == SEAT_ASKS)
@@ -316,6 +319,8 @@ static bool is_relayed(uint8_t type) { return type < ROOM_FRAME_STATE; }
 
 static void take(struct redis_rooms *rooms, struct seat *seat, const struct held_word *word)
 {
+    if (seat->is_lost && seat->joining == 0)
+        return;
     if (seat->number != word->number || seat->state != SEAT_LIVE) {
         if (seat->joining > 0 || seat->number == word->number)
             hold(seat, word);

@@ -193,8 +193,23 @@ static void turn(void)
     }
 }
 
+static void tell_state(void)
+{
+    const struct seat *seat, *next;
+    for (unsigned i = 0; i < NODES; i++) {
+        const struct redis_rooms *rooms = places[i].rooms;
+        print_message("hub %u: bus %d, lease %d, asked %d, sweeping %d, asks %d, counts %d, mark %d%s\n", i, redis_bus_state(world->nodes[i].bus), redis_nodes_has_lease(&knows[i].nodes),
+                      rooms->asked, rooms->sweeping, !link_alone(&rooms->asking), rooms->counts, places[i].mark == newest_mark, places[i].asleep ? ", asleep" : "");
+        HASH_ITER(hh, rooms->seats, seat, next)
+            print_message("   %.*s in %.*s: number %d, state %d, joining %u, leaving %d, gone %d, unsure %d, says its end %d\n", (int)seat_user(seat).len, seat_user(seat).at,
+                          (int)seat_room(seat).len, seat_room(seat).at, seat->number != 0, seat->state, seat->joining, seat->leaving, seat->is_gone, seat->is_unsure, seat->says_end);
+    }
+}
+
 static void wait_on(int64_t end_ms, const char *what)
 {
+    if (clock_mono_ms(clock_real()) > end_ms)
+        tell_state();
     if (clock_mono_ms(clock_real()) > end_ms)
         at_fault("waits in vain until %s", what);
     turn();
@@ -649,6 +664,38 @@ static void stir(unsigned i)
         }
 }
 
+static int lose_input(const struct event_base *base, const struct event *event, void *arg)
+{
+    char lost[65536];
+    (void)base, (void)arg;
+    if (event_get_fd(event) >= 0)
+        while (recv(event_get_fd(event), lost, sizeof lost, MSG_DONTWAIT) > 0)
+            continue;
+    return 0;
+}
+
+/* What has come for it from Redis is lost, and its connections. */
+static void lose_links(unsigned i)
+{
+    event_base_foreach_event(world->nodes[i].base, lose_input, NULL);
+    tell_redis("CLIENT KILL TYPE pubsub");
+    tell_redis("CLIENT KILL TYPE normal SKIPME yes");
+}
+
+/* Of what its members were told since, the newest are there still; where that is not all, they are told so. Nothing need be there after KEEP_MS. */
+static void find_missing(unsigned i, unsigned heard[ROOMS][PEERS])
+{
+    for (int r = 0; r < ROOMS; r++)
+        for (int u = 0; u < PEERS; u++) {
+            const struct stay *stay = &stays[r][u];
+            struct line *line = &lines[stay->connection];
+            if (!is_present(stay) || line->dead || line->place != i || stay->told == heard[r][u])
+                continue;
+            bool may_be_gone = model_now_ms - stay->at_ms[heard[r][u] + 1] >= KEEP_MS && line->closed == ERR_ROOM_LOST;
+            line->misses = stay->told - heard[r][u] > QUEUE || may_be_gone;
+        }
+}
+
 /* One hub asks something, and does nothing from then on, or is cut off from what others say; others go on meanwhile. */
 static void be_slow(void)
 {
@@ -656,9 +703,14 @@ static void be_slow(void)
     int r = (int)chance(ROOMS), u = (int)chance(PEERS);
     struct stay *stay = &stays[r][u];
     struct flight flight = { .err = 0 };
-    bool is_cut = chance(3) == 0, stirs = is_cut && chance(2);
+    bool is_cut = chance(3) == 0, stirs = is_cut && chance(2), loses = !is_cut && chance(3) == 0;
+    unsigned heard[ROOMS][PEERS];
     check_live();
-    if (can_ask(stay) && lines[stay->connection].place == i && !stay->half_dead)
+    for (int k = 0; k < ROOMS * PEERS; k++)
+        heard[k / PEERS][k % PEERS] = stays[k / PEERS][k % PEERS].told;
+    if (loses)
+        deeds += 8;
+    else if (can_ask(stay) && lines[stay->connection].place == i && !stay->half_dead)
         speak_off(&flight, i, r, u);
     else if (!stay->there)
         join_off(&flight, i, r, u);
@@ -674,9 +726,13 @@ static void be_slow(void)
             stir(i);
         deed();
     }
+    if (loses)
+        lose_links(i);
     places[i].asleep = places[i].unheard = false;
     land(&flight);
     settle();
+    if (loses)
+        find_missing(i, heard);
     for (; n_late_ends > 0; n_late_ends--) {
         int late = late_ends[n_late_ends - 1];
         if (!sim_closed(late))
@@ -688,17 +744,7 @@ static void be_slow(void)
     end_closed();
     check_live();
     n_cuts += is_cut;
-}
-
-/* What has come for it from Redis is lost, and its connections. */
-static int lose_input(const struct event_base *base, const struct event *event, void *arg)
-{
-    char lost[65536];
-    (void)base, (void)arg;
-    if (event_get_fd(event) >= 0)
-        while (recv(event_get_fd(event), lost, sizeof lost, MSG_DONTWAIT) > 0)
-            continue;
-    return 0;
+    n_losses += loses;
 }
 
 /* ERR_OUTCOME_UNKNOWN, unless Redis was faster. */
@@ -707,9 +753,7 @@ static int run_unanswered(unsigned i, uint64_t id, struct room_call *call)
     ask_soon(&places[i], id, call);
     event_base_loop(world->nodes[i].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
     catch_redis_up();
-    event_base_foreach_event(world->nodes[i].base, lose_input, NULL);
-    tell_redis("CLIENT KILL TYPE pubsub");
-    tell_redis("CLIENT KILL TYPE normal SKIPME yes");
+    lose_links(i);
     int err = take_answer(call);
     settle();
     hurry(steady);
