@@ -308,6 +308,7 @@ static void of_a_channel_that_was_forgotten_the_floor_speaks(void **state)
     assert_fetch(a, NAMES("c"), AFTER(1), GAP_HISTORY, four, four, SEQS(), &channel);
     assert_in_range(channel.dropped, 2, 3);
     assert_fetch(a, NAMES("c"), AFTER(3), GAP_NONE, 3, four, SEQS(), NULL);
+    world->config.general_rule.history_ttl_ms = 60 * 1000;      /* this one stays while it is asked for */
     uint64_t five = publish(a, "c", "x");      /* born again, with what may have been */
     assert_fetch(a, NAMES("c"), AFTER(1), GAP_HISTORY, five - 1, five, SEQS(five), NULL);
     assert_fetch(a, NAMES("c"), AFTER(3), GAP_NONE, 3, five, SEQS(five), NULL);
