@@ -11,6 +11,7 @@ import * as check from './lib/check.mjs';
 import { leftOver } from './lib/hooks.mjs';
 import { unbounded } from './lib/keys.mjs';
 import { pause } from './lib/load.mjs';
+import { roomsLeft } from './lib/rooms.mjs';
 import { FLOWS_MS, NetWorld, WORLDS } from './lib/world.mjs';
 import { HUB_KINDS } from './kinds_hub.mjs';
 import { LINE_KINDS } from './kinds_line.mjs';
@@ -91,11 +92,12 @@ async function endOfHooks({ hooks, ...world }) {
 }
 
 async function round(world, kind, chance, name) {
-    const { load, hooks } = world;
+    const { load, hooks, rooms } = world;
     const counted = kind.counts ? await world.count(kind.counts) : [];
     const marks = new Map(world.hubs.map((hub) => [hub, hub.log.length])), from = Date.now();
     load.begin();
     hooks.visitors.begin();
+    rooms.begin();
     await pause(100 + chance.below(600));
     const concerned = await kind.hurt(world, chance) ?? world.hubs;
     const hold = kind.hold[0] + chance.below(kind.hold[1] - kind.hold[0] + 1);
@@ -104,17 +106,19 @@ async function round(world, kind, chance, name) {
     const flowed = await world.flows(`${name} healed`);
     await kind.after?.(world);
     await pause(chance.below(300));
-    await Promise.all([load.end(patient(FLOWS_MS)), hooks.visitors.end()]);
+    await Promise.all([load.end(patient(FLOWS_MS)), hooks.visitors.end(), rooms.end()]);
+    await rooms.flows(world.headers, patient(2 * FLOWS_MS));
     await world.flows(`${name} over`);
     await world.allReady();
     const settled = await endOfHooks(world);
-    const wrong = [...whatIsBroken(kind, world), ...whatIsBrokenOfHooks(kind, world, marks), ...whatIsRed(kind, world, concerned, from), ...whatIsLogged(kind, concerned, marks),
+    const wrong = [...whatIsBroken(kind, world), ...rooms.broken(kind), ...whatIsBrokenOfHooks(kind, world, marks), ...whatIsRed(kind, world, concerned, from), ...whatIsLogged(kind, concerned, marks),
         ...whatIsCounted(kind, world, concerned, counted, kind.counts ? await world.count(kind.counts) : [])];
     if (wrong.length) throw new Error(wrong.slice(0, VERBOSE ? 2000 : 12).join('\n  ') + (wrong.length > 12 && !VERBOSE ? `\n  … ${wrong.length} in all` : ''));
     const sums = { acknowledged: load.records.filter((r) => r.state === 'acknowledged').length, of: load.records.length, flowed, settled,
-        arrived: hooks.counts.join('+'), repeated: hooks.repeated };
+        arrived: hooks.counts.join('+'), repeated: hooks.repeated, signals: rooms.sums };
     hooks.forget(load.records);
     load.forget();
+    rooms.forget();
     for (const watch of world.watches) watch.forget();
     return sums;
 }
@@ -130,6 +134,10 @@ async function leftBehind(world) {
     await eventually(files, 'descriptors to be as before', FLOWS_MS).catch(() => wrong.push(`descriptors: ${JSON.stringify([world.quiet, world.figures()])}`));
     for (const [i, { pid, mib }] of world.figures().entries())
         if (pid === world.quiet[i].pid && mib > world.quiet[i].mib + MIB_MORE) wrong.push(`memory of hub ${i}: ${world.quiet[i].mib} MiB before, ${mib} after`);
+    world.rooms.close();
+    const rooms = () => roomsLeft(world.redis ?? world.master);
+    await eventually(async () => (await rooms()).length === 0, 'members of rooms to have left', GRACE_MS).catch(() => {});
+    wrong.push(...await rooms());
     const keys = () => unbounded(world.redis ?? world.master);
     await eventually(async () => (await keys()).length === 0, 'members that left to be gone', GRACE_MS).catch(() => {});
     wrong.push(...await keys(), ...(await leftOver(world.redis ?? world.master)).map((key) => `the key ${key} is there, and nothing waits`));
@@ -151,11 +159,11 @@ async function runWorld(type, plan, results) {
         const chance = new Chance(seed), kind = KINDS[name], result = results.get(name);
         try {
             world ??= await WORLDS[type].start(chance);
-            world.load.chance = chance;
-            const { acknowledged, of, flowed, settled, arrived, repeated } = await round(world, kind, chance, `round ${++rounds}`);
+            world.load.chance = world.rooms.chance = chance;
+            const { acknowledged, of, flowed, settled, arrived, repeated, signals } = await round(world, kind, chance, `round ${++rounds}`);
             result.passed++;
             result.slowest = Math.max(result.slowest, flowed);
-            console.log(`ok      ${name.padEnd(44)} SEED=${seed}  ${acknowledged} of ${of} acknowledged, flows after ${flowed} ms; ${arrived} events, ${repeated} again, all after ${settled} ms`);
+            console.log(`ok      ${name.padEnd(44)} SEED=${seed}  ${acknowledged} of ${of} acknowledged, flows after ${flowed} ms; ${arrived} events, ${repeated} again, all after ${settled} ms; ${signals}`);
         } catch (error) {
             result.failed++;
             console.log(`FAILED  ${name}  SEED=${seed}`);

@@ -10,7 +10,8 @@ export const LASTING = [
     [/^(events|event:\d+)$/, 'webhooks.retention and .max_bytes; what is pending: webhooks.queue of each endpoint'],
     [/^(due|heads):[0-9a-f]{16}$/, 'what is pending'], [/^lane:[0-9a-f]{16}:[0-9a-f]{16}$/, 'what is pending'],
     [/^dead(:[0-9a-f]{16})?$/, 'webhooks.dead_retention and .max_bytes'], [/^(queue|senders|standings)$/, 'endpoints'], [/^removed$/, 'endpoints removed in a day'],
-    [/^wants$/, 'one'], [/^(occupied|vacant)$/, 'channels with subscribers'], [/^outbox$/, 'changes that a hub is about to make events of'],
+    [/^wants$/, 'one'], [/^stay$/, 'one'], [/^rooms$/, 'rooms.max'], [/^(room|seats|peers):/, 'rooms.max and their members'],
+    [/^sat:/, 'members of hubs that live, buried with them'], [/^room_due$/, 'members that are away, and empty rooms'], [/^(occupied|vacant)$/, 'channels with subscribers'], [/^outbox$/, 'changes that a hub is about to make events of'],
 ];
 
 // What is neither, as sentences.

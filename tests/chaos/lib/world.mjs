@@ -18,12 +18,13 @@ import { HOOK_ARGS, Hooks } from './hooks.mjs';
 import { Line } from './line.mjs';
 import { CHANNELS, Load } from './load.mjs';
 import { Redis } from './redis.mjs';
+import { ROOM_ARGS, Rooms } from './rooms.mjs';
 import { USERS } from './visitors.mjs';
 
 export const FLOWS_MS = 10_000;
 const LONG_S = 86_400;
 const HUB_ARGS = ['--history.size=100000', '--history.bytes=64MiB', '--history.ttl=10m', '--sse.retry=100ms', '--redis.index=20000',
-    '--redis.lease=3s', ...HOOK_ARGS];
+    '--redis.lease=3s', ...HOOK_ARGS, ...ROOM_ARGS];
 const OPEN = ['--access.publish=**', '--access.subscribe=**', '--access.history=**', '--presence.members=true'];      // --dev stays on loopback
 const DURABLE = ['--appendonly', 'yes', '--appendfsync', 'always', '--auto-aof-rewrite-percentage', '0', '--repl-diskless-sync-delay', '0'];
 
@@ -55,6 +56,8 @@ class World {
         await this.allReady();
         this.hooks = await Hooks.start(this, chance.below(1e9), hooks);
         this.load = await this.own(new Load(this.hubs, chance), 'close');
+        this.rooms = await this.own(new Rooms(this.hubs, chance, hooks.as ?? ((user) => `user=${user}`)), 'close');
+        this.headers = hooks.headers ?? {};
         await this.load.ready();
         await this.flows('first');
         this.quiet = this.figures();
@@ -185,7 +188,7 @@ export class NetWorld extends World {
             await this.addHub(`redis://${this.address}:${this.redis.port}`,
                 { dev: false, host: `${net}.${i + 10}`, under: ['ip', 'netns', 'exec', this.spaces[i]], args: ['--config', ini, ...OPEN] });
         }
-        const tokens = new Map(await Promise.all(USERS.map(async (sub) => [sub, await sign({ sub, exp: inSeconds(LONG_S), carillon: { subscribe: ['**'] } })])));
+        const tokens = new Map(await Promise.all(USERS.map(async (sub) => [sub, await sign({ sub, exp: inSeconds(LONG_S), carillon: { subscribe: ['**'], join: ['**'] } })])));
         const headers = bearer(await sign({ sub: 'op', exp: inSeconds(LONG_S), carillon: { admin: ['**'] } }));
         await this.loadUp(chance, { host: this.address, headers, as: (user) => `token=${tokens.get(user)}` });
     }
