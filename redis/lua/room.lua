@@ -28,6 +28,9 @@ local PRESENT, AWAY, BEHIND = 0, 1, 2
 
 local now = clock()
 
+-- Before anything is written: a script that ended at a word it may not send would have done half of its work, and what is said again would come twice.
+redis.call('PUBLISH', P .. 'words:', '')      -- to nobody
+
 local function json(text) return (string.gsub(cjson.encode(text), '\\/', '/')) end
 local function or_null(text) return text == '' and 'null' or text end
 local function named(room) return struct.pack('<Bc0', #room, room) end

@@ -388,3 +388,18 @@ scenario('rooms of three hubs become events once, in order', async (scope) => {
     const said = (await receiver.requests('/hook', expected.length)).map(bodyOf).map(({ type, data }) => (data.user_id ? `${type} ${data.user_id}` : type));
     assert.deepEqual(said, expected);
 });
+
+scenario('the right to publish in Redis is taken away and given back: what was said meanwhile, and again, is heard once', async (scope) => {
+    const { redis, hubs: [a, b] } = await nodes(scope, 2, DEV);
+    const ann = await member(scope, a, 'r', 'ann'), bob = await member(scope, b, 'r', 'bob');
+    for (let n = 1; n <= 5; n++) {
+        redis.say('acl', 'setuser', 'default', '-publish');
+        const { code } = await ann.ask('signal', { to: 'bob', data: n, n });
+        assert.ok(['outcome_unknown', 'redis_away', 'redis_refused'].includes(code), code);
+        redis.say('acl', 'setuser', 'default', '+publish');
+        await eventually(async () => (await ann.ask('signal', { to: 'bob', data: n, n })).type === 'ok', 'it to be taken');
+    }
+    await eventually(() => dataOf(bob).includes(5), 'bob to hear');
+    assert.deepEqual(dataOf(bob), upTo(5));
+    assert.deepEqual(seqsOf(bob), upTo(seqsOf(bob).length));
+});
