@@ -278,7 +278,8 @@ local function go_away(room, user, seat)
     if seat.grace == 0 then return leave(room, user, seat, 'timeout') end
     local age, calm = read_age(now)
     stand_up(room, seat)
-    seat.state, seat.from, seat.since, seat.late, seat.late_bytes = AWAY, seat.seq, now, 0, 0
+    if seat.state == PRESENT then seat.from, seat.since = seat.seq, now end      -- who was BEHIND has not had what came since
+    seat.state, seat.late, seat.late_bytes = AWAY, 0, 0
     let_last(room, user, seat, time_away(seat))
     write_seat(room, user, seat)
     redis.call('HINCRBY', P .. 'room:' .. room, 'a', 1)

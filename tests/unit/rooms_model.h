@@ -156,10 +156,9 @@ static inline void model_away(int r, int u)
     struct stay *stay = &stays[r][u];
     char text[64];
     if (!stay->behind)
-        stay->kept_from = stay->told;
+        stay->kept_from = stay->away_from = stay->told;      /* else what came since nobody has heard */
     stay->away = true;
     stay->half_dead = stay->behind = false;
-    stay->away_from = stay->told;
     stay->away_n = 0;
     stay->away_until = model_now_ms + GRACE_MS;
     snprintf(text, sizeof text, "user-away user_id=%s", user_names[u]);
