@@ -23,7 +23,7 @@
 #include "redis/parts/redis_questions.h"
 #include "redis/parts/redis_queue.h"
 #include "redis/parts/redis_records.h"
-#include "redis/parts/redis_rooms.h"
+#include "redis/rooms/redis_rooms.h"
 #include "redis/parts/redis_senders.h"
 #include "redis/parts/redis_usage.h"
 

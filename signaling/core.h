@@ -10,8 +10,8 @@
 #include "hub/base/mail.h"
 #include "hub/base/name.h"
 #include "hub/config/config.h"
-#include "hub/room_taken.h"
-#include "hub/room_ticket.h"
+#include "hub/rooms/room_taken.h"
+#include "hub/rooms/room_ticket.h"
 #include "signaling/backlog.h"
 #include "signaling/rooms.h"
 

@@ -1,5 +1,5 @@
-#include "hub/ice.h"
 #include "hub/metrics.h"
+#include "hub/rooms/ice.h"
 #include "signaling/core.h"
 
 #include <assert.h>

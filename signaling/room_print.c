@@ -1,4 +1,4 @@
-#include "hub/room_json.h"
+#include "hub/rooms/room_json.h"
 #include "signaling/core.h"
 
 void print_text(struct buf *out, const char *member, const struct room_text *json) { room_json_member(out, member, room_text_slice(json)); }

@@ -1,7 +1,7 @@
 #include "signaling/rooms.h"
 
 #include "hub/access/access.h"
-#include "hub/ice.h"
+#include "hub/rooms/ice.h"
 #include "signaling/core.h"
 
 #include <stdlib.h>

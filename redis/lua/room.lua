@@ -40,7 +40,7 @@ local function sat_field(connection, room) return connection .. room end
 -- ---- a member ----
 
 -- node (redis_bus_words_of) 16 · lease 16 · connection 8 · state 1 · 1 if credentials said who it is · its number · highest n of its own that was
--- taken · which of the 32 below were not (hub/room_taken.h) · newest seq · newest that is not kept · entries of told, their bytes · of AWAY and BEHIND: seq when that began, when, entries since, their
+-- taken · which of the 32 below were not (hub/rooms/room_taken.h) · newest seq · newest that is not kept · entries of told, their bytes · of AWAY and BEHIND: seq when that began, when, entries since, their
 -- bytes · its grace · until when told lasts at least
 local SEAT = '<c16c16c8BBddddddddddddd'
 
@@ -63,7 +63,7 @@ end
 
 local function write_seat(room, user, seat) redis.call('HSET', P .. 'seats:' .. room, user, pack_seat(seat)) end
 
--- hub/room_taken.h
+-- hub/rooms/room_taken.h
 local WINDOW = 32
 local function has_taken(seat, n)
     local below = seat.n - n - 1

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "hub/config/config.h"
-#include "hub/ice.h"
+#include "hub/rooms/ice.h"
 
 static const struct vector { const char *secret, *user, *username, *credential; int64_t ends_s; } vectors[] = {
     { "north", "ann", "1700000105:ann", "LxFACf0juqRmjaLwl2VCh3VYL7I=", 1700000105 },

@@ -15,7 +15,7 @@
 #include "hub/connection_id.h"
 #include "hub/engine.h"
 #include "hub/hub.h"
-#include "redis/parts/redis_rooms_core.h"
+#include "redis/rooms/redis_rooms_core.h"
 #include "tests/unit/redis_nodes_rig.h"
 #include "tests/unit/rooms_model.h"
 

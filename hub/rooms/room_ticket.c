@@ -1,4 +1,4 @@
-#include "hub/room_ticket.h"
+#include "hub/rooms/room_ticket.h"
 
 #include "hub/access/base64url.h"
 

@@ -1,5 +1,5 @@
 /* redis_room_graces.c — who was away for too long has left, empty rooms end, and whose node has died is away (lua/room_sweep.lua). */
-#include "redis/parts/redis_rooms_core.h"
+#include "redis/rooms/redis_rooms_core.h"
 
 #include "hub/base/err.h"
 #include "hub/metrics.h"

@@ -2,8 +2,8 @@
  *
  * Texts that are JSON already may be empty: null. Threading: pure functions. */
 #pragma once
-#include "hub/room_taken.h"
-#include "hub/room_ticket.h"
+#include "hub/rooms/room_taken.h"
+#include "hub/rooms/room_ticket.h"
 
 struct config;
 

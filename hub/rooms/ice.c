@@ -1,4 +1,4 @@
-#include "hub/ice.h"
+#include "hub/rooms/ice.h"
 
 #include "hub/base/query.h"
 #include "hub/config/config.h"

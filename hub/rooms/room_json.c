@@ -1,7 +1,7 @@
-#include "hub/room_json.h"
+#include "hub/rooms/room_json.h"
 
 #include "hub/base/instant.h"
-#include "hub/ice.h"
+#include "hub/rooms/ice.h"
 
 static const char *text_of(bool is) { return is ? "true" : "false"; }
 

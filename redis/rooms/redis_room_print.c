@@ -1,11 +1,11 @@
 /* redis_room_print.c — what the scripts of rooms reply, as the text of an answer (PROTOCOL.md §6, Signaling; §8, Rooms). */
-#include "redis/parts/redis_rooms_core.h"
+#include "redis/rooms/redis_rooms_core.h"
 
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config/config.h"
 #include "hub/metrics.h"
-#include "hub/room_json.h"
+#include "hub/rooms/room_json.h"
 
 #include <hiredis/hiredis.h>
 

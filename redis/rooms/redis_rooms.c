@@ -1,13 +1,13 @@
 /* redis_rooms.c — what is asked of rooms: a call becomes a script, its reply the answer. */
-#include "redis/parts/redis_rooms_core.h"
+#include "redis/rooms/redis_rooms_core.h"
 
 #include "hub/base/clock.h"
 #include "hub/base/err.h"
 #include "hub/config/config.h"
 #include "hub/engine.h"
-#include "hub/ice.h"
 #include "hub/metrics.h"
-#include "hub/room_ticket.h"
+#include "hub/rooms/ice.h"
+#include "hub/rooms/room_ticket.h"
 #include "redis/bus/redis_pack.h"
 
 #include <stdlib.h>

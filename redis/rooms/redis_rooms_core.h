@@ -1,11 +1,11 @@
 /* redis_rooms_core.h — the inside of struct redis_rooms, for the modules that make it up: redis_rooms.c (what is asked), redis_room_print.c (answers),
- * redis_seats.c (the members of this node, and what they are told), redis_room_graces.c (who was away for too long; those of dead nodes).
+ * redis_seats.c (the members of this node), redis_told.c (what they are told), redis_room_graces.c (who was away for too long; those of dead nodes).
  * Nobody else includes this. */
 #pragma once
 #include "hub/base/list.h"
 #include "hub/base/name.h"
 #include "redis/bus/redis_engine.h"
-#include "redis/parts/redis_rooms.h"
+#include "redis/rooms/redis_rooms.h"
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
@@ -74,6 +74,7 @@ struct redis_rooms {
 };
 
 static inline struct slice seat_room(const struct seat *seat) { return slice(seat->key + sizeof(uint64_t), seat->name_len); }
+static inline uint64_t seat_connection(const struct seat *seat) { return seat->sitter->connection; }
 static inline struct slice seat_user(const struct seat *seat) { return slice(seat->user, seat->user_len); }
 
 /* What each of the scripts is called with first (lua/room.lua); the lease is this node's, or another. */
@@ -90,19 +91,27 @@ struct seat *seat_only(const struct redis_rooms *rooms, uint64_t connection, siz
 void seat_taken(struct redis_rooms *rooms, struct seat *seat, struct slice user, uint64_t number, uint64_t seq);      /* it has a member from now on */
 void seat_settle(struct redis_rooms *rooms, struct seat *seat);      /* frees it when nobody sits there or is about to */
 void seat_clear(struct seat *seat);                                  /* nobody sits there any more; seat_settle has to follow */
-void seat_flush(struct redis_rooms *rooms, struct seat *seat);       /* what came meanwhile is told; may free it */
-/* Its connection is closed; what that means for the member Redis says when it is told of the end. */
-void seat_lost(struct redis_rooms *rooms, struct seat *seat, int err);
 void seat_ended(struct redis_rooms *rooms, struct seat *seat);       /* Redis is to know that its connection has ended, or that it is not in */
-/* An entry of told:R:U (lua/room.lua); false: it is none, or there was no memory. */
-bool seat_tell_entry(struct redis_rooms *rooms, struct seat *seat, struct slice bytes, bool replay, uint64_t *ret_seq);
-void seats_word(struct redis_rooms *rooms, struct slice word);       /* f of lua/room.lua */
-void seats_replaced(struct redis_rooms *rooms, struct slice word);   /* x */
 void seats_live(struct redis_rooms *rooms);
 void seats_tick(struct redis_rooms *rooms);
 void seats_rights(struct redis_rooms *rooms, uint64_t connection, const struct principal *principal);
 void seats_drop(struct redis_rooms *rooms, uint64_t connection, bool for_good);
 void seats_free(struct redis_rooms *rooms);
+struct room_text *seat_text_of(struct buf *buf);                     /* what a buf has, which is emptied; NULL: no memory */
+
+/* redis_told.c */
+/* To its edge; of `what` the number, the type and the like. False: there is no memory. */
+bool seat_tell(struct redis_rooms *rooms, const struct seat *seat, const struct room_say *what, struct room_text *head, struct room_text *rest);
+/* An entry of told:R:U (lua/room.lua); false: it is none, or there was no memory. */
+bool seat_tell_entry(struct redis_rooms *rooms, struct seat *seat, struct slice bytes, bool replay, uint64_t *ret_seq);
+void seat_flush(struct redis_rooms *rooms, struct seat *seat);       /* what came meanwhile is told; may free it */
+void seat_forget_held(struct seat *seat);
+/* Its connection is closed; what that means for the member Redis says when it is told of the end. */
+void seat_lost(struct redis_rooms *rooms, struct seat *seat, int err);
+void seat_ask(struct redis_rooms *rooms, struct seat *seat);         /* with the next seats_ask it is asked what it has missed */
+void seats_ask(struct redis_rooms *rooms);
+void seats_word(struct redis_rooms *rooms, struct slice word);       /* f of lua/room.lua */
+void seats_replaced(struct redis_rooms *rooms, struct slice word);   /* x */
 
 /* redis_room_print.c: what a reply says, as the text of the answer; ERR_… */
 int  room_joined(struct redis_rooms *rooms, struct room_call *call, const struct redisReply *reply);
