@@ -22,9 +22,9 @@ export function redisRows({ scale, atMost, atLeast, noMore, history, inMemory, q
   };
   const byBenchmark = (depth, count) => async s => {
     await beside('redis', s.redis.socket, 1, 100, '128');        // makes the epoch
-    const script = ['common.lua', 'publish.lua'].map(name => readFileSync(new URL(name, scripts))).join('');
+    const script = ['common.lua', 'kept.lua', 'queue.lua', 'publish.lua'].map(name => readFileSync(new URL(name, scripts))).join('');
     const sha = execFileSync('redis-cli', ['-s', s.redis.socket, '-x', 'script', 'load'], { input: script, encoding: 'utf8' }).trim();
-    const command = ['EVALSHA', sha, '1', 'bench:{0}:', 'bench.__rand_int__', BODY, '12345678', '100', '300000', '1048576', '600000', '1048576', '', '', '', '0', '0'];
+    const command = ['EVALSHA', sha, '1', 'bench:{0}:', 'bench.__rand_int__', BODY, '12345678', '100', '300000', '1048576', '600000', '1048576', '', '', '', '0', '0', ''];
     if (!s.redis.cli(...command).startsWith('ok')) throw new Error('publish.lua takes other arguments than rows_redis.mjs gives it');
     const before = s.redis.cpuMs();
     const said = await beside('redis-benchmark', '-s', s.redis.socket, '-n', count, '-P', depth, '-c', 1, '-r', 100, '--csv', ...command);
