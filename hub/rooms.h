@@ -1,5 +1,5 @@
-/* rooms.h — port: rooms of WebRTC signaling. Edges and the API ask by calls, members are told by letters; what a room is, is known in
- * signaling/ only, which implements the port.
+/* rooms.h — port: rooms of WebRTC signaling. Edges and the API ask by calls, members are told by letters; what a room is, is known to who implements
+ * the port: signaling/ for a hub that stands alone, redis/rooms/ for hubs that share a Redis.
  *
  *   edge: a frame of a client ─> room_call ──mail──> hub ─> rooms->run ─┬─> the same call, answered: `ok`, `users-in-room`, `error`
  *   API:  a request ─────────────────^                                  └─> room_say ──mail──> edge of each member: a frame of its own

@@ -1,4 +1,4 @@
-/* rooms.h — all rooms that this node has, their members, and what these say to each other. A state machine and nothing else: what is asked
+/* rooms.h — all rooms of a hub that stands alone, their members, and what these say to each other. A state machine and nothing else: what is asked
  * comes in, what members are told goes out, time comes from a clock. It knows no threads, no sockets and no nodes, only addresses.
  *
  *   rooms_run(address, call) ─┬─> the answer: 0 or ERR_…, and call->text
@@ -15,9 +15,6 @@
  *
  * What one says to another is numbered for the receiver (backlog.h), so that order holds across connections and nothing comes twice.
  *
- * So that rooms can span nodes, the one that has a room runs all of it: what is asked on other nodes has to be brought here with the address
- * of who asks, and what is said brought there.
- *
  * Lifetime   rooms_new, rooms_free. The config lives until rooms_reconfigure has another one.
  * Threading  the hub's.
  * Limits     rooms.max, rooms.capacity, rooms.per_connection; what is kept of members by rooms.queue and its like. A room costs about 300
@@ -32,7 +29,6 @@ struct principal;
 struct rooms;
 
 struct peer_address {
-    uint64_t node;             /* 0: this one */
     uint64_t connection;       /* 0: nobody's */
 };
 

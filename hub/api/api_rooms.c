@@ -1,5 +1,5 @@
 /* api_rooms.c — rooms of signaling, for backends: listed, made, changed, removed; members put out, spoken to; credentials of TURN servers. What
- * a room is, is known in signaling/ (hub/rooms.h); here are routes, documents and statuses. */
+ * a room is, is known behind hub/rooms.h; here are routes, documents and statuses. */
 #include "hub/api/api.h"
 #include "hub/api/api_body.h"
 #include "hub/api/api_list.h"
